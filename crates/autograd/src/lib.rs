@@ -1,0 +1,1 @@
+//! The tape, the differentiable tensor and the functional transforms of tapegrad.

@@ -1,0 +1,1 @@
+//! Differentiable linear algebra of tapegrad.

@@ -1,0 +1,383 @@
+//! Strided data on a device: what every kernel reads and writes.
+
+use crate::buffer::Buffer;
+use crate::device::Device;
+use crate::element::{DType, Element};
+use crate::error::{Error, Result};
+use crate::kernels;
+use crate::layout::Layout;
+use crate::shape::{self, Dims};
+use std::sync::Arc;
+
+/// A strided array of one element type. Clones and views share the data; a write happens in place
+/// exactly when nothing else shares it, and goes to a copy otherwise.
+///
+/// ```
+/// use tensor_core::Array;
+/// let a = Array::from_vec(vec![1, 2, 3, 4, 5, 6], &[2, 3])?;
+/// let t = a.permute(&[1, 0]);
+/// assert_eq!(t.shape(), [3, 2]);
+/// assert_eq!(t.to_vec(), [1, 4, 2, 5, 3, 6]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+pub struct Array<T: Element>(Arc<Inner<T>>);
+
+struct Inner<T: Element> {
+    layout: Layout,
+    data: Data<T>,
+}
+
+enum Data<T: Element> {
+    /// One element, inline: scalars cost one allocation, not two.
+    One([T; 1]),
+    Owned(Buffer<T>),
+    /// A view of an array that is not itself a view.
+    View(Array<T>),
+}
+
+impl<T: Element> Clone for Array<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Array(self.0.clone())
+    }
+}
+
+impl<T: Element> Array<T> {
+    #[inline]
+    fn new(layout: Layout, data: Data<T>) -> Self {
+        Array(Arc::new(Inner { layout, data }))
+    }
+
+    /// An array without dimensions.
+    #[inline]
+    pub fn scalar(x: T) -> Self {
+        Array::one(Dims::new(), x)
+    }
+
+    /// The array of `shape`, whose sizes are all 1, that holds `x`.
+    #[inline]
+    pub(crate) fn one(shape: Dims, x: T) -> Self {
+        Array::new(Layout::row_major(shape), Data::One([x]))
+    }
+
+    #[inline]
+    pub(crate) fn from_buffer(shape: Dims, buffer: Buffer<T>) -> Self {
+        if let [x] = *buffer {
+            return Array::one(shape, x);
+        }
+        Array::new(Layout::row_major(shape), Data::Owned(buffer))
+    }
+
+    /// `buffer` read through `layout`, which stays within it.
+    pub(crate) fn with_layout(layout: Layout, buffer: Buffer<T>) -> Self {
+        if layout.numel() == 1 {
+            return Array::one(Dims::from_slice(layout.shape()), buffer[layout.offset()]);
+        }
+        Array::new(layout, Data::Owned(buffer))
+    }
+
+    /// An array of `shape` whose elements, of arbitrary values at first, `fill` writes.
+    #[inline]
+    pub(crate) fn build(op: &'static str, shape: Dims, fill: impl FnOnce(&mut [T])) -> Result<Self> {
+        let mut buffer = Buffer::for_overwrite(op, shape::numel(op, &shape)?)?;
+        fill(&mut buffer);
+        Ok(Array::from_buffer(shape, buffer))
+    }
+
+    /// Takes a vector over, without copying, as a row-major array.
+    ///
+    /// # Errors
+    /// Shape, where the vector does not have as many elements as the shape.
+    pub fn from_vec(data: Vec<T>, shape: &[usize]) -> Result<Self> {
+        let n = shape::numel("from_vec", shape)?;
+        if data.len() != n {
+            let message = format!("{} elements do not fill shape {shape:?}, which takes {n}", data.len());
+            return Err(Error::shape("from_vec", message));
+        }
+        Ok(Array::from_buffer(Dims::from_slice(shape), Buffer::adopt(data)))
+    }
+
+    /// Zeros (`false` for truth values).
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn zeros(shape: &[usize]) -> Result<Self> {
+        let n = shape::numel("zeros", shape)?;
+        Ok(Array::from_buffer(Dims::from_slice(shape), Buffer::zeroed("zeros", n)?))
+    }
+
+    /// One value everywhere, in memory of its own; [`Array::repeat`] takes none.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn full(shape: &[usize], value: T) -> Result<Self> {
+        Array::build("full", Dims::from_slice(shape), |out| out.fill(value))
+    }
+
+    /// One value everywhere, stored once.
+    ///
+    /// # Errors
+    /// Out of memory, for a shape no memory could hold.
+    pub fn repeat(shape: &[usize], value: T) -> Result<Self> {
+        if shape.iter().all(|&d| d == 1) {
+            return Ok(Array::one(Dims::from_slice(shape), value));
+        }
+        Array::scalar(value).expand("full", shape)
+    }
+
+    /// The sizes of the dimensions.
+    #[inline]
+    pub fn shape(&self) -> &[usize] {
+        self.0.layout.shape()
+    }
+
+    /// The number of dimensions.
+    #[inline]
+    pub fn ndim(&self) -> usize {
+        self.0.layout.ndim()
+    }
+
+    /// The number of elements.
+    #[inline]
+    pub fn numel(&self) -> usize {
+        self.0.layout.numel()
+    }
+
+    /// The element type's run-time name.
+    pub fn dtype(&self) -> DType {
+        T::DTYPE
+    }
+
+    /// Where the data lives.
+    #[inline]
+    pub fn device(&self) -> Device {
+        Device::Cpu
+    }
+
+    /// Shape, strides and offset within [`Array::storage`].
+    #[inline]
+    pub fn layout(&self) -> &Layout {
+        &self.0.layout
+    }
+
+    /// All of the buffer this array is a view of; [`Array::layout`] says where its elements lie.
+    #[inline]
+    pub fn storage(&self) -> &[T] {
+        match &self.0.data {
+            Data::One(x) => x,
+            Data::Owned(b) => b,
+            Data::View(owner) => owner.storage(),
+        }
+    }
+
+    /// The elements in row-major order, where they lie that way.
+    #[inline]
+    pub fn as_slice(&self) -> Option<&[T]> {
+        let layout = &self.0.layout;
+        let n = layout.numel();
+        layout.is_contiguous().then(|| if n == 0 { &[] } else { &self.storage()[layout.offset()..][..n] })
+    }
+
+    /// The only element of an array that has one.
+    #[inline]
+    pub fn single(&self) -> Option<T> {
+        match &self.0.data {
+            Data::One([x]) => Some(*x),
+            _ => None,
+        }
+    }
+
+    /// The elements for writing, in row-major order, where they lie that way and nothing else
+    /// shares them.
+    pub fn as_mut_slice(&mut self) -> Option<&mut [T]> {
+        let Inner { layout, data } = Arc::get_mut(&mut self.0)?;
+        let n = layout.numel();
+        match data {
+            _ if !layout.is_contiguous() => None,
+            _ if n == 0 => Some(&mut []),
+            Data::One(x) => Some(x),
+            Data::Owned(b) => Some(&mut b[layout.offset()..][..n]),
+            Data::View(owner) => match &mut Arc::get_mut(&mut owner.0)?.data {
+                Data::Owned(b) => Some(&mut b[layout.offset()..][..n]),
+                _ => None,
+            },
+        }
+    }
+
+    /// The elements for writing, in row-major order; copies first where they are shared or lie
+    /// otherwise.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn make_mut(&mut self) -> Result<&mut [T]> {
+        if self.as_mut_slice().is_none() {
+            *self = kernels::copy("make_mut", self)?;
+        }
+        Ok(self.as_mut_slice().expect("a fresh copy is row-major and unshared"))
+    }
+
+    /// A view of the same buffer; the layout reaches no further than this array's own.
+    pub(crate) fn view(&self, layout: Layout) -> Self {
+        if layout.numel() == 1 {
+            let x = self.storage()[layout.offset()];
+            return Array::one(Dims::from_slice(layout.shape()), x);
+        }
+        let owner = match &self.0.data {
+            Data::View(owner) => owner,
+            _ => self,
+        };
+        Array::new(layout, Data::View(owner.clone()))
+    }
+
+    /// A view with the dimensions in the order `dims`, a permutation.
+    pub fn permute(&self, dims: &[usize]) -> Self {
+        self.view(self.layout().permute(dims))
+    }
+
+    /// A view stretched to `to`.
+    ///
+    /// # Errors
+    /// Shape, where a dimension of size other than 1 would change.
+    pub fn expand(&self, op: &'static str, to: &[usize]) -> Result<Self> {
+        Ok(self.view(self.layout().expand(op, to)?))
+    }
+
+    /// A view of `len` elements along `dim` from `start`, `step` apart.
+    ///
+    /// # Errors
+    /// Index, where that leaves the dimension.
+    pub fn slice(&self, op: &'static str, dim: usize, start: usize, step: isize, len: usize) -> Result<Self> {
+        let size = self.shape()[dim];
+        let last = (len as isize - 1).checked_mul(step).and_then(|d| d.checked_add(start as isize));
+        let inside = match len {
+            0 => start <= size,
+            _ => start < size && last.is_some_and(|l| (0..size as isize).contains(&l)),
+        };
+        if !inside {
+            let message = format!(
+                "{len} elements from {start} by steps of {step} leave dimension {dim} of shape {:?}",
+                self.shape()
+            );
+            return Err(Error::index(op, message));
+        }
+        Ok(self.view(self.layout().slice(dim, start, step, len)))
+    }
+
+    /// A view of the elements at `index` of dimension `dim`, which disappears.
+    ///
+    /// # Errors
+    /// Index, where `index` is out of range.
+    pub fn select(&self, op: &'static str, dim: usize, index: usize) -> Result<Self> {
+        let size = self.shape()[dim];
+        if index >= size {
+            let message = format!("index {index} is out of range for dimension {dim} of shape {:?}", self.shape());
+            return Err(Error::index(op, message));
+        }
+        Ok(self.view(self.layout().slice(dim, index, 1, 1).remove_dim(dim)))
+    }
+
+    /// A view without dimension `dim`, whose size is 1.
+    pub fn remove_dim(&self, dim: usize) -> Self {
+        self.view(self.layout().remove_dim(dim))
+    }
+
+    /// A view with a dimension of size 1 before dimension `dim`.
+    pub fn insert_dim(&self, dim: usize) -> Self {
+        self.view(self.layout().insert_dim(dim))
+    }
+
+    /// The same elements in another shape: a view where strides allow it, else a copy.
+    ///
+    /// # Errors
+    /// Shape, where the number of elements differs.
+    pub fn reshape(&self, op: &'static str, to: &[usize]) -> Result<Self> {
+        if shape::numel(op, to)? != self.numel() {
+            let message = format!("shape {:?} cannot become {to:?}: the numbers of elements differ", self.shape());
+            return Err(Error::shape(op, message));
+        }
+        match self.layout().reshape(to) {
+            Some(layout) => Ok(self.view(layout)),
+            None => kernels::copy(op, self)?.reshape(op, to),
+        }
+    }
+
+    /// The elements in row-major order.
+    pub fn to_vec(&self) -> Vec<T> {
+        match self.as_slice() {
+            Some(s) => s.to_vec(),
+            None => {
+                let copy = kernels::copy("to_vec", self).unwrap_or_else(|e| crate::error::raise(e));
+                copy.into_vec()
+            }
+        }
+    }
+
+    /// Gives the vector back where nothing else shares it and it lies in row-major order, else a
+    /// copy.
+    pub fn into_vec(self) -> Vec<T> {
+        match self.take_buffer() {
+            Ok((layout, v)) if layout.is_contiguous() && layout.offset() == 0 && layout.numel() == v.len() => v,
+            Ok((layout, v)) => Array::with_layout(layout, Buffer::adopt(v)).to_vec(),
+            Err(shared) => shared.to_vec(),
+        }
+    }
+
+    /// The buffer's own vector and the layout in it, where nothing else shares it.
+    pub(crate) fn take_buffer(self) -> std::result::Result<(Layout, Vec<T>), Self> {
+        let Inner { layout, data } = match Arc::try_unwrap(self.0) {
+            Ok(inner) => inner,
+            Err(shared) => return Err(Array(shared)),
+        };
+        match data {
+            Data::One(x) => Ok((layout, x.to_vec())),
+            Data::Owned(b) => Ok((layout, b.into_vec())),
+            Data::View(owner) => match Arc::try_unwrap(owner.0) {
+                Ok(Inner { data: Data::Owned(b), .. }) => Ok((layout, b.into_vec())),
+                Ok(Inner { data: Data::One(x), .. }) => Ok((layout, x.to_vec())),
+                Ok(Inner { data: Data::View(_), .. }) => unreachable!("the owner of a view is not a view"),
+                Err(owner) => Err(Array::new(layout, Data::View(Array(owner)))),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counting(shape: &[usize]) -> Array<i64> {
+        Array::from_vec((0..shape.iter().product::<usize>() as i64).collect(), shape).unwrap()
+    }
+
+    #[test]
+    fn writes_stay_in_place_only_while_unshared() {
+        let mut a = counting(&[4]);
+        let place = a.storage().as_ptr();
+        a.make_mut().unwrap()[0] = 9;
+        assert_eq!(a.storage().as_ptr(), place);
+        let b = a.clone();
+        a.make_mut().unwrap()[0] = 1;
+        assert_eq!((a.to_vec()[0], b.to_vec()[0]), (1, 9));
+        let mut reshaped = counting(&[2, 3]).reshape("reshape", &[6]).unwrap();
+        assert!(reshaped.as_mut_slice().is_some());
+    }
+
+    #[test]
+    fn vectors_go_in_and_out_without_a_copy() {
+        let v = vec![1.0; 100];
+        let place = v.as_ptr();
+        let out = Array::from_vec(v, &[10, 10]).unwrap().into_vec();
+        assert_eq!(out.as_ptr(), place);
+    }
+
+    #[test]
+    fn slices_are_checked() {
+        let a = counting(&[5]);
+        assert_eq!(a.slice("slice", 0, 4, -2, 3).unwrap().to_vec(), [4, 2, 0]);
+        assert!(a.slice("slice", 0, 4, -2, 4).is_err());
+        assert!(a.slice("slice", 0, 5, 1, 1).is_err());
+        assert_eq!(a.slice("slice", 0, 5, 1, 0).unwrap().numel(), 0);
+        assert!(a.slice("slice", 0, 1, isize::MAX, 3).is_err());
+        assert!(a.select("select", 0, 5).is_err());
+    }
+}

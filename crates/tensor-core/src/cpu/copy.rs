@@ -1,0 +1,83 @@
+//! Strided copies.
+
+use super::nest::Nest;
+use super::parallel::{MIN_ELEMENTS, for_parts};
+use crate::array::Array;
+use crate::element::Element;
+use crate::error::Result;
+use crate::layout::Layout;
+use crate::shape::Dims;
+use rayon::prelude::*;
+
+/// Rows and columns of the square that a transposing copy moves at a time, so that the lines of
+/// memory it reads stay in the cache until they are used up.
+const TILE: usize = 16;
+
+/// The elements in row-major order, in memory of their own.
+pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
+    Array::build(op, Dims::from_slice(x.shape()), |out| {
+        if let Some(s) = x.as_slice() {
+            return for_parts(out, |k, out| out.copy_from_slice(&s[k..][..out.len()]));
+        }
+        let nest = Nest::new(x.shape(), [x.layout()]);
+        let data = x.storage();
+        if let [.., (rows, [1]), (columns, [step])] = *nest.dims()
+            && step != 1
+        {
+            let planes = Nest::of(nest.dims()[..nest.dims().len() - 2].iter().copied(), nest.start());
+            let (_, [stride]) = planes.inner();
+            return planes.segments(0..planes.len(), |plane, [p], n| {
+                for k in 0..n {
+                    let out = &mut out[(plane + k) * rows * columns..][..rows * columns];
+                    transpose(out, data, p + k as isize * stride, columns, step);
+                }
+            });
+        }
+        let (_, [step]) = nest.inner();
+        for_parts(out, |from, out| {
+            nest.segments(from..from + out.len(), |position, [p], n| {
+                let out = &mut out[position - from..][..n];
+                if step == 1 {
+                    return out.copy_from_slice(&data[p as usize..][..n]);
+                }
+                for (k, o) in out.iter_mut().enumerate() {
+                    *o = data[(p + k as isize * step) as usize];
+                }
+            });
+        });
+    })
+}
+
+/// out[i, j] = data[p + i + j step], tile by tile.
+fn transpose<T: Element>(out: &mut [T], data: &[T], p: isize, columns: usize, step: isize) {
+    let strip = |(k, out): (usize, &mut [T])| {
+        let (p, height) = (p + (k * TILE) as isize, out.len() / columns);
+        for j0 in (0..columns).step_by(TILE) {
+            for j in j0..columns.min(j0 + TILE) {
+                let column = &data[(p + j as isize * step) as usize..][..height];
+                for (i, &x) in column.iter().enumerate() {
+                    out[i * columns + j] = x;
+                }
+            }
+        }
+    };
+    match out.len() < MIN_ELEMENTS {
+        true => out.chunks_mut(TILE * columns).enumerate().for_each(strip),
+        false => out.par_chunks_mut(TILE * columns).enumerate().for_each(strip),
+    }
+}
+
+/// Writes `x` into the places of `layout` in `out`; both have one shape.
+pub fn assign<T: Element>(out: &mut [T], layout: &Layout, x: &Array<T>) {
+    let data = x.storage();
+    let nest = Nest::new(layout.shape(), [layout, x.layout()]);
+    let (_, [s, t]) = nest.inner();
+    nest.segments(0..nest.len(), |_, [p, q], n| {
+        if (s, t) == (1, 1) {
+            return out[p as usize..][..n].copy_from_slice(&data[q as usize..][..n]);
+        }
+        for k in 0..n as isize {
+            out[(p + k * s) as usize] = data[(q + k * t) as usize];
+        }
+    });
+}

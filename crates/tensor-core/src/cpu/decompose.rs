@@ -1,0 +1,184 @@
+//! The factorisations of [`factor`], applied to batches.
+
+use super::factor;
+use crate::array::Array;
+use crate::element::Float;
+use crate::error::{Error, ErrorKind, Result};
+use crate::shape::Dims;
+use rayon::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Multiplications in a batch from which its matrices are dealt out to threads.
+const PARALLEL_FROM: usize = 1 << 15;
+
+/// P A = L U of each matrix of a batch; clones share it.
+#[derive(Clone)]
+pub struct Lu<T>(Arc<Factors<T>>);
+
+struct Factors<T> {
+    /// Shape of the batch.
+    batch: Dims,
+    n: usize,
+    /// One after another, row-major: U, and L without its diagonal of ones.
+    lu: Vec<T>,
+    pivots: Vec<usize>,
+    singular: Option<usize>,
+}
+
+/// Runs `f(number, a, b)` for the matrices of a batch, cut from `a` and `b` in pieces of
+/// `a_size` and `b_size`; `cost` is the work for one.
+fn for_batch<A: Send, B: Send>(
+    (a, a_size): (&mut [A], usize),
+    (b, b_size): (&mut [B], usize),
+    cost: usize,
+    f: impl Fn(usize, &mut [A], &mut [B]) + Sync,
+) {
+    let count = a.len().checked_div(a_size).unwrap_or(0);
+    let run = |first: usize, a: &mut [A], b: &mut [B]| {
+        let b = b.chunks_exact_mut(b_size);
+        a.chunks_exact_mut(a_size).zip(b).enumerate().for_each(|(i, (a, b))| f(first + i, a, b));
+    };
+    // A single large matrix has its threads within the factorisation.
+    if count < 2 || cost.saturating_mul(count) < PARALLEL_FROM {
+        return run(0, a, b);
+    }
+    let part = count.div_ceil(4 * rayon::current_num_threads());
+    (a.par_chunks_mut(part * a_size).zip(b.par_chunks_mut(part * b_size)).enumerate())
+        .for_each(|(i, (a, b))| run(i * part, a, b));
+}
+
+/// Remembers the smallest number offered, whichever thread comes first.
+fn first(found: &AtomicUsize) -> Option<usize> {
+    Some(found.load(Relaxed)).filter(|&i| i != usize::MAX)
+}
+
+/// The order of the square matrices in `a`, which the caller has checked, and the batch's shape.
+fn square<T: Float>(a: &Array<T>) -> (usize, Dims) {
+    let lead = a.ndim() - 2;
+    (a.shape()[lead], Dims::from_slice(&a.shape()[..lead]))
+}
+
+/// LU with partial pivoting of each matrix; a zero pivot is no error here.
+pub fn lu<T: Float>(a: &Array<T>) -> Result<Lu<T>> {
+    let (n, batch) = square(a);
+    let count: usize = batch.iter().product();
+    let mut lu = a.to_vec();
+    let mut pivots = vec![0; count * n];
+    let singular = AtomicUsize::new(usize::MAX);
+    for_batch((&mut lu, n * n), (&mut pivots, n), n * n * n, |i, a, pivots| {
+        if factor::lu(a, n, pivots).is_some() {
+            singular.fetch_min(i, Relaxed);
+        }
+    });
+    Ok(Lu(Arc::new(Factors { batch, n, lu, pivots, singular: first(&singular) })))
+}
+
+impl<T: Float> Lu<T> {
+    /// The first matrix of the batch that has a pivot of exactly zero.
+    pub fn singular(&self) -> Option<usize> {
+        self.0.singular
+    }
+
+    /// The smallest ratio of a pivot to the largest one over the batch: a cheap measure of how near
+    /// to singular the worst matrix is.
+    pub fn pivot_ratio(&self) -> f64 {
+        let Factors { n, lu, .. } = &*self.0;
+        let ratio = |a: &[T]| {
+            let pivots = (0..*n).map(|i| a[i * n + i].to_f64().abs());
+            let (low, high) = pivots.fold((f64::INFINITY, 0.0f64), |(l, h), p| (l.min(p), h.max(p)));
+            if high == 0.0 { 0.0 } else { low / high }
+        };
+        if *n == 0 { 1.0 } else { lu.chunks_exact(n * n).map(ratio).fold(1.0, f64::min) }
+    }
+
+    /// A^-1 B, or A^-T B, for B of shape [batch.., n, k].
+    pub fn solve(&self, op: &'static str, b: &Array<T>, transposed: bool) -> Result<Array<T>> {
+        let Factors { n, lu, pivots, .. } = &*self.0;
+        let n = *n;
+        let k = b.shape()[b.ndim() - 1];
+        let mut out = super::copy::copy(op, b)?;
+        let mut nothing = vec![(); out.numel().checked_div(n * k).unwrap_or(0)];
+        for_batch((out.make_mut()?, n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
+            factor::lu_solve(&lu[i * n * n..][..n * n], &pivots[i * n..][..n], n, b, k, transposed);
+        });
+        Ok(out)
+    }
+
+    /// The determinants, in the shape of the batch.
+    pub fn det(&self) -> Result<Array<T>> {
+        let Factors { batch, n, lu, pivots, .. } = &*self.0;
+        let count: usize = batch.iter().product();
+        let det = |i: usize| factor::lu_det(&lu[i * n * n..][..n * n], &pivots[i * n..][..*n], *n);
+        Array::from_vec((0..count).map(det).collect(), batch)
+    }
+}
+
+/// The inverse of each matrix.
+///
+/// # Errors
+/// Singular, with the number of the first matrix that has no inverse.
+pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    let (n, _) = square(a);
+    let mut a = super::copy::copy(op, a)?;
+    let singular = AtomicUsize::new(usize::MAX);
+    let mut out = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
+    for_batch((out.make_mut()?, n * n), (a.make_mut()?, n * n), n * n * n, |i, out, a| {
+        if factor::inverse(a, out, n).is_err() {
+            singular.fetch_min(i, Relaxed);
+        }
+    });
+    match first(&singular) {
+        Some(batch) => Err(singular_error(op, batch, a.shape())),
+        None => Ok(out),
+    }
+}
+
+/// The error of a matrix without an inverse.
+pub fn singular_error(op: &'static str, batch: usize, shape: &[usize]) -> Error {
+    let which = if shape.len() > 2 { format!("matrix {batch} of the batch {shape:?}") } else { format!("the matrix {shape:?}") };
+    let message = format!("{which} is singular: a pivot is exactly zero; pinv takes singular matrices");
+    Error::new(ErrorKind::Singular { batch }, op, message)
+}
+
+/// The thin singular value decomposition A = U diag(s) V^T of each matrix: U, s descending, V^T.
+///
+/// # Errors
+/// Not converged, which includes matrices with NaN or infinity.
+pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
+    let lead = a.ndim() - 2;
+    let (m, n) = (a.shape()[lead], a.shape()[lead + 1]);
+    let k = m.min(n);
+    let shape = |tail: &[usize]| -> Dims { a.shape()[..lead].iter().chain(tail).copied().collect() };
+    let mut u = Array::zeros(&shape(&[m, k]))?;
+    let mut s = Array::zeros(&shape(&[k]))?;
+    let mut vt = Array::zeros(&shape(&[k, n]))?;
+    if k == 0 {
+        return Ok([u, s, vt]);
+    }
+    let a = super::copy::copy(op, a)?;
+    let matrices = a.as_slice().unwrap_or(&[]);
+    let failed = AtomicUsize::new(usize::MAX);
+    let mut parts: Vec<_> = (u.make_mut()?.chunks_exact_mut(m * k))
+        .zip(s.make_mut()?.chunks_exact_mut(k))
+        .zip(vt.make_mut()?.chunks_exact_mut(k * n))
+        .collect();
+    let mut nothing = vec![(); parts.len()];
+    for_batch((&mut parts, 1), (&mut nothing, 1), m * n * k, |i, part, _| {
+        let ((u, s), vt) = &mut part[0];
+        if factor::svd(&matrices[i * m * n..][..m * n], m, n, u, s, vt).is_err() {
+            failed.fetch_min(i, Relaxed);
+        }
+    });
+    drop(parts);
+    match first(&failed) {
+        None => Ok([u, s, vt]),
+        Some(batch) => {
+            let message = format!(
+                "the singular value decomposition of matrix {batch} of {:?} did not converge: check it for NaN and infinity",
+                a.shape()
+            );
+            Err(Error::new(ErrorKind::NotConverged, op, message))
+        }
+    }
+}

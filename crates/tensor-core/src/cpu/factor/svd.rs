@@ -1,0 +1,105 @@
+//! Singular value decomposition.
+
+use crate::element::Float;
+use faer::diag::DiagMut;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::svd::{ComputeSvdVectors, svd as faer_svd, svd_scratch};
+use faer::{MatMut, MatRef, Par};
+
+/// The singular values could not be computed: the matrix holds NaN or infinity, or the iteration
+/// did not converge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotConverged;
+
+impl core::fmt::Display for NotConverged {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the singular value decomposition did not converge")
+    }
+}
+
+impl core::error::Error for NotConverged {}
+
+/// The thin decomposition `A = U diag(s) V^T` (LAPACK `gesdd`) of the row-major `m x n` matrix `a`:
+/// `u` is `m x k`, `s` holds `k` values in descending order, `vt` is `k x n`, `k = min(m, n)`, all
+/// row-major.
+///
+/// faer bidiagonalises and then iterates or divides and conquers (Golub and Van Loan, section 8.6).
+/// It runs on one thread: the sums of its parallel bidiagonalisation follow the number of threads.
+///
+/// # Errors
+///
+/// [`NotConverged`] if `a` is not finite or the iteration fails; the outputs are unspecified.
+///
+/// # Panics
+///
+/// If a slice does not have the length that `m` and `n` tell.
+pub fn svd<T: Float>(
+    a: &[T],
+    m: usize,
+    n: usize,
+    u: &mut [T],
+    s: &mut [T],
+    vt: &mut [T],
+) -> Result<(), NotConverged> {
+    let k = m.min(n);
+    assert!(a.len() == m * n && u.len() == m * k && s.len() == k && vt.len() == k * n);
+    if k == 0 {
+        return Ok(());
+    }
+    if !a.iter().all(|x| Float::is_finite(*x)) {
+        return Err(NotConverged);
+    }
+    let scale = scale_for(a);
+    let scaled: Vec<T>;
+    let a = if scale == T::ONE {
+        a
+    } else {
+        scaled = a.iter().map(|&x| x * scale).collect();
+        &scaled
+    };
+    let thin = ComputeSvdVectors::Thin;
+    let mut memory = MemBuffer::new(svd_scratch::<T>(
+        m,
+        n,
+        thin,
+        thin,
+        Par::Seq,
+        Default::default(),
+    ));
+    faer_svd(
+        MatRef::from_row_major_slice(a, m, n),
+        DiagMut::from_slice_mut(s),
+        Some(MatMut::from_row_major_slice_mut(u, m, k)),
+        Some(MatMut::from_column_major_slice_mut(vt, n, k)),
+        Par::Seq,
+        MemStack::new(&mut memory),
+        Default::default(),
+    )
+    .map_err(|_| NotConverged)?;
+    for x in s.iter_mut() {
+        *x = *x / scale;
+    }
+    let finite = |values: &[T]| values.iter().all(|x| Float::is_finite(*x));
+    if finite(u) && finite(vt) {
+        Ok(())
+    } else {
+        Err(NotConverged)
+    }
+}
+
+/// A power of two that brings the largest entry near one if it is far from it, else one: squares and
+/// products of entries then stay in range, as by the scaling in `gesdd`.
+fn scale_for<T: Float>(a: &[T]) -> T {
+    let largest = a.iter().fold(0.0, |max: f64, x| max.max(x.to_f64().abs()));
+    let far = 1.0 / T::EPSILON.to_f64();
+    if largest == 0.0 || (1.0 / far..=far).contains(&largest) {
+        return T::ONE;
+    }
+    // The scale itself has to be a normal number, also where the entries are subnormal.
+    let bound = if size_of::<T>() == size_of::<f32>() {
+        120.0
+    } else {
+        1000.0
+    };
+    T::of((-largest.log2()).round().clamp(-bound, bound).exp2())
+}

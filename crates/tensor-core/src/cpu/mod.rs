@@ -1,0 +1,15 @@
+//! The kernels of the CPU, one file per family.
+
+pub mod copy;
+pub mod decompose;
+pub mod factor;
+pub mod gemm;
+pub mod gemv;
+pub mod index;
+pub mod least_squares;
+pub mod map;
+pub mod nest;
+pub mod parallel;
+pub mod random;
+pub mod reduce;
+pub mod simd;

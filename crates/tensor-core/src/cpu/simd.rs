@@ -1,0 +1,243 @@
+//! Run-time choice of the instruction set, and the inner loops built on it.
+//!
+//! A kernel is a plain loop over slices in `#[inline(always)]` code. It is
+//! compiled three times, inside functions that enable AVX-512, AVX2 + FMA or
+//! nothing, and the compiler vectorises each copy. The order of the additions
+//! is written out in lanes of a fixed number, so the levels differ by the
+//! rounding of fused multiply-adds only.
+
+use crate::element::Float;
+
+/// A loop nest to be compiled for every instruction set.
+///
+/// `run` and all it calls must be `#[inline(always)]`: only inlined code is
+/// compiled with the features of the function that calls it.
+pub trait Kernel {
+    /// What the kernel computes.
+    type Output;
+
+    /// The loop; `FMA` says whether [`Float::mul_add`] is one instruction.
+    fn run<const FMA: bool>(self) -> Self::Output;
+}
+
+/// Runs a kernel with the best instruction set of this processor.
+#[inline]
+pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    match x86::level() {
+        // SAFETY: the level is what the processor was found to support.
+        x86::Level::Avx512 => unsafe { x86::avx512(kernel) },
+        // SAFETY: as above.
+        x86::Level::Avx2 => unsafe { x86::avx2(kernel) },
+        x86::Level::Baseline => kernel.run::<false>(),
+    }
+    // NEON, with fused multiply-add, is part of every 64-bit ARM processor.
+    #[cfg(target_arch = "aarch64")]
+    return kernel.run::<true>();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return kernel.run::<false>();
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Kernel;
+    use std::sync::atomic::{AtomicU8, Ordering};
+
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    #[repr(u8)]
+    pub enum Level {
+        Baseline = 1,
+        Avx2 = 2,
+        Avx512 = 3,
+    }
+
+    /// The level found, or 0 before the first look. Relaxed order is enough:
+    /// every thread that finds 0 stores the same value.
+    static FOUND: AtomicU8 = AtomicU8::new(0);
+
+    #[inline]
+    pub fn level() -> Level {
+        match FOUND.load(Ordering::Relaxed) {
+            3 => Level::Avx512,
+            2 => Level::Avx2,
+            1 => Level::Baseline,
+            _ => detect(),
+        }
+    }
+
+    #[cold]
+    fn detect() -> Level {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let avx512 = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl");
+        let level = match (avx2, avx512) {
+            (true, true) => Level::Avx512,
+            (true, false) => Level::Avx2,
+            (false, _) => Level::Baseline,
+        };
+        FOUND.store(level as u8, Ordering::Relaxed);
+        level
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    pub fn avx512<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<true>()
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub fn avx2<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run::<true>()
+    }
+}
+
+/// `a * b + c`, rounded once where the instruction exists.
+#[inline(always)]
+pub fn multiply_add<T: Float, const FMA: bool>(a: T, b: T, c: T) -> T {
+    if FMA { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// Whether 64 bytes, the widest vector in use, hold 16 elements rather than 8.
+#[inline(always)]
+pub const fn has_16_lanes<T>() -> bool {
+    size_of::<T>() == 4
+}
+
+/// Sum of the lanes by halving; `L` is a power of two.
+#[inline(always)]
+pub fn sum_lanes<T: Float, const L: usize>(mut lanes: [T; L]) -> T {
+    let mut half = L / 2;
+    while half > 0 {
+        for l in 0..half {
+            lanes[l] += lanes[l + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// Dot products of `R` rows with `x`, each in `L` lanes. The rows are at
+/// least as long as `x`.
+#[inline(always)]
+pub fn dot_rows<T: Float, const R: usize, const L: usize, const FMA: bool>(
+    rows: [&[T]; R],
+    x: &[T],
+) -> [T; R] {
+    let n = x.len();
+    let rows = rows.map(|row| &row[..n]);
+    let mut sums = [[T::ZERO; L]; R];
+    let (x_chunks, x_rest) = x.as_chunks::<L>();
+    let row_chunks = rows.map(|row| &row.as_chunks::<L>().0[..x_chunks.len()]);
+    for (c, x_chunk) in x_chunks.iter().enumerate() {
+        for r in 0..R {
+            let chunk = &row_chunks[r][c];
+            for l in 0..L {
+                sums[r][l] = multiply_add::<T, FMA>(chunk[l], x_chunk[l], sums[r][l]);
+            }
+        }
+    }
+    if x_rest.is_empty() {
+        return sums.map(sum_lanes);
+    }
+    let Some(x_last) = x.last_chunk::<L>() else {
+        let mut short = [T::ZERO; R];
+        for (j, &x_j) in x.iter().enumerate() {
+            for r in 0..R {
+                short[r] = multiply_add::<T, FMA>(rows[r][j], x_j, short[r]);
+            }
+        }
+        return short;
+    };
+    // The rest is read as the last full chunk. The lanes already summed are
+    // replaced by zeros in both factors, since 0 * inf would be NaN.
+    let done = L - x_rest.len();
+    let x_last: [T; L] = std::array::from_fn(|l| if l < done { T::ZERO } else { x_last[l] });
+    for r in 0..R {
+        if let Some(last) = rows[r].last_chunk::<L>() {
+            for l in 0..L {
+                let a = if l < done { T::ZERO } else { last[l] };
+                sums[r][l] = multiply_add::<T, FMA>(a, x_last[l], sums[r][l]);
+            }
+        }
+    }
+    sums.map(sum_lanes)
+}
+
+/// `y += c_0 row_0 + ... + c_{R-1} row_{R-1}`. The rows are at least as long
+/// as `y`. The terms of one element are summed before they are added to it,
+/// which keeps the dependency from call to call one addition long.
+#[inline(always)]
+pub fn add_rows<T: Float, const R: usize, const L: usize, const FMA: bool>(
+    coefficients: [T; R],
+    rows: [&[T]; R],
+    y: &mut [T],
+) {
+    let done = add_chunks::<T, R, L, FMA>(coefficients, rows, y);
+    let rest = &mut y[done..];
+    let rows = rows.map(|row| &row[done..]);
+    let done = add_chunks::<T, R, 4, FMA>(coefficients, rows, rest);
+    let rest = &mut rest[done..];
+    let rows = rows.map(|row| &row[done..]);
+    add_chunks::<T, R, 1, FMA>(coefficients, rows, rest);
+}
+
+/// [`add_rows`] for the full chunks of `L`; returns how many elements they hold.
+#[inline(always)]
+fn add_chunks<T: Float, const R: usize, const L: usize, const FMA: bool>(
+    coefficients: [T; R],
+    rows: [&[T]; R],
+    y: &mut [T],
+) -> usize {
+    let chunks = y.as_chunks_mut::<L>().0;
+    let row_chunks = rows.map(|row| &row.as_chunks::<L>().0[..chunks.len()]);
+    for (c, y_chunk) in chunks.iter_mut().enumerate() {
+        let mut sum: [T; L] = std::array::from_fn(|l| coefficients[0] * row_chunks[0][c][l]);
+        for r in 1..R {
+            let chunk = &row_chunks[r][c];
+            for l in 0..L {
+                sum[l] = multiply_add::<T, FMA>(coefficients[r], chunk[l], sum[l]);
+            }
+        }
+        for l in 0..L {
+            y_chunk[l] += sum[l];
+        }
+    }
+    chunks.len() * L
+}
+
+struct Dot<'a, T> {
+    a: &'a [T],
+    b: &'a [T],
+}
+
+impl<T: Float> Kernel for Dot<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> T {
+        dot_line::<T, FMA>(self.a, self.b)
+    }
+}
+
+/// One dot product; long ones in four times the lanes, to hide the latency of
+/// the additions.
+#[inline(always)]
+pub fn dot_line<T: Float, const FMA: bool>(a: &[T], b: &[T]) -> T {
+    let [sum] = match (has_16_lanes::<T>(), b.len()) {
+        (true, 256..) => dot_rows::<T, 1, 64, FMA>([a], b),
+        (true, _) => dot_rows::<T, 1, 16, FMA>([a], b),
+        (false, 128..) => dot_rows::<T, 1, 32, FMA>([a], b),
+        (false, _) => dot_rows::<T, 1, 8, FMA>([a], b),
+    };
+    sum
+}
+
+/// Dot product of two vectors; of the common part where the lengths differ.
+pub fn dot<T: Float>(a: &[T], b: &[T]) -> T {
+    let n = a.len().min(b.len());
+    dispatch(Dot {
+        a: &a[..n],
+        b: &b[..n],
+    })
+}

@@ -1,0 +1,71 @@
+//! Where an array's data lives.
+
+use crate::error::{Error, ErrorKind, Result};
+use std::fmt;
+use std::str::FromStr;
+
+/// A place where arrays live and kernels run.
+///
+/// ```
+/// use tensor_core::Device;
+/// assert_eq!("cpu".parse::<Device>()?, Device::Cpu);
+/// assert_eq!("cuda:1".parse::<Device>()?.to_string(), "cuda:1");
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Device {
+    /// The host's processor and memory.
+    #[default]
+    Cpu,
+    /// The NVIDIA GPU of this number.
+    Cuda(usize),
+}
+
+impl Device {
+    /// The GPU of number `ordinal`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Device`] where that GPU cannot be used.
+    pub fn cuda(ordinal: usize) -> Result<Self> {
+        Device::Cuda(ordinal).usable("Device::cuda")
+    }
+
+    /// The device itself where kernels can run on it, or why they cannot.
+    pub(crate) fn usable(self, op: &'static str) -> Result<Self> {
+        match self {
+            Device::Cpu => Ok(self),
+            Device::Cuda(_) => Err(Error::new(
+                ErrorKind::Device,
+                op,
+                format!("{self} cannot be used: this version of tapegrad runs on the CPU only; use Device::Cpu"),
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Cpu => f.pad("cpu"),
+            Device::Cuda(ordinal) => f.pad(&format!("cuda:{ordinal}")),
+        }
+    }
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    fn from_str(s: &str) -> Result<Self> {
+        let unknown = || {
+            let message = format!("{s:?} is not a device: write cpu, cuda or cuda:N");
+            Error::new(ErrorKind::Device, "Device", message)
+        };
+        match s.split_once(':') {
+            None if s == "cpu" => Ok(Device::Cpu),
+            None if s == "cuda" => Ok(Device::Cuda(0)),
+            Some(("cuda", n)) => n.parse().map(Device::Cuda).map_err(|_| unknown()),
+            _ => Err(unknown()),
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Printing as PyTorch prints: columns aligned, four digits, large tensors shortened.
+
+use crate::array::Array;
+use crate::device::Device;
+use crate::element::{DType, Element, Scalar};
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+
+/// How tensors print; the default is PyTorch's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PrintOptions {
+    /// Digits after the point.
+    pub precision: usize,
+    /// Elements from which a tensor is shortened.
+    pub threshold: usize,
+    /// Elements shown at either end of a shortened dimension.
+    pub edge_items: usize,
+    /// Characters in a line.
+    pub line_width: usize,
+    /// Always or never in scientific notation; None chooses by the values.
+    pub scientific: Option<bool>,
+}
+
+const DEFAULT: PrintOptions =
+    PrintOptions { precision: 4, threshold: 1000, edge_items: 3, line_width: 80, scientific: None };
+
+impl Default for PrintOptions {
+    fn default() -> Self {
+        DEFAULT
+    }
+}
+
+static OPTIONS: RwLock<PrintOptions> = RwLock::new(DEFAULT);
+
+/// How tensors print now.
+pub fn print_options() -> PrintOptions {
+    *OPTIONS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Changes how tensors print, in the whole program.
+pub fn set_print_options(options: PrintOptions) {
+    *OPTIONS.write().unwrap_or_else(PoisonError::into_inner) = options;
+}
+
+/// How the elements of one tensor are written.
+struct Style {
+    width: usize,
+    precision: usize,
+    mode: Mode,
+}
+
+#[derive(PartialEq)]
+enum Mode {
+    /// Integers and truth values.
+    Plain,
+    /// Floats without a fraction: `3.`
+    Whole,
+    Fixed,
+    Scientific,
+}
+
+impl Style {
+    fn of(values: &[Scalar], options: &PrintOptions) -> Self {
+        let mut style = Style { width: 0, precision: options.precision, mode: Mode::Plain };
+        let floats = || values.iter().filter_map(|v| if let Scalar::Float(x) = v { Some(*x) } else { None });
+        if floats().next().is_some() {
+            let (mut low, mut high) = (f64::INFINITY, 0.0f64);
+            for x in floats().map(f64::abs).filter(|x| x.is_finite() && *x != 0.0) {
+                (low, high) = (low.min(x), high.max(x));
+            }
+            let whole = floats().all(|x| !x.is_finite() || x == x.ceil());
+            let spread = high > 0.0 && (high / low > 1000.0 || high > 1e8 || (!whole && low < 1e-4));
+            style.mode = match options.scientific.unwrap_or(spread) {
+                true => Mode::Scientific,
+                false if whole => Mode::Whole,
+                false => Mode::Fixed,
+            };
+        }
+        style.width = values.iter().map(|&v| style.write(v).len()).max().unwrap_or(0);
+        style
+    }
+
+    fn write(&self, value: Scalar) -> String {
+        match value {
+            Scalar::Bool(x) => if x { "True" } else { "False" }.to_string(),
+            Scalar::Int(x) => x.to_string(),
+            Scalar::Float(x) if x.is_nan() => "nan".to_string(),
+            Scalar::Float(x) if x.is_infinite() => if x > 0.0 { "inf" } else { "-inf" }.to_string(),
+            Scalar::Float(x) => match self.mode {
+                Mode::Whole => format!("{x:.0}."),
+                Mode::Scientific => scientific(x, self.precision),
+                _ => format!("{x:.*}", self.precision),
+            },
+        }
+    }
+}
+
+/// `1.5000e+03`: Rust writes the exponent as `e3`.
+fn scientific(x: f64, precision: usize) -> String {
+    let text = format!("{x:.precision$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |d| ('-', d));
+    format!("{mantissa}e{sign}{digits:0>2}")
+}
+
+/// The indices of a dimension that are shown; None stands for the dots.
+fn shown(size: usize, summarize: bool, edge: usize) -> Vec<Option<usize>> {
+    match summarize && size > 2 * edge {
+        true => (0..edge).map(Some).chain([None]).chain((size - edge..size).map(Some)).collect(),
+        false => (0..size).map(Some).collect(),
+    }
+}
+
+impl<T: Element> Array<T> {
+    /// Writes `name(values, extra)`, with the element type and the device where they are not the
+    /// usual ones.
+    #[doc(hidden)]
+    pub fn write_as(&self, f: &mut fmt::Formatter<'_>, name: &str, extra: &str) -> fmt::Result {
+        let options = print_options();
+        let summarize = self.numel() > options.threshold;
+        let mut values = Vec::new();
+        self.collect_shown(0, self.layout().offset() as isize, summarize, options.edge_items, &mut values);
+        let style = Style::of(&values, &options);
+        let mut text = format!("{name}(");
+        let indent = text.len();
+        if self.numel() == 0 {
+            text += "[]";
+            if self.ndim() != 1 {
+                text += &format!(", size={:?}", self.shape());
+            }
+        } else {
+            let mut values = values.into_iter();
+            self.write_dim(0, indent, summarize, &options, &style, &mut values, &mut text);
+        }
+        let mut suffixes = Vec::new();
+        if T::DTYPE == DType::F32 || (self.numel() == 0 && T::DTYPE != DType::F64) {
+            suffixes.push(format!("dtype={}", T::DTYPE));
+        }
+        if self.device() != Device::Cpu {
+            suffixes.push(format!("device='{}'", self.device()));
+        }
+        if !extra.is_empty() {
+            suffixes.push(extra.to_string());
+        }
+        for suffix in suffixes {
+            text += ", ";
+            text += &suffix;
+        }
+        f.write_str(&text)?;
+        f.write_str(")")
+    }
+
+    /// The values that will be shown, in order.
+    fn collect_shown(&self, dim: usize, place: isize, summarize: bool, edge: usize, out: &mut Vec<Scalar>) {
+        if self.numel() == 0 {
+            return;
+        }
+        let Some(&size) = self.shape().get(dim) else {
+            return out.push(self.storage()[place as usize].to_scalar());
+        };
+        let step = self.layout().strides()[dim];
+        for k in shown(size, summarize, edge).into_iter().flatten() {
+            self.collect_shown(dim + 1, place + k as isize * step, summarize, edge, out);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the state of one recursive writer")]
+    fn write_dim(
+        &self,
+        dim: usize,
+        indent: usize,
+        summarize: bool,
+        options: &PrintOptions,
+        style: &Style,
+        values: &mut impl Iterator<Item = Scalar>,
+        text: &mut String,
+    ) {
+        let Some(&size) = self.shape().get(dim) else {
+            return *text += &values.next().map_or(String::new(), |v| style.write(v));
+        };
+        let items = shown(size, summarize, options.edge_items);
+        text.push('[');
+        if dim + 1 == self.ndim() {
+            let room = options.line_width.saturating_sub(indent + dim + 1);
+            let per_line = (room / (style.width + 2)).max(1);
+            for (k, item) in items.iter().enumerate() {
+                if k > 0 {
+                    text.push(',');
+                    match k % per_line {
+                        0 => *text += &format!("\n{}", " ".repeat(indent + dim + 1)),
+                        _ => text.push(' '),
+                    }
+                }
+                match item {
+                    None => *text += " ...",
+                    Some(_) => {
+                        let value = values.next().map_or(String::new(), |v| style.write(v));
+                        *text += &format!("{value:>width$}", width = style.width);
+                    }
+                }
+            }
+        } else {
+            let gap = format!(",{}{}", "\n".repeat(self.ndim() - dim - 1), " ".repeat(indent + dim + 1));
+            for (k, item) in items.iter().enumerate() {
+                if k > 0 {
+                    *text += &gap;
+                }
+                match item {
+                    None => *text += "...",
+                    Some(_) => self.write_dim(dim + 1, indent, summarize, options, style, values, text),
+                }
+            }
+        }
+        text.push(']');
+    }
+}
+
+impl<T: Element> fmt::Display for Array<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_as(f, "array", "")
+    }
+}
+
+impl<T: Element> fmt::Debug for Array<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Array;
+
+    fn array(data: Vec<f64>, shape: &[usize]) -> String {
+        Array::from_vec(data, shape).unwrap().to_string()
+    }
+
+    #[test]
+    fn prints_as_pytorch_does() {
+        assert_eq!(array(vec![3.5], &[]), "array(3.5000)");
+        assert_eq!(array(vec![1.0, -2.0, 0.0], &[3]), "array([ 1., -2.,  0.])");
+        assert_eq!(array(vec![1.0, 2.5, 3.0, 4.0], &[2, 2]), "array([[1.0000, 2.5000],\n       [3.0000, 4.0000]])");
+        assert_eq!(array(vec![1e-5, 1.0], &[2]), "array([1.0000e-05, 1.0000e+00])");
+        assert_eq!(array(vec![f64::NAN, 1.0, f64::INFINITY], &[3]), "array([nan, 1., inf])");
+        assert_eq!(array(vec![], &[0]), "array([])");
+        assert_eq!(array(vec![], &[0, 3]), "array([], size=[0, 3])");
+        let flags = Array::from_vec(vec![true, false], &[2]).unwrap();
+        assert_eq!(flags.to_string(), "array([ True, False])");
+    }
+
+    #[test]
+    fn large_arrays_are_shortened() {
+        let text = array((0..2000).map(f64::from).collect(), &[2000]);
+        assert_eq!(text, "array([0.0000e+00, 1.0000e+00, 2.0000e+00,  ..., 1.9970e+03, 1.9980e+03,\n        1.9990e+03])");
+        let cube = array(vec![0.0; 8000], &[20, 20, 20]);
+        assert_eq!(cube.matches("...").count(), 6 * 7 + 7 + 1 - 7 + 7 - 7 - 6 - 1 + 0);
+    }
+}

@@ -1,0 +1,360 @@
+//! The element types an array can hold, and the arithmetic each family of them has.
+
+use std::fmt::{Debug, Display};
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+
+mod sealed {
+    use crate::buffer::Pool;
+
+    /// Keeps the set of element types closed, and gives each type the pool of its dead buffers.
+    pub trait Sealed: Sized + 'static {
+        #[expect(private_interfaces, reason = "only this crate can name the trait")]
+        fn pool() -> &'static Pool<Self>;
+    }
+
+    macro_rules! sealed {
+        ($($T:ty)*) => { $(
+            impl Sealed for $T {
+                #[expect(private_interfaces, reason = "only this crate can name the trait")]
+                fn pool() -> &'static Pool<Self> {
+                    static POOL: Pool<$T> = Pool::new();
+                    &POOL
+                }
+            }
+        )* };
+    }
+    sealed!(f32 f64 i64 bool);
+}
+
+/// The run-time name of an element type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DType {
+    /// 32-bit floating point.
+    F32,
+    /// 64-bit floating point, the default.
+    F64,
+    /// 64-bit signed integer: indices and counts.
+    I64,
+    /// Truth values: masks and comparisons.
+    Bool,
+}
+
+impl DType {
+    /// Bytes one element takes.
+    pub const fn size(self) -> usize {
+        match self {
+            DType::F32 => 4,
+            DType::F64 | DType::I64 => 8,
+            DType::Bool => 1,
+        }
+    }
+}
+
+impl Display for DType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            DType::F32 => "f32",
+            DType::F64 => "f64",
+            DType::I64 => "i64",
+            DType::Bool => "bool",
+        })
+    }
+}
+
+/// A value of any element type, the way station of a conversion between two of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Scalar {
+    /// A floating-point value.
+    Float(f64),
+    /// An integer.
+    Int(i64),
+    /// A truth value.
+    Bool(bool),
+}
+
+/// What an array can hold: `f32`, `f64`, `i64` or `bool`.
+///
+/// The default value of each type is the one whose bytes are all zero, which the buffers rely on.
+pub trait Element:
+    Copy + Default + PartialEq + PartialOrd + Debug + Display + Send + Sync + sealed::Sealed + 'static
+{
+    /// The type's run-time name.
+    const DTYPE: DType;
+    /// The value as the widest type of its family.
+    fn to_scalar(self) -> Scalar;
+    /// The nearest value of this type: fractions are cut off, out-of-range values saturate, NaN
+    /// becomes integer 0, and everything but zero is `true`.
+    fn from_scalar(x: Scalar) -> Self;
+    /// True for NaN; integers and truth values never are.
+    #[inline]
+    fn is_nan(self) -> bool {
+        false
+    }
+    /// Converts to another element type, as `as` does.
+    #[inline]
+    fn cast<U: Element>(self) -> U {
+        U::from_scalar(self.to_scalar())
+    }
+}
+
+/// Element types with arithmetic: `f32`, `f64` and `i64` (which wraps on overflow, as NumPy's does).
+pub trait Number: Element {
+    /// The neutral element of addition.
+    const ZERO: Self;
+    /// The neutral element of multiplication.
+    const ONE: Self;
+    /// The value every other is greater than: minus infinity, or the smallest integer.
+    const LOWEST: Self;
+    /// The value every other is less than: infinity, or the largest integer.
+    const HIGHEST: Self;
+    /// `self + y`.
+    fn plus(self, y: Self) -> Self;
+    /// `self - y`.
+    fn minus(self, y: Self) -> Self;
+    /// `self * y`.
+    fn times(self, y: Self) -> Self;
+    /// `-self`.
+    fn negated(self) -> Self;
+    /// `|self|`.
+    fn magnitude(self) -> Self;
+    /// `n` as this type, rounded to the nearest where it is not exact.
+    fn from_i64(n: i64) -> Self;
+    /// The value in double precision.
+    fn to_f64(self) -> f64;
+}
+
+/// Floating-point element types, the ones a tensor can be differentiated in: `f32` and `f64`.
+pub trait Float:
+    Number
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + Sum
+    + faer::traits::RealField
+{
+    /// The distance from 1 to the next larger value.
+    const EPSILON: Self;
+    /// Not a number.
+    const NAN: Self;
+    /// Positive infinity.
+    const INFINITY: Self;
+    /// The nearest value to `x`.
+    fn of(x: f64) -> Self;
+    /// Neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+    /// `self * a + b`, rounded once.
+    fn mul_add(self, a: Self, b: Self) -> Self;
+    /// The square root.
+    fn sqrt(self) -> Self;
+    /// The absolute value.
+    fn abs(self) -> Self;
+    /// e to the power of `self`.
+    fn exp(self) -> Self;
+    /// e to the power of `self`, minus 1, exact near 0.
+    fn exp_m1(self) -> Self;
+    /// The natural logarithm.
+    fn ln(self) -> Self;
+    /// The sine of an angle in radians.
+    fn sin(self) -> Self;
+    /// The cosine of an angle in radians.
+    fn cos(self) -> Self;
+    /// The hyperbolic tangent.
+    fn tanh(self) -> Self;
+    /// `self` to the power of `p`.
+    fn powf(self, p: Self) -> Self;
+    /// `self` to an integer power.
+    fn powi(self, p: i32) -> Self;
+}
+
+impl Element for bool {
+    const DTYPE: DType = DType::Bool;
+    #[inline]
+    fn to_scalar(self) -> Scalar {
+        Scalar::Bool(self)
+    }
+    #[inline]
+    fn from_scalar(x: Scalar) -> Self {
+        match x {
+            Scalar::Float(x) => x != 0.0,
+            Scalar::Int(x) => x != 0,
+            Scalar::Bool(x) => x,
+        }
+    }
+}
+
+impl Element for i64 {
+    const DTYPE: DType = DType::I64;
+    #[inline]
+    fn to_scalar(self) -> Scalar {
+        Scalar::Int(self)
+    }
+    #[inline]
+    fn from_scalar(x: Scalar) -> Self {
+        match x {
+            Scalar::Float(x) => x as i64,
+            Scalar::Int(x) => x,
+            Scalar::Bool(x) => x as i64,
+        }
+    }
+}
+
+impl Number for i64 {
+    const ZERO: Self = 0;
+    const ONE: Self = 1;
+    const LOWEST: Self = i64::MIN;
+    const HIGHEST: Self = i64::MAX;
+    #[inline]
+    fn plus(self, y: Self) -> Self {
+        self.wrapping_add(y)
+    }
+    #[inline]
+    fn minus(self, y: Self) -> Self {
+        self.wrapping_sub(y)
+    }
+    #[inline]
+    fn times(self, y: Self) -> Self {
+        self.wrapping_mul(y)
+    }
+    #[inline]
+    fn negated(self) -> Self {
+        self.wrapping_neg()
+    }
+    #[inline]
+    fn magnitude(self) -> Self {
+        self.wrapping_abs()
+    }
+    #[inline]
+    fn from_i64(n: i64) -> Self {
+        n
+    }
+    #[inline]
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+}
+
+/// The two float types differ in nothing but their names.
+macro_rules! float {
+    ($T:ident, $dtype:expr) => {
+        impl Element for $T {
+            const DTYPE: DType = $dtype;
+            #[inline]
+            fn to_scalar(self) -> Scalar {
+                Scalar::Float(self as f64)
+            }
+            #[inline]
+            fn from_scalar(x: Scalar) -> Self {
+                match x {
+                    Scalar::Float(x) => x as $T,
+                    Scalar::Int(x) => x as $T,
+                    Scalar::Bool(x) => x as u8 as $T,
+                }
+            }
+            #[inline]
+            fn is_nan(self) -> bool {
+                self != self
+            }
+        }
+
+        impl Number for $T {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const LOWEST: Self = $T::NEG_INFINITY;
+            const HIGHEST: Self = $T::INFINITY;
+            #[inline]
+            fn plus(self, y: Self) -> Self {
+                self + y
+            }
+            #[inline]
+            fn minus(self, y: Self) -> Self {
+                self - y
+            }
+            #[inline]
+            fn times(self, y: Self) -> Self {
+                self * y
+            }
+            #[inline]
+            fn negated(self) -> Self {
+                -self
+            }
+            #[inline]
+            fn magnitude(self) -> Self {
+                $T::abs(self)
+            }
+            #[inline]
+            fn from_i64(n: i64) -> Self {
+                n as $T
+            }
+            #[inline]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+        }
+
+        impl Float for $T {
+            const EPSILON: Self = $T::EPSILON;
+            const NAN: Self = $T::NAN;
+            const INFINITY: Self = $T::INFINITY;
+            #[inline]
+            fn of(x: f64) -> Self {
+                x as $T
+            }
+            #[inline]
+            fn is_finite(self) -> bool {
+                $T::is_finite(self)
+            }
+            #[inline]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                $T::mul_add(self, a, b)
+            }
+            #[inline]
+            fn sqrt(self) -> Self {
+                $T::sqrt(self)
+            }
+            #[inline]
+            fn abs(self) -> Self {
+                $T::abs(self)
+            }
+            #[inline]
+            fn exp(self) -> Self {
+                $T::exp(self)
+            }
+            #[inline]
+            fn exp_m1(self) -> Self {
+                $T::exp_m1(self)
+            }
+            #[inline]
+            fn ln(self) -> Self {
+                $T::ln(self)
+            }
+            #[inline]
+            fn sin(self) -> Self {
+                $T::sin(self)
+            }
+            #[inline]
+            fn cos(self) -> Self {
+                $T::cos(self)
+            }
+            #[inline]
+            fn tanh(self) -> Self {
+                $T::tanh(self)
+            }
+            #[inline]
+            fn powf(self, p: Self) -> Self {
+                $T::powf(self, p)
+            }
+            #[inline]
+            fn powi(self, p: i32) -> Self {
+                $T::powi(self, p)
+            }
+        }
+    };
+}
+float!(f32, DType::F32);
+float!(f64, DType::F64);

@@ -1,0 +1,184 @@
+//! One error type for every crate of the workspace.
+
+use std::fmt;
+use std::panic::Location;
+
+/// The result of everything that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, by kind; the message of the [`Error`] says it in full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Shapes that do not fit the operation or each other.
+    Shape,
+    /// An index, or the number of a dimension, out of range.
+    Index,
+    /// Any other argument outside of what the operation takes.
+    Argument,
+    /// A device that cannot be used, or operands on different devices.
+    Device,
+    /// A matrix without an inverse.
+    Singular {
+        /// Which matrix of the batch, in row-major order; 0 where there is no batch.
+        batch: usize,
+    },
+    /// A matrix that is not positive definite.
+    NotPositiveDefinite {
+        /// Which matrix of the batch, in row-major order; 0 where there is no batch.
+        batch: usize,
+        /// The order of the first leading minor that is not positive.
+        minor: usize,
+    },
+    /// An iteration that did not converge.
+    NotConverged,
+    /// A graph that cannot be differentiated as asked: untracked, or already consumed.
+    Graph,
+    /// No memory for a buffer of this size.
+    OutOfMemory {
+        /// The bytes asked for.
+        bytes: usize,
+    },
+    /// A failure of the caller's own, passed through by [`Error::other`].
+    Other,
+}
+
+/// An error: its kind, the operation, what to do about it, and the caller's line.
+///
+/// ```
+/// use tensor_core::{Array, Device, ErrorKind};
+/// let error = Array::from_vec(vec![1.0, 2.0, 3.0], &[2, 2]).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Shape);
+/// assert_eq!(error.op(), "from_vec");
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    op: &'static str,
+    message: String,
+    location: Option<&'static Location<'static>>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error of operation `op`; `message` names the operands and says what to do.
+    #[cold]
+    pub fn new(kind: ErrorKind, op: &'static str, message: impl Into<String>) -> Self {
+        Error(Box::new(Inner { kind, op, message: message.into(), location: None, source: None }))
+    }
+
+    /// [`ErrorKind::Shape`].
+    #[cold]
+    pub fn shape(op: &'static str, message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Shape, op, message)
+    }
+
+    /// [`ErrorKind::Index`].
+    #[cold]
+    pub fn index(op: &'static str, message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Index, op, message)
+    }
+
+    /// [`ErrorKind::Argument`].
+    #[cold]
+    pub fn argument(op: &'static str, message: impl Into<String>) -> Self {
+        Error::new(ErrorKind::Argument, op, message)
+    }
+
+    /// [`ErrorKind::OutOfMemory`].
+    #[cold]
+    pub fn out_of_memory(op: &'static str, bytes: usize) -> Self {
+        let message = format!("no memory for {bytes} bytes: use smaller tensors or f32, or free what is not needed");
+        Error::new(ErrorKind::OutOfMemory { bytes }, op, message)
+    }
+
+    /// Wraps a failure of the caller's own, so that a closure given to a transform can return it;
+    /// it comes out unchanged as [`source`](std::error::Error::source).
+    #[cold]
+    pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let mut e = Error::new(ErrorKind::Other, "", "");
+        e.0.source = Some(error.into());
+        e
+    }
+
+    /// Adds the caller's line, unless a deeper caller has.
+    #[cold]
+    #[must_use]
+    pub fn at(mut self, location: &'static Location<'static>) -> Self {
+        if self.0.source.is_none() {
+            self.0.location.get_or_insert(location);
+        }
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The operation that failed.
+    pub fn op(&self) -> &'static str {
+        self.0.op
+    }
+
+    /// The line that called the operation.
+    pub fn location(&self) -> Option<&'static Location<'static>> {
+        self.0.location
+    }
+
+    /// Gives back what [`Error::other`] wrapped.
+    pub fn into_other(self) -> Option<Box<dyn std::error::Error + Send + Sync>> {
+        self.0.source
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { op, message, location, source, .. } = &*self.0;
+        if let Some(source) = source {
+            return source.fmt(f);
+        }
+        write!(f, "{op}: {message}")?;
+        location.map_or(Ok(()), |l| write!(f, " (at {l})"))
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.0.kind)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_ref().map(|e| &**e as _)
+    }
+}
+
+/// Ends an operation that returns no `Result`; [`crate::memory::try_run`] catches the case of
+/// memory running out.
+#[cold]
+#[track_caller]
+pub fn raise(error: Error) -> ! {
+    let error = error.at(Location::caller());
+    let text = error.to_string();
+    crate::memory::note_failure(error);
+    panic!("{text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deepest_line_is_kept_and_other_errors_pass_unchanged() {
+        let here = Location::caller();
+        let e = Error::shape("mv", "no").at(here);
+        let line = e.location().unwrap().line();
+        assert_eq!(e.at(Location::caller()).location().unwrap().line(), line);
+        let e = Error::other("mine").at(here);
+        assert_eq!(e.to_string(), "mine");
+        assert_eq!(e.into_other().unwrap().to_string(), "mine");
+    }
+}

@@ -1,0 +1,278 @@
+//! One function per kernel, whatever the device: the only file that chooses one.
+//!
+//! The first argument of each is the name of the operation, for its errors.
+
+use crate::array::Array;
+use crate::cpu;
+use crate::device::Device;
+use crate::element::{Element, Float, Number};
+use crate::error::{Error, ErrorKind, Result};
+use crate::layout::Layout;
+use crate::shape::Dims;
+
+pub use crate::cpu::decompose::{Lu, singular_error};
+pub use crate::cpu::reduce::{All, Any, Max, Min, Reduction, Sum};
+
+/// Runs a kernel on the device its operands share.
+#[inline]
+fn run_on<R, const N: usize>(
+    op: &'static str,
+    devices: [Device; N],
+    cpu: impl FnOnce() -> Result<R>,
+) -> Result<R> {
+    if let Some(other) = devices.iter().find(|&&d| d != devices[0]) {
+        let message = format!("operands on {} and {other}: move them to one device first", devices[0]);
+        return Err(Error::new(ErrorKind::Device, op, message));
+    }
+    match devices[0] {
+        Device::Cpu => cpu(),
+        gpu => gpu.usable(op).and_then(|_| cpu()),
+    }
+}
+
+/// y = f(x).
+#[inline]
+pub fn map<T: Element, U: Element>(op: &'static str, x: &Array<T>, f: impl Fn(T) -> U + Sync) -> Result<Array<U>> {
+    run_on(op, [x.device()], || cpu::map::map(op, x, f))
+}
+
+/// x = f(x), in the same buffer where nothing else shares it.
+#[inline]
+pub fn map_owned<T: Element>(op: &'static str, x: Array<T>, f: impl Fn(T) -> T + Sync) -> Result<Array<T>> {
+    run_on(op, [x.device()], || cpu::map::map_owned(op, x, f))
+}
+
+/// z = f(a, b), broadcast.
+#[inline]
+pub fn zip<A: Element, B: Element, U: Element>(
+    op: &'static str,
+    a: &Array<A>,
+    b: &Array<B>,
+    f: impl Fn(A, B) -> U + Sync,
+) -> Result<Array<U>> {
+    run_on(op, [a.device(), b.device()], || cpu::map::zip(op, a, b, f))
+}
+
+/// a = f(a, b), broadcast, in the buffer of `a` where nothing else shares it and it has the
+/// result's shape.
+#[inline]
+pub fn zip_owned<A: Element, B: Element>(
+    op: &'static str,
+    a: Array<A>,
+    b: &Array<B>,
+    f: impl Fn(A, B) -> A + Sync,
+) -> Result<Array<A>> {
+    run_on(op, [a.device(), b.device()], || cpu::map::zip_owned(op, a, b, f))
+}
+
+/// a where the condition holds, b elsewhere; broadcast.
+pub fn select<T: Element>(op: &'static str, c: &Array<bool>, a: &Array<T>, b: &Array<T>) -> Result<Array<T>> {
+    run_on(op, [c.device(), a.device(), b.device()], || {
+        cpu::map::zip3(op, c, a, b, |c, a, b| if c { a } else { b })
+    })
+}
+
+/// The elements converted to another type.
+pub fn cast<T: Element, U: Element>(op: &'static str, x: &Array<T>) -> Result<Array<U>> {
+    map(op, x, T::cast)
+}
+
+/// The elements in row-major order, in memory of their own.
+pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
+    run_on(op, [x.device()], || cpu::copy::copy(op, x))
+}
+
+/// Zeros of `shape` with `x` written through `layout`, which has the shape of `x` and stays within
+/// `shape`.
+pub fn embed<T: Element>(op: &'static str, shape: &[usize], layout: &Layout, x: &Array<T>) -> Result<Array<T>> {
+    run_on(op, [x.device()], || {
+        let mut out = Array::zeros(shape)?;
+        cpu::copy::assign(out.make_mut()?, layout, x);
+        Ok(out)
+    })
+}
+
+/// The arrays one after another along `dim`; the caller has checked that the rest of the shapes
+/// agree.
+pub fn cat<T: Element>(op: &'static str, arrays: &[&Array<T>], dim: usize) -> Result<Array<T>> {
+    let devices: Vec<Device> = arrays.iter().map(|a| a.device()).collect();
+    run_on(op, [devices[0], devices.iter().copied().find(|&d| d != devices[0]).unwrap_or(devices[0])], || {
+        let mut shape = Dims::from_slice(arrays[0].shape());
+        shape[dim] = arrays.iter().map(|a| a.shape()[dim]).sum();
+        let whole = Layout::row_major(shape.clone());
+        let mut out = Array::build(op, shape, |_| {})?;
+        let data = out.make_mut()?;
+        let mut start = 0;
+        for a in arrays {
+            let n = a.shape()[dim];
+            cpu::copy::assign(data, &whole.slice(dim, start, 1, n), a);
+            start += n;
+        }
+        Ok(out)
+    })
+}
+
+/// Reduces the dimensions marked in `mask`, which keep size 1 where `keepdim`.
+#[inline]
+pub fn reduce<T: Element>(
+    op: &'static str,
+    x: &Array<T>,
+    mask: &[bool],
+    keepdim: bool,
+    r: impl Reduction<T>,
+) -> Result<Array<T>> {
+    run_on(op, [x.device()], || cpu::reduce::reduce(op, x, mask, keepdim, r))
+}
+
+/// The first largest element along `dim` (the smallest where `smallest`) and its index; NaN counts
+/// as more extreme than anything.
+///
+/// # Errors
+/// Shape, where the dimension is empty.
+pub fn extreme<T: Number>(
+    op: &'static str,
+    x: &Array<T>,
+    dim: usize,
+    smallest: bool,
+) -> Result<(Array<T>, Array<i64>)> {
+    if x.shape()[dim] == 0 {
+        let message = format!("dimension {dim} of shape {:?} is empty: it has no extreme element", x.shape());
+        return Err(Error::shape(op, message));
+    }
+    run_on(op, [x.device()], || cpu::index::extreme(op, x, dim, smallest))
+}
+
+/// `beta y + alpha A x` for a matrix and a vector; `y` broadcasts.
+///
+/// # Errors
+/// Shape, where the operands do not fit.
+pub fn addmv<T: Float>(
+    op: &'static str,
+    y: Option<&Array<T>>,
+    a: &Array<T>,
+    x: &Array<T>,
+    beta: T,
+    alpha: T,
+) -> Result<Array<T>> {
+    match (a.shape(), x.shape()) {
+        (&[_, n], &[m]) if n == m => {}
+        (&[_, n], &[_]) => {
+            let message = format!(
+                "matrix {:?} and vector {:?} do not match: the vector needs {n} elements",
+                a.shape(),
+                x.shape()
+            );
+            return Err(Error::shape(op, message));
+        }
+        (a, x) => {
+            let message = format!("shapes {a:?} and {x:?}: a matrix of 2 dimensions and a vector of 1 are needed");
+            return Err(Error::shape(op, message));
+        }
+    }
+    run_on(op, [a.device(), x.device(), y.map_or(a.device(), Array::device)], || {
+        cpu::gemm::addmv(op, y, a, x, beta, alpha)
+    })
+}
+
+/// `beta C + alpha A B` for batches of matrices of two or more dimensions, the leading ones
+/// broadcast.
+///
+/// # Errors
+/// Shape, where the operands do not fit.
+pub fn addmm<T: Float>(
+    op: &'static str,
+    c: Option<&Array<T>>,
+    a: &Array<T>,
+    b: &Array<T>,
+    beta: T,
+    alpha: T,
+) -> Result<Array<T>> {
+    match (a.shape(), b.shape()) {
+        ([.., k], [.., l, _]) if a.ndim() >= 2 && k == l => {}
+        ([.., k], [.., _, _]) if a.ndim() >= 2 => {
+            let message = format!(
+                "matrices {:?} and {:?} do not match: the second needs {k} rows",
+                a.shape(),
+                b.shape()
+            );
+            return Err(Error::shape(op, message));
+        }
+        (a, b) => {
+            let message = format!("shapes {a:?} and {b:?}: matrices of 2 or more dimensions are needed");
+            return Err(Error::shape(op, message));
+        }
+    }
+    run_on(op, [a.device(), b.device(), c.map_or(a.device(), Array::device)], || {
+        cpu::gemm::addmm(op, c, a, b, beta, alpha)
+    })
+}
+
+/// `||y - A x||^2` and, where wanted, `A^T (y - A x)`, reading A once.
+///
+/// # Errors
+/// Shape, where the operands do not fit.
+pub fn least_squares<T: Float>(
+    op: &'static str,
+    a: &Array<T>,
+    x: &Array<T>,
+    y: &Array<T>,
+    gradient: bool,
+) -> Result<(Array<T>, Option<Array<T>>)> {
+    let fits = matches!((a.shape(), x.shape(), y.shape()), (&[m, n], &[k], &[l]) if n == k && m == l);
+    if !fits {
+        let message = format!(
+            "matrix {:?}, x {:?} and y {:?} do not match: x needs an element per column, y one per row",
+            a.shape(),
+            x.shape(),
+            y.shape()
+        );
+        return Err(Error::shape(op, message));
+    }
+    run_on(op, [a.device(), x.device(), y.device()], || {
+        let (a, v, w) = (cpu::gemm::whole(a), cpu::gemm::vector(x), cpu::gemm::vector(y));
+        let (loss, atr) = cpu::least_squares::least_squares(a, v, w, gradient);
+        let atr = atr.map(|g| Array::from_vec(g, x.shape())).transpose()?;
+        Ok((Array::scalar(loss), atr))
+    })
+}
+
+/// The batch of square matrices that `a` has to be.
+fn square<T: Float>(op: &'static str, a: &Array<T>) -> Result<()> {
+    match a.shape() {
+        [.., m, n] if m == n => Ok(()),
+        shape => {
+            let message = format!("shape {shape:?}: square matrices are needed, the last two dimensions equal");
+            Err(Error::shape(op, message))
+        }
+    }
+}
+
+/// P A = L U of each matrix of a batch; a zero pivot is no error here.
+///
+/// # Errors
+/// Shape, where the matrices are not square.
+pub fn lu<T: Float>(op: &'static str, a: &Array<T>) -> Result<Lu<T>> {
+    square(op, a)?;
+    run_on(op, [a.device()], || cpu::decompose::lu(a))
+}
+
+/// The inverse of each matrix of a batch.
+///
+/// # Errors
+/// Shape, where the matrices are not square; singular, naming the first one without an inverse.
+pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    square(op, a)?;
+    run_on(op, [a.device()], || cpu::decompose::inverse(op, a))
+}
+
+/// The thin singular value decomposition A = U diag(s) V^T of each matrix of a batch: U, s
+/// descending, V^T.
+///
+/// # Errors
+/// Shape, below two dimensions; not converged, which includes NaN and infinity.
+pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
+    if a.ndim() < 2 {
+        return Err(Error::shape(op, format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape())));
+    }
+    run_on(op, [a.device()], || cpu::decompose::svd(op, a))
+}

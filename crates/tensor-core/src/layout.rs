@@ -1,0 +1,255 @@
+//! How a shape lies in a buffer: strides and an offset. Every view of an array is computed here.
+
+use crate::error::{Error, Result};
+use crate::shape::{self, Dims};
+use smallvec::SmallVec;
+
+/// Steps between neighbours along each dimension, in elements; zero repeats, negative reverses.
+pub type Strides = SmallVec<[isize; 4]>;
+
+/// Shape, strides and offset of an array within its buffer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    shape: Dims,
+    /// None for row-major, by far the most common, so that an array costs one allocation.
+    strides: Option<Box<[isize]>>,
+    offset: usize,
+}
+
+fn row_major(shape: &[usize]) -> Strides {
+    let mut strides = Strides::from_elem(1, shape.len());
+    for k in (1..shape.len()).rev() {
+        strides[k - 1] = strides[k] * shape[k].max(1) as isize;
+    }
+    strides
+}
+
+/// True where walking the shape in order visits neighbouring elements.
+fn is_row_major(shape: &[usize], strides: &[isize]) -> bool {
+    if shape.contains(&0) {
+        return true;
+    }
+    let mut expected = 1;
+    for (&d, &s) in shape.iter().zip(strides).rev() {
+        if d != 1 && s != expected {
+            return false;
+        }
+        expected *= d as isize;
+    }
+    true
+}
+
+impl Layout {
+    /// Row-major from the start of the buffer.
+    #[inline]
+    pub fn row_major(shape: Dims) -> Self {
+        Layout { shape, strides: None, offset: 0 }
+    }
+
+    /// Any strides; the caller has checked that they stay within the buffer.
+    pub fn strided(shape: Dims, strides: &[isize], offset: usize) -> Self {
+        let strides = (!is_row_major(&shape, strides)).then(|| strides.into());
+        Layout { shape, strides, offset }
+    }
+
+    /// The same shape and strides from another place of the buffer.
+    pub(crate) fn moved_to(&self, offset: usize) -> Self {
+        Layout { offset, ..self.clone() }
+    }
+
+    /// The sizes of the dimensions.
+    #[inline]
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// The number of dimensions.
+    #[inline]
+    pub fn ndim(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// The number of elements.
+    #[inline]
+    pub fn numel(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Steps between neighbours along each dimension, in elements.
+    pub fn strides(&self) -> Strides {
+        match &self.strides {
+            Some(s) => Strides::from_slice(s),
+            None => row_major(&self.shape),
+        }
+    }
+
+    /// Where the first element lies in the buffer.
+    #[inline]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// True where the elements lie one after another in row-major order.
+    #[inline]
+    pub fn is_contiguous(&self) -> bool {
+        self.strides.is_none()
+    }
+
+    /// Where the elements, in whatever order, fill a stretch of the buffer without gaps or
+    /// repetition: the start of that stretch.
+    pub fn dense_start(&self) -> Option<usize> {
+        let Some(strides) = &self.strides else { return Some(self.offset) };
+        let mut by_step: SmallVec<[(usize, usize); 4]> = SmallVec::new();
+        let mut start = self.offset;
+        for (&d, &s) in self.shape.iter().zip(strides).filter(|&(&d, _)| d != 1) {
+            if s < 0 {
+                start -= s.unsigned_abs() * (d - 1);
+            }
+            by_step.push((s.unsigned_abs(), d));
+        }
+        by_step.sort_unstable();
+        let mut expected = 1;
+        for (s, d) in by_step {
+            if s != expected {
+                return None;
+            }
+            expected *= d;
+        }
+        Some(start)
+    }
+
+    /// The lowest and the highest place in the buffer that is reached; None without elements.
+    pub fn bounds(&self) -> Option<(usize, usize)> {
+        if self.numel() == 0 {
+            return None;
+        }
+        let (mut low, mut high) = (self.offset, self.offset);
+        for (&d, &s) in self.shape.iter().zip(&self.strides()) {
+            let reach = s.unsigned_abs() * (d - 1);
+            if s < 0 { low -= reach } else { high += reach }
+        }
+        Some((low, high))
+    }
+
+    /// The layout with dimensions in the order `dims`, a permutation.
+    pub fn permute(&self, dims: &[usize]) -> Self {
+        let strides = self.strides();
+        let permuted: Strides = dims.iter().map(|&d| strides[d]).collect();
+        Layout::strided(dims.iter().map(|&d| self.shape[d]).collect(), &permuted, self.offset)
+    }
+
+    /// The layout stretched to `to`: new and size-1 dimensions get stride 0.
+    pub fn expand(&self, op: &'static str, to: &[usize]) -> Result<Self> {
+        let wrong = |why: &str| Error::shape(op, format!("shape {:?} does not expand to {to:?}: {why}", self.shape));
+        let Some(lead) = to.len().checked_sub(self.ndim()) else {
+            return Err(wrong("the target has fewer dimensions"));
+        };
+        shape::numel(op, to)?;
+        let mut strides = Strides::from_elem(0, to.len());
+        for (k, (&d, s)) in self.shape.iter().zip(self.strides()).enumerate() {
+            match (d, to[lead + k]) {
+                (d, t) if d == t => strides[lead + k] = s,
+                (1, _) => {}
+                _ => return Err(wrong("only dimensions of size 1 stretch")),
+            }
+        }
+        Ok(Layout::strided(Dims::from_slice(to), &strides, self.offset))
+    }
+
+    /// `len` elements along `dim` from `start`, `step` apart; the caller has checked the range.
+    pub fn slice(&self, dim: usize, start: usize, step: isize, len: usize) -> Self {
+        let mut strides = self.strides();
+        let mut shape = self.shape.clone();
+        // An empty result keeps the offset: start may be one past the end.
+        let moved = if len == 0 { 0 } else { start as isize * strides[dim] };
+        strides[dim] *= step;
+        shape[dim] = len;
+        Layout::strided(shape, &strides, (self.offset as isize + moved) as usize)
+    }
+
+    /// Without dimension `dim`, whose size is 1 or whose place was chosen by [`Layout::slice`].
+    pub fn remove_dim(&self, dim: usize) -> Self {
+        let (mut shape, mut strides) = (self.shape.clone(), self.strides());
+        shape.remove(dim);
+        strides.remove(dim);
+        Layout::strided(shape, &strides, self.offset)
+    }
+
+    /// With a dimension of size 1 before dimension `dim`.
+    pub fn insert_dim(&self, dim: usize) -> Self {
+        let (mut shape, mut strides) = (self.shape.clone(), self.strides());
+        shape.insert(dim, 1);
+        strides.insert(dim, 0);
+        Layout::strided(shape, &strides, self.offset)
+    }
+
+    /// The same elements in another shape, where strides can express it without a copy.
+    pub fn reshape(&self, to: &[usize]) -> Option<Self> {
+        let shape = Dims::from_slice(to);
+        if self.strides.is_none() {
+            return Some(Layout { shape, strides: None, offset: self.offset });
+        }
+        // Merge the old dimensions into runs that one stride walks, then cut the runs anew.
+        let mut runs: SmallVec<[(usize, isize); 4]> = SmallVec::new();
+        for (&d, &s) in self.shape.iter().zip(&self.strides()).filter(|&(&d, _)| d != 1) {
+            match runs.last_mut() {
+                Some((n, step)) if *step == s * d as isize => (*n, *step) = (*n * d, s),
+                _ => runs.push((d, s)),
+            }
+        }
+        let mut strides = Strides::from_elem(0, to.len());
+        let mut runs = runs.into_iter().rev();
+        let (mut left, mut step) = runs.next().unwrap_or((1, 1));
+        for (k, &d) in to.iter().enumerate().rev().filter(|&(_, &d)| d != 1) {
+            if left == 1 {
+                (left, step) = runs.next()?;
+            }
+            if left % d != 0 {
+                return None;
+            }
+            strides[k] = step;
+            step *= d as isize;
+            left /= d;
+        }
+        Some(Layout::strided(shape, &strides, self.offset))
+    }
+
+    /// The place of the element at `index`, which has one entry per dimension, all in range.
+    pub fn place(&self, index: &[usize]) -> usize {
+        let moved: isize = index.iter().zip(&self.strides()).map(|(&i, &s)| i as isize * s).sum();
+        (self.offset as isize + moved) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dims(d: &[usize]) -> Dims {
+        Dims::from_slice(d)
+    }
+
+    #[test]
+    fn views_of_views() {
+        let l = Layout::row_major(dims(&[2, 3, 4]));
+        let t = l.permute(&[2, 0, 1]);
+        assert_eq!((t.shape(), &t.strides()[..]), (&[4, 2, 3][..], &[1, 12, 4][..]));
+        assert!(t.permute(&[1, 2, 0]).is_contiguous());
+        assert_eq!(t.dense_start(), Some(0));
+        let s = l.slice(2, 3, -2, 2);
+        assert_eq!(s.place(&[0, 0, 1]), 1);
+        assert_eq!(s.bounds(), Some((1, 23)));
+        assert_eq!(s.dense_start(), None);
+    }
+
+    #[test]
+    fn reshape_views_where_strides_allow() {
+        let t = Layout::row_major(dims(&[4, 6])).permute(&[1, 0]);
+        assert!(t.reshape(&[24]).is_none());
+        let split = t.reshape(&[2, 3, 4]).unwrap();
+        assert_eq!(&split.strides()[..], &[3, 1, 6]);
+        let repeated = Layout::row_major(dims(&[1])).expand("expand", &[6]).unwrap();
+        assert_eq!(&repeated.reshape(&[2, 3]).unwrap().strides()[..], &[0, 0]);
+        assert!(Layout::row_major(dims(&[0, 3])).permute(&[1, 0]).reshape(&[0]).is_some());
+    }
+}

@@ -1,0 +1,26 @@
+//! Tensor storage, layouts, devices and kernels of [tapegrad](https://docs.rs/tapegrad).
+//!
+//! [`Array`] is strided data on a [`Device`]; [`kernels`] holds one function per kernel, which
+//! runs where its operands are. Nothing here knows of gradients: that is the autograd crate.
+
+pub mod kernels;
+pub mod memory;
+pub mod random;
+pub mod shape;
+
+mod array;
+mod buffer;
+mod cpu;
+mod device;
+mod display;
+mod element;
+mod error;
+mod interop;
+mod layout;
+
+pub use array::Array;
+pub use device::Device;
+pub use display::{PrintOptions, print_options, set_print_options};
+pub use element::{DType, Element, Float, Number, Scalar};
+pub use error::{Error, ErrorKind, Result, raise};
+pub use layout::{Layout, Strides};
