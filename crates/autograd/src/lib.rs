@@ -1,1 +1,27 @@
-//! The tape, the differentiable tensor and the functional transforms of tapegrad.
+//! The tape, the differentiable [`Tensor`] and the functional transforms of
+//! [tapegrad](https://docs.rs/tapegrad).
+//!
+//! A tensor that requires a gradient records every operation it takes part in on its thread's
+//! tape; [`Tensor::backward`] walks the record back. Rules are written in differentiable tensor
+//! operations, so that `grad_with` of a gradient gives derivatives of any order.
+
+mod backward;
+mod check;
+mod cotangent;
+mod create;
+mod functional;
+mod mode;
+mod op;
+mod ops;
+mod tape;
+mod tensor;
+
+pub use backward::{GradOptions, grad, grad_with};
+pub use check::{CheckReport, OpCheck, check_op, gradcheck, gradgradcheck};
+pub use create::{Nested, arange, linspace};
+pub use functional::{Params, hessian, hvp, jacobian, value_and_grad, vjp};
+pub use mode::{enable_grad, is_grad_enabled, no_grad};
+pub use op::{Keep, KeepMany, Kept, KeptMany, Op, OpMany, apply, apply_many, apply_owned};
+pub use ops::Operand;
+pub use tape::{TapeStats, tape_stats};
+pub use tensor::Tensor;

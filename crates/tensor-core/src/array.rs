@@ -270,7 +270,8 @@ impl<T: Element> Array<T> {
     pub fn select(&self, op: &'static str, dim: usize, index: usize) -> Result<Self> {
         let size = self.shape()[dim];
         if index >= size {
-            let message = format!("index {index} is out of range for dimension {dim} of shape {:?}", self.shape());
+            let message =
+                format!("index {index} is out of range for dimension {dim} of shape {:?}", self.shape());
             return Err(Error::index(op, message));
         }
         Ok(self.view(self.layout().slice(dim, index, 1, 1).remove_dim(dim)))
@@ -292,7 +293,8 @@ impl<T: Element> Array<T> {
     /// Shape, where the number of elements differs.
     pub fn reshape(&self, op: &'static str, to: &[usize]) -> Result<Self> {
         if shape::numel(op, to)? != self.numel() {
-            let message = format!("shape {:?} cannot become {to:?}: the numbers of elements differ", self.shape());
+            let message =
+                format!("shape {:?} cannot become {to:?}: the numbers of elements differ", self.shape());
             return Err(Error::shape(op, message));
         }
         match self.layout().reshape(to) {
@@ -316,7 +318,11 @@ impl<T: Element> Array<T> {
     /// copy.
     pub fn into_vec(self) -> Vec<T> {
         match self.take_buffer() {
-            Ok((layout, v)) if layout.is_contiguous() && layout.offset() == 0 && layout.numel() == v.len() => v,
+            Ok((layout, v))
+                if layout.is_contiguous() && layout.offset() == 0 && layout.numel() == v.len() =>
+            {
+                v
+            }
             Ok((layout, v)) => Array::with_layout(layout, Buffer::adopt(v)).to_vec(),
             Err(shared) => shared.to_vec(),
         }

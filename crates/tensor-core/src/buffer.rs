@@ -4,7 +4,7 @@
 //! kept for the next array of their size. They stay ordinary `Vec`s of the global allocator, so
 //! that any of them can be handed to the caller.
 
-use crate::element::Element;
+use crate::element::{Element, sealed::Sealed};
 use crate::error::{Error, Result};
 use crate::memory::{CACHED, LARGE, cache_room, count};
 use std::alloc::{Layout, alloc_zeroed};

@@ -38,7 +38,9 @@ impl Device {
             Device::Cuda(_) => Err(Error::new(
                 ErrorKind::Device,
                 op,
-                format!("{self} cannot be used: this version of tapegrad runs on the CPU only; use Device::Cpu"),
+                format!(
+                    "{self} cannot be used: this version of tapegrad runs on the CPU only; use Device::Cpu"
+                ),
             )),
         }
     }

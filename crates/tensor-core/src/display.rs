@@ -76,7 +76,9 @@ impl Style {
                 false => Mode::Fixed,
             };
         }
-        style.width = values.iter().map(|&v| style.write(v).len()).max().unwrap_or(0);
+        // As in PyTorch, zeros, NaN and infinity take whatever room the other floats leave.
+        let counts = |v: &&Scalar| !matches!(v, Scalar::Float(x) if *x == 0.0 || !x.is_finite());
+        style.width = values.iter().filter(counts).map(|&v| style.write(v).len()).max().unwrap_or(0);
         style
     }
 
@@ -239,7 +241,10 @@ mod tests {
     fn prints_as_pytorch_does() {
         assert_eq!(array(vec![3.5], &[]), "array(3.5000)");
         assert_eq!(array(vec![1.0, -2.0, 0.0], &[3]), "array([ 1., -2.,  0.])");
-        assert_eq!(array(vec![1.0, 2.5, 3.0, 4.0], &[2, 2]), "array([[1.0000, 2.5000],\n       [3.0000, 4.0000]])");
+        assert_eq!(
+            array(vec![1.0, 2.5, 3.0, 4.0], &[2, 2]),
+            "array([[1.0000, 2.5000],\n       [3.0000, 4.0000]])"
+        );
         assert_eq!(array(vec![1e-5, 1.0], &[2]), "array([1.0000e-05, 1.0000e+00])");
         assert_eq!(array(vec![f64::NAN, 1.0, f64::INFINITY], &[3]), "array([nan, 1., inf])");
         assert_eq!(array(vec![], &[0]), "array([])");
@@ -251,8 +256,12 @@ mod tests {
     #[test]
     fn large_arrays_are_shortened() {
         let text = array((0..2000).map(f64::from).collect(), &[2000]);
-        assert_eq!(text, "array([0.0000e+00, 1.0000e+00, 2.0000e+00,  ..., 1.9970e+03, 1.9980e+03,\n        1.9990e+03])");
+        assert_eq!(
+            text,
+            "array([0.0000e+00, 1.0000e+00, 2.0000e+00,  ..., 1.9970e+03, 1.9980e+03,\n        1.9990e+03])"
+        );
         let cube = array(vec![0.0; 8000], &[20, 20, 20]);
-        assert_eq!(cube.matches("...").count(), 6 * 7 + 7 + 1 - 7 + 7 - 7 - 6 - 1 + 0);
+        // Six matrices of six rows, each shortened; the dots between the rows; those between the matrices.
+        assert_eq!(cube.matches("...").count(), 6 * 6 + 6 + 1);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
-mod sealed {
+pub(crate) mod sealed {
     use crate::buffer::Pool;
 
     /// Keeps the set of element types closed, and gives each type the pool of its dead buffers.
@@ -164,6 +164,10 @@ pub trait Float:
     fn sin(self) -> Self;
     /// The cosine of an angle in radians.
     fn cos(self) -> Self;
+    /// The hyperbolic sine.
+    fn sinh(self) -> Self;
+    /// The hyperbolic cosine.
+    fn cosh(self) -> Self;
     /// The hyperbolic tangent.
     fn tanh(self) -> Self;
     /// `self` to the power of `p`.
@@ -340,6 +344,14 @@ macro_rules! float {
             #[inline]
             fn cos(self) -> Self {
                 $T::cos(self)
+            }
+            #[inline]
+            fn sinh(self) -> Self {
+                $T::sinh(self)
+            }
+            #[inline]
+            fn cosh(self) -> Self {
+                $T::cosh(self)
             }
             #[inline]
             fn tanh(self) -> Self {

@@ -89,7 +89,8 @@ impl Error {
     /// [`ErrorKind::OutOfMemory`].
     #[cold]
     pub fn out_of_memory(op: &'static str, bytes: usize) -> Self {
-        let message = format!("no memory for {bytes} bytes: use smaller tensors or f32, or free what is not needed");
+        let message =
+            format!("no memory for {bytes} bytes: use smaller tensors or f32, or free what is not needed");
         Error::new(ErrorKind::OutOfMemory { bytes }, op, message)
     }
 

@@ -32,7 +32,11 @@ fn run_on<R, const N: usize>(
 
 /// y = f(x).
 #[inline]
-pub fn map<T: Element, U: Element>(op: &'static str, x: &Array<T>, f: impl Fn(T) -> U + Sync) -> Result<Array<U>> {
+pub fn map<T: Element, U: Element>(
+    op: &'static str,
+    x: &Array<T>,
+    f: impl Fn(T) -> U + Sync,
+) -> Result<Array<U>> {
     run_on(op, [x.device()], || cpu::map::map(op, x, f))
 }
 
@@ -84,7 +88,12 @@ pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
 
 /// Zeros of `shape` with `x` written through `layout`, which has the shape of `x` and stays within
 /// `shape`.
-pub fn embed<T: Element>(op: &'static str, shape: &[usize], layout: &Layout, x: &Array<T>) -> Result<Array<T>> {
+pub fn embed<T: Element>(
+    op: &'static str,
+    shape: &[usize],
+    layout: &Layout,
+    x: &Array<T>,
+) -> Result<Array<T>> {
     run_on(op, [x.device()], || {
         let mut out = Array::zeros(shape)?;
         cpu::copy::assign(out.make_mut()?, layout, x);
@@ -165,7 +174,8 @@ pub fn addmv<T: Float>(
             return Err(Error::shape(op, message));
         }
         (a, x) => {
-            let message = format!("shapes {a:?} and {x:?}: a matrix of 2 dimensions and a vector of 1 are needed");
+            let message =
+                format!("shapes {a:?} and {x:?}: a matrix of 2 dimensions and a vector of 1 are needed");
             return Err(Error::shape(op, message));
         }
     }
@@ -241,7 +251,8 @@ fn square<T: Float>(op: &'static str, a: &Array<T>) -> Result<()> {
     match a.shape() {
         [.., m, n] if m == n => Ok(()),
         shape => {
-            let message = format!("shape {shape:?}: square matrices are needed, the last two dimensions equal");
+            let message =
+                format!("shape {shape:?}: square matrices are needed, the last two dimensions equal");
             Err(Error::shape(op, message))
         }
     }
@@ -272,7 +283,10 @@ pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
 /// Shape, below two dimensions; not converged, which includes NaN and infinity.
 pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
     if a.ndim() < 2 {
-        return Err(Error::shape(op, format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape())));
+        return Err(Error::shape(
+            op,
+            format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape()),
+        ));
     }
     run_on(op, [a.device()], || cpu::decompose::svd(op, a))
 }

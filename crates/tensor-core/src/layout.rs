@@ -140,7 +140,8 @@ impl Layout {
 
     /// The layout stretched to `to`: new and size-1 dimensions get stride 0.
     pub fn expand(&self, op: &'static str, to: &[usize]) -> Result<Self> {
-        let wrong = |why: &str| Error::shape(op, format!("shape {:?} does not expand to {to:?}: {why}", self.shape));
+        let wrong =
+            |why: &str| Error::shape(op, format!("shape {:?} does not expand to {to:?}: {why}", self.shape));
         let Some(lead) = to.len().checked_sub(self.ndim()) else {
             return Err(wrong("the target has fewer dimensions"));
         };

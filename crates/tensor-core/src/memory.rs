@@ -31,7 +31,11 @@ pub struct Stats {
 pub fn stats() -> Stats {
     let live = live();
     PEAK.fetch_max(live, Relaxed);
-    Stats { live: live.max(0) as usize, cached: CACHED.load(Relaxed), peak: PEAK.load(Relaxed).max(0) as usize }
+    Stats {
+        live: live.max(0) as usize,
+        cached: CACHED.load(Relaxed),
+        peak: PEAK.load(Relaxed).max(0) as usize,
+    }
 }
 
 /// Gives the cached buffers back to the system's allocator.

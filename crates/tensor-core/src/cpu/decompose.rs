@@ -136,7 +136,11 @@ pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
 
 /// The error of a matrix without an inverse.
 pub fn singular_error(op: &'static str, batch: usize, shape: &[usize]) -> Error {
-    let which = if shape.len() > 2 { format!("matrix {batch} of the batch {shape:?}") } else { format!("the matrix {shape:?}") };
+    let which = if shape.len() > 2 {
+        format!("matrix {batch} of the batch {shape:?}")
+    } else {
+        format!("the matrix {shape:?}")
+    };
     let message = format!("{which} is singular: a pivot is exactly zero; pinv takes singular matrices");
     Error::new(ErrorKind::Singular { batch }, op, message)
 }

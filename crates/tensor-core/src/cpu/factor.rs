@@ -11,7 +11,6 @@
 mod determinant;
 mod inverse;
 mod lu;
-mod simd;
 mod solve;
 mod svd;
 mod triangular;

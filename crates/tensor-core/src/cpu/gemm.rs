@@ -1,8 +1,9 @@
 //! Products of arrays: matrix by vector, and batches of matrices by matrices.
 
-use super::gemv::{MatRef, VecRef, gemv};
+use super::gemv::gemv;
 use super::nest::Nest;
 use super::simd::{Kernel, dispatch, multiply_add};
+use super::view::{MatRef, VecRef};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;

@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use super::gemv::{Lines, MatRef, PARALLEL_FROM, VecRef, gemv, sum_tree};
-use super::simd::{Kernel, add_rows, dispatch, dot_line, dot_rows, has_16_lanes, multiply_add};
+use super::gemv::{PARALLEL_FROM, gemv, sum_tree};
+use super::simd::{Kernel, add_rows, dispatch, dot, dot_line, dot_rows, has_16_lanes, multiply_add};
+use super::view::{Lines, MatRef, VecRef};
 use crate::element::Float;
 
 /// Elements of `A` in one partial sum, as far as the bounds on rows allow.
@@ -21,39 +22,22 @@ pub fn least_squares<T: Float>(
     y: VecRef<T>,
     want_gradient: bool,
 ) -> (T, Option<Vec<T>>) {
-    assert!(
-        x.len() == a.cols() && y.len() == a.rows(),
-        "the shapes were checked before"
-    );
+    assert!(x.len() == a.cols() && y.len() == a.rows(), "the shapes were checked before");
     match a.row_lines() {
         Some(lines) => one_pass(lines, &x.contiguous(), y, want_gradient),
         None => two_passes(a, x, y, want_gradient),
     }
 }
 
-fn one_pass<T: Float>(
-    lines: Lines<T>,
-    x: &[T],
-    y: VecRef<T>,
-    want_gradient: bool,
-) -> (T, Option<Vec<T>>) {
+fn one_pass<T: Float>(lines: Lines<T>, x: &[T], y: VecRef<T>, want_gradient: bool) -> (T, Option<Vec<T>>) {
     let (rows, cols) = (lines.count, lines.len);
     let leaf = (LEAF / cols.max(1)).clamp(16, 1024);
-    let grain = if rows.saturating_mul(cols) < PARALLEL_FROM {
-        rows
-    } else {
-        leaf.max(LEAF / cols.max(1))
-    };
+    let grain = if rows.saturating_mul(cols) < PARALLEL_FROM { rows } else { leaf.max(LEAF / cols.max(1)) };
     // The loss follows the gradient, so that one tree sums both.
     let mut sums = vec![T::ZERO; if want_gradient { cols + 1 } else { 1 }];
     sum_tree(0..rows, leaf, grain, &mut sums, &|part: Range<usize>, sums| {
         if let Some((loss, gradient)) = sums.split_last_mut() {
-            *loss += dispatch(Pass {
-                lines: lines.lines(part.clone()),
-                x,
-                y: y.slice(part),
-                gradient,
-            });
+            *loss += dispatch(Pass { lines: lines.lines(part.clone()), x, y: y.slice(part), gradient });
         }
     });
     let loss = sums.pop().unwrap_or(T::ZERO);
@@ -70,7 +54,7 @@ fn two_passes<T: Float>(
     gemv(-T::ONE, a, x, T::ONE, &mut residual);
     let mut loss = [T::ZERO];
     sum_tree(0..residual.len(), 1024, residual.len(), &mut loss, &|part, loss| {
-        loss[0] += super::simd::dot(&residual[part.clone()], &residual[part]);
+        loss[0] += dot(&residual[part.clone()], &residual[part]);
     });
     let gradient = want_gradient.then(|| {
         let mut gradient = vec![T::ZERO; a.cols()];
@@ -97,33 +81,113 @@ impl<T: Float> Kernel for Pass<'_, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) -> T {
         match self.x.len() {
-            4..8 => self.blocks::<4, FMA>(),
-            16.. if has_16_lanes::<T>() => self.blocks::<16, FMA>(),
-            _ => self.blocks::<8, FMA>(),
+            16.. if has_16_lanes::<T>() => self.blocks::<16, 16, FMA>(),
+            _ => self.blocks::<4, 8, FMA>(),
         }
     }
 }
 
 impl<T: Float> Pass<'_, T> {
     #[inline(always)]
-    fn blocks<const L: usize, const FMA: bool>(self) -> T {
+    fn blocks<const DOT: usize, const ADD: usize, const FMA: bool>(self) -> T {
         let count = self.lines.count;
         let mut loss = [T::ZERO; 4];
         for q in 0..count / 4 {
             let rows = self.lines.group::<4>(4 * q);
-            let products = dot_rows::<T, 4, L, FMA>(rows, self.x);
+            let products = dot_rows::<T, 4, DOT, FMA>(rows, self.x);
             let residual: [T; 4] = std::array::from_fn(|r| self.y.at(4 * q + r) - products[r]);
             for r in 0..4 {
                 loss[r] = multiply_add::<T, FMA>(residual[r], residual[r], loss[r]);
             }
-            add_rows::<T, 4, L, FMA>(residual, rows, self.gradient);
+            add_rows::<T, 4, ADD, FMA>(residual, rows, self.gradient);
         }
         for i in count / 4 * 4..count {
             let row = self.lines.line(i);
             let residual = self.y.at(i) - dot_line::<T, FMA>(row, self.x);
             loss[0] = multiply_add::<T, FMA>(residual, residual, loss[0]);
-            add_rows::<T, 1, L, FMA>([residual], [row], self.gradient);
+            add_rows::<T, 1, ADD, FMA>([residual], [row], self.gradient);
         }
         (loss[0] + loss[1]) + (loss[2] + loss[3])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gemv::tests::{numbers, room};
+    use super::*;
+
+    fn check<T: Float>(rows: usize, cols: usize, strides: (isize, isize), stride: isize) {
+        let (size, offset) = room(&[(rows, strides.0), (cols, strides.1)]);
+        let a_data = numbers::<T>(size, (rows + 3 * cols) as u64);
+        let a = MatRef::new(&a_data, offset, (rows, cols), strides).unwrap();
+        let (size, offset) = room(&[(cols, stride)]);
+        let x_data = numbers::<T>(size, 5);
+        let x = VecRef::new(&x_data, offset, cols, stride).unwrap();
+        let (size, offset) = room(&[(rows, stride)]);
+        let y_data = numbers::<T>(size, 6);
+        let y = VecRef::new(&y_data, offset, rows, stride).unwrap();
+
+        let (mut loss, mut gradient) = (0.0, vec![0.0; cols]);
+        let a_data: Vec<f64> = a_data.iter().map(|a| a.to_f64()).collect();
+        let offset = room(&[(rows, strides.0), (cols, strides.1)]).1 as isize;
+        let at =
+            |i: usize, j: usize| a_data[(offset + i as isize * strides.0 + j as isize * strides.1) as usize];
+        for i in 0..rows {
+            let dot: f64 = (0..cols).map(|j| at(i, j) * x.at(j).to_f64()).sum();
+            let r = y.at(i).to_f64() - dot;
+            loss += r * r;
+            for (j, g) in gradient.iter_mut().enumerate() {
+                *g += at(i, j) * r;
+            }
+        }
+        // Every residual is at most 1 + cols, each with an error of cols roundings.
+        let (m, n, eps) = (rows as f64, cols as f64, T::EPSILON.to_f64());
+        let bound = 4.0 * eps * (n + 32.0) * (1.0 + m) * (1.0 + n);
+        let (got, atr) = least_squares(a, x, y, true);
+        assert!((got.to_f64() - loss).abs() <= bound * (1.0 + n), "{rows}x{cols} {strides:?}");
+        let atr = atr.unwrap();
+        assert_eq!(atr.len(), cols);
+        for (g, h) in atr.iter().zip(&gradient) {
+            assert!((g.to_f64() - h).abs() <= bound, "{rows}x{cols} {strides:?}: {g} {h}");
+        }
+        assert_eq!(least_squares(a, x, y, false), (got, None));
+    }
+
+    #[test]
+    fn agrees_with_the_definition() {
+        for rows in [0, 1, 2, 3, 4, 5, 9, 33, 1030] {
+            for cols in [0, 1, 2, 3, 4, 5, 8, 15, 17, 33, 70] {
+                let (m, n) = (rows as isize, cols as isize);
+                for strides in [(n, 1), (n + 2, 1), (-n, 1), (0, 1), (1, m), (2 * n, 2), (0, 0), (n, -1)] {
+                    for stride in [1, -2, 0] {
+                        check::<f64>(rows, cols, strides, stride);
+                        check::<f32>(rows, cols, strides, stride);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn very_wide_and_very_tall() {
+        for (rows, cols) in [(40, 100_000), (200_000, 1), (100_000, 3), (2, 70_001)] {
+            check::<f64>(rows, cols, (cols as isize, 1), 1);
+            check::<f32>(rows, cols, (1, rows as isize), 1);
+        }
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_threads() {
+        for (rows, cols) in [(3000, 301), (40, 20_000), (150_000, 3)] {
+            let data = numbers::<f64>(rows * cols, 3);
+            let (x, y) = (numbers::<f64>(cols, 4), numbers::<f64>(rows, 5));
+            let a = MatRef::new(&data, 0, (rows, cols), (cols as isize, 1)).unwrap();
+            let (x, y) = (VecRef::new(&x, 0, cols, 1).unwrap(), VecRef::new(&y, 0, rows, 1).unwrap());
+            let results = [1, 2, 3].map(|threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| least_squares(a, x, y, true))
+            });
+            assert!(results[0] == results[1] && results[0] == results[2]);
+        }
     }
 }

@@ -194,7 +194,9 @@ pub fn zip<A: Element, B: Element, U: Element>(
     nest_map(op, shape, nest, |out, [p, q], [s, t]| {
         let n = out.len();
         match (s, t) {
-            (1, 1) => ZipSlice { a: &x[p as usize..][..n], b: &y[q as usize..][..n], out, f: &f }.run::<false>(),
+            (1, 1) => {
+                ZipSlice { a: &x[p as usize..][..n], b: &y[q as usize..][..n], out, f: &f }.run::<false>()
+            }
             (1, 0) => {
                 let b = y[q as usize];
                 MapSlice { x: &x[p as usize..][..n], out, f: &|a| f(a, b) }.run::<false>();
@@ -249,7 +251,8 @@ pub fn zip3<A: Element, B: Element, C: Element, U: Element>(
 ) -> Result<Array<U>> {
     let shape = shape::broadcast(op, &shape::broadcast(op, a.shape(), b.shape())?, c.shape())?;
     let (x, y, z) = (a.storage(), b.storage(), c.storage());
-    let layouts = [a.layout().expand(op, &shape)?, b.layout().expand(op, &shape)?, c.layout().expand(op, &shape)?];
+    let layouts =
+        [a.layout().expand(op, &shape)?, b.layout().expand(op, &shape)?, c.layout().expand(op, &shape)?];
     let nest = Nest::new(&shape, layouts.each_ref());
     nest_map(op, shape, nest, |out, [p, q, r], [s, t, u]| {
         for (k, o) in out.iter_mut().enumerate() {

@@ -13,3 +13,4 @@ pub mod parallel;
 pub mod random;
 pub mod reduce;
 pub mod simd;
+pub mod view;

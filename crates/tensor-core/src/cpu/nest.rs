@@ -25,7 +25,9 @@ impl<const N: usize> Nest<N> {
         let mut merged: SmallVec<[(usize, [isize; N]); 4]> = SmallVec::new();
         for (d, strides) in dims.filter(|&(d, _)| d != 1) {
             match merged.last_mut() {
-                Some((n, s)) if (0..N).all(|k| s[k] == strides[k] * d as isize) => (*n, *s) = (*n * d, strides),
+                Some((n, s)) if (0..N).all(|k| s[k] == strides[k] * d as isize) => {
+                    (*n, *s) = (*n * d, strides)
+                }
                 _ => merged.push((d, strides)),
             }
         }

@@ -29,7 +29,8 @@ fn uniform_pair(seed: u64, draw: u64, index: u64) -> [f64; 2] {
     let halves = |x: u64| [x as u32, (x >> 32) as u32];
     let ([i, j], [k, l]) = (halves(index), halves(draw));
     let w = philox([i, j, k, l], halves(seed));
-    let unit = |high: u32, low: u32| ((u64::from(high) << 21) | (u64::from(low) >> 11)) as f64 / (1u64 << 53) as f64;
+    let unit =
+        |high: u32, low: u32| ((u64::from(high) << 21) | (u64::from(low) >> 11)) as f64 / (1u64 << 53) as f64;
     [unit(w[0], w[1]), unit(w[2], w[3])]
 }
 
@@ -68,7 +69,10 @@ mod tests {
     #[test]
     fn philox_known_answers() {
         assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
-        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        assert_eq!(
+            philox([u32::MAX; 4], [u32::MAX; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
     }
 
     #[test]

@@ -191,7 +191,8 @@ fn tree_rows<T: Element, R: Reduction<T>>(
     let len = along.inner().0;
     if rows.len() > ROWS {
         let middle = rows.start + rows.len() / 2;
-        let (a, b) = (tree_rows(along, rows.start..middle, row, r), tree_rows(along, middle..rows.end, row, r));
+        let (a, b) =
+            (tree_rows(along, rows.start..middle, row, r), tree_rows(along, middle..rows.end, row, r));
         return r.combine(a, b);
     }
     let mut total = r.neutral();

@@ -104,64 +104,66 @@ pub const fn has_16_lanes<T>() -> bool {
     size_of::<T>() == 4
 }
 
-/// Sum of the lanes by halving; `L` is a power of two.
-#[inline(always)]
-pub fn sum_lanes<T: Float, const L: usize>(mut lanes: [T; L]) -> T {
-    let mut half = L / 2;
-    while half > 0 {
-        for l in 0..half {
-            lanes[l] += lanes[l + half];
-        }
-        half /= 2;
-    }
-    lanes[0]
-}
-
-/// Dot products of `R` rows with `x`, each in `L` lanes. The rows are at
-/// least as long as `x`.
+/// Dot products of `R` rows with `x`, in `L` lanes, the rest in four lanes and
+/// the last elements one by one. The rows are at least as long as `x`.
 #[inline(always)]
 pub fn dot_rows<T: Float, const R: usize, const L: usize, const FMA: bool>(
     rows: [&[T]; R],
     x: &[T],
 ) -> [T; R] {
-    let n = x.len();
-    let rows = rows.map(|row| &row[..n]);
-    let mut sums = [[T::ZERO; L]; R];
-    let (x_chunks, x_rest) = x.as_chunks::<L>();
+    let wide = dot_chunks::<T, R, L, FMA>(rows, x);
+    let done = x.len() / L * L;
+    if done == x.len() {
+        return wide;
+    }
+    let (rows, x) = (rows.map(|row| &row[done..]), &x[done..]);
+    let four = dot_chunks::<T, R, 4, FMA>(rows, x);
+    let done = x.len() / 4 * 4;
+    let (rows, x) = (rows.map(|row| &row[done..]), &x[done..]);
+    let single = dot_chunks::<T, R, 1, FMA>(rows, x);
+    std::array::from_fn(|r| wide[r] + (four[r] + single[r]))
+}
+
+/// [`dot_rows`] for the full chunks of `L` elements.
+#[inline(always)]
+fn dot_chunks<T: Float, const R: usize, const L: usize, const FMA: bool>(rows: [&[T]; R], x: &[T]) -> [T; R] {
+    let x_chunks = x.as_chunks::<L>().0;
     let row_chunks = rows.map(|row| &row.as_chunks::<L>().0[..x_chunks.len()]);
+    let mut sums = [[T::ZERO; L]; R];
     for (c, x_chunk) in x_chunks.iter().enumerate() {
-        for r in 0..R {
-            let chunk = &row_chunks[r][c];
-            for l in 0..L {
-                sums[r][l] = multiply_add::<T, FMA>(chunk[l], x_chunk[l], sums[r][l]);
-            }
-        }
-    }
-    if x_rest.is_empty() {
-        return sums.map(sum_lanes);
-    }
-    let Some(x_last) = x.last_chunk::<L>() else {
-        let mut short = [T::ZERO; R];
-        for (j, &x_j) in x.iter().enumerate() {
-            for r in 0..R {
-                short[r] = multiply_add::<T, FMA>(rows[r][j], x_j, short[r]);
-            }
-        }
-        return short;
-    };
-    // The rest is read as the last full chunk. The lanes already summed are
-    // replaced by zeros in both factors, since 0 * inf would be NaN.
-    let done = L - x_rest.len();
-    let x_last: [T; L] = std::array::from_fn(|l| if l < done { T::ZERO } else { x_last[l] });
-    for r in 0..R {
-        if let Some(last) = rows[r].last_chunk::<L>() {
-            for l in 0..L {
-                let a = if l < done { T::ZERO } else { last[l] };
-                sums[r][l] = multiply_add::<T, FMA>(a, x_last[l], sums[r][l]);
-            }
+        for (sum, chunks) in sums.iter_mut().zip(&row_chunks) {
+            *sum = multiply_add_lanes::<T, L, FMA>(&chunks[c], x_chunk, *sum);
         }
     }
     sums.map(sum_lanes)
+}
+
+#[inline(always)]
+fn multiply_add_lanes<T: Float, const L: usize, const FMA: bool>(
+    a: &[T; L],
+    b: &[T; L],
+    mut sum: [T; L],
+) -> [T; L] {
+    for l in 0..L {
+        sum[l] = multiply_add::<T, FMA>(a[l], b[l], sum[l]);
+    }
+    sum
+}
+
+/// Sum of the lanes: those equal modulo four first, then by halving.
+#[inline(always)]
+fn sum_lanes<T: Float, const L: usize>(lanes: [T; L]) -> T {
+    let (fours, rest) = lanes.as_chunks::<4>();
+    let Some((first, others)) = fours.split_first() else {
+        return rest.iter().fold(T::ZERO, |sum, &lane| sum + lane);
+    };
+    let mut s = *first;
+    for four in others {
+        for l in 0..4 {
+            s[l] += four[l];
+        }
+    }
+    (s[0] + s[2]) + (s[1] + s[3])
 }
 
 /// `y += c_0 row_0 + ... + c_{R-1} row_{R-1}`. The rows are at least as long
@@ -236,8 +238,44 @@ pub fn dot_line<T: Float, const FMA: bool>(a: &[T], b: &[T]) -> T {
 /// Dot product of two vectors; of the common part where the lengths differ.
 pub fn dot<T: Float>(a: &[T], b: &[T]) -> T {
     let n = a.len().min(b.len());
-    dispatch(Dot {
-        a: &a[..n],
-        b: &b[..n],
-    })
+    dispatch(Dot { a: &a[..n], b: &b[..n] })
+}
+
+/// `c - a b`, fused where that is one instruction; elsewhere a fused operation is a slow call.
+#[inline(always)]
+pub fn sub_mul<T: Float, const FMA: bool>(c: T, a: T, b: T) -> T {
+    multiply_add::<T, FMA>(-a, b, c)
+}
+
+/// `x -= factor row`.
+#[inline(always)]
+pub fn subtract_multiple<T: Float, const FMA: bool>(x: &mut [T], factor: T, row: &[T]) {
+    for (x, &r) in x.iter_mut().zip(row) {
+        *x = sub_mul::<T, FMA>(*x, factor, r);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_agrees_with_the_definition() {
+        for n in [0, 1, 3, 4, 7, 8, 31, 33, 127, 128, 131, 255, 257, 1001] {
+            let a: Vec<f64> = (0..n).map(|i| ((i * 37 % 101) as f64 - 50.0) / 64.0).collect();
+            let b: Vec<f64> = (0..n).map(|i| ((i * 53 % 97) as f64 - 48.0) / 64.0).collect();
+            // All sums are exact in f64, so any order gives the same.
+            let exact: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+            assert_eq!(dot(&a, &b), exact);
+            let single = |v: &[f64]| v.iter().map(|&v| v as f32).collect::<Vec<_>>();
+            assert_eq!(dot(&single(&a), &single(&b)) as f64, exact as f32 as f64);
+        }
+    }
+
+    #[test]
+    fn the_portable_kernel_differs_by_rounding_only() {
+        let a: Vec<f64> = (1..500).map(|i| 1.0 / i as f64).collect();
+        let (fast, plain) = (dot(&a, &a), Dot { a: &a, b: &a }.run::<false>());
+        assert!((fast - plain).abs() <= 4.0 * f64::EPSILON);
+    }
 }

@@ -48,10 +48,7 @@ fn permutation_sign(pivots: &[usize]) -> f64 {
 }
 
 fn scaled_product<T: Float>(lu: &[T], pivots: &[usize], n: usize) -> Scaled {
-    let mut product = Scaled {
-        mantissa: permutation_sign(pivots),
-        exponent: 0,
-    };
+    let mut product = Scaled { mantissa: permutation_sign(pivots), exponent: 0 };
     for pivot in diagonal(lu, n) {
         product.multiply(pivot);
     }
@@ -114,11 +111,7 @@ fn split(x: f64) -> (f64, i64) {
     if x == 0.0 || !x.is_finite() {
         return (x, 0);
     }
-    let (x, shift) = if x.is_normal() {
-        (x, 0)
-    } else {
-        (x * power_of_two(54), -54)
-    };
+    let (x, shift) = if x.is_normal() { (x, 0) } else { (x * power_of_two(54), -54) };
     let bits = x.to_bits();
     let exponent = ((bits & EXPONENT_MASK) >> MANTISSA_BITS) as i64 - BIAS;
     let mantissa = f64::from_bits((bits & !EXPONENT_MASK) | ((BIAS as u64) << MANTISSA_BITS));

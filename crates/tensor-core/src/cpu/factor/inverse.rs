@@ -2,7 +2,8 @@
 
 use super::lu::{largest, lu};
 use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, solve_upper, task_split};
-use crate::element::Float;
+use crate::cpu::simd::subtract_multiple;
+use crate::element::{Element, Float};
 use faer::reborrow::ReborrowMut;
 use faer::{MatMut, MatRef};
 use rayon::prelude::*;
@@ -50,7 +51,7 @@ fn inverse_fixed<T: Float, const N: usize>(a: &[T], out: &mut [T]) -> Result<(),
     for k in 0..N {
         let (offset, pivot) = largest(u[k..].iter().map(|row| row[k]));
         if pivot == T::ZERO {
-            if a.iter().any(|v| Float::is_nan(*v)) {
+            if a.iter().any(|v| Element::is_nan(*v)) {
                 out.fill(T::of(f64::NAN));
                 return Ok(());
             }
@@ -58,25 +59,20 @@ fn inverse_fixed<T: Float, const N: usize>(a: &[T], out: &mut [T]) -> Result<(),
         }
         u.swap(k, k + offset);
         x.swap(k, k + offset);
-        for i in k + 1..N {
-            let factor = u[i][k] / pivot;
-            for j in k + 1..N {
-                u[i][j] = u[i][j] - factor * u[k][j];
-            }
-            for j in 0..N {
-                x[i][j] = x[i][j] - factor * x[k][j];
-            }
+        let (u_row, x_row) = (u[k], x[k]);
+        for (row, x) in u.iter_mut().zip(&mut x).skip(k + 1) {
+            let factor = row[k] / pivot;
+            subtract_multiple::<T, false>(&mut row[k + 1..], factor, &u_row[k + 1..]);
+            subtract_multiple::<T, false>(x, factor, &x_row);
         }
     }
     for k in (0..N).rev() {
         let mut row = x[k];
-        for i in k + 1..N {
-            for j in 0..N {
-                row[j] = row[j] - u[k][i] * x[i][j];
-            }
+        for (solved, &factor) in x.iter().zip(&u[k]).skip(k + 1) {
+            subtract_multiple::<T, false>(&mut row, factor, solved);
         }
         for value in &mut row {
-            *value = *value / u[k][k];
+            *value /= u[k][k];
         }
         x[k] = row;
     }
@@ -111,10 +107,7 @@ fn invert_strips<T: Float>(lu: MatRef<'_, T>, x: MatMut<'_, T>, first: usize) {
         let at = task_split(k);
         let (left, right) = x.split_at_col_mut(at);
         if n.saturating_mul(n).saturating_mul(k) >= PARALLEL_PRODUCT {
-            rayon::join(
-                || invert_strips(lu, left, first),
-                || invert_strips(lu, right, first + at),
-            );
+            rayon::join(|| invert_strips(lu, left, first), || invert_strips(lu, right, first + at));
         } else {
             invert_strips(lu, left, first);
             invert_strips(lu, right, first + at);

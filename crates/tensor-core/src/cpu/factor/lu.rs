@@ -1,10 +1,8 @@
 //! LU factorisation with partial pivoting.
 
-use super::simd::{Kernel, dispatch, sub_mul};
-use super::triangular::{
-    PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, subtract_product, task_split,
-};
-use crate::element::Float;
+use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, subtract_product, task_split};
+use crate::cpu::simd::{Kernel, dispatch, sub_mul};
+use crate::element::{Element, Float};
 use faer::reborrow::{Reborrow, ReborrowMut};
 use faer::{MatMut, MatRef};
 
@@ -43,7 +41,7 @@ pub fn lu<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize
         factor_columns(MatMut::from_row_major_slice_mut(a, n, n), pivots, &mut panel)
     }?;
     // An entry that was NaN is NaN still: it was only scaled and added to.
-    if a.iter().any(|x| Float::is_nan(*x)) {
+    if a.iter().any(|x| Element::is_nan(*x)) {
         a[zero * n + zero] = T::of(f64::NAN);
         return None;
     }
@@ -61,7 +59,7 @@ pub(super) fn largest<T: Float>(values: impl Iterator<Item = T>) -> (usize, T) {
         if abs > magnitude {
             magnitude = abs;
             best = (i, value);
-        } else if Float::is_nan(abs) {
+        } else if Element::is_nan(abs) {
             return (i, value);
         }
     }
@@ -102,7 +100,7 @@ impl<T: Float> Kernel for Elimination<'_, T> {
                 let factor = row[k] / pivot;
                 row[k] = factor;
                 for (x, &u) in row[k + 1..].iter_mut().zip(pivot_row) {
-                    *x = *x - factor * u;
+                    *x -= factor * u;
                 }
             }
         }
@@ -110,13 +108,8 @@ impl<T: Float> Kernel for Elimination<'_, T> {
     }
 }
 
-/// Factors the `m x w` matrix `a`, `m >= w`; `panel` has room for the copy of a
-/// panel of `m` rows.
-fn factor_columns<T: Float>(
-    a: MatMut<'_, T>,
-    pivots: &mut [usize],
-    panel: &mut [T],
-) -> Option<usize> {
+/// Factors the `m x w` matrix `a`, `m >= w`; `panel` has room for the copy of a panel of `m` rows.
+fn factor_columns<T: Float>(a: MatMut<'_, T>, pivots: &mut [usize], panel: &mut [T]) -> Option<usize> {
     let (m, w) = (a.nrows(), a.ncols());
     let mut a = a;
     if w <= PANEL {
@@ -143,10 +136,7 @@ fn update_right<T: Float>(left: MatRef<'_, T>, pivots: &[usize], right: MatMut<'
     let work = m.saturating_mul(n).saturating_mul(k);
     if work >= 2 * PARALLEL_PRODUCT && n >= 4 * SMALLEST_TASK {
         let (first, second) = right.split_at_col_mut(task_split(n));
-        rayon::join(
-            || update_right(left, pivots, first),
-            || update_right(left, pivots, second),
-        );
+        rayon::join(|| update_right(left, pivots, first), || update_right(left, pivots, second));
         return;
     }
     exchange_rows(right.rb_mut(), pivots);
@@ -194,22 +184,18 @@ fn factor_panel<T: Float>(a: MatMut<'_, T>, pivots: &mut [usize], copy: &mut [T]
     // Eight rows at a time: a cache line of each column of the copy.
     for first in (0..m).step_by(8) {
         for (j, column) in copy.chunks_exact_mut(ld).enumerate() {
-            for i in first..m.min(first + 8) {
+            for (i, value) in column[..m].iter_mut().enumerate().skip(first).take(8) {
                 // SAFETY: (i, j) is inside `a` and its columns are contiguous.
-                column[i] = unsafe { *start.offset(i as isize * stride).add(j) };
+                *value = unsafe { *start.offset(i as isize * stride).add(j) };
             }
         }
     }
-    let zero = dispatch(Panel {
-        columns: copy,
-        m,
-        pivots,
-    });
+    let zero = dispatch(Panel { columns: copy, m, pivots });
     for first in (0..m).step_by(8) {
         for (j, column) in copy.chunks_exact(ld).enumerate() {
-            for i in first..m.min(first + 8) {
+            for (i, &value) in column[..m].iter().enumerate().skip(first).take(8) {
                 // SAFETY: as above; `a` is borrowed mutably.
-                unsafe { *start.offset(i as isize * stride).add(j) = column[i] };
+                unsafe { *start.offset(i as isize * stride).add(j) = value };
             }
         }
     }
@@ -273,7 +259,7 @@ impl<T: Float> Kernel for Panel<'_, T> {
                 continue;
             }
             for x in &mut columns[j * ld..][j + 1..m] {
-                *x = *x / pivot;
+                *x /= pivot;
             }
         }
         zero

@@ -1,8 +1,8 @@
 //! Linear systems from an LU factorisation.
 
 use super::lu::exchange_rows;
-use super::simd::{Kernel, dispatch, sub_mul};
 use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, solve_upper, task_split};
+use crate::cpu::simd::{Kernel, dispatch, sub_mul, subtract_multiple};
 use crate::element::Float;
 use faer::reborrow::ReborrowMut;
 use faer::{MatMut, MatRef};
@@ -21,14 +21,7 @@ const SMALL: usize = 8;
 /// # Panics
 ///
 /// If a slice does not have the length that `n` and `k` tell, or a pivot is not below `n`.
-pub fn lu_solve<T: Float>(
-    lu: &[T],
-    pivots: &[usize],
-    n: usize,
-    b: &mut [T],
-    k: usize,
-    transposed: bool,
-) {
+pub fn lu_solve<T: Float>(lu: &[T], pivots: &[usize], n: usize, b: &mut [T], k: usize, transposed: bool) {
     assert!(lu.len() == n * n && pivots.len() == n && b.len() == n * k);
     if b.is_empty() {
         return;
@@ -37,14 +30,7 @@ pub fn lu_solve<T: Float>(
         exchange_rows(MatMut::from_row_major_slice_mut(b, n, k), pivots);
     }
     if n <= SMALL {
-        Substitution {
-            lu,
-            n,
-            b: &mut *b,
-            k,
-            transposed,
-        }
-        .run::<false>();
+        Substitution { lu, n, b: &mut *b, k, transposed }.run::<false>();
     } else if k == 1 {
         solve_vector(lu, n, b, transposed);
     } else if k <= FEW {
@@ -84,10 +70,7 @@ fn solve_strips<T: Float>(f: MatRef<'_, T>, lower_unit: bool, b: MatMut<'_, T>) 
     let mut b = b;
     if n.saturating_mul(n).saturating_mul(k) >= PARALLEL_PRODUCT && k >= 2 * SMALLEST_TASK {
         let (left, right) = b.split_at_col_mut(task_split(k));
-        rayon::join(
-            || solve_strips(f, lower_unit, left),
-            || solve_strips(f, lower_unit, right),
-        );
+        rayon::join(|| solve_strips(f, lower_unit, left), || solve_strips(f, lower_unit, right));
         return;
     }
     solve_lower(f, lower_unit, b.rb_mut());
@@ -96,12 +79,7 @@ fn solve_strips<T: Float>(f: MatRef<'_, T>, lower_unit: bool, b: MatMut<'_, T>) 
 
 /// Solves for one right-hand side; every pass runs along the contiguous rows of `lu`.
 fn solve_vector<T: Float>(lu: &[T], n: usize, x: &mut [T], transposed: bool) {
-    dispatch(Vector {
-        lu,
-        n,
-        x,
-        transposed,
-    });
+    dispatch(Vector { lu, n, x, transposed });
 }
 
 struct Vector<'a, T> {
@@ -116,17 +94,12 @@ impl<T: Float> Kernel for Vector<'_, T> {
 
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let Self {
-            lu,
-            n,
-            x,
-            transposed,
-        } = self;
+        let Self { lu, n, x, transposed } = self;
         if transposed {
             for i in 0..n {
                 let row = &lu[i * n..][..n];
                 let (head, tail) = x.split_at_mut(i + 1);
-                head[i] = head[i] / row[i];
+                head[i] /= row[i];
                 subtract_multiple::<T, FMA>(tail, head[i], &row[i + 1..]);
             }
             for i in (0..n).rev() {
@@ -142,14 +115,6 @@ impl<T: Float> Kernel for Vector<'_, T> {
                 x[i] = subtract_dot::<T, FMA>(x[i], &row[i + 1..], &x[i + 1..n]) / row[i];
             }
         }
-    }
-}
-
-/// `x -= factor row`.
-#[inline(always)]
-fn subtract_multiple<T: Float, const FMA: bool>(x: &mut [T], factor: T, row: &[T]) {
-    for (x, &r) in x.iter_mut().zip(row) {
-        *x = sub_mul::<T, FMA>(*x, factor, r);
     }
 }
 
@@ -192,13 +157,7 @@ impl<T: Float> Kernel for Substitution<'_, T> {
 
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let Self {
-            lu,
-            n,
-            b,
-            k,
-            transposed,
-        } = self;
+        let Self { lu, n, b, k, transposed } = self;
         let (row_stride, col_stride) = if transposed { (1, n) } else { (n, 1) };
         for i in 0..n {
             let (done, rest) = b.split_at_mut(i * k);
@@ -227,6 +186,6 @@ impl<T: Float> Kernel for Substitution<'_, T> {
 #[inline(always)]
 fn divide<T: Float>(row: &mut [T], divisor: T) {
     for x in row {
-        *x = *x / divisor;
+        *x /= divisor;
     }
 }

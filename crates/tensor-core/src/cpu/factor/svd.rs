@@ -58,14 +58,7 @@ pub fn svd<T: Float>(
         &scaled
     };
     let thin = ComputeSvdVectors::Thin;
-    let mut memory = MemBuffer::new(svd_scratch::<T>(
-        m,
-        n,
-        thin,
-        thin,
-        Par::Seq,
-        Default::default(),
-    ));
+    let mut memory = MemBuffer::new(svd_scratch::<T>(m, n, thin, thin, Par::Seq, Default::default()));
     faer_svd(
         MatRef::from_row_major_slice(a, m, n),
         DiagMut::from_slice_mut(s),
@@ -77,14 +70,10 @@ pub fn svd<T: Float>(
     )
     .map_err(|_| NotConverged)?;
     for x in s.iter_mut() {
-        *x = *x / scale;
+        *x /= scale;
     }
     let finite = |values: &[T]| values.iter().all(|x| Float::is_finite(*x));
-    if finite(u) && finite(vt) {
-        Ok(())
-    } else {
-        Err(NotConverged)
-    }
+    if finite(u) && finite(vt) { Ok(()) } else { Err(NotConverged) }
 }
 
 /// A power of two that brings the largest entry near one if it is far from it, else one: squares and
@@ -96,10 +85,6 @@ fn scale_for<T: Float>(a: &[T]) -> T {
         return T::ONE;
     }
     // The scale itself has to be a normal number, also where the entries are subnormal.
-    let bound = if size_of::<T>() == size_of::<f32>() {
-        120.0
-    } else {
-        1000.0
-    };
+    let bound = if size_of::<T>() == size_of::<f32>() { 120.0 } else { 1000.0 };
     T::of((-largest.log2()).round().clamp(-bound, bound).exp2())
 }

@@ -9,9 +9,7 @@ const ORDERS: [usize; 15] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 64, 100, 257
 fn random<T: Float>(len: usize, seed: u64) -> Vec<T> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     };
     (0..len).map(|_| T::of(next())).collect()
@@ -121,11 +119,7 @@ fn check_solve<T: Float>(n: usize) {
         for transposed in [false, true] {
             let mut x = b.clone();
             lu_solve(&f, &pivots, n, &mut x, k, transposed);
-            let matrix = if transposed {
-                transpose(&a, n, n)
-            } else {
-                a.clone()
-            };
+            let matrix = if transposed { transpose(&a, n, n) } else { a.clone() };
             let gap = difference(&product(&matrix, &x, n, n, k), &b);
             let bound = 8.0 * n as f64 * T::EPSILON.to_f64() * max_abs(&x).max(1.0);
             assert!(gap <= bound, "n = {n}, k = {k}, {transposed}: {gap} > {bound}");
@@ -226,7 +220,7 @@ fn determinant_keeps_in_range() {
     near(det(&diagonal(&[5e-324, 1e300, 1e20]), 3), 5e-324 * 1e300 * 1e20);
     assert_eq!(det(&diagonal(&[1e200, 1e200]), 2), f64::INFINITY);
     assert_eq!(det(&diagonal(&[1e-200, -1e-200]), 2), 0.0);
-    assert_eq!(det(&diagonal(&[2f64.powi(-600), 2f64.powi(-470)]), 2), 2f64.powi(-1070));
+    assert_eq!(det(&diagonal(&[2f64.powi(-600), 2f64.powi(-470)]), 2), 16.0 * f64::from_bits(1));
     let (sign, log) = slogdet(&diagonal(&[1e-200, -1e-200]), 2);
     assert_eq!(sign, -1.0);
     near(log, 2.0 * 1e-200f64.ln());
@@ -321,7 +315,7 @@ fn check_svd<T: Float>(a: &[T], m: usize, n: usize) -> Vec<T> {
     let mut us = u.clone();
     for row in us.chunks_exact_mut(k.max(1)) {
         for (x, &s) in row.iter_mut().zip(&s) {
-            *x = *x * s;
+            *x *= s;
         }
     }
     let eps = 16.0 * (m + n) as f64 * T::EPSILON.to_f64();
@@ -339,8 +333,22 @@ fn check_svd<T: Float>(a: &[T], m: usize, n: usize) -> Vec<T> {
 #[test]
 fn svd_reconstructs() {
     let shapes = [
-        (0, 0), (0, 4), (4, 0), (1, 1), (1, 5), (5, 1), (2, 2), (3, 3), (8, 5), (5, 8),
-        (33, 33), (64, 20), (20, 64), (100, 100), (150, 140), (200, 257),
+        (0, 0),
+        (0, 4),
+        (4, 0),
+        (1, 1),
+        (1, 5),
+        (5, 1),
+        (2, 2),
+        (3, 3),
+        (8, 5),
+        (5, 8),
+        (33, 33),
+        (64, 20),
+        (20, 64),
+        (100, 100),
+        (150, 140),
+        (200, 257),
     ];
     for (m, n) in shapes {
         check_svd(&random::<f64>(m * n, 6), m, n);
@@ -392,9 +400,11 @@ fn all_results<T: Float>(n: usize) -> Vec<T> {
     let mut x = vec![T::ZERO; n * n];
     assert_eq!(inverse(&a, &mut x, n), Ok(()));
     all.append(&mut x);
-    let (mut u, mut s, mut vt) = (vec![T::ZERO; n * n], vec![T::ZERO; n], vec![T::ZERO; n * n]);
-    assert_eq!(svd(&a, n, n, &mut u, &mut s, &mut vt), Ok(()));
-    all.extend(u.iter().chain(&s).chain(&vt));
+    if n <= 257 {
+        let (mut u, mut s, mut vt) = (vec![T::ZERO; n * n], vec![T::ZERO; n], vec![T::ZERO; n * n]);
+        assert_eq!(svd(&a, n, n, &mut u, &mut s, &mut vt), Ok(()));
+        all.extend(u.iter().chain(&s).chain(&vt));
+    }
     all.push(lu_det(&f, &pivots, n));
     all
 }
@@ -417,5 +427,6 @@ fn same_bits_for_every_number_of_threads() -> Result<(), rayon::ThreadPoolBuildE
         same_on_all_pools::<f64>(n)?;
         same_on_all_pools::<f32>(n)?;
     }
-    Ok(())
+    // Large enough for every parallel split.
+    same_on_all_pools::<f64>(600)
 }

@@ -1,7 +1,7 @@
 //! Triangular systems with many right-hand sides, and the products that the blocked algorithms are
 //! made of.
 
-use super::simd::{Kernel, dispatch, sub_mul};
+use crate::cpu::simd::{Kernel, dispatch, sub_mul};
 use crate::element::Float;
 use faer::linalg::matmul::matmul;
 use faer::reborrow::{Reborrow, ReborrowMut};
@@ -11,10 +11,10 @@ use faer::{Accum, MatMut, MatRef, Par};
 const BLOCK: usize = 16;
 /// Columns of the right-hand side solved at once, from registers.
 const LANES: usize = 16;
-/// Multiplications from which a product is worth two tasks.
-pub(super) const PARALLEL_PRODUCT: usize = 1 << 20;
+/// Multiplications from which a product or solve is worth two tasks, measured on two cores.
+pub(super) const PARALLEL_PRODUCT: usize = 1 << 22;
 /// Fewest rows or columns in a task.
-pub(super) const SMALLEST_TASK: usize = 128;
+pub(super) const SMALLEST_TASK: usize = 64;
 
 /// Where to halve `len` for two tasks: a multiple of the tile of the product's kernel.
 pub(super) fn task_split(len: usize) -> usize {
@@ -23,11 +23,7 @@ pub(super) fn task_split(len: usize) -> usize {
 
 /// `dst -= lhs rhs`. Large products are halved along the longer side of `dst` into tasks that each
 /// run faer's sequential product: its own parallel splits follow the number of threads.
-pub(super) fn subtract_product<T: Float>(
-    dst: MatMut<'_, T>,
-    lhs: MatRef<'_, T>,
-    rhs: MatRef<'_, T>,
-) {
+pub(super) fn subtract_product<T: Float>(dst: MatMut<'_, T>, lhs: MatRef<'_, T>, rhs: MatRef<'_, T>) {
     let (m, n, k) = (dst.nrows(), dst.ncols(), lhs.ncols());
     let work = m.saturating_mul(n).saturating_mul(k);
     if work < PARALLEL_PRODUCT || m.max(n) < 2 * SMALLEST_TASK {
@@ -36,18 +32,12 @@ pub(super) fn subtract_product<T: Float>(
         let at = task_split(m);
         let (top, bottom) = dst.split_at_row_mut(at);
         let (lhs_top, lhs_bottom) = lhs.split_at_row(at);
-        rayon::join(
-            || subtract_product(top, lhs_top, rhs),
-            || subtract_product(bottom, lhs_bottom, rhs),
-        );
+        rayon::join(|| subtract_product(top, lhs_top, rhs), || subtract_product(bottom, lhs_bottom, rhs));
     } else {
         let at = task_split(n);
         let (left, right) = dst.split_at_col_mut(at);
         let (rhs_left, rhs_right) = rhs.split_at_col(at);
-        rayon::join(
-            || subtract_product(left, lhs, rhs_left),
-            || subtract_product(right, lhs, rhs_right),
-        );
+        rayon::join(|| subtract_product(left, lhs, rhs_left), || subtract_product(right, lhs, rhs_right));
     }
 }
 
@@ -69,14 +59,7 @@ pub(super) fn solve_lower<T: Float>(l: MatRef<'_, T>, unit: bool, b: MatMut<'_, 
     let (l11, _, l21, l22) = l.split_at(at, at);
     let (mut b1, mut b2) = b.rb_mut().split_at_row_mut(at);
     solve_lower(l11, unit, b1.rb_mut());
-    matmul(
-        b2.rb_mut(),
-        Accum::Add,
-        l21,
-        b1.rb(),
-        -T::ONE,
-        Par::Seq,
-    );
+    matmul(b2.rb_mut(), Accum::Add, l21, b1.rb(), -T::ONE, Par::Seq);
     solve_lower(l22, unit, b2);
 }
 
@@ -133,7 +116,7 @@ impl<T: Float> Kernel for Substitution<'_, T> {
                 if !unit {
                     let pivot = factor[i][i];
                     for s in &mut sum {
-                        *s = *s / pivot;
+                        *s /= pivot;
                     }
                 }
                 x[i] = sum;

@@ -1,0 +1,260 @@
+//! The walk back over the tape.
+//!
+//! The deepest pending node comes first: nothing left can then depend on it, so its cotangent is
+//! complete. There is no recursion and no sorting of the graph.
+
+use crate::cotangent::Cotangent;
+use crate::mode::Mode;
+use crate::op::Context;
+use crate::tape::{Edge, Opened};
+use crate::tensor::Tensor;
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
+use std::panic::Location;
+use tensor_core::{Array, Element, Error, ErrorKind, Float, Result};
+
+/// Rank and address: whatever uses a node has a greater one.
+type Id = (u64, usize);
+
+/// Nodes with a cotangent, the deepest first. Most graphs are chains, so the deepest stands apart
+/// from the map.
+#[derive(Default)]
+struct Pending {
+    next: Option<(Id, Edge, Cotangent)>,
+    rest: BTreeMap<Id, (Edge, Cotangent)>,
+}
+
+impl Pending {
+    /// Adds a cotangent to what its node has received so far.
+    fn add(&mut self, edge: Edge, g: Cotangent) -> Result<()> {
+        let id = edge.id();
+        match self.next.take() {
+            Some((next, e, h)) if next == id => self.next = Some((id, e, h.plus(g)?)),
+            Some((next, e, h)) if next < id => {
+                self.rest.insert(next, (e, h));
+                self.next = Some((id, edge, g));
+            }
+            None if self.rest.last_key_value().is_none_or(|(&last, _)| last < id) => {
+                self.next = Some((id, edge, g));
+            }
+            next => {
+                self.next = next;
+                let sum = match self.rest.remove(&id) {
+                    Some((_, h)) => h.plus(g)?,
+                    None => g,
+                };
+                self.rest.insert(id, (edge, sum));
+            }
+        }
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Option<(Edge, Cotangent)> {
+        match self.next.take() {
+            Some((_, edge, g)) => Some((edge, g)),
+            None => self.rest.pop_last().map(|(_, pair)| pair),
+        }
+    }
+}
+
+fn consumed() -> Error {
+    let message = "the graph was consumed by an earlier backward pass: pass retain_graph to the earlier one";
+    Error::new(ErrorKind::Graph, "backward", message)
+}
+
+/// What to do with a graph once it was walked.
+#[derive(Clone, Copy, PartialEq)]
+enum Graph {
+    Consume,
+    Retain,
+    /// Retain, and record the rules' own operations.
+    Create,
+}
+
+/// Walks back from `y`. With `wrt`, returns the cotangents of those tensors; without, accumulates
+/// into the leaves.
+fn walk(y: Edge, seed: Cotangent, wrt: Option<&[Id]>, graph: Graph) -> Result<Vec<Option<Cotangent>>> {
+    let _mode = Mode::set(graph == Graph::Create);
+    let mut found: Vec<Option<Cotangent>> = wrt.map_or(Vec::new(), |ids| vec![None; ids.len()]);
+    // Nothing below the shallowest tensor asked for can lead to one.
+    let floor = wrt.and_then(|ids| ids.iter().min()).map_or(0, |id| id.0);
+    let mut pending = Pending::default();
+    pending.add(y, seed)?;
+    while let Some((edge, g)) = pending.pop() {
+        if let Some(ids) = wrt {
+            let id = edge.id();
+            for (slot, _) in found.iter_mut().zip(ids).filter(|&(_, &wanted)| wanted == id) {
+                *slot = Some(g.clone());
+            }
+            if id.0 <= floor {
+                continue;
+            }
+        }
+        if edge.is_leaf() {
+            if wrt.is_none() {
+                accumulate(&edge, g)?;
+            }
+        } else if graph == Graph::Consume {
+            let Opened::Node(rule, mut parents) = edge.consume() else { return Err(consumed()) };
+            let mut grads: SmallVec<[(usize, Cotangent); 2]> = SmallVec::new();
+            rule.vjp(&Context { parents: &parents, own: None }, g, &mut |i, g| {
+                grads.push((i, g));
+                Ok(())
+            })?;
+            for (i, g) in grads {
+                if let Some(parent) = parents[i].take() {
+                    pending.add(parent, g)?;
+                }
+            }
+        } else {
+            let Opened::Node(rule, parents) = edge.open() else { return Err(consumed()) };
+            let own = (graph == Graph::Create).then_some(&edge);
+            rule.vjp(&Context { parents: &parents, own }, g, &mut |i, g| match &parents[i] {
+                Some(parent) => pending.add(parent.clone(), g),
+                None => Ok(()),
+            })?;
+        }
+    }
+    Ok(found)
+}
+
+/// Adds to a leaf's gradient. The sum is formed without the leaf's lock: whoever finds a gradient
+/// there takes it away, adds it to its own, and offers the sum again.
+fn accumulate(leaf: &Edge, g: Cotangent) -> Result<()> {
+    let mut g = g.detached();
+    while let Some((old, new)) = leaf.offer_grad(g) {
+        g = old.plus(new)?;
+    }
+    Ok(())
+}
+
+/// How [`grad_with`] differentiates.
+pub struct GradOptions<T: Element = f64> {
+    /// Record the backward pass, so that its results can be differentiated again. Implies
+    /// `retain_graph`.
+    pub create_graph: bool,
+    /// Keep the graph for another backward pass.
+    pub retain_graph: bool,
+    /// The cotangent of y, in its shape; None stands for ones.
+    pub cotangent: Option<Tensor<T>>,
+}
+
+impl<T: Element> Default for GradOptions<T> {
+    fn default() -> Self {
+        GradOptions { create_graph: false, retain_graph: false, cotangent: None }
+    }
+}
+
+/// The gradient of `y` (of its sum, where it is no scalar) with respect to each tensor of `wrt`,
+/// leaf or not; None for one that y does not depend on.
+///
+/// ```
+/// use autograd::{Tensor, grad};
+/// let x = Tensor::from([1.0, 2.0]).requires_grad();
+/// let y = (&x * &x).sum();
+/// let g = grad(&y, &[&x])?;
+/// assert_eq!(g[0].as_ref().unwrap().to_vec(), [2.0, 4.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// A graph that was consumed before; whatever the rules return.
+#[track_caller]
+pub fn grad<T: Float, W: Float>(y: &Tensor<T>, wrt: &[&Tensor<W>]) -> Result<Vec<Option<Tensor<W>>>> {
+    grad_with(y, wrt, GradOptions::default())
+}
+
+/// [`grad`], with options.
+///
+/// ```
+/// use autograd::{GradOptions, Tensor, grad, grad_with};
+/// let x = Tensor::scalar(2.0).requires_grad();
+/// let y = x.powf(3.0);
+/// let create = GradOptions { create_graph: true, ..Default::default() };
+/// let dy = grad_with(&y, &[&x], create)?.remove(0).unwrap();
+/// let ddy = grad(&dy, &[&x])?.remove(0).unwrap();
+/// assert_eq!((dy.item()?, ddy.item()?), (12.0, 12.0));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// A cotangent of another shape than y; a graph that was consumed before; whatever the rules return.
+#[track_caller]
+pub fn grad_with<T: Float, W: Float>(
+    y: &Tensor<T>,
+    wrt: &[&Tensor<W>],
+    options: GradOptions<T>,
+) -> Result<Vec<Option<Tensor<W>>>> {
+    let here = Location::caller();
+    let Some(edge) = y.edge() else { return Ok(vec![None; wrt.len()]) };
+    let graph = match (options.create_graph, options.retain_graph) {
+        (true, _) => Graph::Create,
+        (false, true) => Graph::Retain,
+        (false, false) => Graph::Consume,
+    };
+    let seed = seed("grad", y, options.cotangent).map_err(|e| e.at(here))?;
+    let tracked: Vec<usize> = (0..wrt.len()).filter(|&i| wrt[i].edge().is_some()).collect();
+    let ids: Vec<Id> = tracked.iter().filter_map(|&i| wrt[i].edge().map(Edge::id)).collect();
+    let mut grads = vec![None; wrt.len()];
+    if ids.is_empty() {
+        return Ok(grads);
+    }
+    let found = walk(edge.clone(), seed, Some(&ids), graph).map_err(|e| e.at(here))?;
+    for (i, g) in tracked.into_iter().zip(found) {
+        grads[i] = g.map(Cotangent::tensor);
+    }
+    Ok(grads)
+}
+
+/// The cotangent a walk starts from.
+fn seed<T: Float>(op: &'static str, y: &Tensor<T>, cotangent: Option<Tensor<T>>) -> Result<Cotangent> {
+    match cotangent {
+        None => Ok(Cotangent::new(Tensor::constant(Array::repeat(y.shape(), T::ONE)?))),
+        Some(g) if g.shape() == y.shape() => Ok(Cotangent::new(g)),
+        Some(g) => {
+            let message =
+                format!("a cotangent of shape {:?} does not fit y of shape {:?}", g.shape(), y.shape());
+            Err(Error::shape(op, message))
+        }
+    }
+}
+
+impl<T: Float> Tensor<T> {
+    /// Differentiates this tensor (its sum, where it is no scalar) and adds the gradient of each
+    /// leaf it depends on to the leaf's [`Tensor::grad`]. The graph is consumed.
+    ///
+    /// # Errors
+    /// A tensor that is not tracked; a graph that was consumed before; whatever the rules return.
+    #[track_caller]
+    pub fn backward(&self) -> Result<()> {
+        self.start_backward(None, false, Location::caller())
+    }
+
+    /// [`Tensor::backward`] that keeps the graph for another pass where `retain_graph`, and starts
+    /// from `cotangent`, in this tensor's shape, where it is given.
+    ///
+    /// # Errors
+    /// As [`Tensor::backward`]; a cotangent of another shape.
+    #[track_caller]
+    pub fn backward_with(&self, cotangent: Option<Tensor<T>>, retain_graph: bool) -> Result<()> {
+        self.start_backward(cotangent, retain_graph, Location::caller())
+    }
+
+    fn start_backward(
+        &self,
+        cotangent: Option<Tensor<T>>,
+        retain_graph: bool,
+        here: &'static Location<'static>,
+    ) -> Result<()> {
+        let Some(edge) = self.edge() else {
+            let message = "the tensor depends on nothing that requires a gradient: \
+                           call requires_grad() on a tensor it is computed from";
+            return Err(Error::new(ErrorKind::Graph, "backward", message).at(here));
+        };
+        let graph = if retain_graph { Graph::Retain } else { Graph::Consume };
+        // A gradient in a leaf's slot is a plain value: a graph there would hold itself alive.
+        let seed = seed("backward", self, cotangent.map(|g| g.detach())).map_err(|e| e.at(here))?;
+        walk(edge.clone(), seed, None, graph).map_err(|e| e.at(here))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,340 @@
+//! Making tensors.
+//!
+//! The default element type is f64, and default type parameters do not guide inference: so the
+//! constructors that take no value are f64, and each has a form that names the type, `zeros_of`.
+
+use crate::tensor::Tensor;
+use rand::Rng;
+use std::panic::Location;
+use tensor_core::shape::IntoShape;
+use tensor_core::{Array, Element, Error, Float, Number, Result, raise, random};
+
+impl Tensor<f64> {
+    /// Zeros.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).shape(), [2, 3]);
+    /// assert_eq!(Tensor::zeros_of::<f32>([2]).to_vec(), [0.0f32; 2]);
+    /// ```
+    ///
+    /// # Panics
+    /// Out of memory; [`Tensor::try_zeros`] returns it.
+    #[track_caller]
+    #[must_use]
+    pub fn zeros(shape: impl IntoShape) -> Self {
+        Tensor::zeros_of(shape)
+    }
+
+    /// Zeros of any type (`false` for truth values).
+    ///
+    /// # Panics
+    /// Out of memory; [`Tensor::try_zeros`] returns it.
+    #[track_caller]
+    #[must_use]
+    pub fn zeros_of<T: Element>(shape: impl IntoShape) -> Tensor<T> {
+        Array::zeros(&shape.into_shape()).unwrap_or_else(|e| raise(e)).into()
+    }
+
+    /// Zeros of any type, for sizes from outside.
+    ///
+    /// # Errors
+    /// Out of memory.
+    #[track_caller]
+    pub fn try_zeros<T: Element>(shape: impl IntoShape) -> Result<Tensor<T>> {
+        let here = Location::caller();
+        Ok(Array::zeros(&shape.into_shape()).map_err(|e| e.at(here))?.into())
+    }
+
+    /// Ones.
+    ///
+    /// # Panics
+    /// Out of memory; [`Tensor::try_full`] returns it.
+    #[track_caller]
+    #[must_use]
+    pub fn ones(shape: impl IntoShape) -> Self {
+        Tensor::full(shape, 1.0)
+    }
+
+    /// Ones of any number type.
+    ///
+    /// # Panics
+    /// Out of memory; [`Tensor::try_full`] returns it.
+    #[track_caller]
+    #[must_use]
+    pub fn ones_of<T: Number>(shape: impl IntoShape) -> Tensor<T> {
+        Tensor::full(shape, T::ONE)
+    }
+
+    /// The identity matrix.
+    ///
+    /// # Panics
+    /// Out of memory.
+    #[track_caller]
+    #[must_use]
+    pub fn eye(n: usize) -> Self {
+        Tensor::eye_of(n)
+    }
+
+    /// The identity matrix of any number type.
+    ///
+    /// # Panics
+    /// Out of memory.
+    #[track_caller]
+    #[must_use]
+    pub fn eye_of<T: Number>(n: usize) -> Tensor<T> {
+        let diagonal = || -> Result<Array<T>> {
+            let mut a = Array::zeros(&[n, n])?;
+            a.make_mut()?.iter_mut().step_by(n + 1).for_each(|x| *x = T::ONE);
+            Ok(a)
+        };
+        diagonal().unwrap_or_else(|e| raise(e)).into()
+    }
+
+    /// Uniform numbers in [0, 1), from the generator that `manual_seed` seeds.
+    ///
+    /// # Panics
+    /// Out of memory.
+    #[track_caller]
+    #[must_use]
+    pub fn rand(shape: impl IntoShape) -> Self {
+        Tensor::rand_of(shape)
+    }
+
+    /// Uniform numbers in [0, 1) of either float type.
+    ///
+    /// # Panics
+    /// Out of memory.
+    #[track_caller]
+    #[must_use]
+    pub fn rand_of<T: Float>(shape: impl IntoShape) -> Tensor<T> {
+        random::rand(&shape.into_shape()).unwrap_or_else(|e| raise(e)).into()
+    }
+
+    /// Standard normal numbers, from the generator that `manual_seed` seeds.
+    ///
+    /// # Panics
+    /// Out of memory.
+    #[track_caller]
+    #[must_use]
+    pub fn randn(shape: impl IntoShape) -> Self {
+        Tensor::randn_of(shape)
+    }
+
+    /// Standard normal numbers of either float type.
+    ///
+    /// # Panics
+    /// Out of memory.
+    #[track_caller]
+    #[must_use]
+    pub fn randn_of<T: Float>(shape: impl IntoShape) -> Tensor<T> {
+        random::randn(&shape.into_shape()).unwrap_or_else(|e| raise(e)).into()
+    }
+
+    /// Standard normal numbers from a generator of the caller's own.
+    ///
+    /// # Panics
+    /// Out of memory.
+    #[track_caller]
+    #[must_use]
+    pub fn randn_using(shape: impl IntoShape, rng: &mut impl Rng) -> Self {
+        random::randn_using(&shape.into_shape(), rng).unwrap_or_else(|e| raise(e)).into()
+    }
+}
+
+impl<T: Element> Tensor<T> {
+    /// A tensor without dimensions.
+    #[inline]
+    #[must_use]
+    pub fn scalar(x: T) -> Self {
+        Tensor::constant(Array::scalar(x))
+    }
+
+    /// One value everywhere.
+    ///
+    /// # Panics
+    /// Out of memory; [`Tensor::try_full`] returns it.
+    #[track_caller]
+    #[must_use]
+    pub fn full(shape: impl IntoShape, value: T) -> Self {
+        Array::full(&shape.into_shape(), value).unwrap_or_else(|e| raise(e)).into()
+    }
+
+    /// One value everywhere, for sizes from outside.
+    ///
+    /// # Errors
+    /// Out of memory.
+    #[track_caller]
+    pub fn try_full(shape: impl IntoShape, value: T) -> Result<Self> {
+        let here = Location::caller();
+        Ok(Array::full(&shape.into_shape(), value).map_err(|e| e.at(here))?.into())
+    }
+
+    /// Takes a vector over, without copying, in row-major order.
+    ///
+    /// # Errors
+    /// Shape, where the vector does not have as many elements as the shape.
+    #[track_caller]
+    pub fn from_vec(data: Vec<T>, shape: impl IntoShape) -> Result<Self> {
+        let here = Location::caller();
+        Ok(Array::from_vec(data, &shape.into_shape()).map_err(|e| e.at(here))?.into())
+    }
+
+    /// A tensor from nested vectors, slices or arrays, whose lengths must agree.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::new(&vec![vec![1.0, 2.0], vec![3.0, 4.0]])?;
+    /// assert_eq!(x.shape(), [2, 2]);
+    /// assert!(Tensor::new(&vec![vec![1.0, 2.0], vec![3.0]]).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the nesting is ragged.
+    #[track_caller]
+    pub fn new(nested: &(impl Nested<T> + ?Sized)) -> Result<Self> {
+        let here = Location::caller();
+        let (mut shape, mut data) = (Vec::new(), Vec::new());
+        nested.lengths(&mut shape);
+        nested.collect(&shape, &mut data).map_err(|e| e.at(here))?;
+        Tensor::from_vec(data, shape)
+    }
+}
+
+/// `start`, `start + step`, ... up to and without `end`.
+///
+/// ```
+/// assert_eq!(autograd::arange(0, 5, 2)?.to_vec(), [0, 2, 4]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Argument, for a step of zero or away from `end`, or one that is not finite; out of memory.
+#[track_caller]
+pub fn arange<T: Number>(start: T, end: T, step: T) -> Result<Tensor<T>> {
+    let here = Location::caller();
+    let count = ((end.to_f64() - start.to_f64()) / step.to_f64()).ceil();
+    if !count.is_finite() || count < 0.0 {
+        let message = format!("from {start} to {end} by {step} never arrives: the step must lead to the end");
+        return Err(Error::argument("arange", message).at(here));
+    }
+    if count >= (isize::MAX / 8) as f64 {
+        return Err(Error::out_of_memory("arange", usize::MAX).at(here));
+    }
+    let mut x = Array::zeros(&[count as usize]).map_err(|e| e.at(here))?;
+    for (i, x) in x.make_mut()?.iter_mut().enumerate() {
+        *x = start.plus(step.times(T::from_i64(i as i64)));
+    }
+    Ok(x.into())
+}
+
+/// `steps` numbers from `start` to `end`, both included, evenly spaced.
+///
+/// # Errors
+/// Out of memory.
+#[track_caller]
+pub fn linspace<T: Float>(start: T, end: T, steps: usize) -> Result<Tensor<T>> {
+    let here = Location::caller();
+    let mut x = Array::zeros(&[steps]).map_err(|e| e.at(here))?;
+    let gap = (end - start) / T::of(steps.saturating_sub(1).max(1) as f64);
+    for (i, x) in x.make_mut()?.iter_mut().enumerate() {
+        // From the nearer end, so that both ends are exact, as in PyTorch.
+        *x = if 2 * i < steps {
+            start + gap * T::of(i as f64)
+        } else {
+            end - gap * T::of((steps - 1 - i) as f64)
+        };
+    }
+    Ok(x.into())
+}
+
+/// Nested sequences of one element type: numbers, and vectors, slices and arrays of them.
+pub trait Nested<T: Element> {
+    /// Adds the lengths, the outermost first.
+    #[doc(hidden)]
+    fn lengths(&self, shape: &mut Vec<usize>);
+    /// Adds the elements, after checking the lengths.
+    #[doc(hidden)]
+    fn collect(&self, shape: &[usize], data: &mut Vec<T>) -> Result<()>;
+}
+
+macro_rules! nested_element {
+    ($($T:ty)*) => { $(
+        impl Nested<$T> for $T {
+            fn lengths(&self, _: &mut Vec<usize>) {}
+            fn collect(&self, _: &[usize], data: &mut Vec<$T>) -> Result<()> {
+                data.push(*self);
+                Ok(())
+            }
+        }
+    )* };
+}
+nested_element!(f32 f64 i64 bool);
+
+impl<T: Element, N: Nested<T>> Nested<T> for [N] {
+    fn lengths(&self, shape: &mut Vec<usize>) {
+        shape.push(self.len());
+        if let Some(first) = self.first() {
+            first.lengths(shape);
+        }
+    }
+    fn collect(&self, shape: &[usize], data: &mut Vec<T>) -> Result<()> {
+        if self.len() != shape[0] {
+            let message =
+                format!("ragged nesting: a row of {} elements beside one of {}", self.len(), shape[0]);
+            return Err(Error::shape("new", message));
+        }
+        self.iter().try_for_each(|n| n.collect(&shape[1..], data))
+    }
+}
+
+impl<T: Element, N: Nested<T>> Nested<T> for Vec<N> {
+    fn lengths(&self, shape: &mut Vec<usize>) {
+        Nested::lengths(self.as_slice(), shape);
+    }
+    fn collect(&self, shape: &[usize], data: &mut Vec<T>) -> Result<()> {
+        self.as_slice().collect(shape, data)
+    }
+}
+
+impl<T: Element, N: Nested<T>, const L: usize> Nested<T> for [N; L] {
+    fn lengths(&self, shape: &mut Vec<usize>) {
+        Nested::lengths(self.as_slice(), shape);
+    }
+    fn collect(&self, shape: &[usize], data: &mut Vec<T>) -> Result<()> {
+        self.as_slice().collect(shape, data)
+    }
+}
+
+impl<T: Element> From<T> for Tensor<T> {
+    fn from(x: T) -> Self {
+        Tensor::scalar(x)
+    }
+}
+
+impl<T: Element> From<Vec<T>> for Tensor<T> {
+    fn from(x: Vec<T>) -> Self {
+        let n = x.len();
+        Tensor::from_vec(x, [n]).unwrap_or_else(|e| raise(e))
+    }
+}
+
+impl<T: Element, const N: usize> From<[T; N]> for Tensor<T> {
+    fn from(x: [T; N]) -> Self {
+        Tensor::from(x.to_vec())
+    }
+}
+
+impl<T: Element, const M: usize, const N: usize> From<[[T; N]; M]> for Tensor<T> {
+    fn from(x: [[T; N]; M]) -> Self {
+        Tensor::from_vec(x.into_iter().flatten().collect(), [M, N]).unwrap_or_else(|e| raise(e))
+    }
+}
+
+impl<T: Element, const L: usize, const M: usize, const N: usize> From<[[[T; N]; M]; L]> for Tensor<T> {
+    fn from(x: [[[T; N]; M]; L]) -> Self {
+        let data = x.into_iter().flatten().flatten().collect();
+        Tensor::from_vec(data, [L, M, N]).unwrap_or_else(|e| raise(e))
+    }
+}

@@ -1,0 +1,229 @@
+//! Derivatives of functions: the transforms that optimization code calls.
+
+use crate::backward::{GradOptions, grad_with};
+use crate::mode::{enable_grad, is_grad_enabled};
+use crate::op::{Kept, Op, apply};
+use crate::tensor::Tensor;
+use std::panic::Location;
+use tensor_core::{Array, Element, Error, Float, Result};
+
+/// What a function of several tensors takes: one tensor, or a tuple, array or vector of them.
+pub trait Params<T: Float>: Sized {
+    /// The tensors, in order.
+    fn tensors(&self) -> Vec<Tensor<T>>;
+    /// The same structure around other tensors, as many as [`Params::tensors`] gave.
+    fn rebuild(&self, tensors: Vec<Tensor<T>>) -> Self;
+}
+
+impl<T: Float> Params<T> for Tensor<T> {
+    fn tensors(&self) -> Vec<Tensor<T>> {
+        vec![self.clone()]
+    }
+    fn rebuild(&self, mut tensors: Vec<Tensor<T>>) -> Self {
+        tensors.swap_remove(0)
+    }
+}
+
+impl<T: Float> Params<T> for Vec<Tensor<T>> {
+    fn tensors(&self) -> Vec<Tensor<T>> {
+        self.clone()
+    }
+    fn rebuild(&self, tensors: Vec<Tensor<T>>) -> Self {
+        tensors
+    }
+}
+
+impl<T: Float, const N: usize> Params<T> for [Tensor<T>; N] {
+    fn tensors(&self) -> Vec<Tensor<T>> {
+        self.to_vec()
+    }
+    fn rebuild(&self, tensors: Vec<Tensor<T>>) -> Self {
+        let mut tensors = tensors.into_iter();
+        self.clone().map(|old| tensors.next().unwrap_or(old))
+    }
+}
+
+macro_rules! tuple_params {
+    ($($name:ident $index:tt),*) => {
+        impl<T: Float, $($name: Params<T>),*> Params<T> for ($($name,)*) {
+            fn tensors(&self) -> Vec<Tensor<T>> {
+                let mut all = Vec::new();
+                $( all.extend(self.$index.tensors()); )*
+                all
+            }
+            fn rebuild(&self, tensors: Vec<Tensor<T>>) -> Self {
+                let mut tensors = tensors.into_iter();
+                ($( {
+                    let n = self.$index.tensors().len();
+                    self.$index.rebuild(tensors.by_ref().take(n).collect())
+                }, )*)
+            }
+        }
+    };
+}
+tuple_params!(A 0, B 1);
+tuple_params!(A 0, B 1, C 2);
+tuple_params!(A 0, B 1, C 2, D 3);
+
+/// The input under a node of its own: what an inner derivative is taken with respect to, while an
+/// outer one still sees through it.
+struct Alias;
+
+impl<T: Element> Op<T, 1> for Alias {
+    fn name(&self) -> &'static str {
+        "alias"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        Ok(x.clone())
+    }
+    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        Ok([Some(g)])
+    }
+}
+
+/// A tensor to differentiate with respect to, and whether an outer derivative is under way.
+fn variable<T: Float>(x: &Tensor<T>) -> Result<(Tensor<T>, bool)> {
+    match x.is_tracked() && is_grad_enabled() {
+        true => Ok((apply(Alias, [x])?, true)),
+        false => Ok((x.detach().requires_grad(), false)),
+    }
+}
+
+/// The value of `f` at `x`, a scalar, and its gradient, in the structure of `x`.
+///
+/// ```
+/// use autograd::{Tensor, value_and_grad};
+/// let x = Tensor::from([3.0, 4.0]);
+/// let (value, gradient) = value_and_grad(|x| Ok(x.square().sum()), &x)?;
+/// assert_eq!(value.item()?, 25.0);
+/// assert_eq!(gradient.to_vec(), [6.0, 8.0]);
+///
+/// let (_, (da, db)) = value_and_grad(|(a, b)| Ok(a * b), &(Tensor::scalar(2.0), Tensor::scalar(5.0)))?;
+/// assert_eq!((da.item()?, db.item()?), (5.0, 2.0));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` returns; shape, where its value has not exactly one element.
+#[track_caller]
+pub fn value_and_grad<T: Float, P: Params<T>>(
+    f: impl FnOnce(&P) -> Result<Tensor<T>>,
+    x: &P,
+) -> Result<(Tensor<T>, P)> {
+    let here = Location::caller();
+    let mut nested = false;
+    let mut variables = Vec::new();
+    for t in x.tensors() {
+        let (v, outer) = variable(&t)?;
+        nested |= outer;
+        variables.push(v);
+    }
+    let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
+    if y.numel() != 1 {
+        let message = format!("the function's value has shape {:?}: a scalar is needed", y.shape());
+        return Err(Error::shape("value_and_grad", message).at(here));
+    }
+    let wrt: Vec<&Tensor<T>> = variables.iter().collect();
+    let options = GradOptions { create_graph: nested, ..Default::default() };
+    let grads = grad_with(&y, &wrt, options)?;
+    let filled = grads.into_iter().zip(&variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like()));
+    let grads = x.rebuild(filled.collect());
+    Ok((if nested { y } else { y.detach() }, grads))
+}
+
+/// The value of `f` at `x`, and the product of `cotangent`, in the value's shape, with the Jacobian.
+///
+/// # Errors
+/// What `f` returns; shape, where the cotangent has another one than the value.
+#[track_caller]
+pub fn vjp<T: Float, P: Params<T>>(
+    f: impl FnOnce(&P) -> Result<Tensor<T>>,
+    x: &P,
+    cotangent: &Tensor<T>,
+) -> Result<(Tensor<T>, P)> {
+    let variables: Vec<Tensor<T>> = x.tensors().iter().map(|t| t.detach().requires_grad()).collect();
+    let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
+    let wrt: Vec<&Tensor<T>> = variables.iter().collect();
+    let options = GradOptions { cotangent: Some(cotangent.detach()), ..Default::default() };
+    let grads = grad_with(&y, &wrt, options)?;
+    let filled = grads.into_iter().zip(&variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like()));
+    Ok((y.detach(), x.rebuild(filled.collect())))
+}
+
+/// The derivatives of every element of `y` with respect to `x`, one row for each element.
+#[track_caller]
+fn rows<T: Float>(y: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
+    let (m, n) = (y.numel(), x.numel());
+    let mut rows = Vec::with_capacity(m * n);
+    for i in 0..m {
+        let mut basis = vec![T::ZERO; m];
+        basis[i] = T::ONE;
+        let cotangent = Some(Tensor::from_vec(basis, y.shape())?);
+        let options = GradOptions { retain_graph: true, cotangent, ..Default::default() };
+        match grad_with(y, &[x], options)?.swap_remove(0) {
+            Some(row) => rows.extend(row.to_vec()),
+            None => rows.resize((i + 1) * n, T::ZERO),
+        }
+    }
+    let shape: Vec<usize> = y.shape().iter().chain(x.shape()).copied().collect();
+    Tensor::from_vec(rows, shape)
+}
+
+/// The Jacobian of `f` at `x`: the shape of the value followed by the shape of `x`.
+///
+/// ```
+/// use autograd::{Tensor, jacobian};
+/// let j = jacobian(|x| Ok(x.square()), &Tensor::from([1.0, 2.0]))?;
+/// assert_eq!(j.to_vec(), [2.0, 0.0, 0.0, 4.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` returns.
+#[track_caller]
+pub fn jacobian<T: Float>(
+    f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
+    x: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let x = x.detach().requires_grad();
+    let y = enable_grad(|| f(&x))?;
+    rows(&y, &x)
+}
+
+/// The Hessian of a scalar function at `x`: the shape of `x` twice.
+///
+/// ```
+/// use autograd::{Tensor, hessian};
+/// let h = hessian(|x| Ok(x.powf(3.0).sum()), &Tensor::from([1.0, 2.0]))?;
+/// assert_eq!(h.to_vec(), [6.0, 0.0, 0.0, 12.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` returns; shape, where its value has not exactly one element.
+#[track_caller]
+pub fn hessian<T: Float>(
+    f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
+    x: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let x = x.detach().requires_grad();
+    let (_, gradient) = enable_grad(|| value_and_grad(f, &x))?;
+    rows(&gradient, &x)
+}
+
+/// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian.
+///
+/// # Errors
+/// What `f` returns; shape, where its value has not exactly one element or `v` not the shape of `x`.
+#[track_caller]
+pub fn hvp<T: Float>(
+    f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
+    x: &Tensor<T>,
+    v: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let x = x.detach().requires_grad();
+    let (_, gradient) = enable_grad(|| value_and_grad(f, &x))?;
+    let options = GradOptions { cotangent: Some(v.detach()), ..Default::default() };
+    let product = grad_with(&gradient, &[&x], options)?.swap_remove(0);
+    Ok(product.unwrap_or_else(|| x.zeros_like()))
+}

@@ -1,0 +1,448 @@
+//! How an operation is defined: one trait for a fixed number of inputs, one for any number of
+//! inputs and outputs. The built-in operations and a user's own go through the same two functions.
+
+use crate::cotangent::Cotangent;
+use crate::mode::is_grad_enabled;
+use crate::tape::{self, Edge};
+use crate::tensor::Tensor;
+use std::array::from_fn;
+use std::panic::Location;
+use std::sync::Arc;
+use tensor_core::{Array, Element, Error, Result};
+
+/// What an operation keeps for its rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep<const N: usize> {
+    /// Which inputs.
+    pub inputs: [bool; N],
+    /// Whether the output.
+    pub output: bool,
+}
+
+impl<const N: usize> Keep<N> {
+    /// Nothing: the rule of a linear operation.
+    pub const NOTHING: Self = Keep { inputs: [false; N], output: false };
+    /// The output only.
+    pub const OUTPUT: Self = Keep { inputs: [false; N], output: true };
+
+    /// These inputs only.
+    pub const fn inputs(inputs: [bool; N]) -> Self {
+        Keep { inputs, output: false }
+    }
+}
+
+/// A differentiable operation of `N` inputs of type `T` and one output of type `U`.
+///
+/// ```
+/// use autograd::{Keep, Kept, Op, Tensor, apply};
+/// use tensor_core::{Array, Float, Result, kernels};
+///
+/// /// y = x^3
+/// struct Cube;
+/// impl<T: Float> Op<T, 1> for Cube {
+///     fn name(&self) -> &'static str {
+///         "cube"
+///     }
+///     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+///         kernels::map("cube", x, |x| x * x * x)
+///     }
+///     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+///         Keep::inputs(needs)
+///     }
+///     /// grad * 3 x^2, in tensor operations: so the second derivative is 6 x by itself.
+///     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+///         Ok([kept.wrt(0, || Ok(g * kept.input(0).square() * T::of(3.0)))?])
+///     }
+/// }
+///
+/// let x = Tensor::scalar(2.0).requires_grad();
+/// apply(Cube, [&x])?.backward()?;
+/// assert_eq!(x.grad().unwrap().item()?, 12.0);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static {
+    /// The name in errors and graphs.
+    fn name(&self) -> &'static str;
+
+    /// The value.
+    ///
+    /// # Errors
+    /// Whatever the operation refuses, named in full.
+    fn forward(&self, x: [&Array<T>; N]) -> Result<Array<U>>;
+
+    /// The value, from inputs that may be overwritten where nothing else shares them.
+    ///
+    /// # Errors
+    /// As [`Op::forward`].
+    fn forward_owned(&self, x: [Array<T>; N]) -> Result<Array<U>> {
+        self.forward(x.each_ref())
+    }
+
+    /// What the rule reads, given which inputs need a gradient.
+    fn keep(&self, _needs: [bool; N]) -> Keep<N> {
+        Keep::NOTHING
+    }
+
+    /// Whether inputs are broadcast to the output's shape; the engine then sums the gradients back.
+    fn broadcasts(&self) -> bool {
+        false
+    }
+
+    /// The cotangents of the inputs for the cotangent `g` of the output, in differentiable
+    /// operations: form each through [`Kept::wrt`], so that none is computed for a constant.
+    ///
+    /// # Errors
+    /// Whatever the operations in it return.
+    fn vjp(&self, kept: &Kept<'_, T, N, U>, g: Tensor<U>) -> Result<[Option<Tensor<T>>; N]>;
+}
+
+/// Where a rule runs: whose parents, and whether its operations are recorded.
+pub(crate) struct Context<'a> {
+    pub parents: &'a [Option<Edge>],
+    /// The node's own edge, under `create_graph`.
+    pub own: Option<&'a Edge>,
+}
+
+/// A node's rule, whatever its types.
+pub(crate) trait Rule: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// Passes the cotangent of each input that needs one to `out`.
+    fn vjp(
+        &self,
+        context: &Context<'_>,
+        g: Cotangent,
+        out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
+    ) -> Result<()>;
+}
+
+struct OpRule<O, T: Element, const N: usize, U: Element> {
+    op: O,
+    inputs: [Option<Array<T>>; N],
+    output: Option<Array<U>>,
+}
+
+/// What was kept, as the rule sees it: constants in first order, tracked under `create_graph`.
+pub struct Kept<'a, T: Element, const N: usize, U: Element = T> {
+    context: &'a Context<'a>,
+    inputs: &'a [Option<Array<T>>; N],
+    output: &'a Option<Array<U>>,
+}
+
+const NOT_KEPT: &str = "the rule reads what `keep` does not name";
+
+impl<T: Element, const N: usize, U: Element> Kept<'_, T, N, U> {
+    /// Input `i`.
+    ///
+    /// # Panics
+    /// Where [`Op::keep`] did not name it.
+    pub fn input(&self, i: usize) -> Tensor<T> {
+        let edge = self.context.own.and(self.context.parents[i].clone());
+        Tensor::from_parts(self.input_array(i).clone(), edge)
+    }
+
+    /// The output.
+    ///
+    /// # Panics
+    /// Where [`Op::keep`] did not name it.
+    pub fn output(&self) -> Tensor<U> {
+        Tensor::from_parts(self.output_array().clone(), self.context.own.cloned())
+    }
+
+    pub(crate) fn input_array(&self, i: usize) -> &Array<T> {
+        self.inputs[i].as_ref().expect(NOT_KEPT)
+    }
+
+    pub(crate) fn output_array(&self) -> &Array<U> {
+        self.output.as_ref().expect(NOT_KEPT)
+    }
+
+    /// Whether input `i` needs a gradient.
+    pub fn needs(&self, i: usize) -> bool {
+        self.context.parents[i].is_some()
+    }
+
+    /// The cotangent of input `i`, computed only where it is needed.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub fn wrt(&self, i: usize, f: impl FnOnce() -> Result<Tensor<T>>) -> Result<Option<Tensor<T>>> {
+        if self.needs(i) { f().map(Some) } else { Ok(None) }
+    }
+
+    /// The shape of input `i`, which needs a gradient.
+    pub fn shape(&self, i: usize) -> &[usize] {
+        self.context.parents[i].as_ref().map_or(&[], Edge::shape)
+    }
+
+    /// Whether the rule's own operations are recorded.
+    pub fn create_graph(&self) -> bool {
+        self.context.own.is_some()
+    }
+}
+
+/// Hands a cotangent on after checking its shape against the input's, broadcasting undone.
+fn deliver<T: Element>(
+    name: &'static str,
+    broadcasts: bool,
+    edge: &Edge,
+    i: usize,
+    g: Tensor<T>,
+    out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
+) -> Result<()> {
+    let g = Cotangent::new(g);
+    if g.shape() == edge.shape() {
+        return out(i, g);
+    }
+    if broadcasts {
+        return out(i, g.sum_to(edge.shape())?);
+    }
+    let message = format!(
+        "the rule gave input {i} a cotangent of shape {:?}, but the input has shape {:?}: correct the rule",
+        g.shape(),
+        edge.shape()
+    );
+    Err(Error::shape(name, message))
+}
+
+impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule for OpRule<O, T, N, U> {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn vjp(
+        &self,
+        context: &Context<'_>,
+        g: Cotangent,
+        out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
+    ) -> Result<()> {
+        let kept = Kept { context, inputs: &self.inputs, output: &self.output };
+        let grads = self.op.vjp(&kept, g.tensor())?;
+        for (i, (g, edge)) in grads.into_iter().zip(context.parents).enumerate() {
+            if let (Some(g), Some(edge)) = (g, edge) {
+                deliver(self.op.name(), self.op.broadcasts(), edge, i, g, out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Applies an operation, and records it where an input is tracked.
+///
+/// # Errors
+/// What [`Op::forward`] returns, with the caller's line.
+#[track_caller]
+#[inline]
+pub fn apply<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
+    op: O,
+    x: [&Tensor<T>; N],
+) -> Result<Tensor<U>> {
+    let here = Location::caller();
+    let value = op.forward(x.map(Tensor::array)).map_err(|e| e.at(here))?;
+    if x.iter().all(|t| t.edge().is_none()) || !is_grad_enabled() {
+        return Ok(Tensor::from_parts(value, None));
+    }
+    let keep = op.keep(from_fn(|i| x[i].edge().is_some()));
+    let inputs = from_fn(|i| keep.inputs[i].then(|| x[i].array().clone()));
+    let output = keep.output.then(|| value.clone());
+    let edge =
+        tape::record(Arc::new(OpRule { op, inputs, output }), x.iter().map(|t| t.edge()), value.shape());
+    Ok(Tensor::from_parts(value, Some(edge)))
+}
+
+/// [`apply`] to inputs whose buffers may be reused for the result.
+///
+/// # Errors
+/// What [`Op::forward_owned`] returns, with the caller's line.
+#[track_caller]
+pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
+    op: O,
+    x: [Tensor<T>; N],
+) -> Result<Tensor<U>> {
+    let here = Location::caller();
+    let mut edges: [Option<Edge>; N] = from_fn(|_| None);
+    let mut values = Vec::with_capacity(N);
+    for (edge, t) in edges.iter_mut().zip(x) {
+        let (value, e) = t.into_parts();
+        *edge = e;
+        values.push(value);
+    }
+    let values: [Array<T>; N] = values.try_into().unwrap_or_else(|_| unreachable!("N inputs, N values"));
+    if edges.iter().all(Option::is_none) || !is_grad_enabled() {
+        return Ok(Tensor::from_parts(op.forward_owned(values).map_err(|e| e.at(here))?, None));
+    }
+    // What is kept is held before the operation runs, and so is never overwritten by it.
+    let keep = op.keep(from_fn(|i| edges[i].is_some()));
+    let inputs = from_fn(|i| keep.inputs[i].then(|| values[i].clone()));
+    let value = op.forward_owned(values).map_err(|e| e.at(here))?;
+    let output = keep.output.then(|| value.clone());
+    let rule = Arc::new(OpRule { op, inputs, output });
+    let edge = tape::record(rule, edges.iter().map(Option::as_ref), value.shape());
+    Ok(Tensor::from_parts(value, Some(edge)))
+}
+
+/// What an operation of any number of inputs and outputs keeps for its rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeepMany {
+    /// Which inputs; inputs beyond its length are not kept.
+    pub inputs: Vec<bool>,
+    /// Which outputs; outputs beyond its length are not kept.
+    pub outputs: Vec<bool>,
+}
+
+/// A differentiable operation of any number of inputs and outputs of one type.
+pub trait OpMany<T: Element>: Send + Sync + 'static {
+    /// The name in errors and graphs.
+    fn name(&self) -> &'static str;
+
+    /// The values.
+    ///
+    /// # Errors
+    /// Whatever the operation refuses, named in full.
+    fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>>;
+
+    /// What the rule reads, given which inputs need a gradient.
+    fn keep(&self, _needs: &[bool]) -> KeepMany {
+        KeepMany::default()
+    }
+
+    /// The cotangents of the inputs for those of the outputs, None where an output took no part.
+    ///
+    /// # Errors
+    /// Whatever the operations in it return.
+    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>>;
+}
+
+struct ManyRule<O, T: Element> {
+    op: O,
+    inputs: Vec<Option<Array<T>>>,
+    outputs: Vec<Option<Array<T>>>,
+}
+
+/// What was kept of an [`OpMany`], as its rule sees it.
+pub struct KeptMany<'a, T: Element> {
+    context: &'a Context<'a>,
+    inputs: &'a [Option<Array<T>>],
+    outputs: &'a [Option<Array<T>>],
+}
+
+impl<T: Element> KeptMany<'_, T> {
+    /// Input `i`.
+    ///
+    /// # Panics
+    /// Where [`OpMany::keep`] did not name it.
+    pub fn input(&self, i: usize) -> Tensor<T> {
+        let edge = self.context.own.and(self.context.parents[i].clone());
+        Tensor::from_parts(self.inputs[i].clone().expect(NOT_KEPT), edge)
+    }
+
+    /// Output `i`.
+    ///
+    /// # Panics
+    /// Where [`OpMany::keep`] did not name it.
+    pub fn output(&self, i: usize) -> Tensor<T> {
+        let value = self.outputs[i].clone().expect(NOT_KEPT);
+        match self.context.own {
+            // Recorded anew: the node cannot hold its own children.
+            Some(own) => select(value, i, self.outputs.len(), own),
+            None => Tensor::from_parts(value, None),
+        }
+    }
+
+    /// Whether input `i` needs a gradient.
+    pub fn needs(&self, i: usize) -> bool {
+        self.context.parents[i].is_some()
+    }
+
+    /// The shape of input `i`, which needs a gradient.
+    pub fn shape(&self, i: usize) -> &[usize] {
+        self.context.parents[i].as_ref().map_or(&[], Edge::shape)
+    }
+
+    /// Whether the rule's own operations are recorded.
+    pub fn create_graph(&self) -> bool {
+        self.context.own.is_some()
+    }
+}
+
+/// Output `index` of a node that has `count` of them.
+struct Select {
+    index: usize,
+    count: usize,
+}
+
+impl Rule for Select {
+    fn name(&self) -> &'static str {
+        "output"
+    }
+
+    fn vjp(
+        &self,
+        _: &Context<'_>,
+        g: Cotangent,
+        out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
+    ) -> Result<()> {
+        let mut tuple: Vec<Option<Cotangent>> = (0..self.count).map(|_| None).collect();
+        tuple[self.index] = Some(g);
+        out(0, Cotangent::Tuple(tuple))
+    }
+}
+
+/// Output `index` as a tensor: the node itself where it is the only one.
+fn select<T: Element>(value: Array<T>, index: usize, count: usize, own: &Edge) -> Tensor<T> {
+    let edge = match count {
+        1 => own.clone(),
+        _ => tape::record(Arc::new(Select { index, count }), [Some(own)].into_iter(), value.shape()),
+    };
+    Tensor::from_parts(value, Some(edge))
+}
+
+impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn vjp(
+        &self,
+        context: &Context<'_>,
+        g: Cotangent,
+        out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
+    ) -> Result<()> {
+        let g = match g {
+            Cotangent::Tuple(g) => g.into_iter().map(|g| g.map(Cotangent::tensor)).collect(),
+            g => vec![Some(g.tensor())],
+        };
+        let kept = KeptMany { context, inputs: &self.inputs, outputs: &self.outputs };
+        let grads = self.op.vjp(&kept, g)?;
+        for (i, (g, edge)) in grads.into_iter().zip(context.parents).enumerate() {
+            if let (Some(g), Some(edge)) = (g, edge) {
+                deliver(self.op.name(), false, edge, i, g, out)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Applies an operation of any number of inputs and outputs, and records it where an input is
+/// tracked.
+///
+/// # Errors
+/// What [`OpMany::forward`] returns, with the caller's line.
+#[track_caller]
+pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Vec<Tensor<T>>> {
+    let here = Location::caller();
+    let arrays: Vec<&Array<T>> = x.iter().map(|t| t.array()).collect();
+    let values = op.forward(&arrays).map_err(|e| e.at(here))?;
+    if x.iter().all(|t| t.edge().is_none()) || !is_grad_enabled() {
+        return Ok(values.into_iter().map(|v| Tensor::from_parts(v, None)).collect());
+    }
+    let needs: Vec<bool> = x.iter().map(|t| t.edge().is_some()).collect();
+    let keep = op.keep(&needs);
+    let kept = |flags: &[bool], i: usize, a: &Array<T>| flags.get(i).is_some_and(|&f| f).then(|| a.clone());
+    let inputs = arrays.iter().enumerate().map(|(i, a)| kept(&keep.inputs, i, a)).collect();
+    let outputs = values.iter().enumerate().map(|(i, a)| kept(&keep.outputs, i, a)).collect();
+    let count = values.len();
+    let shape = if count == 1 { values[0].shape() } else { &[] };
+    let own = tape::record(Arc::new(ManyRule { op, inputs, outputs }), x.iter().map(|t| t.edge()), shape);
+    Ok(values.into_iter().enumerate().map(|(i, v)| select(v, i, count, &own)).collect())
+}

@@ -1,0 +1,131 @@
+//! Comparisons, masks, and choosing by a mask.
+
+use crate::op::{Kept, Op, apply};
+use crate::tensor::Tensor;
+use std::borrow::Cow;
+use std::panic::Location;
+use tensor_core::kernels::{All, Any};
+use tensor_core::{Array, Element, Number, Result, kernels, raise};
+
+/// The right-hand side of a comparison: a tensor or a scalar.
+pub trait Operand<T: Element> {
+    /// The operand as an array.
+    fn operand(&self) -> Cow<'_, Array<T>>;
+}
+
+impl<T: Element> Operand<T> for T {
+    fn operand(&self) -> Cow<'_, Array<T>> {
+        Cow::Owned(Array::scalar(*self))
+    }
+}
+
+impl<T: Element> Operand<T> for &Tensor<T> {
+    fn operand(&self) -> Cow<'_, Array<T>> {
+        Cow::Borrowed(self.array())
+    }
+}
+
+macro_rules! comparison {
+    ($($name:ident $op:tt $doc:literal;)*) => {
+        impl<T: Element> Tensor<T> { $(
+            #[doc = $doc]
+            ///
+            /// # Errors
+            /// Shape, where the shapes do not broadcast.
+            #[track_caller]
+            pub fn $name(&self, other: impl Operand<T>) -> Result<Tensor<bool>> {
+                let here = Location::caller();
+                let mask = kernels::zip(stringify!($name), self.array(), &other.operand(), |a, b| a $op b);
+                Ok(mask.map_err(|e| e.at(here))?.into())
+            }
+        )* }
+    };
+}
+comparison! {
+    eq == "Where the elements are equal, broadcast. NaN equals nothing.";
+    ne != "Where the elements differ, broadcast.";
+    lt < "Where the elements are less than the other's, broadcast.";
+    le <= "Where the elements are at most the other's, broadcast.";
+    gt > "Where the elements are greater than the other's, broadcast.";
+    ge >= "Where the elements are at least the other's, broadcast.";
+}
+
+/// a where the condition holds, b elsewhere. Values are chosen, never multiplied by the mask, so
+/// that nothing of the branch not taken leaks.
+struct Where(Array<bool>);
+
+impl<T: Element> Op<T, 2> for Where {
+    fn name(&self) -> &'static str {
+        "where_cond"
+    }
+    fn broadcasts(&self) -> bool {
+        true
+    }
+    fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
+        kernels::select("where_cond", &self.0, a, b)
+    }
+    /// where(c, grad, 0), where(c, 0, grad)
+    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        let zero = Tensor::scalar(T::default());
+        Ok([
+            kept.wrt(0, || apply(Where(self.0.clone()), [&g, &zero]))?,
+            kept.wrt(1, || apply(Where(self.0.clone()), [&zero, &g]))?,
+        ])
+    }
+}
+
+impl Tensor<bool> {
+    /// `a` where this mask holds, `b` elsewhere; the three broadcast.
+    ///
+    /// The gradient of the branch not taken is 0, but its own derivative is still evaluated: where
+    /// that is infinite (the square root at 0), mask the branch's input as well.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([-1.0, 4.0]);
+    /// let y = x.gt(0.0)?.where_cond(&x, &Tensor::scalar(0.0))?;
+    /// assert_eq!(y.to_vec(), [0.0, 4.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn where_cond<T: Element>(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+        apply(Where(self.array().clone()), [a, b])
+    }
+
+    /// True where the mask is false.
+    #[track_caller]
+    #[must_use]
+    pub fn logical_not(&self) -> Tensor<bool> {
+        kernels::map("logical_not", self.array(), |x| !x).unwrap_or_else(|e| raise(e)).into()
+    }
+
+    /// Whether every element is true.
+    #[track_caller]
+    #[must_use]
+    pub fn all(&self) -> bool {
+        let all = vec![true; self.ndim()];
+        let all = kernels::reduce("all", self.array(), &all, false, All).unwrap_or_else(|e| raise(e));
+        all.single() == Some(true)
+    }
+
+    /// Whether any element is true.
+    #[track_caller]
+    #[must_use]
+    pub fn any(&self) -> bool {
+        let all = vec![true; self.ndim()];
+        let any = kernels::reduce("any", self.array(), &all, false, Any).unwrap_or_else(|e| raise(e));
+        any.single() == Some(true)
+    }
+}
+
+impl<T: Number> Tensor<T> {
+    /// Where the elements are not a number.
+    #[track_caller]
+    #[must_use]
+    pub fn isnan(&self) -> Tensor<bool> {
+        kernels::map("isnan", self.array(), T::is_nan).unwrap_or_else(|e| raise(e)).into()
+    }
+}

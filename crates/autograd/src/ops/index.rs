@@ -1,0 +1,195 @@
+//! Parts of a tensor by position: rows, ranges, and ndarray's `s![]`.
+
+use crate::op::{Kept, Op, apply};
+use crate::tensor::Tensor;
+use ndarray::SliceInfoElem;
+use smallvec::SmallVec;
+use std::panic::Location;
+use tensor_core::shape::{Dims, dim};
+use tensor_core::{Array, Element, Error, Layout, Result, kernels};
+
+/// Index `i`, negative ones counted from the end, of dimension `dim` of `shape`.
+pub(crate) fn index_in(op: &'static str, shape: &[usize], dim: usize, i: isize) -> Result<usize> {
+    let n = shape[dim] as isize;
+    let at = if i < 0 { i.saturating_add(n) } else { i };
+    if (0..n).contains(&at) {
+        return Ok(at as usize);
+    }
+    let message =
+        format!("index {i} is out of range for dimension {dim} of shape {shape:?}: it has {n} elements");
+    Err(Error::index(op, message))
+}
+
+/// A range of one dimension.
+#[derive(Clone, Copy)]
+struct Range {
+    start: usize,
+    step: isize,
+    len: usize,
+}
+
+/// A range of every dimension.
+struct Slice(SmallVec<[Range; 4]>);
+
+impl Slice {
+    fn layout(&self, whole: &Layout) -> Layout {
+        let cut = |l: Layout, (k, r): (usize, &Range)| l.slice(k, r.start, r.step, r.len);
+        self.0.iter().enumerate().fold(whole.clone(), cut)
+    }
+}
+
+impl<T: Element> Op<T, 1> for Slice {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        let cut = |x: Array<T>, (k, r): (usize, &Range)| x.slice("slice", k, r.start, r.step, r.len);
+        self.0.iter().enumerate().try_fold(x.clone(), cut)
+    }
+    /// grad at the places of the slice, 0 elsewhere
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let into = Embed { slice: Slice(self.0.clone()), shape: Dims::from_slice(kept.shape(0)) };
+        Ok([Some(apply(into, [&g])?)])
+    }
+}
+
+/// The input at the places of a slice of `shape`, 0 elsewhere.
+struct Embed {
+    slice: Slice,
+    shape: Dims,
+}
+
+impl<T: Element> Op<T, 1> for Embed {
+    fn name(&self) -> &'static str {
+        "embed"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        let places = self.slice.layout(&Layout::row_major(self.shape.clone()));
+        kernels::embed("embed", &self.shape, &places, x)
+    }
+    /// grad at the places of the slice
+    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        Ok([Some(apply(Slice(self.slice.0.clone()), [&g])?)])
+    }
+}
+
+impl<T: Element> Tensor<T> {
+    fn whole(&self) -> SmallVec<[Range; 4]> {
+        self.shape().iter().map(|&len| Range { start: 0, step: 1, len }).collect()
+    }
+
+    /// `length` elements along dimension `dim` from `start`, negative ones counted from the end.
+    ///
+    /// # Errors
+    /// Index, where that leaves the dimension.
+    #[track_caller]
+    pub fn narrow(&self, d: isize, start: isize, length: usize) -> Result<Self> {
+        let here = Location::caller();
+        let dim = dim("narrow", d, self.ndim()).map_err(|e| e.at(here))?;
+        let size = self.shape()[dim];
+        let first = if start < 0 { start + size as isize } else { start };
+        if first < 0 || (first as usize).checked_add(length).is_none_or(|end| end > size) {
+            let message =
+                format!("{length} elements from {start} leave dimension {dim} of shape {:?}", self.shape());
+            return Err(Error::index("narrow", message).at(here));
+        }
+        let mut ranges = self.whole();
+        ranges[dim] = Range { start: first as usize, step: 1, len: length };
+        apply(Slice(ranges), [self])
+    }
+
+    /// The elements at `index` of dimension `dim`, which disappears; negative ones count from the
+    /// end.
+    ///
+    /// # Errors
+    /// Index, where the index or the dimension is out of range.
+    #[track_caller]
+    pub fn select(&self, d: isize, index: isize) -> Result<Self> {
+        let here = Location::caller();
+        let dim = dim("select", d, self.ndim()).map_err(|e| e.at(here))?;
+        let start = index_in("select", self.shape(), dim, index).map_err(|e| e.at(here))?;
+        let mut ranges = self.whole();
+        ranges[dim] = Range { start, step: 1, len: 1 };
+        let mut shape = Dims::from_slice(self.shape());
+        shape.remove(dim);
+        apply(Slice(ranges), [self])?.reshaped(shape)
+    }
+
+    /// Row `index`: the elements at that place of the first dimension.
+    ///
+    /// # Errors
+    /// Index, where it is out of range; a scalar has no rows.
+    #[track_caller]
+    pub fn row(&self, index: isize) -> Result<Self> {
+        self.select(0, index)
+    }
+
+    /// A part of the tensor by ndarray's `s![]`: ranges, steps (negative ones run backwards),
+    /// indices, new dimensions. Dimensions that are not named stay whole.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use ndarray::s;
+    /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
+    /// assert_eq!(x.slice(s![.., 1..])?.to_vec(), [2, 3, 5, 6]);
+    /// assert_eq!(x.slice(s![-1, ..;-1])?.to_vec(), [6, 5, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, where an index is out of range or more dimensions are named than there are; ranges
+    /// must lie within the dimension.
+    #[track_caller]
+    pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Result<Self> {
+        let here = Location::caller();
+        self.slice_parts(info.as_ref()).map_err(|e| e.at(here))
+    }
+
+    fn slice_parts(&self, parts: &[SliceInfoElem]) -> Result<Self> {
+        let named = parts.iter().filter(|p| !matches!(p, SliceInfoElem::NewAxis)).count();
+        if named > self.ndim() {
+            let message =
+                format!("{named} dimensions named, but shape {:?} has {}", self.shape(), self.ndim());
+            return Err(Error::index("slice", message));
+        }
+        let mut ranges = self.whole();
+        let mut shape = Dims::new();
+        let mut k = 0;
+        for part in parts {
+            match *part {
+                SliceInfoElem::NewAxis => {
+                    shape.push(1);
+                    continue;
+                }
+                SliceInfoElem::Index(i) => {
+                    let start = index_in("slice", self.shape(), k, i)?;
+                    ranges[k] = Range { start, step: 1, len: 1 };
+                }
+                SliceInfoElem::Slice { start, end, step } => {
+                    ranges[k] = self.range(k, start, end, step)?;
+                    shape.push(ranges[k].len);
+                }
+            }
+            k += 1;
+        }
+        shape.extend_from_slice(&self.shape()[k..]);
+        apply(Slice(ranges), [self])?.reshaped(shape)
+    }
+
+    /// A range as ndarray has it: cut out first, and walked backwards where the step is negative.
+    fn range(&self, k: usize, start: isize, end: Option<isize>, step: isize) -> Result<Range> {
+        let n = self.shape()[k] as isize;
+        let place = |i: isize| if i < 0 { i.saturating_add(n) } else { i };
+        let (from, to) = (place(start), end.map_or(n, place));
+        if step == 0 || from < 0 || from > n || to < 0 || to > n {
+            let end = end.map_or(String::new(), |e| e.to_string());
+            let message =
+                format!("range {start}..{end};{step} leaves dimension {k} of shape {:?}", self.shape());
+            return Err(Error::index("slice", message));
+        }
+        let size = (to - from).max(0) as usize;
+        let len = size.div_ceil(step.unsigned_abs());
+        let first = if step < 0 && len > 0 { to - 1 } else { from };
+        Ok(Range { start: first as usize, step, len })
+    }
+}

@@ -1,0 +1,89 @@
+//! Several tensors made into one.
+
+use crate::op::{KeptMany, OpMany, apply_many};
+use crate::tensor::Tensor;
+use std::panic::Location;
+use tensor_core::shape::dim;
+use tensor_core::{Array, Element, Error, Result, kernels};
+
+/// The inputs one after another along a dimension.
+struct Cat {
+    dim: usize,
+    sizes: Vec<usize>,
+}
+
+impl<T: Element> OpMany<T> for Cat {
+    fn name(&self) -> &'static str {
+        "cat"
+    }
+    fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>> {
+        Ok(vec![kernels::cat("cat", x, self.dim)?])
+    }
+    /// each input's stretch of grad
+    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+        let Some(g) = &g[0] else { return Ok(vec![None; self.sizes.len()]) };
+        let mut start = 0;
+        let stretch = |(i, &size): (usize, &usize)| {
+            let from = start;
+            start += size as isize;
+            kept.needs(i).then(|| g.narrow(self.dim as isize, from, size)).transpose()
+        };
+        self.sizes.iter().enumerate().map(stretch).collect()
+    }
+}
+
+impl<T: Element> Tensor<T> {
+    /// The tensors one after another along dimension `dim`; their other sizes agree.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (a, b) = (Tensor::from([1, 2]), Tensor::from([3]));
+    /// assert_eq!(Tensor::cat(&[&a, &b], 0)?.to_vec(), [1, 2, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the other sizes differ or there is no tensor; index, for a dimension that does
+    /// not exist.
+    #[track_caller]
+    pub fn cat(tensors: &[&Tensor<T>], d: isize) -> Result<Self> {
+        let here = Location::caller();
+        let Some(first) = tensors.first() else {
+            return Err(Error::shape("cat", "there is no tensor: at least one is needed").at(here));
+        };
+        let dim = dim("cat", d, first.ndim()).map_err(|e| e.at(here))?;
+        for (i, t) in tensors.iter().enumerate() {
+            let fits = t.ndim() == first.ndim()
+                && (0..t.ndim()).all(|k| k == dim || t.shape()[k] == first.shape()[k]);
+            if !fits {
+                let message = format!(
+                    "tensor {i} has shape {:?}, the first {:?}: sizes may differ in dimension {dim} only",
+                    t.shape(),
+                    first.shape()
+                );
+                return Err(Error::shape("cat", message).at(here));
+            }
+        }
+        let sizes = tensors.iter().map(|t| t.shape()[dim]).collect();
+        Ok(apply_many(Cat { dim, sizes }, tensors)?.swap_remove(0))
+    }
+
+    /// The tensors, all of one shape, along a new dimension `dim`.
+    ///
+    /// # Errors
+    /// Shape, where the shapes differ or there is no tensor; index, for a place that does not exist.
+    #[track_caller]
+    pub fn stack(tensors: &[&Tensor<T>], d: isize) -> Result<Self> {
+        let here = Location::caller();
+        if let Some((i, t)) = tensors.iter().enumerate().find(|(_, t)| t.shape() != tensors[0].shape()) {
+            let message = format!(
+                "tensor {i} has shape {:?}, the first {:?}: all shapes must be equal",
+                t.shape(),
+                tensors[0].shape()
+            );
+            return Err(Error::shape("stack", message).at(here));
+        }
+        let layers: Vec<Self> = tensors.iter().map(|t| t.unsqueeze(d)).collect::<Result<_>>()?;
+        Tensor::cat(&layers.iter().collect::<Vec<_>>(), d)
+    }
+}

@@ -1,0 +1,387 @@
+//! Reductions: whole tensors, and over given dimensions.
+
+use crate::op::{Keep, Kept, Op, apply};
+use crate::tensor::Tensor;
+use smallvec::SmallVec;
+use std::panic::Location;
+use tensor_core::kernels::{Max, Min, Sum};
+use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
+use tensor_core::{Array, Element, Error, Float, Number, Result, kernels, raise};
+
+/// Which dimensions are reduced, and whether they stay with size 1.
+#[derive(Clone)]
+struct Over {
+    mask: SmallVec<[bool; 4]>,
+    keepdim: bool,
+}
+
+impl Over {
+    fn all(ndim: usize) -> Self {
+        Over { mask: SmallVec::from_elem(true, ndim), keepdim: false }
+    }
+
+    fn new(op: &'static str, dims: impl IntoDims, keepdim: bool, ndim: usize) -> Result<Self> {
+        Ok(Over { mask: dim_mask(op, &dims.into_dims(), ndim)?, keepdim })
+    }
+
+    /// How many elements of `shape` make one of the result.
+    fn count(&self, shape: &[usize]) -> usize {
+        shape.iter().zip(&self.mask).filter(|(_, r)| **r).map(|(d, _)| d).product()
+    }
+
+    /// A tensor of the reduced shape stretched back over `shape`.
+    fn stretch<T: Element>(&self, t: &Tensor<T>, shape: &[usize]) -> Result<Tensor<T>> {
+        let kept: Dims = shape.iter().zip(&self.mask).map(|(&d, &r)| if r { 1 } else { d }).collect();
+        let t = if t.shape() == &kept[..] { t.clone() } else { t.reshape(&kept)? };
+        t.expand(shape)
+    }
+}
+
+/// The sum.
+struct SumOver(Over);
+
+impl<T: Number> Op<T, 1> for SumOver {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        kernels::reduce("sum", x, &self.0.mask, self.0.keepdim, Sum)
+    }
+    /// grad, stretched over the input
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        Ok([Some(self.0.stretch(&g, kept.shape(0))?)])
+    }
+}
+
+/// The mean.
+struct MeanOver(Over);
+
+impl<T: Float> Op<T, 1> for MeanOver {
+    fn name(&self) -> &'static str {
+        "mean"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        let n = T::of(self.0.count(x.shape()) as f64);
+        let sum = kernels::reduce("mean", x, &self.0.mask, self.0.keepdim, Sum)?;
+        kernels::map_owned("mean", sum, |s| s / n)
+    }
+    /// grad / n, stretched over the input
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let n = self.0.count(kept.shape(0)) as f64;
+        Ok([Some(self.0.stretch(&(g / T::of(n)), kept.shape(0))?)])
+    }
+}
+
+/// The variance with n - correction in the denominator, or its square root.
+struct VarOver {
+    over: Over,
+    correction: f64,
+    root: bool,
+}
+
+impl VarOver {
+    /// The denominator; PyTorch's rule is that it is never negative.
+    fn denominator(&self, shape: &[usize]) -> f64 {
+        (self.over.count(shape) as f64 - self.correction).max(0.0)
+    }
+}
+
+impl<T: Float> Op<T, 1> for VarOver {
+    fn name(&self) -> &'static str {
+        if self.root { "std" } else { "var" }
+    }
+    /// Two passes, the mean first: a sum of squares less the square of the sum would cancel.
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        let name = Op::<T, 1>::name(self);
+        let n = T::of(self.over.count(x.shape()) as f64);
+        let sum = kernels::reduce(name, x, &self.over.mask, true, Sum)?;
+        let mean = kernels::map_owned(name, sum, |s| s / n)?;
+        let squares = kernels::zip(name, x, &mean, |x, m| (x - m) * (x - m))?;
+        let total = kernels::reduce(name, &squares, &self.over.mask, self.over.keepdim, Sum)?;
+        let d = T::of(self.denominator(x.shape()));
+        kernels::map_owned(name, total, |s| if self.root { Float::sqrt(s / d) } else { s / d })
+    }
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep { inputs: [true], output: self.root }
+    }
+    /// var: grad * 2 (x - mean) / (n - correction).
+    /// std: the same of grad / (2 result), and 0 where the result is 0.
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let (x, d) = (kept.input(0), self.denominator(kept.shape(0)));
+        let g = if self.root {
+            let y = kept.output();
+            let flat = y.eq(T::ZERO)?;
+            // A constant has no direction: the root's infinite slope is never evaluated.
+            let safe = flat.where_cond(&Tensor::scalar(T::ONE), &y)?;
+            flat.where_cond(&Tensor::scalar(T::ZERO), &(g / (safe * T::of(2.0))))?
+        } else {
+            g
+        };
+        let all = self.over.count(kept.shape(0)) as f64;
+        let sum = apply(SumOver(Over { keepdim: true, ..self.over.clone() }), [&x])?;
+        let centred = &x - &(sum / T::of(all));
+        Ok([Some(self.over.stretch(&g, kept.shape(0))?.try_mul(&(centred * T::of(2.0 / d)))?)])
+    }
+}
+
+/// The largest or the smallest element; equal ones share the gradient evenly.
+struct Extreme {
+    over: Over,
+    smallest: bool,
+}
+
+impl<T: Float> Op<T, 1> for Extreme {
+    fn name(&self) -> &'static str {
+        if self.smallest { "amin" } else { "amax" }
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        extreme_of(Op::<T, 1>::name(self), x, &self.over, self.smallest)
+    }
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep { inputs: [true], output: true }
+    }
+    /// grad where x is the result (NaN being NaN), divided by how many such there are
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let name = Op::<T, 1>::name(self);
+        let (x, y) = (kept.input(0).detach(), kept.output().detach());
+        let y = self.over.stretch(&y, x.shape())?;
+        let hit = kernels::zip(name, x.array(), y.array(), |x, y| {
+            let same = x == y || (x.is_nan() && y.is_nan());
+            if same { T::ONE } else { T::ZERO }
+        })?;
+        let count = kernels::reduce(name, &hit, &self.over.mask, true, Sum)?;
+        let share: Tensor<T> = kernels::zip(name, &hit, &count, |h, n| h / n)?.into();
+        Ok([Some(self.over.stretch(&g, x.shape())?.try_mul(&share)?)])
+    }
+}
+
+fn extreme_of<T: Number>(op: &'static str, x: &Array<T>, over: &Over, smallest: bool) -> Result<Array<T>> {
+    if over.count(x.shape()) == 0 && x.shape().iter().zip(&over.mask).any(|(&d, &r)| r && d == 0) {
+        let message = format!("shape {:?} has no element in the dimensions to reduce", x.shape());
+        return Err(Error::shape(op, message));
+    }
+    match smallest {
+        true => kernels::reduce(op, x, &over.mask, over.keepdim, Min),
+        false => kernels::reduce(op, x, &over.mask, over.keepdim, Max),
+    }
+}
+
+/// The elements that [`kernels::extreme`] found along a dimension: the values of `max_dim` and
+/// `min_dim`.
+struct At<T: Element> {
+    dim: usize,
+    values: Array<T>,
+    index: Array<i64>,
+    name: &'static str,
+}
+
+impl<T: Float> Op<T, 1> for At<T> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn forward(&self, _: [&Array<T>; 1]) -> Result<Array<T>> {
+        Ok(self.values.clone())
+    }
+    /// grad at the index of each extreme, 0 elsewhere
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let size = kept.shape(0)[self.dim];
+        let mut along = Dims::from_elem(1, kept.shape(0).len());
+        along[self.dim] = size;
+        let places = Array::from_vec((0..size as i64).collect(), &along)?;
+        let hit: Tensor<bool> = kernels::zip(self.name, &places, &self.index, |p, i| p == i)?.into();
+        let g = if g.ndim() == along.len() { g } else { g.unsqueeze(self.dim as isize)? };
+        Ok([Some(hit.where_cond(&g, &Tensor::scalar(T::ZERO))?)])
+    }
+}
+
+impl<T: Number> Tensor<T> {
+    /// The sum of all elements, pairwise: its error grows with the logarithm of their number.
+    #[track_caller]
+    #[must_use]
+    pub fn sum(&self) -> Self {
+        apply(SumOver(Over::all(self.ndim())), [self]).unwrap_or_else(|e| raise(e))
+    }
+
+    /// The sums over `dims` (`0`, `-1`, `[0, 1]`), which stay with size 1 where `keepdim`.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn sum_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
+        let here = Location::caller();
+        apply(SumOver(Over::new("sum", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?), [self])
+    }
+
+    /// Sums what broadcasting to this tensor's shape repeated, back to `shape`.
+    pub(crate) fn sum_to(&self, shape: &[usize]) -> Result<Self> {
+        let lead = self.ndim().saturating_sub(shape.len());
+        let repeated = |k: usize| k < lead || (shape[k - lead] == 1 && self.shape()[k] != 1);
+        let mask: SmallVec<[bool; 4]> = (0..self.ndim()).map(repeated).collect();
+        let sum = match mask.contains(&true) {
+            true => apply(SumOver(Over { mask, keepdim: true }), [self])?,
+            false => self.clone(),
+        };
+        sum.reshape(shape)
+    }
+}
+
+impl<T: Float> Tensor<T> {
+    /// The mean of all elements; NaN where there are none.
+    #[track_caller]
+    #[must_use]
+    pub fn mean(&self) -> Self {
+        apply(MeanOver(Over::all(self.ndim())), [self]).unwrap_or_else(|e| raise(e))
+    }
+
+    /// The means over `dims`, which stay with size 1 where `keepdim`.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn mean_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
+        let here = Location::caller();
+        apply(MeanOver(Over::new("mean", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?), [self])
+    }
+
+    /// The variance of all elements, divided by n - 1.
+    #[track_caller]
+    #[must_use]
+    pub fn var(&self) -> Self {
+        self.var_op("var", [0isize; 0], false, 1.0, false).unwrap_or_else(|e| raise(e))
+    }
+
+    /// The variances over `dims`, divided by n - 1.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn var_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
+        self.var_op("var", dims, keepdim, 1.0, false)
+    }
+
+    /// The variances over `dims` (all, where there are none), divided by n - correction.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn var_with(&self, dims: impl IntoDims, keepdim: bool, correction: f64) -> Result<Self> {
+        self.var_op("var", dims, keepdim, correction, false)
+    }
+
+    /// The standard deviation of all elements, of the variance divided by n - 1.
+    #[track_caller]
+    #[must_use]
+    pub fn std(&self) -> Self {
+        self.var_op("std", [0isize; 0], false, 1.0, true).unwrap_or_else(|e| raise(e))
+    }
+
+    /// The standard deviations over `dims`, of the variance divided by n - 1.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn std_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
+        self.var_op("std", dims, keepdim, 1.0, true)
+    }
+
+    /// The standard deviations over `dims` (all, where there are none), of the variance divided by
+    /// n - correction.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn std_with(&self, dims: impl IntoDims, keepdim: bool, correction: f64) -> Result<Self> {
+        self.var_op("std", dims, keepdim, correction, true)
+    }
+
+    #[track_caller]
+    fn var_op(
+        &self,
+        op: &'static str,
+        dims: impl IntoDims,
+        keepdim: bool,
+        correction: f64,
+        root: bool,
+    ) -> Result<Self> {
+        let here = Location::caller();
+        let over = Over::new(op, dims, keepdim, self.ndim()).map_err(|e| e.at(here))?;
+        apply(VarOver { over, correction, root }, [self])
+    }
+
+    /// The largest element; NaN if any is. Equal ones share the gradient evenly.
+    ///
+    /// # Errors
+    /// Shape, where there is no element.
+    #[track_caller]
+    pub fn max(&self) -> Result<Self> {
+        apply(Extreme { over: Over::all(self.ndim()), smallest: false }, [self])
+    }
+
+    /// The smallest element; NaN if any is. Equal ones share the gradient evenly.
+    ///
+    /// # Errors
+    /// Shape, where there is no element.
+    #[track_caller]
+    pub fn min(&self) -> Result<Self> {
+        apply(Extreme { over: Over::all(self.ndim()), smallest: true }, [self])
+    }
+
+    /// The largest elements over `dims`; equal ones share the gradient evenly.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice; shape, where there is no element.
+    #[track_caller]
+    pub fn amax(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
+        let here = Location::caller();
+        let over = Over::new("amax", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?;
+        apply(Extreme { over, smallest: false }, [self])
+    }
+
+    /// The smallest elements over `dims`; equal ones share the gradient evenly.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice; shape, where there is no element.
+    #[track_caller]
+    pub fn amin(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
+        let here = Location::caller();
+        let over = Over::new("amin", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?;
+        apply(Extreme { over, smallest: true }, [self])
+    }
+
+    /// The largest elements along `dim` and their indices; of equal ones the first, which gets all
+    /// of the gradient.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist; shape, where it is empty.
+    #[track_caller]
+    pub fn max_dim(&self, dim: isize, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+        self.extreme_dim("max_dim", dim, keepdim, false)
+    }
+
+    /// The smallest elements along `dim` and their indices; of equal ones the first, which gets all
+    /// of the gradient.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist; shape, where it is empty.
+    #[track_caller]
+    pub fn min_dim(&self, dim: isize, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+        self.extreme_dim("min_dim", dim, keepdim, true)
+    }
+
+    #[track_caller]
+    fn extreme_dim(
+        &self,
+        op: &'static str,
+        d: isize,
+        keepdim: bool,
+        smallest: bool,
+    ) -> Result<(Self, Tensor<i64>)> {
+        let here = Location::caller();
+        let dim = dim(op, d, self.ndim()).map_err(|e| e.at(here))?;
+        let (values, index) = kernels::extreme(op, self.array(), dim, smallest).map_err(|e| e.at(here))?;
+        let kept = index.insert_dim(dim);
+        let values = if keepdim { values.insert_dim(dim) } else { values };
+        let values = apply(At { dim, values, index: kept.clone(), name: op }, [self])?;
+        Ok((values, if keepdim { kept } else { index }.into()))
+    }
+}

@@ -1,0 +1,248 @@
+//! Views: the same elements in another shape. None of these copies, but for a reshape that strides
+//! cannot express.
+
+use crate::op::{Kept, Op, apply};
+use crate::tensor::Tensor;
+use smallvec::SmallVec;
+use std::panic::Location;
+use tensor_core::shape::{Dims, IntoDims, IntoSizes, dim, resolve};
+use tensor_core::{Array, Element, Error, Result, kernels, raise};
+
+/// The elements in row-major order under another shape.
+struct Reshape(Dims);
+
+impl<T: Element> Op<T, 1> for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        x.reshape("reshape", &self.0)
+    }
+    /// grad in the input's shape
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        Ok([Some(apply(Reshape(Dims::from_slice(kept.shape(0))), [&g])?)])
+    }
+}
+
+/// Dimension k of the result is dimension `0[k]` of the input.
+struct Permute(Dims);
+
+impl<T: Element> Op<T, 1> for Permute {
+    fn name(&self) -> &'static str {
+        "permute"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        Ok(x.permute(&self.0))
+    }
+    /// grad, permuted back
+    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let mut inverse = self.0.clone();
+        for (k, &d) in self.0.iter().enumerate() {
+            inverse[d] = k;
+        }
+        Ok([Some(apply(Permute(inverse), [&g])?)])
+    }
+}
+
+/// Dimensions of size 1 stretched.
+struct Expand(Dims);
+
+impl<T: Element> Op<T, 1> for Expand {
+    fn name(&self) -> &'static str {
+        "expand"
+    }
+    fn broadcasts(&self) -> bool {
+        true
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        x.expand("expand", &self.0)
+    }
+    /// grad, which the engine sums over what was stretched
+    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        Ok([Some(g)])
+    }
+}
+
+impl<T: Element> Tensor<T> {
+    #[track_caller]
+    pub(crate) fn reshaped(&self, shape: Dims) -> Result<Self> {
+        if self.shape() == &shape[..] { Ok(self.clone()) } else { apply(Reshape(shape), [self]) }
+    }
+
+    /// The same elements in another shape, of which one size may be -1. A view where strides can
+    /// express it, else a copy.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
+    /// assert_eq!(x.reshape([3, -1])?.shape(), [3, 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the number of elements differs.
+    #[track_caller]
+    pub fn reshape(&self, shape: impl IntoSizes) -> Result<Self> {
+        let here = Location::caller();
+        let shape = resolve("reshape", &shape.into_sizes(), self.shape()).map_err(|e| e.at(here))?;
+        self.reshaped(shape)
+    }
+
+    /// The same elements in another shape, never a copy.
+    ///
+    /// # Errors
+    /// Shape, where the number of elements differs, or strides cannot express the view.
+    #[track_caller]
+    pub fn view(&self, shape: impl IntoSizes) -> Result<Self> {
+        let here = Location::caller();
+        let shape = resolve("view", &shape.into_sizes(), self.shape()).map_err(|e| e.at(here))?;
+        if self.layout().reshape(&shape).is_none() {
+            let message = format!(
+                "shape {:?} with strides {:?} cannot be viewed as {shape:?} without a copy: use reshape",
+                self.shape(),
+                self.layout().strides()
+            );
+            return Err(Error::shape("view", message).at(here));
+        }
+        self.reshaped(shape)
+    }
+
+    /// All elements in one dimension.
+    #[track_caller]
+    #[must_use]
+    pub fn flatten(&self) -> Self {
+        self.reshaped(Dims::from_slice(&[self.numel()])).unwrap_or_else(|e| raise(e))
+    }
+
+    /// The elements in row-major order: the tensor itself where they lie that way.
+    #[track_caller]
+    #[must_use]
+    pub fn contiguous(&self) -> Self {
+        if self.is_contiguous() {
+            return self.clone();
+        }
+        let copy = kernels::copy("contiguous", self.array()).unwrap_or_else(|e| raise(e));
+        Tensor::from_parts(copy, self.edge().cloned())
+    }
+
+    /// Dimensions in another order: dimension k of the result is dimension `dims[k]` of this tensor.
+    ///
+    /// # Errors
+    /// Index, where `dims` does not name each dimension once.
+    #[track_caller]
+    pub fn permute(&self, dims: impl IntoDims) -> Result<Self> {
+        let here = Location::caller();
+        let dims = dims.into_dims();
+        let order: Result<Dims> = dims.iter().map(|&d| dim("permute", d, self.ndim())).collect();
+        let order = order.map_err(|e| e.at(here))?;
+        let mut seen: SmallVec<[bool; 4]> = SmallVec::from_elem(false, self.ndim());
+        let distinct = order.iter().all(|&d| !std::mem::replace(&mut seen[d], true));
+        if !distinct || order.len() != self.ndim() {
+            let message = format!("{dims:?} does not name each dimension of shape {:?} once", self.shape());
+            return Err(Error::index("permute", message).at(here));
+        }
+        apply(Permute(order), [self])
+    }
+
+    /// Two dimensions exchanged.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist.
+    #[track_caller]
+    pub fn transpose(&self, dim0: isize, dim1: isize) -> Result<Self> {
+        let here = Location::caller();
+        let (a, b) = (dim("transpose", dim0, self.ndim()), dim("transpose", dim1, self.ndim()));
+        let mut order: Dims = (0..self.ndim()).collect();
+        order.swap(a.map_err(|e| e.at(here))?, b.map_err(|e| e.at(here))?);
+        apply(Permute(order), [self])
+    }
+
+    /// The transpose of a matrix; a tensor of fewer dimensions stays as it is.
+    ///
+    /// # Errors
+    /// Shape, for more than two dimensions: [`Tensor::mt`] transposes the matrices of a batch.
+    #[track_caller]
+    pub fn t(&self) -> Result<Self> {
+        match self.ndim() {
+            0 | 1 => Ok(self.clone()),
+            2 => apply(Permute(Dims::from_slice(&[1, 0])), [self]),
+            _ => {
+                let message = format!("shape {:?} is not a matrix: use mt for a batch", self.shape());
+                Err(Error::shape("t", message).at(Location::caller()))
+            }
+        }
+    }
+
+    /// The transposes of the matrices in the last two dimensions.
+    ///
+    /// # Errors
+    /// Shape, for fewer than two dimensions.
+    #[track_caller]
+    pub fn mt(&self) -> Result<Self> {
+        if self.ndim() < 2 {
+            let message = format!("shape {:?} has no matrices: two dimensions are needed", self.shape());
+            return Err(Error::shape("mt", message).at(Location::caller()));
+        }
+        let mut order: Dims = (0..self.ndim()).collect();
+        order.swap(self.ndim() - 1, self.ndim() - 2);
+        apply(Permute(order), [self])
+    }
+
+    /// Without the dimensions of size 1 among `dims`.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist.
+    #[track_caller]
+    pub fn squeeze(&self, dims: impl IntoDims) -> Result<Self> {
+        let here = Location::caller();
+        let dims = dims.into_dims();
+        let mask = tensor_core::shape::dim_mask("squeeze", &dims, self.ndim()).map_err(|e| e.at(here))?;
+        let gone = |k: usize| !dims.is_empty() && mask[k] && self.shape()[k] == 1;
+        let shape = (0..self.ndim()).filter(|&k| !gone(k)).map(|k| self.shape()[k]);
+        self.reshaped(shape.collect())
+    }
+
+    /// Without any dimension of size 1.
+    #[track_caller]
+    #[must_use]
+    pub fn squeeze_all(&self) -> Self {
+        let shape = self.shape().iter().copied().filter(|&d| d != 1);
+        self.reshaped(shape.collect()).unwrap_or_else(|e| raise(e))
+    }
+
+    /// With a dimension of size 1 before dimension `dim`; -1 puts it last.
+    ///
+    /// # Errors
+    /// Index, for a place that does not exist.
+    #[track_caller]
+    pub fn unsqueeze(&self, d: isize) -> Result<Self> {
+        let here = Location::caller();
+        let place = dim("unsqueeze", d, self.ndim() + 1).map_err(|e| e.at(here))?;
+        let mut shape = Dims::from_slice(self.shape());
+        shape.insert(place, 1);
+        self.reshaped(shape)
+    }
+
+    /// Stretched to another shape without copying: dimensions of size 1 and new leading ones
+    /// repeat, and -1 keeps a size.
+    ///
+    /// # Errors
+    /// Shape, where a dimension of another size would change.
+    #[track_caller]
+    pub fn expand(&self, shape: impl IntoSizes) -> Result<Self> {
+        let here = Location::caller();
+        let sizes = shape.into_sizes();
+        let lead = sizes.len() as isize - self.ndim() as isize;
+        let size = |(k, &d): (usize, &isize)| match d {
+            -1 if k as isize >= lead && lead >= 0 => Ok(self.shape()[(k as isize - lead) as usize]),
+            d if d >= 0 => Ok(d as usize),
+            d => {
+                let message =
+                    format!("shape {:?} does not expand to {sizes:?}: {d} is no size here", self.shape());
+                Err(Error::shape("expand", message).at(here))
+            }
+        };
+        let to: Dims = sizes.iter().enumerate().map(size).collect::<Result<_>>()?;
+        if self.shape() == &to[..] { Ok(self.clone()) } else { apply(Expand(to), [self]) }
+    }
+}

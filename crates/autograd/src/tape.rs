@@ -1,0 +1,255 @@
+//! The tape: what was recorded, who holds it, and how it is let go.
+//!
+//! A node is a rule and edges to its parents. An [`Edge`] is a counted handle; when the last handle
+//! of a node goes, the node leaves its tape. Leaves are handles without a node: their gradient lies
+//! in the handle. Only this file sees the lock, and holds it for single slotmap operations only.
+
+use crate::cotangent::Cotangent;
+use crate::op::Rule;
+use slotmap::SlotMap;
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::mem::{ManuallyDrop, replace, take};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tensor_core::shape::Dims;
+
+slotmap::new_key_type! {
+    struct NodeKey;
+}
+
+/// The parents of a node, None for inputs that are constants.
+pub(crate) type Parents = SmallVec<[Option<Edge>; 2]>;
+
+struct Node {
+    rule: Arc<dyn Rule>,
+    parents: Parents,
+}
+
+struct Tape(Mutex<SlotMap<NodeKey, Node>>);
+
+impl Tape {
+    fn new() -> Arc<Self> {
+        Arc::new(Tape(Mutex::new(SlotMap::with_key())))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SlotMap<NodeKey, Node>> {
+        // Nothing of the user's runs under the lock, so the map is sound even where it is poisoned.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Place {
+    /// A tensor that asked for a gradient, and the gradient accumulated for it.
+    Leaf(Mutex<Option<Cotangent>>),
+    Node(Arc<Tape>, NodeKey),
+    /// A node taken off its tape by its last handle.
+    Gone,
+}
+
+struct NodeRef {
+    place: Place,
+    /// One more than the largest rank of the parents, so that no node has a rank above what uses it.
+    rank: u64,
+    shape: Dims,
+}
+
+/// A handle of a node or a leaf.
+#[derive(Clone)]
+pub(crate) struct Edge(Arc<NodeRef>);
+
+/// What backward finds behind an edge.
+pub(crate) enum Opened {
+    Leaf,
+    Node(Arc<dyn Rule>, Parents),
+    /// Another backward pass took the node away.
+    Consumed,
+}
+
+/// A large empty slotmap is replaced instead of reused: its memory goes back, and the keys that old
+/// handles still carry can never meet a stranger's node.
+const RETIRE: usize = 4096;
+
+thread_local! {
+    static TAPE: RefCell<Arc<Tape>> = RefCell::new(Tape::new());
+    /// Nodes to drop, and whether a drop is under way. It has no destructor of its own, so that
+    /// tensors dropped by another thread-local's destructor still find it.
+    static DROPS: ManuallyDrop<RefCell<(bool, Vec<Node>)>> =
+        const { ManuallyDrop::new(RefCell::new((false, Vec::new()))) };
+}
+
+/// What the calling thread's tape holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TapeStats {
+    /// Operations recorded and still reachable.
+    pub nodes: usize,
+}
+
+/// What the calling thread's tape holds now.
+pub fn tape_stats() -> TapeStats {
+    TapeStats { nodes: TAPE.try_with(|t| t.borrow().lock().len()).unwrap_or(0) }
+}
+
+/// Puts a node on the calling thread's tape.
+pub(crate) fn record<'a>(
+    rule: Arc<dyn Rule>,
+    inputs: impl Iterator<Item = Option<&'a Edge>>,
+    shape: &[usize],
+) -> Edge {
+    let (mut parents, mut rank) = (Parents::new(), 0);
+    for edge in inputs {
+        rank = rank.max(edge.map_or(0, |e| e.0.rank));
+        parents.push(edge.cloned());
+    }
+    let mut node = Some(Node { rule, parents });
+    let mut insert = |tape: &Arc<Tape>| node.take().map(|node| tape.lock().insert(node));
+    let (tape, key) = TAPE
+        .try_with(|slot| {
+            let mut tape = slot.borrow_mut();
+            let map = tape.lock();
+            let retire = map.is_empty() && map.capacity() > RETIRE;
+            drop(map);
+            if retire {
+                *tape = Tape::new();
+            }
+            (tape.clone(), insert(&tape))
+        })
+        // The thread is ending and its tape has gone: a tape for this node alone.
+        .unwrap_or_else(|_| {
+            let tape = Tape::new();
+            (tape.clone(), insert(&tape))
+        });
+    let place = key.map_or(Place::Gone, |key| Place::Node(tape, key));
+    Edge(Arc::new(NodeRef { place, rank: rank + 1, shape: Dims::from_slice(shape) }))
+}
+
+impl Edge {
+    /// A handle for a tensor of `shape` that asks for a gradient.
+    pub(crate) fn leaf(shape: &[usize]) -> Self {
+        let place = Place::Leaf(Mutex::new(None));
+        Edge(Arc::new(NodeRef { place, rank: 0, shape: Dims::from_slice(shape) }))
+    }
+
+    #[inline]
+    pub(crate) fn is_leaf(&self) -> bool {
+        matches!(self.0.place, Place::Leaf(_))
+    }
+
+    /// Orders nodes so that whatever uses a node comes after it.
+    #[inline]
+    pub(crate) fn id(&self) -> (u64, usize) {
+        (self.0.rank, Arc::as_ptr(&self.0) as usize)
+    }
+
+    /// The shape of the tensor behind the edge.
+    #[inline]
+    pub(crate) fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    /// The name of the operation that made the tensor; None for a leaf or a consumed node.
+    pub(crate) fn name(&self) -> Option<&'static str> {
+        match &self.0.place {
+            Place::Node(tape, key) => tape.lock().get(*key).map(|node| node.rule.name()),
+            _ => None,
+        }
+    }
+
+    /// Looks at the node and leaves it where it is.
+    pub(crate) fn open(&self) -> Opened {
+        match &self.0.place {
+            Place::Leaf(_) => Opened::Leaf,
+            Place::Node(tape, key) => match tape.lock().get(*key) {
+                Some(node) => Opened::Node(node.rule.clone(), node.parents.clone()),
+                None => Opened::Consumed,
+            },
+            Place::Gone => Opened::Consumed,
+        }
+    }
+
+    /// Takes the node off its tape; other handles find it consumed.
+    pub(crate) fn consume(mut self) -> Opened {
+        let node = match Arc::get_mut(&mut self.0) {
+            // The last handle: its own drop has nothing left to do.
+            Some(own) if !matches!(own.place, Place::Leaf(_)) => match replace(&mut own.place, Place::Gone) {
+                Place::Node(tape, key) => tape.lock().remove(key),
+                _ => None,
+            },
+            _ => match &self.0.place {
+                Place::Leaf(_) => return Opened::Leaf,
+                Place::Node(tape, key) => tape.lock().remove(*key),
+                Place::Gone => None,
+            },
+        };
+        node.map_or(Opened::Consumed, |node| Opened::Node(node.rule, node.parents))
+    }
+
+    fn slot(&self) -> Option<MutexGuard<'_, Option<Cotangent>>> {
+        match &self.0.place {
+            Place::Leaf(slot) => Some(slot.lock().unwrap_or_else(PoisonError::into_inner)),
+            _ => None,
+        }
+    }
+
+    /// A leaf's accumulated gradient.
+    pub(crate) fn grad(&self) -> Option<Cotangent> {
+        self.slot()?.clone()
+    }
+
+    /// Replaces a leaf's accumulated gradient.
+    pub(crate) fn set_grad(&self, grad: Option<Cotangent>) {
+        if let Some(mut slot) = self.slot() {
+            let old = replace(&mut *slot, grad);
+            drop(slot);
+            drop(old);
+        }
+    }
+
+    /// Puts a gradient into a leaf's empty slot; a full one gives its content back beside the new
+    /// gradient, to be added without the lock and put again.
+    pub(crate) fn offer_grad(&self, grad: Cotangent) -> Option<(Cotangent, Cotangent)> {
+        let mut slot = self.slot()?;
+        match slot.take() {
+            None => {
+                *slot = Some(grad);
+                None
+            }
+            Some(old) => Some((old, grad)),
+        }
+    }
+}
+
+impl Drop for NodeRef {
+    fn drop(&mut self) {
+        if let Place::Node(tape, key) = &self.place {
+            let node = tape.lock().remove(*key);
+            if let Some(node) = node {
+                defer(node);
+            }
+        }
+    }
+}
+
+/// Drops a node, which may let go of its parents and of tensors its rule owns, without recursion:
+/// what a drop sets free joins the list that the outermost call empties.
+fn defer(node: Node) {
+    let outermost = DROPS.with(|d| {
+        let mut d = d.borrow_mut();
+        d.1.push(node);
+        !replace(&mut d.0, true)
+    });
+    if !outermost {
+        return;
+    }
+    /// Also after a panic in a drop; the list's memory would otherwise outlive the thread.
+    struct Reset;
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            let rest = DROPS.with(|d| take(&mut *d.borrow_mut()));
+            drop(rest);
+        }
+    }
+    let _reset = Reset;
+    while let Some(node) = DROPS.with(|d| d.borrow_mut().1.pop()) {
+        drop(node);
+    }
+}

@@ -1,0 +1,279 @@
+//! The tensor: a value, and where it was tracked.
+
+use crate::cotangent::Cotangent;
+use crate::mode::no_grad;
+use crate::tape::Edge;
+use ndarray::{ArrayD, ArrayViewD, Dimension};
+use std::fmt;
+use std::panic::Location;
+use tensor_core::{Array, DType, Device, Element, Error, Float, Layout, Result};
+
+/// A tensor of elements of type `T`, on a device, differentiable where `T` is a float.
+///
+/// Clones are cheap and share value and gradient.
+///
+/// ```
+/// use autograd::Tensor;
+/// let w = Tensor::from([[1.0, 2.0], [3.0, 4.0]]).requires_grad();
+/// let loss = (&w * &w).sum();
+/// loss.backward()?;
+/// assert_eq!(w.grad().unwrap().to_vec(), [2.0, 4.0, 6.0, 8.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+pub struct Tensor<T: Element = f64> {
+    value: Array<T>,
+    edge: Option<Edge>,
+}
+
+impl<T: Element> Clone for Tensor<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Tensor { value: self.value.clone(), edge: self.edge.clone() }
+    }
+}
+
+impl<T: Element> From<Array<T>> for Tensor<T> {
+    fn from(value: Array<T>) -> Self {
+        Tensor::constant(value)
+    }
+}
+
+impl<T: Element> Tensor<T> {
+    #[inline]
+    pub(crate) fn from_parts(value: Array<T>, edge: Option<Edge>) -> Self {
+        Tensor { value, edge }
+    }
+
+    #[inline]
+    pub(crate) fn into_parts(self) -> (Array<T>, Option<Edge>) {
+        (self.value, self.edge)
+    }
+
+    #[inline]
+    pub(crate) fn constant(value: Array<T>) -> Self {
+        Tensor { value, edge: None }
+    }
+
+    #[inline]
+    pub(crate) fn edge(&self) -> Option<&Edge> {
+        self.edge.as_ref()
+    }
+
+    /// The value, as kernels see it.
+    #[inline]
+    pub fn array(&self) -> &Array<T> {
+        &self.value
+    }
+
+    /// The value alone.
+    #[inline]
+    pub fn into_array(self) -> Array<T> {
+        self.value
+    }
+
+    /// The sizes of the dimensions.
+    #[inline]
+    pub fn shape(&self) -> &[usize] {
+        self.value.shape()
+    }
+
+    /// The number of dimensions.
+    #[inline]
+    pub fn ndim(&self) -> usize {
+        self.value.ndim()
+    }
+
+    /// The number of elements.
+    #[inline]
+    pub fn numel(&self) -> usize {
+        self.value.numel()
+    }
+
+    /// The size of dimension `dim`, negative ones counted from the end.
+    ///
+    /// # Errors
+    /// Index, where there is no such dimension.
+    #[track_caller]
+    pub fn size(&self, dim: isize) -> Result<usize> {
+        let here = Location::caller();
+        tensor_core::shape::dim("size", dim, self.ndim()).map(|d| self.shape()[d]).map_err(|e| e.at(here))
+    }
+
+    /// The element type's run-time name.
+    pub fn dtype(&self) -> DType {
+        T::DTYPE
+    }
+
+    /// Where the data lives.
+    pub fn device(&self) -> Device {
+        self.value.device()
+    }
+
+    /// Strides and offset within the buffer.
+    pub fn layout(&self) -> &Layout {
+        self.value.layout()
+    }
+
+    /// True where the elements lie one after another in row-major order.
+    pub fn is_contiguous(&self) -> bool {
+        self.value.layout().is_contiguous()
+    }
+
+    /// True where operations on the tensor are recorded.
+    #[inline]
+    pub fn is_tracked(&self) -> bool {
+        self.edge.is_some()
+    }
+
+    /// True for a tensor that no operation made: a constant, or one that asked for a gradient.
+    pub fn is_leaf(&self) -> bool {
+        self.edge.as_ref().is_none_or(Edge::is_leaf)
+    }
+
+    /// The same value as a constant: no gradient flows through it.
+    #[inline]
+    pub fn detach(&self) -> Self {
+        Tensor::constant(self.value.clone())
+    }
+
+    /// The elements in row-major order.
+    pub fn to_vec(&self) -> Vec<T> {
+        self.value.to_vec()
+    }
+
+    /// The only element.
+    ///
+    /// # Errors
+    /// Shape, where the tensor has not exactly one element.
+    #[track_caller]
+    pub fn item(&self) -> Result<T> {
+        let here = Location::caller();
+        self.value.single().ok_or_else(|| {
+            let message = format!(
+                "shape {:?} does not have exactly one element: index it, or use to_vec",
+                self.shape()
+            );
+            Error::shape("item", message).at(here)
+        })
+    }
+
+    /// The element at `index`, one number per dimension, negative ones counted from the end.
+    ///
+    /// # Errors
+    /// Index, where a number is out of range; shape, where there are too many or too few.
+    #[track_caller]
+    pub fn get<const N: usize>(&self, index: [isize; N]) -> Result<T> {
+        let here = Location::caller();
+        if N != self.ndim() {
+            let message = format!("{N} indices for shape {:?}: one per dimension is needed", self.shape());
+            return Err(Error::shape("get", message).at(here));
+        }
+        let mut at = [0; N];
+        for (k, &i) in index.iter().enumerate() {
+            at[k] = crate::ops::index_in("get", self.shape(), k, i).map_err(|e| e.at(here))?;
+        }
+        Ok(self.value.storage()[self.layout().place(&at)])
+    }
+
+    /// Moves the value to a device; nothing happens where it is there already.
+    ///
+    /// # Errors
+    /// Device, where it cannot be used.
+    #[track_caller]
+    pub fn to_device(&self, device: &Device) -> Result<Self> {
+        if *device == self.device() {
+            return Ok(self.clone());
+        }
+        let here = Location::caller();
+        let unreachable =
+            format!("tensors cannot be moved from {} to {device} in this version", self.device());
+        Err(Error::new(tensor_core::ErrorKind::Device, "to_device", unreachable).at(here))
+    }
+
+    /// Takes an ndarray's vector over, without copying, whatever its strides.
+    pub fn from_ndarray<D: Dimension>(array: ndarray::Array<T, D>) -> Self {
+        Tensor::constant(Array::from_ndarray(array))
+    }
+
+    /// Borrows the elements as an ndarray view, whatever the strides.
+    pub fn as_ndarray(&self) -> ArrayViewD<'_, T> {
+        self.value.as_ndarray()
+    }
+
+    /// Gives the elements to ndarray: the vector itself where nothing else shares it, else a copy.
+    pub fn into_ndarray(self) -> ArrayD<T> {
+        self.value.into_ndarray()
+    }
+}
+
+impl<T: Float> Tensor<T> {
+    /// Asks for gradients: makes a leaf of a constant. A tracked tensor stays as it is.
+    #[must_use]
+    pub fn requires_grad(mut self) -> Self {
+        if self.edge.is_none() {
+            self.edge = Some(Edge::leaf(self.value.shape()));
+        }
+        self
+    }
+
+    /// The gradient that backward passes have added up for this leaf; None for a constant, for a
+    /// tensor made by an operation, and before the first pass.
+    pub fn grad(&self) -> Option<Tensor<T>> {
+        self.edge.as_ref()?.grad().map(Cotangent::tensor)
+    }
+
+    /// Forgets the accumulated gradient.
+    pub fn zero_grad(&self) {
+        if let Some(edge) = &self.edge {
+            edge.set_grad(None);
+        }
+    }
+
+    /// Gives this leaf or constant a new value, computed from the old one without recording; it
+    /// stays the same leaf. Clones made before keep the old value.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let mut w = Tensor::scalar(3.0).requires_grad();
+    /// w.square().backward()?;
+    /// let g = w.grad().unwrap();
+    /// w.update(|w| Ok(w - g * 0.1))?;
+    /// assert!((w.item()? - 2.4).abs() < 1e-12 && w.is_leaf());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A tensor made by an operation; another shape; what `f` returns.
+    #[track_caller]
+    pub fn update(&mut self, f: impl FnOnce(Tensor<T>) -> Result<Tensor<T>>) -> Result<()> {
+        let here = Location::caller();
+        if !self.is_leaf() {
+            let message = "a tensor made by an operation is never written: detach() it, or update the leaf";
+            return Err(Error::new(tensor_core::ErrorKind::Graph, "update", message).at(here));
+        }
+        let new = no_grad(|| f(self.detach()))?;
+        if new.shape() != self.shape() {
+            let message = format!("shape {:?} cannot become {:?}", self.shape(), new.shape());
+            return Err(Error::shape("update", message).at(here));
+        }
+        self.value = new.value;
+        Ok(())
+    }
+}
+
+impl<T: Element> fmt::Display for Tensor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tracking = match &self.edge {
+            None => String::new(),
+            Some(edge) if edge.is_leaf() => "requires_grad=True".to_string(),
+            Some(edge) => format!("grad_fn=<{}>", edge.name().unwrap_or("consumed")),
+        };
+        self.value.write_as(f, "tensor", &tracking)
+    }
+}
+
+impl<T: Element> fmt::Debug for Tensor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
