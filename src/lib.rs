@@ -1,1 +1,24 @@
-//! facade
+#![doc = include_str!("../README.md")]
+
+pub use autograd::*;
+pub use linalg;
+pub use ndarray;
+pub use tensor_core::{
+    Array, DType, Device, Element, Error, ErrorKind, Float, Layout, Number, PrintOptions, Result, Scalar,
+    kernels, memory, print_options, random, set_print_options, shape,
+};
+
+/// The version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What most programs use: `use tapegrad::prelude::*;`.
+pub mod prelude {
+    pub use autograd::{
+        GradOptions, Tensor, arange, grad, grad_with, hessian, hvp, jacobian, linspace, no_grad,
+        value_and_grad, vjp,
+    };
+    pub use linalg::{self, Linalg, least_squares_loss};
+    pub use ndarray::s;
+    pub use tensor_core::random::manual_seed;
+    pub use tensor_core::{DType, Device, Element, Error, ErrorKind, Float, Result};
+}

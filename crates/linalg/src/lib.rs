@@ -1,1 +1,21 @@
-//! Differentiable linear algebra of tapegrad.
+//! Differentiable linear algebra of [tapegrad](https://docs.rs/tapegrad), one family a file, built
+//! on autograd's public operation interface alone.
+//!
+//! Every function is also a method of tensors, through [`Linalg`]. Matrices are the last two
+//! dimensions; the leading ones are a batch.
+
+mod determinant;
+mod inverse;
+mod least_squares;
+mod methods;
+mod pinv;
+mod product;
+mod solve;
+
+pub use determinant::det;
+pub use inverse::inverse;
+pub use least_squares::least_squares_loss;
+pub use methods::Linalg;
+pub use pinv::{pinv, pinv_with};
+pub use product::{addmm, addmv, baddbmm, bmm, dot, matmul, mm, mv, outer};
+pub use solve::solve;

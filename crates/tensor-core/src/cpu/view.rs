@@ -167,7 +167,7 @@ impl<'a, T: Float> VecRef<'a, T> {
 /// `start + i stride`. It may leave the memory for an `i` past the end, which
 /// no view reads; wrapping keeps that from being an overflow.
 #[inline(always)]
-fn step(start: usize, i: usize, stride: isize) -> usize {
+pub(super) fn step(start: usize, i: usize, stride: isize) -> usize {
     start.wrapping_add(i.wrapping_mul(stride as usize))
 }
 

@@ -1,0 +1,120 @@
+//! The determinant, with a gradient that is right at singular matrices too.
+
+use crate::inverse::inverse;
+use crate::product::{matmul, mm};
+use crate::solve::solve;
+use autograd::{GradOptions, Keep, Kept, Op, Tensor, apply, enable_grad, grad_with};
+use tensor_core::kernels::{self, Lu};
+use tensor_core::{Array, Float, Result};
+
+/// d = det A
+struct Det<T> {
+    lu: Lu<T>,
+}
+
+/// Ratio of the smallest to the largest pivot below which A^-1 is not trusted.
+const NEARLY_SINGULAR: f64 = 1e-4;
+
+impl<T: Float> Op<T, 1> for Det<T> {
+    fn name(&self) -> &'static str {
+        "det"
+    }
+    fn forward(&self, _: [&Array<T>; 1]) -> Result<Array<T>> {
+        self.lu.det()
+    }
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep { inputs: [true], output: true }
+    }
+    /// grad d A^-T (Giles 2008, 2.2.4), the cofactor matrix. Near a singular matrix that is 0 times
+    /// infinity: there the determinant is differentiated in the form of [`det_by_blocks`].
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let a = kept.input(0);
+        if self.lu.pivot_ratio() > NEARLY_SINGULAR {
+            let scale = g.try_mul(&kept.output())?.unsqueeze(-1)?.unsqueeze(-1)?;
+            return Ok([Some(inverse(&a)?.mt()?.try_mul(&scale)?)]);
+        }
+        // In first order `a` is a constant and becomes a leaf of this inner graph.
+        let a = a.requires_grad();
+        let d = enable_grad(|| each_matrix(&a, det_by_blocks))?;
+        let options =
+            GradOptions { create_graph: kept.create_graph(), cotangent: Some(g), ..Default::default() };
+        Ok([grad_with(&d, &[&a], options)?.swap_remove(0)])
+    }
+}
+
+/// A function of one matrix to a scalar, applied to each matrix of a batch.
+fn each_matrix<T: Float>(a: &Tensor<T>, f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>) -> Result<Tensor<T>> {
+    let lead = a.ndim() - 2;
+    let count = a.shape()[..lead].iter().product::<usize>() as isize;
+    let flat = a.reshape([count, a.shape()[lead] as isize, a.shape()[lead] as isize])?;
+    let values: Vec<Tensor<T>> = (0..count).map(|i| f(&flat.row(i)?)).collect::<Result<_>>()?;
+    Tensor::stack(&values.iter().collect::<Vec<_>>(), 0)?.reshape(&a.shape()[..lead])
+}
+
+/// The determinant in a form that has all derivatives at every rank.
+///
+/// With A = U S V^T held at this point, B(A) = U^T A V is S here, and a function of A with U and V
+/// constant. Cut after the r singular values that are not small,
+/// `det A = det U det V det B11 det(B22 - B21 B11^-1 B12)`: B11 is well conditioned, and the Schur
+/// complement, which is small, enters through a polynomial.
+fn det_by_blocks<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
+    let [u, s, vt] = kernels::svd("det", a.array())?;
+    let s = s.to_vec();
+    let n = s.len();
+    let small = s.first().map_or(T::ZERO, |&largest| largest * T::of(NEARLY_SINGULAR));
+    let r = s.iter().take_while(|&&x| x > small).count();
+    let sign = kernels::lu("det", &u)?.det()?.to_vec()[0] * kernels::lu("det", &vt)?.det()?.to_vec()[0];
+    let b = mm(&mm(&Tensor::from(u).t()?, a)?, &Tensor::from(vt).t()?)?;
+    let block = |row: usize, column: usize, rows: usize, columns: usize| {
+        b.narrow(0, row as isize, rows)?.narrow(1, column as isize, columns)
+    };
+    let rest = n - r;
+    let (b11, b12) = (block(0, 0, r, r)?, block(0, r, r, rest)?);
+    let (b21, b22) = (block(r, 0, rest, r)?, block(r, r, rest, rest)?);
+    let schur = &b22 - &mm(&b21, &solve(&b11, &b12)?)?;
+    Ok(det(&b11)?.try_mul(&det_polynomial(&schur)?)? * sign)
+}
+
+/// The determinant without division by an element: the Faddeev-LeVerrier recursion
+/// M_1 = I, c_k = -tr(S M_k) / k, M_(k+1) = S M_k + c_k I, det S = (-1)^n c_n
+/// (Gantmacher, The Theory of Matrices I, chapter IV, section 5).
+fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
+    let n = s.shape()[0];
+    let identity = Tensor::eye_of::<T>(n);
+    let mut m = identity.clone();
+    let mut c = Tensor::scalar(T::ONE);
+    for k in 1..=n {
+        let product = matmul(s, &m)?;
+        c = product.try_mul(&identity)?.sum() * T::of(-1.0 / k as f64);
+        m = product.try_add(&identity.try_mul(&c)?)?;
+    }
+    Ok(if n % 2 == 0 { c } else { -c })
+}
+
+/// The determinant of each square matrix of a batch, by LU with partial pivoting.
+///
+/// The gradient is the cofactor matrix at every rank, and so are the derivatives of higher order
+/// those of the polynomial that the determinant is.
+///
+/// ```
+/// use autograd::Tensor;
+/// let a = Tensor::from([[1.0, 2.0], [2.0, 4.0]]).requires_grad();
+/// let d = linalg::det(&a)?;
+/// d.backward()?;
+/// let g = a.grad().unwrap();
+/// assert_eq!(d.item()?, 0.0);
+/// for (g, cofactor) in g.to_vec().iter().zip([4.0, -2.0, -2.0, 1.0]) {
+///     assert!((g - cofactor).abs() < 1e-12);
+/// }
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the matrices are not square; in the gradient of nearly singular ones not converged,
+/// for NaN and infinity.
+#[track_caller]
+pub fn det<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
+    let here = std::panic::Location::caller();
+    let lu = kernels::lu("det", a.array()).map_err(|e| e.at(here))?;
+    apply(Det { lu }, [a])
+}

@@ -1,0 +1,41 @@
+//! The inverse.
+
+use crate::product::matmul;
+use autograd::{Keep, Kept, Op, Tensor, apply};
+use tensor_core::{Array, Float, Result, kernels};
+
+/// Y = A^-1
+struct Inverse;
+
+impl<T: Float> Op<T, 1> for Inverse {
+    fn name(&self) -> &'static str {
+        "inverse"
+    }
+    fn forward(&self, [a]: [&Array<T>; 1]) -> Result<Array<T>> {
+        kernels::inverse("inverse", a)
+    }
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
+    }
+    /// -Y^T grad Y^T (Giles 2008, 2.2.3)
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let yt = kept.output().mt()?;
+        Ok([Some(-matmul(&matmul(&yt, &g)?, &yt)?)])
+    }
+}
+
+/// The inverse of each square matrix of a batch, by LU with partial pivoting.
+///
+/// ```
+/// use autograd::Tensor;
+/// let a = Tensor::from([[2.0, 0.0], [0.0, 4.0]]);
+/// assert_eq!(linalg::inverse(&a)?.to_vec(), [0.5, 0.0, 0.0, 0.25]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the matrices are not square; singular, naming the first one without an inverse.
+#[track_caller]
+pub fn inverse<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
+    apply(Inverse, [a])
+}

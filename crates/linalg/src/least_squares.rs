@@ -1,0 +1,100 @@
+//! The least squares loss, in one pass over the matrix.
+
+use crate::product::{mv, outer};
+use autograd::{Keep, Kept, Op, Tensor, apply, is_grad_enabled};
+use std::sync::OnceLock;
+use tensor_core::{Array, Float, Result, kernels};
+
+/// l = ||r||^2, r = y - A x. Where x is tracked, the pass that reads A for the residual forms A^T r
+/// as well, from rows that are still in the cache.
+struct Loss<T: Float> {
+    gradient: bool,
+    atr: OnceLock<Array<T>>,
+}
+
+impl<T: Float> Op<T, 3> for Loss<T> {
+    fn name(&self) -> &'static str {
+        "least_squares_loss"
+    }
+    fn forward(&self, [a, x, y]: [&Array<T>; 3]) -> Result<Array<T>> {
+        let (loss, atr) = kernels::least_squares("least_squares_loss", a, x, y, self.gradient)?;
+        if let Some(atr) = atr {
+            self.atr.get_or_init(|| atr);
+        }
+        Ok(loss)
+    }
+    fn keep(&self, _: [bool; 3]) -> Keep<3> {
+        Keep::inputs([true; 3])
+    }
+    /// A: -2 grad r x^T; x: -2 grad A^T r; y: 2 grad r
+    fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
+        let (a, x, y) = (kept.input(0), kept.input(1), kept.input(2));
+        let twice = &g * T::of(2.0);
+        let r = match kept.needs(0) || kept.needs(2) {
+            true => y.try_sub(&mv(&a, &x)?)?.try_mul(&twice)?,
+            false => twice.clone(),
+        };
+        Ok([
+            kept.wrt(0, || Ok(-outer(&r, &x)?))?,
+            kept.wrt(1, || {
+                let known = TransposedResidual { value: self.atr.get().cloned() };
+                Ok(-apply(known, [&a, &x, &y])?.try_mul(&twice)?)
+            })?,
+            kept.wrt(2, || Ok(r.clone()))?,
+        ])
+    }
+}
+
+/// v = A^T (y - A x), from the loss's own pass where it was formed there: a value that is known
+/// already, but a function of its inputs still, so that the second derivatives are not lost.
+struct TransposedResidual<T: Float> {
+    value: Option<Array<T>>,
+}
+
+impl<T: Float> Op<T, 3> for TransposedResidual<T> {
+    fn name(&self) -> &'static str {
+        "transposed_residual"
+    }
+    fn forward(&self, [a, x, y]: [&Array<T>; 3]) -> Result<Array<T>> {
+        if let Some(value) = &self.value {
+            return Ok(value.clone());
+        }
+        let r = kernels::addmv("least_squares_loss", Some(y), a, x, T::ONE, -T::ONE)?;
+        kernels::addmv("least_squares_loss", None, &a.permute(&[1, 0]), &r, T::ZERO, T::ONE)
+    }
+    fn keep(&self, _: [bool; 3]) -> Keep<3> {
+        Keep::inputs([true; 3])
+    }
+    /// With h = A grad: A: r grad^T - h x^T; x: -A^T h; y: h
+    fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
+        let (a, x, y) = (kept.input(0), kept.input(1), kept.input(2));
+        let h = mv(&a, &g)?;
+        Ok([
+            kept.wrt(0, || Ok(outer(&y.try_sub(&mv(&a, &x)?)?, &g)? - outer(&h, &x)?))?,
+            kept.wrt(1, || Ok(-mv(&a.t()?, &h)?))?,
+            kept.wrt(2, || Ok(h.clone()))?,
+        ])
+    }
+}
+
+/// ||y - A x||^2 for A [m, n], x [n] and y [m]. Where x is tracked, A is read from memory once for
+/// value and gradient together.
+///
+/// ```
+/// use autograd::Tensor;
+/// let a = Tensor::from([[1.0, 0.0], [0.0, 2.0]]);
+/// let (x, y) = (Tensor::from([1.0, 1.0]).requires_grad(), Tensor::from([3.0, 3.0]));
+/// let loss = linalg::least_squares_loss(&a, &x, &y)?;
+/// loss.backward()?;
+/// assert_eq!(loss.item()?, 5.0);
+/// assert_eq!(x.grad().unwrap().to_vec(), [-4.0, -4.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the operands do not fit.
+#[track_caller]
+pub fn least_squares_loss<T: Float>(a: &Tensor<T>, x: &Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
+    let gradient = x.is_tracked() && is_grad_enabled();
+    apply(Loss { gradient, atr: OnceLock::new() }, [a, x, y])
+}

@@ -1,0 +1,128 @@
+//! The functions of this crate as methods.
+
+use autograd::Tensor;
+use tensor_core::{Float, Result};
+
+/// Linear algebra as methods of tensors; each is the free function of its name.
+pub trait Linalg<T: Float>: Sized {
+    /// [`crate::dot`]
+    ///
+    /// # Errors
+    /// Shape, where these are not vectors of one length.
+    fn dot(&self, other: &Tensor<T>) -> Result<Tensor<T>>;
+    /// [`crate::outer`]
+    ///
+    /// # Errors
+    /// Shape, where these are not vectors.
+    fn outer(&self, other: &Tensor<T>) -> Result<Tensor<T>>;
+    /// [`crate::mv`]
+    ///
+    /// # Errors
+    /// Shape, where matrix and vector do not fit.
+    fn mv(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
+    /// [`crate::mm`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices do not fit.
+    fn mm(&self, b: &Tensor<T>) -> Result<Tensor<T>>;
+    /// [`crate::bmm`]
+    ///
+    /// # Errors
+    /// Shape, where the batches do not fit.
+    fn bmm(&self, b: &Tensor<T>) -> Result<Tensor<T>>;
+    /// [`crate::matmul`]
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit.
+    fn matmul(&self, b: &Tensor<T>) -> Result<Tensor<T>>;
+    /// [`crate::addmv`]: `beta self + alpha a x`
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit.
+    fn addmv(&self, a: &Tensor<T>, x: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>>;
+    /// [`crate::addmm`]: `beta self + alpha a b`
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit.
+    fn addmm(&self, a: &Tensor<T>, b: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>>;
+    /// [`crate::baddbmm`]: `beta self + alpha a b` over a batch
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit.
+    fn baddbmm(&self, a: &Tensor<T>, b: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>>;
+    /// [`crate::inverse`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; singular.
+    fn inverse(&self) -> Result<Tensor<T>>;
+    /// [`crate::det`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square.
+    fn det(&self) -> Result<Tensor<T>>;
+    /// [`crate::pinv`]
+    ///
+    /// # Errors
+    /// Shape, where these are no matrices; not converged.
+    fn pinv(&self) -> Result<Tensor<T>>;
+    /// [`crate::solve`]
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit; singular.
+    fn solve(&self, b: &Tensor<T>) -> Result<Tensor<T>>;
+}
+
+impl<T: Float> Linalg<T> for Tensor<T> {
+    #[track_caller]
+    fn dot(&self, other: &Tensor<T>) -> Result<Tensor<T>> {
+        crate::dot(self, other)
+    }
+    #[track_caller]
+    fn outer(&self, other: &Tensor<T>) -> Result<Tensor<T>> {
+        crate::outer(self, other)
+    }
+    #[track_caller]
+    fn mv(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        crate::mv(self, x)
+    }
+    #[track_caller]
+    fn mm(&self, b: &Tensor<T>) -> Result<Tensor<T>> {
+        crate::mm(self, b)
+    }
+    #[track_caller]
+    fn bmm(&self, b: &Tensor<T>) -> Result<Tensor<T>> {
+        crate::bmm(self, b)
+    }
+    #[track_caller]
+    fn matmul(&self, b: &Tensor<T>) -> Result<Tensor<T>> {
+        crate::matmul(self, b)
+    }
+    #[track_caller]
+    fn addmv(&self, a: &Tensor<T>, x: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>> {
+        crate::addmv(self, a, x, beta, alpha)
+    }
+    #[track_caller]
+    fn addmm(&self, a: &Tensor<T>, b: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>> {
+        crate::addmm(self, a, b, beta, alpha)
+    }
+    #[track_caller]
+    fn baddbmm(&self, a: &Tensor<T>, b: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>> {
+        crate::baddbmm(self, a, b, beta, alpha)
+    }
+    #[track_caller]
+    fn inverse(&self) -> Result<Tensor<T>> {
+        crate::inverse(self)
+    }
+    #[track_caller]
+    fn det(&self) -> Result<Tensor<T>> {
+        crate::det(self)
+    }
+    #[track_caller]
+    fn pinv(&self) -> Result<Tensor<T>> {
+        crate::pinv(self)
+    }
+    #[track_caller]
+    fn solve(&self, b: &Tensor<T>) -> Result<Tensor<T>> {
+        crate::solve(self, b)
+    }
+}

@@ -1,0 +1,380 @@
+//! Products of vectors and matrices.
+//!
+//! Source of the rules: Giles, "Collected matrix derivative results for forward and reverse mode
+//! algorithmic differentiation", 2008, section 2.2: for C = A B, A's cotangent is G B^T and B's A^T G.
+
+use autograd::{Keep, Kept, Op, Tensor, apply};
+use std::panic::Location;
+use tensor_core::{Array, Error, Float, Result, kernels};
+
+/// alpha A x
+struct Mv<T> {
+    alpha: T,
+}
+
+impl<T: Float> Op<T, 2> for Mv<T> {
+    fn name(&self) -> &'static str {
+        "mv"
+    }
+    fn forward(&self, [a, x]: [&Array<T>; 2]) -> Result<Array<T>> {
+        kernels::addmv("mv", None, a, x, T::ZERO, self.alpha)
+    }
+    fn keep(&self, [a, x]: [bool; 2]) -> Keep<2> {
+        Keep::inputs([x, a])
+    }
+    /// A: alpha grad x^T; x: alpha A^T grad
+    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        let alpha = self.alpha;
+        Ok([
+            kept.wrt(0, || apply(Outer { alpha }, [&g, &kept.input(1)]))?,
+            kept.wrt(1, || apply(Mv { alpha }, [&kept.input(0).t()?, &g]))?,
+        ])
+    }
+}
+
+/// alpha u v^T
+struct Outer<T> {
+    alpha: T,
+}
+
+impl<T: Float> Op<T, 2> for Outer<T> {
+    fn name(&self) -> &'static str {
+        "outer"
+    }
+    fn forward(&self, [u, v]: [&Array<T>; 2]) -> Result<Array<T>> {
+        let (column, row) = (u.insert_dim(1), v.insert_dim(0));
+        match self.alpha {
+            alpha if alpha == T::ONE => kernels::zip("outer", &column, &row, |u, v| u * v),
+            alpha => kernels::zip("outer", &column, &row, |u, v| alpha * u * v),
+        }
+    }
+    fn keep(&self, [u, v]: [bool; 2]) -> Keep<2> {
+        Keep::inputs([v, u])
+    }
+    /// u: alpha grad v; v: alpha grad^T u
+    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        let alpha = self.alpha;
+        Ok([
+            kept.wrt(0, || apply(Mv { alpha }, [&g, &kept.input(1)]))?,
+            kept.wrt(1, || apply(Mv { alpha }, [&g.t()?, &kept.input(0)]))?,
+        ])
+    }
+}
+
+/// u^T v
+struct Dot;
+
+impl<T: Float> Op<T, 2> for Dot {
+    fn name(&self) -> &'static str {
+        "dot"
+    }
+    fn forward(&self, [u, v]: [&Array<T>; 2]) -> Result<Array<T>> {
+        Ok(kernels::addmv("dot", None, &u.insert_dim(0), v, T::ZERO, T::ONE)?.remove_dim(0))
+    }
+    fn keep(&self, [u, v]: [bool; 2]) -> Keep<2> {
+        Keep::inputs([v, u])
+    }
+    /// grad v, grad u
+    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        Ok([kept.wrt(0, || g.try_mul(&kept.input(1)))?, kept.wrt(1, || g.try_mul(&kept.input(0)))?])
+    }
+}
+
+/// beta y + alpha A x
+struct Addmv<T> {
+    beta: T,
+    alpha: T,
+}
+
+impl<T: Float> Op<T, 3> for Addmv<T> {
+    fn name(&self) -> &'static str {
+        "addmv"
+    }
+    fn broadcasts(&self) -> bool {
+        true
+    }
+    fn forward(&self, [y, a, x]: [&Array<T>; 3]) -> Result<Array<T>> {
+        // With beta = 0, y is not read: its NaN must not come through.
+        let y = (self.beta != T::ZERO).then_some(y);
+        kernels::addmv("addmv", y, a, x, self.beta, self.alpha)
+    }
+    fn keep(&self, [_, a, x]: [bool; 3]) -> Keep<3> {
+        Keep::inputs([false, x, a])
+    }
+    /// y: beta grad; A: alpha grad x^T; x: alpha A^T grad
+    fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
+        let alpha = self.alpha;
+        Ok([
+            kept.wrt(0, || Ok(&g * self.beta))?,
+            kept.wrt(1, || apply(Outer { alpha }, [&g, &kept.input(2)]))?,
+            kept.wrt(2, || apply(Mv { alpha }, [&kept.input(1).t()?, &g]))?,
+        ])
+    }
+}
+
+/// alpha A B, over a batch whose leading dimensions broadcast
+struct Matmul<T> {
+    name: &'static str,
+    alpha: T,
+}
+
+impl<T: Float> Op<T, 2> for Matmul<T> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn broadcasts(&self) -> bool {
+        true
+    }
+    fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
+        kernels::addmm(self.name, None, a, b, T::ZERO, self.alpha)
+    }
+    fn keep(&self, [a, b]: [bool; 2]) -> Keep<2> {
+        Keep::inputs([b, a])
+    }
+    /// A: alpha grad B^T; B: alpha A^T grad
+    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        let alpha = self.alpha;
+        let product = |a: &Tensor<T>, b: &Tensor<T>| apply(Matmul { name: "matmul", alpha }, [a, b]);
+        Ok([
+            kept.wrt(0, || product(&g, &kept.input(1).mt()?))?,
+            kept.wrt(1, || product(&kept.input(0).mt()?, &g))?,
+        ])
+    }
+}
+
+/// beta C + alpha A B, over a batch
+struct Addmm<T> {
+    name: &'static str,
+    beta: T,
+    alpha: T,
+}
+
+impl<T: Float> Op<T, 3> for Addmm<T> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn broadcasts(&self) -> bool {
+        true
+    }
+    fn forward(&self, [c, a, b]: [&Array<T>; 3]) -> Result<Array<T>> {
+        let c = (self.beta != T::ZERO).then_some(c);
+        kernels::addmm(self.name, c, a, b, self.beta, self.alpha)
+    }
+    fn keep(&self, [_, a, b]: [bool; 3]) -> Keep<3> {
+        Keep::inputs([false, b, a])
+    }
+    /// C: beta grad; A: alpha grad B^T; B: alpha A^T grad
+    fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
+        let alpha = self.alpha;
+        let product = |a: &Tensor<T>, b: &Tensor<T>| apply(Matmul { name: "matmul", alpha }, [a, b]);
+        Ok([
+            kept.wrt(0, || Ok(&g * self.beta))?,
+            kept.wrt(1, || product(&g, &kept.input(2).mt()?))?,
+            kept.wrt(2, || product(&kept.input(1).mt()?, &g))?,
+        ])
+    }
+}
+
+/// An error where a tensor has not the number of dimensions the operation takes.
+#[track_caller]
+fn need_ndim<T: Float>(op: &'static str, what: &str, t: &Tensor<T>, ndim: usize) -> Result<()> {
+    if t.ndim() == ndim {
+        return Ok(());
+    }
+    let message = format!("{what} has shape {:?}: {ndim} dimensions are needed", t.shape());
+    Err(Error::shape(op, message).at(Location::caller()))
+}
+
+/// The scalar product of two vectors of one length: u^T v.
+///
+/// ```
+/// use autograd::Tensor;
+/// let (u, v) = (Tensor::from([1.0, 2.0]), Tensor::from([3.0, 4.0]));
+/// assert_eq!(linalg::dot(&u, &v)?.item()?, 11.0);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where these are not vectors of one length.
+#[track_caller]
+pub fn dot<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
+    need_ndim("dot", "the first vector", u, 1)?;
+    need_ndim("dot", "the second vector", v, 1)?;
+    if u.shape() != v.shape() {
+        let message =
+            format!("vectors {:?} and {:?} do not match: their lengths must be equal", u.shape(), v.shape());
+        return Err(Error::shape("dot", message).at(Location::caller()));
+    }
+    apply(Dot, [u, v])
+}
+
+/// The outer product of two vectors: u v^T.
+///
+/// ```
+/// use autograd::Tensor;
+/// let (u, v) = (Tensor::from([1.0, 2.0]), Tensor::from([3.0, 4.0]));
+/// assert_eq!(linalg::outer(&u, &v)?.to_vec(), [3.0, 4.0, 6.0, 8.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where these are not vectors.
+#[track_caller]
+pub fn outer<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
+    need_ndim("outer", "the first vector", u, 1)?;
+    need_ndim("outer", "the second vector", v, 1)?;
+    apply(Outer { alpha: T::ONE }, [u, v])
+}
+
+/// Matrix [m, n] times vector [n]: A x.
+///
+/// ```
+/// use autograd::Tensor;
+/// let (a, x) = (Tensor::from([[1.0, 2.0], [3.0, 4.0]]), Tensor::from([1.0, -1.0]));
+/// assert_eq!(linalg::mv(&a, &x)?.to_vec(), [-1.0, -1.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where matrix and vector do not fit.
+#[track_caller]
+pub fn mv<T: Float>(a: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
+    apply(Mv { alpha: T::ONE }, [a, x])
+}
+
+/// `beta y + alpha A x`; y broadcasts to the rows of A, and is not read where beta is 0.
+///
+/// ```
+/// use autograd::Tensor;
+/// let (a, x) = (Tensor::from([[1.0, 2.0], [3.0, 4.0]]), Tensor::from([1.0, -1.0]));
+/// let y = Tensor::from([10.0, 20.0]);
+/// assert_eq!(linalg::addmv(&y, &a, &x, 1.0, 2.0)?.to_vec(), [8.0, 18.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the operands do not fit.
+#[track_caller]
+pub fn addmv<T: Float>(y: &Tensor<T>, a: &Tensor<T>, x: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>> {
+    apply(Addmv { beta, alpha }, [y, a, x])
+}
+
+/// Matrix [m, k] times matrix [k, n]: A B.
+///
+/// ```
+/// use autograd::Tensor;
+/// let a = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+/// assert_eq!(linalg::mm(&a, &a)?.to_vec(), [7.0, 10.0, 15.0, 22.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where these are not matrices that fit.
+#[track_caller]
+pub fn mm<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+    need_ndim("mm", "the first matrix", a, 2)?;
+    need_ndim("mm", "the second matrix", b, 2)?;
+    apply(Matmul { name: "mm", alpha: T::ONE }, [a, b])
+}
+
+/// An error where two batches have not the same number of matrices.
+#[track_caller]
+fn need_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>) -> Result<()> {
+    need_ndim(op, "the first batch", a, 3)?;
+    need_ndim(op, "the second batch", b, 3)?;
+    if a.shape()[0] == b.shape()[0] {
+        return Ok(());
+    }
+    let message = format!(
+        "batches {:?} and {:?} do not match: as many matrices are needed in both; matmul broadcasts",
+        a.shape(),
+        b.shape()
+    );
+    Err(Error::shape(op, message).at(Location::caller()))
+}
+
+/// Matrix by matrix over a batch: [b, m, k] times [b, k, n].
+///
+/// ```
+/// use autograd::Tensor;
+/// let a = Tensor::ones([5, 2, 3]);
+/// assert_eq!(linalg::bmm(&a, &a.mt()?)?.shape(), [5, 2, 2]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the batches do not fit.
+#[track_caller]
+pub fn bmm<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+    need_batch("bmm", a, b)?;
+    apply(Matmul { name: "bmm", alpha: T::ONE }, [a, b])
+}
+
+/// `beta C + alpha A B` for matrices; C broadcasts, and is not read where beta is 0.
+///
+/// ```
+/// use autograd::Tensor;
+/// let (a, c) = (Tensor::from([[1.0, 2.0], [3.0, 4.0]]), Tensor::scalar(1.0));
+/// assert_eq!(linalg::addmm(&c, &a, &a, 1.0, 1.0)?.to_vec(), [8.0, 11.0, 16.0, 23.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the operands do not fit.
+#[track_caller]
+pub fn addmm<T: Float>(c: &Tensor<T>, a: &Tensor<T>, b: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>> {
+    need_ndim("addmm", "the first matrix", a, 2)?;
+    need_ndim("addmm", "the second matrix", b, 2)?;
+    apply(Addmm { name: "addmm", beta, alpha }, [c, a, b])
+}
+
+/// `beta C + alpha A B` over a batch; C broadcasts, and is not read where beta is 0.
+///
+/// ```
+/// use autograd::Tensor;
+/// let (a, c) = (Tensor::ones([5, 2, 2]), Tensor::ones([2, 2]));
+/// assert_eq!(linalg::baddbmm(&c, &a, &a, 2.0, 0.5)?.sum().item()?, 60.0);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the operands do not fit.
+#[track_caller]
+pub fn baddbmm<T: Float>(
+    c: &Tensor<T>,
+    a: &Tensor<T>,
+    b: &Tensor<T>,
+    beta: T,
+    alpha: T,
+) -> Result<Tensor<T>> {
+    need_batch("baddbmm", a, b)?;
+    apply(Addmm { name: "baddbmm", beta, alpha }, [c, a, b])
+}
+
+/// The product of vectors, matrices or batches of matrices, as NumPy's `@`: two vectors give their
+/// scalar product; a vector on the left is a row, on the right a column; leading dimensions broadcast.
+///
+/// ```
+/// use autograd::Tensor;
+/// let (a, b) = (Tensor::ones([7, 1, 2, 3]), Tensor::ones([5, 3, 4]));
+/// assert_eq!(linalg::matmul(&a, &b)?.shape(), [7, 5, 2, 4]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the operands do not fit.
+#[track_caller]
+pub fn matmul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+    let op = || Matmul { name: "matmul", alpha: T::ONE };
+    match (a.ndim(), b.ndim()) {
+        (0, _) | (_, 0) => {
+            let message = format!("shapes {:?} and {:?}: a scalar multiplies by *", a.shape(), b.shape());
+            Err(Error::shape("matmul", message).at(Location::caller()))
+        }
+        (1, 1) => dot(a, b),
+        (2, 1) => mv(a, b),
+        (1, _) => apply(op(), [&a.unsqueeze(0)?, b])?.squeeze(-2),
+        (_, 1) => apply(op(), [a, &b.unsqueeze(1)?])?.squeeze(-1),
+        _ => apply(op(), [a, b]),
+    }
+}

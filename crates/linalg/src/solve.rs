@@ -1,0 +1,85 @@
+//! Systems of linear equations.
+
+use crate::product::matmul;
+use autograd::{Keep, Kept, Op, Tensor, apply};
+use std::panic::Location;
+use tensor_core::kernels::{self, Lu};
+use tensor_core::shape::broadcast;
+use tensor_core::{Array, Error, Float, Result};
+
+/// X = A^-1 B, or A^-T B where transposed.
+///
+/// The factors stand for the value of A and nothing else: what the rule differentiates is A itself,
+/// an input.
+struct Solve<T> {
+    lu: Lu<T>,
+    transposed: bool,
+}
+
+impl<T: Float> Op<T, 2> for Solve<T> {
+    fn name(&self) -> &'static str {
+        "solve"
+    }
+    fn forward(&self, [_, b]: [&Array<T>; 2]) -> Result<Array<T>> {
+        self.lu.solve("solve", b, self.transposed)
+    }
+    fn keep(&self, [a, _]: [bool; 2]) -> Keep<2> {
+        Keep { inputs: [true, false], output: a }
+    }
+    /// B: A^-T grad =: H; A: -H X^T, or its transpose -X H^T for A^T X = B (Giles 2008, 2.3.1)
+    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        let back = Solve { lu: self.lu.clone(), transposed: !self.transposed };
+        let h = apply(back, [&kept.input(0), &g])?;
+        let a = kept.wrt(0, || {
+            let x = kept.output();
+            let (left, right) = if self.transposed { (&x, &h) } else { (&h, &x) };
+            Ok(-matmul(left, &right.mt()?)?)
+        })?;
+        Ok([a, kept.wrt(1, || Ok(h))?])
+    }
+}
+
+/// The solution X of A X = B for each square matrix of a batch, by LU with partial pivoting.
+///
+/// B is a batch of matrices [.., n, k] or, where it has one dimension less than A, of vectors
+/// [.., n]; leading dimensions broadcast.
+///
+/// ```
+/// use autograd::Tensor;
+/// let a = Tensor::from([[2.0, 0.0], [0.0, 4.0]]);
+/// let b = Tensor::from([2.0, 2.0]);
+/// assert_eq!(linalg::solve(&a, &b)?.to_vec(), [1.0, 0.5]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the operands do not fit; singular, naming the first matrix without an inverse.
+#[track_caller]
+pub fn solve<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
+    let here = Location::caller();
+    // PyTorch's rule: vectors are meant by one dimension, or by the shape of A without its last.
+    let vectors = b.ndim() == 1 || (b.ndim() + 1 == a.ndim() && *b.shape() == a.shape()[..a.ndim() - 1]);
+    let b = if vectors { b.unsqueeze(-1)? } else { b.clone() };
+    let fits = matches!((a.shape(), b.shape()), ([.., m, n], [.., k, _]) if m == n && n == k);
+    if !fits {
+        let message = format!(
+            "matrices {:?} and right-hand sides {:?} do not fit: square matrices and as many rows are needed",
+            a.shape(),
+            b.shape()
+        );
+        return Err(Error::shape("solve", message).at(here));
+    }
+    let (lead_a, lead_b) = (a.ndim() - 2, b.ndim() - 2);
+    let batch = broadcast("solve", &a.shape()[..lead_a], &b.shape()[..lead_b]).map_err(|e| e.at(here))?;
+    let stretched = |t: &Tensor<T>| {
+        let tail = &t.shape()[t.ndim() - 2..];
+        t.expand(&batch.iter().chain(tail).copied().collect::<Vec<usize>>())
+    };
+    let (a, b) = (stretched(a)?, stretched(&b)?);
+    let lu = kernels::lu("solve", a.array()).map_err(|e| e.at(here))?;
+    if let Some(batch) = lu.singular() {
+        return Err(kernels::singular_error("solve", batch, a.shape()).at(here));
+    }
+    let x = apply(Solve { lu, transposed: false }, [&a, &b])?;
+    if vectors { x.squeeze(-1) } else { Ok(x) }
+}
