@@ -293,6 +293,7 @@ impl<T: Float> AddLines<'_, T> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use super::super::view::step;
     use super::*;
 
     /// Reproducible numbers in [-1, 1).
