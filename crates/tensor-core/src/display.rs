@@ -258,7 +258,7 @@ mod tests {
         let text = array((0..2000).map(f64::from).collect(), &[2000]);
         assert_eq!(
             text,
-            "array([0.0000e+00, 1.0000e+00, 2.0000e+00,  ..., 1.9970e+03, 1.9980e+03,\n        1.9990e+03])"
+            "array([0.0000e+00, 1.0000e+00, 2.0000e+00,  ..., 1.9970e+03, 1.9980e+03,\n       1.9990e+03])"
         );
         let cube = array(vec![0.0; 8000], &[20, 20, 20]);
         // Six matrices of six rows, each shortened; the dots between the rows; those between the matrices.
