@@ -237,8 +237,9 @@ impl<T: Float> Tensor<T> {
     /// let mut w = Tensor::scalar(3.0).requires_grad();
     /// w.square().backward()?;
     /// let g = w.grad().unwrap();
-    /// w.update(|w| Ok(w - g * 0.1))?;
-    /// assert!((w.item()? - 2.4).abs() < 1e-12 && w.is_leaf());
+    /// w.update(|w| Ok(w - g * 0.25))?;
+    /// assert_eq!(w.item()?, 1.5);
+    /// assert!(w.is_leaf());
     /// # Ok::<(), tensor_core::Error>(())
     /// ```
     ///

@@ -118,3 +118,45 @@ pub fn det<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     let lu = kernels::lu("det", a.array()).map_err(|e| e.at(here))?;
     apply(Det { lu }, [a])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autograd::{check_op, gradcheck, gradgradcheck};
+
+    #[test]
+    fn determinants() -> Result<()> {
+        let two = |x: &[Tensor<f64>]| {
+            let at = |i, j| x[0].select(-2, i)?.select(-1, j);
+            Ok(at(0, 0)? * at(1, 1)? - at(0, 1)? * at(1, 0)?)
+        };
+        check_op(|x| det(&x[0]), &[&[2, 2]]).reference(two).single(|x| det(&x[0])).run()?;
+        check_op(|x| det(&x[0]), &[&[3, 2, 2]]).reference(two).run()?;
+        for shape in [&[0, 0][..], &[1, 1], &[4, 4], &[2, 3, 3], &[0, 3, 3]] {
+            check_op(|x| det(&x[0]), &[shape]).run()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn derivatives_are_those_of_the_polynomial_at_every_rank() -> Result<()> {
+        let diagonal = |d: &[f64]| Tensor::eye(d.len()) * Tensor::from(d.to_vec());
+        let rank_one = Tensor::from([[1.0], [2.0], [-1.0]]) * Tensor::from([[3.0, 0.5, 2.0]]);
+        let cases = [
+            diagonal(&[1.0, 2.0, 0.0]),
+            diagonal(&[1.0, 0.0, 0.0]),
+            diagonal(&[0.0, 0.0, 0.0]),
+            diagonal(&[1.0, 2.0, 3.0, 0.0]),
+            diagonal(&[1.0, 2.0, 1e-9]),
+            diagonal(&[0.0]),
+            Tensor::from([[1.0, 2.0], [2.0, 4.0]]),
+            rank_one.clone(),
+            Tensor::stack(&[&rank_one, &diagonal(&[1.0, 2.0, 3.0])], 0)?,
+        ];
+        for a in cases {
+            gradcheck(|x| det(&x[0]), std::slice::from_ref(&a))?;
+            gradgradcheck(|x| det(&x[0]), &[a])?;
+        }
+        Ok(())
+    }
+}

@@ -39,3 +39,35 @@ impl<T: Float> Op<T, 1> for Inverse {
 pub fn inverse<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     apply(Inverse, [a])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autograd::check_op;
+    use tensor_core::ErrorKind;
+
+    /// Well conditioned: a multiple of the identity and a small rest.
+    fn shifted(a: &Tensor<f64>) -> Result<Tensor<f64>> {
+        let n = a.shape()[a.ndim() - 1];
+        a.try_add(&(Tensor::eye(n) * 5.0))
+    }
+
+    #[test]
+    fn inverses() -> Result<()> {
+        for shape in [&[1, 1][..], &[3, 3], &[2, 4, 4], &[9, 9], &[0, 0], &[0, 2, 2]] {
+            check_op(|x| inverse(&shifted(&x[0])?), &[shape]).run()?;
+        }
+        let a = shifted(&Tensor::rand([40, 40]))?;
+        let error = (matmul(&a, &inverse(&a)?)? - Tensor::eye(40)).abs().max()?.item()?;
+        assert!(error < 1e-12, "{error}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_singular_matrix_is_named() {
+        let a = Tensor::from([[[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [2.0, 4.0]]]);
+        let e = inverse(&a).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Singular { batch: 1 });
+        assert_eq!(inverse(&Tensor::zeros([2, 3])).unwrap_err().kind(), ErrorKind::Shape);
+    }
+}

@@ -98,3 +98,34 @@ pub fn least_squares_loss<T: Float>(a: &Tensor<T>, x: &Tensor<T>, y: &Tensor<T>)
     let gradient = x.is_tracked() && is_grad_enabled();
     apply(Loss { gradient, atr: OnceLock::new() }, [a, x, y])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autograd::{check_op, hessian};
+
+    fn composed(x: &[Tensor<f64>]) -> Result<Tensor<f64>> {
+        Ok((&x[2] - mv(&x[0], &x[1])?).square().sum())
+    }
+
+    #[test]
+    fn agrees_with_the_composed_form_in_every_order() -> Result<()> {
+        let fused = |x: &[Tensor<f64>]| least_squares_loss(&x[0], &x[1], &x[2]);
+        for [m, n] in [[7, 3], [3, 7], [1, 1], [0, 3], [3, 0]] {
+            check_op(fused, &[&[m, n], &[n], &[m]])
+                .single(|x| least_squares_loss(&x[0], &x[1], &x[2]))
+                .reference(composed)
+                .run()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_hessian_is_twice_the_normal_matrix() -> Result<()> {
+        let (a, y) = (Tensor::rand([6, 3]), Tensor::rand([6]));
+        let h = hessian(|x| least_squares_loss(&a, x, &y), &Tensor::rand([3]))?;
+        let normal = crate::mm(&a.t()?, &a)? * 2.0;
+        assert!((h - normal).abs().max()?.item()? < 1e-13);
+        Ok(())
+    }
+}

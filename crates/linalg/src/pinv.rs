@@ -88,3 +88,32 @@ pub fn pinv_with<T: Float>(a: &Tensor<T>, rtol: T) -> Result<Tensor<T>> {
     let message = format!("a tolerance of {rtol} is not possible: it must not be negative");
     Err(Error::argument("pinv", message).at(std::panic::Location::caller()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autograd::{check_op, gradcheck, gradgradcheck};
+
+    #[test]
+    fn full_rank() -> Result<()> {
+        for shape in [&[4, 2][..], &[2, 4], &[3, 3], &[2, 5, 3], &[0, 3], &[3, 0]] {
+            check_op(|x| pinv(&x[0]), &[shape]).run()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn rank_deficient() -> Result<()> {
+        let outer = |x: &[Tensor<f64>]| pinv(&matmul(&x[0].unsqueeze(1)?, &x[1].unsqueeze(0)?)?);
+        let column = |n: usize| autograd::linspace(0.5, 1.5, n);
+        gradcheck(outer, &[column(30)?, column(30)?])?;
+        gradgradcheck(outer, &[column(5)?, column(4)?])?;
+        let a = matmul(&column(4)?.unsqueeze(1)?, &column(3)?.unsqueeze(0)?)?;
+        let p = pinv(&a)?;
+        let error = (matmul(&matmul(&a, &p)?, &a)? - a).abs().max()?.item()?;
+        assert!(error < 1e-14, "{error}");
+        assert_eq!(pinv(&Tensor::zeros([2, 3]))?.to_vec(), [0.0; 6]);
+        assert!(pinv(&Tensor::full([2, 2], f64::NAN)).is_err());
+        Ok(())
+    }
+}

@@ -378,3 +378,62 @@ pub fn matmul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
         _ => apply(op(), [a, b]),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autograd::check_op;
+
+    /// Rows times columns, by the definition.
+    fn naive(x: &[Tensor<f64>]) -> Result<Tensor<f64>> {
+        let [a, b] = x else { unreachable!("two matrices") };
+        (a.unsqueeze(-1)? * b.unsqueeze(-3)?).sum_dim(-2, false)
+    }
+
+    #[test]
+    fn products_of_matrices() -> Result<()> {
+        let mm = |x: &[Tensor<f64>]| mm(&x[0], &x[1]);
+        check_op(mm, &[&[3, 4], &[4, 2]]).single(|x| super::mm(&x[0], &x[1])).reference(naive).run()?;
+        check_op(mm, &[&[20, 30], &[30, 10]]).reference(naive).run()?;
+        check_op(mm, &[&[3, 0], &[0, 2]]).reference(naive).run()?;
+        check_op(|x| bmm(&x[0], &x[1]), &[&[5, 3, 4], &[5, 4, 2]]).reference(naive).run()?;
+        check_op(|x| matmul(&x[0], &x[1]), &[&[2, 1, 3, 4], &[5, 4, 2]]).reference(naive).run()?;
+        check_op(|x| matmul(&x[0], &x[1]), &[&[5, 3, 4], &[4, 2]]).reference(naive).run()?;
+        check_op(|x| addmm(&x[0], &x[1], &x[2], 0.5, -2.0), &[&[2], &[3, 4], &[4, 2]])
+            .reference(|x| Ok(&x[0] * 0.5 - mm(&x[1..])? * 2.0))
+            .run()?;
+        check_op(|x| baddbmm(&x[0], &x[1], &x[2], 0.5, -2.0), &[&[5, 3, 1], &[5, 3, 4], &[5, 4, 2]]).run()
+    }
+
+    #[test]
+    fn products_with_vectors() -> Result<()> {
+        check_op(|x| dot(&x[0], &x[1]), &[&[7], &[7]])
+            .single(|x| dot(&x[0], &x[1]))
+            .reference(|x| Ok((&x[0] * &x[1]).sum()))
+            .run()?;
+        check_op(|x| outer(&x[0], &x[1]), &[&[3], &[4]])
+            .reference(|x| x[0].unsqueeze(1)?.try_mul(&x[1]))
+            .run()?;
+        check_op(|x| mv(&x[0], &x[1]), &[&[3, 4], &[4]])
+            .single(|x| mv(&x[0], &x[1]))
+            .reference(|x| x[0].try_mul(&x[1])?.sum_dim(1, false))
+            .run()?;
+        check_op(|x| matmul(&x[0], &x[1]), &[&[4], &[2, 4, 3]]).run()?;
+        check_op(|x| matmul(&x[0], &x[1]), &[&[2, 3, 4], &[4]]).run()?;
+        check_op(|x| addmv(&x[0], &x[1], &x[2], 0.5, -2.0), &[&[3], &[3, 4], &[4]])
+            .reference(|x| Ok(&x[0] * 0.5 - mv(&x[1], &x[2])? * 2.0))
+            .run()?;
+        check_op(|x| addmv(&x[0], &x[1], &x[2], 0.5, -2.0), &[&[], &[3, 4], &[4]]).run()
+    }
+
+    #[test]
+    fn a_constant_takes_no_gradient_and_beta_zero_reads_nothing() -> Result<()> {
+        let (a, x) = (Tensor::ones([2, 3]), Tensor::ones([3]).requires_grad());
+        let y = addmv(&Tensor::full([2], f64::NAN), &a, &x, 0.0, 1.0)?;
+        assert_eq!(y.to_vec(), [3.0, 3.0]);
+        y.sum().backward()?;
+        assert_eq!(x.grad().map(|g| g.to_vec()), Some(vec![2.0; 3]));
+        assert!(a.grad().is_none());
+        Ok(())
+    }
+}

@@ -83,3 +83,40 @@ pub fn solve<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     let x = apply(Solve { lu, transposed: false }, [&a, &b])?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autograd::check_op;
+    use tensor_core::ErrorKind;
+
+    #[test]
+    fn solutions() -> Result<()> {
+        let f = |x: &[Tensor<f64>]| {
+            let n = x[0].shape()[x[0].ndim() - 1];
+            solve(&(&x[0] + Tensor::eye(n) * 5.0), &x[1])
+        };
+        let shapes: [[&[usize]; 2]; 6] = [
+            [&[3, 3], &[3]],
+            [&[3, 3], &[3, 2]],
+            [&[2, 3, 3], &[2, 3]],
+            [&[2, 3, 3], &[3, 4]],
+            [&[3, 3], &[2, 3, 1]],
+            [&[0, 0], &[0, 2]],
+        ];
+        for s in shapes {
+            check_op(f, &s).run()?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let singular = Tensor::from([[1.0, 1.0], [1.0, 1.0]]);
+        let kind = |a: &Tensor<f64>, b: &Tensor<f64>| solve(a, b).unwrap_err().kind();
+        assert_eq!(kind(&singular, &Tensor::ones([2])), ErrorKind::Singular { batch: 0 });
+        assert_eq!(kind(&Tensor::eye(2), &Tensor::ones([3])), ErrorKind::Shape);
+        assert_eq!(kind(&Tensor::ones([2]), &Tensor::ones([2])), ErrorKind::Shape);
+        assert_eq!(kind(&Tensor::ones([2, 3]), &Tensor::ones([2])), ErrorKind::Shape);
+    }
+}

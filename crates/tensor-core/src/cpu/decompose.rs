@@ -34,7 +34,7 @@ fn for_batch<A: Send, B: Send>(
     cost: usize,
     f: impl Fn(usize, &mut [A], &mut [B]) + Sync,
 ) {
-    let count = a.len().checked_div(a_size).unwrap_or(0);
+    let Some(count) = a.len().checked_div(a_size).filter(|_| b_size > 0) else { return };
     let run = |first: usize, a: &mut [A], b: &mut [B]| {
         let b = b.chunks_exact_mut(b_size);
         a.chunks_exact_mut(a_size).zip(b).enumerate().for_each(|(i, (a, b))| f(first + i, a, b));
