@@ -98,7 +98,7 @@ fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
 ///
 /// ```
 /// use autograd::Tensor;
-/// let a = Tensor::from([[1.0, 2.0], [2.0, 4.0]]).requires_grad();
+/// let a: Tensor = Tensor::from([[1.0, 2.0], [2.0, 4.0]]).requires_grad();
 /// let d = linalg::det(&a)?;
 /// d.backward()?;
 /// let g = a.grad().unwrap();
