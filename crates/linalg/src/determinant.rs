@@ -2,7 +2,7 @@
 
 use crate::inverse::inverse;
 use crate::product::{matmul, mm};
-use crate::solve::solve;
+use crate::solve::{Solve, solve};
 use autograd::{GradOptions, Keep, Kept, Op, Tensor, apply, enable_grad, grad_with};
 use tensor_core::kernels::{self, Lu};
 use tensor_core::{Array, Float, Result};
@@ -119,6 +119,63 @@ pub fn det<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     apply(Det { lu }, [a])
 }
 
+/// l = log |det A|
+struct LogAbs<T: Float> {
+    lu: Lu<T>,
+    value: Array<T>,
+}
+
+impl<T: Float> Op<T, 1> for LogAbs<T> {
+    fn name(&self) -> &'static str {
+        "slogdet"
+    }
+    fn forward(&self, _: [&Array<T>; 1]) -> Result<Array<T>> {
+        Ok(self.value.clone())
+    }
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::inputs([true])
+    }
+    /// grad A^-T, infinite or NaN for a singular matrix
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let a = kept.input(0);
+        let identity = Tensor::eye_of::<T>(a.shape()[a.ndim() - 1]).expand(a.shape())?;
+        let inverse = apply(Solve { lu: self.lu.clone(), transposed: true }, [&a, &identity])?;
+        Ok([Some(inverse.try_mul(&g.unsqueeze(-1)?.unsqueeze(-1)?)?)])
+    }
+}
+
+/// The sign of the determinant of each square matrix of a batch, which is not differentiable, and
+/// the logarithm of its absolute value: 0 and minus infinity for a singular matrix.
+///
+/// ```
+/// use autograd::Tensor;
+/// let a: Tensor = Tensor::from([[0.0, 2.0], [3.0, 0.0]]);
+/// let (sign, log) = linalg::slogdet(&a)?;
+/// assert_eq!(sign.item()?, -1.0);
+/// assert!((log.item()? - 6f64.ln()).abs() < 1e-15);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the matrices are not square.
+#[track_caller]
+pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
+    let here = std::panic::Location::caller();
+    let lu = kernels::lu("slogdet", a.array()).map_err(|e| e.at(here))?;
+    let (sign, value) = lu.slogdet().map_err(|e| e.at(here))?;
+    Ok((sign.into(), apply(LogAbs { lu, value }, [a])?))
+}
+
+/// The logarithm of the determinant of each square matrix of a batch: NaN where it is negative.
+///
+/// # Errors
+/// Shape, where the matrices are not square.
+#[track_caller]
+pub fn logdet<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
+    let (sign, log) = slogdet(a)?;
+    sign.lt(T::ZERO)?.where_cond(&Tensor::scalar(T::NAN), &log)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +192,21 @@ mod tests {
         for shape in [&[0, 0][..], &[1, 1], &[4, 4], &[2, 3, 3], &[0, 3, 3]] {
             check_op(|x| det(&x[0]), &[shape]).run()?;
         }
+        Ok(())
+    }
+
+    #[test]
+    fn logarithms() -> Result<()> {
+        check_op(|x| Ok(slogdet(&x[0])?.1), &[&[2, 3, 3]])
+            .reference(|x| Ok(det(&x[0])?.abs().log()))
+            .run()?;
+        let a = Tensor::from([[0.0, 1.0], [1.0, 0.0]]);
+        assert!(logdet(&a)?.item()?.is_nan());
+        let (sign, log) = slogdet(&Tensor::ones([2, 2]))?;
+        assert_eq!((sign.item()?, log.item()?), (0.0, f64::NEG_INFINITY));
+        let a = Tensor::ones([2, 2]).requires_grad();
+        slogdet(&a)?.1.backward()?;
+        assert!(a.grad().is_some_and(|g| g.to_vec().iter().all(|g| !g.is_finite())));
         Ok(())
     }
 

@@ -12,7 +12,7 @@ mod pinv;
 mod product;
 mod solve;
 
-pub use determinant::det;
+pub use determinant::{det, logdet, slogdet};
 pub use inverse::inverse;
 pub use least_squares::least_squares_loss;
 pub use methods::Linalg;

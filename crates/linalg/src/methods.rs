@@ -60,6 +60,16 @@ pub trait Linalg<T: Float>: Sized {
     /// # Errors
     /// Shape, where the matrices are not square.
     fn det(&self) -> Result<Tensor<T>>;
+    /// [`crate::slogdet`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square.
+    fn slogdet(&self) -> Result<(Tensor<T>, Tensor<T>)>;
+    /// [`crate::logdet`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square.
+    fn logdet(&self) -> Result<Tensor<T>>;
     /// [`crate::pinv`]
     ///
     /// # Errors
@@ -116,6 +126,14 @@ impl<T: Float> Linalg<T> for Tensor<T> {
     #[track_caller]
     fn det(&self) -> Result<Tensor<T>> {
         crate::det(self)
+    }
+    #[track_caller]
+    fn slogdet(&self) -> Result<(Tensor<T>, Tensor<T>)> {
+        crate::slogdet(self)
+    }
+    #[track_caller]
+    fn logdet(&self) -> Result<Tensor<T>> {
+        crate::logdet(self)
     }
     #[track_caller]
     fn pinv(&self) -> Result<Tensor<T>> {

@@ -11,9 +11,9 @@ use tensor_core::{Array, Error, Float, Result};
 ///
 /// The factors stand for the value of A and nothing else: what the rule differentiates is A itself,
 /// an input.
-struct Solve<T> {
-    lu: Lu<T>,
-    transposed: bool,
+pub(crate) struct Solve<T> {
+    pub lu: Lu<T>,
+    pub transposed: bool,
 }
 
 impl<T: Float> Op<T, 2> for Solve<T> {

@@ -230,7 +230,9 @@ pub fn resolve(op: &'static str, sizes: &[isize], from: &[usize]) -> Result<Dims
     let product = numel(op, &known)?;
     let missing = match sizes.contains(&-1) {
         true if product == 0 => return Err(wrong("the size -1 could be anything".into())),
-        true if n % product != 0 => return Err(wrong(format!("{n} elements do not divide by {product}"))),
+        true if !n.is_multiple_of(product) => {
+            return Err(wrong(format!("{n} elements do not divide by {product}")));
+        }
         true => n / product,
         false if product != n => return Err(wrong(format!("{n} elements are not {product}"))),
         false => 1,

@@ -17,8 +17,6 @@ pub(crate) trait Expression:
     fn times(self, c: f64) -> Self;
     fn plus(self, c: f64) -> Self;
     fn square(self) -> Self;
-    fn sqrt(self) -> Self;
-    fn exp(self) -> Self;
     fn sin(self) -> Self;
     fn cos(self) -> Self;
     fn sinh(self) -> Self;
@@ -44,14 +42,6 @@ impl<T: Float> Expression for T {
     #[inline(always)]
     fn square(self) -> Self {
         self * self
-    }
-    #[inline(always)]
-    fn sqrt(self) -> Self {
-        Float::sqrt(self)
-    }
-    #[inline(always)]
-    fn exp(self) -> Self {
-        Float::exp(self)
     }
     #[inline(always)]
     fn sin(self) -> Self {
@@ -102,12 +92,6 @@ impl<T: Float> Expression for Tensor<T> {
     }
     fn square(self) -> Self {
         Tensor::square(&self)
-    }
-    fn sqrt(self) -> Self {
-        Tensor::sqrt(&self)
-    }
-    fn exp(self) -> Self {
-        Tensor::exp(&self)
     }
     fn sin(self) -> Self {
         Tensor::sin(&self)
@@ -410,7 +394,6 @@ impl<T: Number> Tensor<T> {
     /// -x.
     #[track_caller]
     #[must_use]
-    #[expect(clippy::should_implement_trait, reason = "the operator exists too, by value and by reference")]
     pub fn neg(&self) -> Self {
         apply(Negate, [self]).unwrap_or_else(|e| raise(e))
     }

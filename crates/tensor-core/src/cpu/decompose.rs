@@ -107,10 +107,21 @@ impl<T: Float> Lu<T> {
 
     /// The determinants, in the shape of the batch.
     pub fn det(&self) -> Result<Array<T>> {
+        Array::from_vec(self.each(factor::lu_det), &self.0.batch)
+    }
+
+    /// The signs of the determinants and the logarithms of their absolute values: 0 and minus
+    /// infinity for a singular matrix.
+    pub fn slogdet(&self) -> Result<(Array<T>, Array<T>)> {
+        let (signs, logs) = self.each(factor::lu_slogdet).into_iter().unzip();
+        Ok((Array::from_vec(signs, &self.0.batch)?, Array::from_vec(logs, &self.0.batch)?))
+    }
+
+    /// A function of the factors of each matrix.
+    fn each<R>(&self, f: impl Fn(&[T], &[usize], usize) -> R) -> Vec<R> {
         let Factors { batch, n, lu, pivots, .. } = &*self.0;
-        let count: usize = batch.iter().product();
-        let det = |i: usize| factor::lu_det(&lu[i * n * n..][..n * n], &pivots[i * n..][..*n], *n);
-        Array::from_vec((0..count).map(det).collect(), batch)
+        let matrix = |i: usize| f(&lu[i * n * n..][..n * n], &pivots[i * n..][..*n], *n);
+        (0..batch.iter().product()).map(matrix).collect()
     }
 }
 

@@ -22,4 +22,4 @@ pub use determinant::{lu_det, lu_slogdet};
 pub use inverse::inverse;
 pub use lu::lu;
 pub use solve::lu_solve;
-pub use svd::{NotConverged, svd};
+pub use svd::svd;

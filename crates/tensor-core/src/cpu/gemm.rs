@@ -138,7 +138,7 @@ fn product<T: Float>(alpha: T, a: MatRef<T>, b: MatRef<T>, beta: T, out: &mut [T
     if beta == T::ZERO {
         out.fill(T::ZERO);
     } else if beta != T::ONE {
-        out.iter_mut().for_each(|x| *x = *x * beta);
+        out.iter_mut().for_each(|x| *x *= beta);
     }
     if m * n * k <= TINY {
         return dispatch(Tiny { alpha, a, b, out });

@@ -138,11 +138,6 @@ impl<'a, T: Float> VecRef<'a, T> {
         self.len
     }
 
-    /// Whether there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     #[inline(always)]
     pub(crate) fn at(&self, i: usize) -> T {
         self.data[step(self.offset, i, self.stride)]

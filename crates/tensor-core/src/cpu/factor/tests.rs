@@ -1,6 +1,7 @@
 //! The factorisations against their definitions, and against themselves on other thread counts.
 
-use super::{NotConverged, inverse, lu, lu_det, lu_slogdet, lu_solve, svd};
+use super::svd::NotConverged;
+use super::{inverse, lu, lu_det, lu_slogdet, lu_solve, svd};
 use crate::element::Float;
 
 const ORDERS: [usize; 15] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 64, 100, 257];
