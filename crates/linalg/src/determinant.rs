@@ -88,7 +88,7 @@ fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
         c = product.try_mul(&identity)?.sum() * T::of(-1.0 / k as f64);
         m = product.try_add(&identity.try_mul(&c)?)?;
     }
-    Ok(if n % 2 == 0 { c } else { -c })
+    Ok(if n.is_multiple_of(2) { c } else { -c })
 }
 
 /// The determinant of each square matrix of a batch, by LU with partial pivoting.
@@ -200,7 +200,7 @@ mod tests {
         check_op(|x| Ok(slogdet(&x[0])?.1), &[&[2, 3, 3]])
             .reference(|x| Ok(det(&x[0])?.abs().log()))
             .run()?;
-        let a = Tensor::from([[0.0, 1.0], [1.0, 0.0]]);
+        let a: Tensor = Tensor::from([[0.0, 1.0], [1.0, 0.0]]);
         assert!(logdet(&a)?.item()?.is_nan());
         let (sign, log) = slogdet(&Tensor::ones([2, 2]))?;
         assert_eq!((sign.item()?, log.item()?), (0.0, f64::NEG_INFINITY));

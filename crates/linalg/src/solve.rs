@@ -73,7 +73,7 @@ pub fn solve<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     let batch = broadcast("solve", &a.shape()[..lead_a], &b.shape()[..lead_b]).map_err(|e| e.at(here))?;
     let stretched = |t: &Tensor<T>| {
         let tail = &t.shape()[t.ndim() - 2..];
-        t.expand(&batch.iter().chain(tail).copied().collect::<Vec<usize>>())
+        t.expand(batch.iter().chain(tail).copied().collect::<Vec<usize>>())
     };
     let (a, b) = (stretched(a)?, stretched(&b)?);
     let lu = kernels::lu("solve", a.array()).map_err(|e| e.at(here))?;
