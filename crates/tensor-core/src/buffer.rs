@@ -126,9 +126,32 @@ fn zeroed_vec<T: Element>(n: usize) -> Option<Vec<T>> {
     // capacity n, so the vector may own, grow and free them.
     unsafe {
         let p = alloc_zeroed(layout).cast::<T>();
-        (!p.is_null()).then(|| Vec::from_raw_parts(p, n, n))
+        if p.is_null() {
+            return None;
+        }
+        if layout.size() >= HUGE {
+            ask_for_huge_pages(p as usize, layout.size());
+        }
+        Some(Vec::from_raw_parts(p, n, n))
     }
 }
+
+/// Bytes from which a buffer is worth huge pages: below it fits the translation cache anyway.
+const HUGE: usize = 4 << 20;
+
+/// Asks Linux to back fresh memory with huge pages: a matrix read in several rows at once otherwise
+/// waits for address translations. It is advice; where it is refused, nothing changes.
+#[cfg(target_os = "linux")]
+fn ask_for_huge_pages(start: usize, bytes: usize) {
+    const PAGE: usize = 4096;
+    let (first, end) = (start.next_multiple_of(PAGE), (start + bytes) / PAGE * PAGE);
+    // SAFETY: the range lies within one live allocation, and this advice changes neither its
+    // contents nor its validity.
+    unsafe { libc::madvise(first as *mut libc::c_void, end.saturating_sub(first), libc::MADV_HUGEPAGE) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ask_for_huge_pages(_: usize, _: usize) {}
 
 impl<T: Element> Drop for Buffer<T> {
     #[inline]

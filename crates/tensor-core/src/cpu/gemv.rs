@@ -186,8 +186,8 @@ impl<T: Float> Kernel for DotLines<'_, T> {
             1 => self.short::<1, FMA>(),
             2 => self.short::<2, FMA>(),
             3 => self.short::<3, FMA>(),
-            // Four lanes of f64 for each of four lines measure as well as more.
-            16.. if has_16_lanes::<T>() => self.wide::<16, FMA>(),
+            // One vector for each of four lines measures as well as more.
+            8.. if has_16_lanes::<T>() => self.wide::<8, FMA>(),
             _ => self.wide::<4, FMA>(),
         }
     }

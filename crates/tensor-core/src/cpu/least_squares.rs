@@ -81,7 +81,7 @@ impl<T: Float> Kernel for Pass<'_, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) -> T {
         match self.x.len() {
-            16.. if has_16_lanes::<T>() => self.blocks::<16, 16, FMA>(),
+            8.. if has_16_lanes::<T>() => self.blocks::<8, 16, FMA>(),
             _ => self.blocks::<4, 8, FMA>(),
         }
     }

@@ -104,66 +104,38 @@ pub const fn has_16_lanes<T>() -> bool {
     size_of::<T>() == 4
 }
 
-/// Dot products of `R` rows with `x`, in `L` lanes, the rest in four lanes and
-/// the last elements one by one. The rows are at least as long as `x`.
+/// Dot products of `R` rows with `x`, each in `L` lanes; what is left over is
+/// added one by one. The rows are at least as long as `x`.
+///
+/// The lanes of one row are summed in order: a sum by halves invites the
+/// compiler to keep one lane of all rows in a register instead, at the price
+/// of a transposition in every step.
 #[inline(always)]
 pub fn dot_rows<T: Float, const R: usize, const L: usize, const FMA: bool>(
     rows: [&[T]; R],
     x: &[T],
 ) -> [T; R] {
-    let wide = dot_chunks::<T, R, L, FMA>(rows, x);
-    let done = x.len() / L * L;
-    if done == x.len() {
-        return wide;
-    }
-    let (rows, x) = (rows.map(|row| &row[done..]), &x[done..]);
-    let four = dot_chunks::<T, R, 4, FMA>(rows, x);
-    let done = x.len() / 4 * 4;
-    let (rows, x) = (rows.map(|row| &row[done..]), &x[done..]);
-    let single = dot_chunks::<T, R, 1, FMA>(rows, x);
-    std::array::from_fn(|r| wide[r] + (four[r] + single[r]))
-}
-
-/// [`dot_rows`] for the full chunks of `L` elements.
-#[inline(always)]
-fn dot_chunks<T: Float, const R: usize, const L: usize, const FMA: bool>(rows: [&[T]; R], x: &[T]) -> [T; R] {
-    let x_chunks = x.as_chunks::<L>().0;
+    let (x_chunks, x_rest) = x.as_chunks::<L>();
     let row_chunks = rows.map(|row| &row.as_chunks::<L>().0[..x_chunks.len()]);
     let mut sums = [[T::ZERO; L]; R];
-    for (c, x_chunk) in x_chunks.iter().enumerate() {
-        for (sum, chunks) in sums.iter_mut().zip(&row_chunks) {
-            *sum = multiply_add_lanes::<T, L, FMA>(&chunks[c], x_chunk, *sum);
+    for c in 0..x_chunks.len() {
+        for r in 0..R {
+            multiply_add_lanes::<T, L, FMA>(&row_chunks[r][c], &x_chunks[c], &mut sums[r]);
         }
     }
-    sums.map(sum_lanes)
+    let done = x_chunks.len() * L;
+    std::array::from_fn(|r| {
+        let rest = rows[r][done..].iter().zip(x_rest);
+        let lanes = sums[r].iter().fold(T::ZERO, |sum, &lane| sum + lane);
+        rest.fold(lanes, |sum, (&a, &x)| multiply_add::<T, FMA>(a, x, sum))
+    })
 }
 
 #[inline(always)]
-fn multiply_add_lanes<T: Float, const L: usize, const FMA: bool>(
-    a: &[T; L],
-    b: &[T; L],
-    mut sum: [T; L],
-) -> [T; L] {
+fn multiply_add_lanes<T: Float, const L: usize, const FMA: bool>(a: &[T; L], b: &[T; L], sum: &mut [T; L]) {
     for l in 0..L {
         sum[l] = multiply_add::<T, FMA>(a[l], b[l], sum[l]);
     }
-    sum
-}
-
-/// Sum of the lanes: those equal modulo four first, then by halving.
-#[inline(always)]
-fn sum_lanes<T: Float, const L: usize>(lanes: [T; L]) -> T {
-    let (fours, rest) = lanes.as_chunks::<4>();
-    let Some((first, others)) = fours.split_first() else {
-        return rest.iter().fold(T::ZERO, |sum, &lane| sum + lane);
-    };
-    let mut s = *first;
-    for four in others {
-        for l in 0..4 {
-            s[l] += four[l];
-        }
-    }
-    (s[0] + s[2]) + (s[1] + s[3])
 }
 
 /// `y += c_0 row_0 + ... + c_{R-1} row_{R-1}`. The rows are at least as long

@@ -1,0 +1,111 @@
+//! A case's inputs and arguments, by PyTorch's names.
+
+use super::value::{Value, malformed, number};
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use tapegrad::prelude::*;
+
+/// What an operation is called with.
+pub struct Call<'a> {
+    /// The tensors.
+    pub inputs: &'a BTreeMap<String, Value>,
+    /// Everything else: an object.
+    pub args: &'a Json,
+}
+
+impl Call<'_> {
+    /// The tensor that PyTorch calls `input`.
+    pub fn input(&self) -> Result<&Tensor> {
+        self.float("input")
+    }
+
+    /// A tensor of floats.
+    pub fn float(&self, name: &str) -> Result<&Tensor> {
+        match self.inputs.get(name) {
+            Some(Value::Float(x)) => Ok(x),
+            _ => Err(malformed(format!("no input {name} of floats"))),
+        }
+    }
+
+    /// A tensor of truth values.
+    pub fn mask(&self, name: &str) -> Result<&Tensor<bool>> {
+        match self.inputs.get(name) {
+            Some(Value::Bool(x)) => Ok(x),
+            _ => Err(malformed(format!("no input {name} of truth values"))),
+        }
+    }
+
+    /// All tensors, in the order of their names.
+    pub fn floats(&self) -> Result<Vec<&Tensor>> {
+        self.inputs.keys().map(|name| self.float(name)).collect()
+    }
+
+    /// An argument; null is as good as none.
+    fn arg(&self, name: &str) -> Option<&Json> {
+        self.args.get(name).filter(|arg| !arg.is_null())
+    }
+
+    /// An argument as `read` reads it, or the default where it is not given.
+    fn read<T>(&self, name: &str, read: impl Fn(&Json) -> Option<T>, default: Option<T>) -> Result<T> {
+        let wrong = || malformed(format!("no argument {name} of the right type in {}", self.args));
+        self.arg(name).map_or(default, read).ok_or_else(wrong)
+    }
+
+    /// A number.
+    pub fn number(&self, name: &str) -> Result<f64> {
+        self.read(name, number, None)
+    }
+
+    /// A number, or the default where it is not given.
+    pub fn number_or(&self, name: &str, default: f64) -> Result<f64> {
+        self.read(name, number, Some(default))
+    }
+
+    /// The factor of `input` in the products that add.
+    pub fn beta(&self) -> Result<f64> {
+        self.number_or("beta", 1.0)
+    }
+
+    /// The factor of the product in the products that add.
+    pub fn alpha(&self) -> Result<f64> {
+        self.number_or("alpha", 1.0)
+    }
+
+    /// What the number of elements is reduced by in a variance.
+    pub fn correction(&self) -> Result<f64> {
+        self.number_or("correction", 1.0)
+    }
+
+    /// An integer.
+    pub fn int(&self, name: &str) -> Result<isize> {
+        self.read(name, integer, None)
+    }
+
+    /// An integer, or the default where it is not given.
+    pub fn int_or(&self, name: &str, default: isize) -> Result<isize> {
+        self.read(name, integer, Some(default))
+    }
+
+    /// An integer that is not negative.
+    pub fn size(&self, name: &str) -> Result<usize> {
+        self.read(name, |arg| usize::try_from(integer(arg)?).ok(), None)
+    }
+
+    /// True or false; false where it is not given.
+    pub fn flag(&self, name: &str) -> Result<bool> {
+        self.read(name, Json::as_bool, Some(false))
+    }
+
+    /// Integers: a list, a single one, or none where there is no such argument.
+    pub fn dims(&self, name: &str) -> Result<Vec<isize>> {
+        let read = |arg: &Json| match arg.as_array() {
+            Some(list) => list.iter().map(integer).collect(),
+            None => Some(vec![integer(arg)?]),
+        };
+        self.read(name, read, Some(Vec::new()))
+    }
+}
+
+fn integer(arg: &Json) -> Option<isize> {
+    arg.as_i64().map(|i| i as isize)
+}

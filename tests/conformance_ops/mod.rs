@@ -1,0 +1,126 @@
+//! The operations by name: how each is called with PyTorch's names for its inputs and arguments.
+
+mod call;
+mod value;
+
+pub use call::Call;
+pub use value::{Difference, Layout, Tolerance, Value, compare, malformed, tensor};
+
+use ndarray::SliceInfoElem;
+use tapegrad::prelude::*;
+
+/// One operation: from the inputs and arguments to the outputs.
+pub type Run = fn(&Call) -> Result<Vec<Value>>;
+
+/// The operation of this name; None where the library does not have it.
+pub fn op(name: &str) -> Option<Run> {
+    let run: Run = match name {
+        // Elementwise.
+        "abs" => |c| one(c.input()?.abs()),
+        "neg" => |c| one(c.input()?.neg()),
+        "sign" => |c| one(c.input()?.sign()),
+        "exp" => |c| one(c.input()?.exp()),
+        "expm1" => |c| one(c.input()?.expm1()),
+        "log" => |c| one(c.input()?.log()),
+        "sqrt" => |c| one(c.input()?.sqrt()),
+        "square" => |c| one(c.input()?.square()),
+        "reciprocal" => |c| one(c.input()?.reciprocal()),
+        "sin" => |c| one(c.input()?.sin()),
+        "cos" => |c| one(c.input()?.cos()),
+        "sinh" => |c| one(c.input()?.sinh()),
+        "cosh" => |c| one(c.input()?.cosh()),
+        "tanh" => |c| one(c.input()?.tanh()),
+        "sigmoid" => |c| one(c.input()?.sigmoid()),
+        "relu" => |c| one(c.input()?.relu()),
+        "pow_scalar" => |c| one(c.input()?.powf(c.number("exponent")?)),
+        "add" => |c| one(c.input()?.try_add(c.float("other")?)?),
+        "sub" => |c| one(c.input()?.try_sub(c.float("other")?)?),
+        "mul" => |c| one(c.input()?.try_mul(c.float("other")?)?),
+        "div" => |c| one(c.input()?.try_div(c.float("other")?)?),
+        "where" => |c| one(c.mask("condition")?.where_cond(c.input()?, c.float("other")?)?),
+
+        // Reductions; no dim at all stands for every one.
+        "sum" => |c| reduce(c, |x| Ok(x.sum()), |x, dims, keepdim| x.sum_dim(dims, keepdim)),
+        "mean" => |c| reduce(c, |x| Ok(x.mean()), |x, dims, keepdim| x.mean_dim(dims, keepdim)),
+        "amax" => |c| reduce(c, |x| x.max(), |x, dims, keepdim| x.amax(dims, keepdim)),
+        "amin" => |c| reduce(c, |x| x.min(), |x, dims, keepdim| x.amin(dims, keepdim)),
+        "var" => |c| one(c.input()?.var_with(&c.dims("dim")?, c.flag("keepdim")?, c.correction()?)?),
+        "std" => |c| one(c.input()?.std_with(&c.dims("dim")?, c.flag("keepdim")?, c.correction()?)?),
+        "max_dim" => |c| two(c.input()?.max_dim(c.int("dim")?, c.flag("keepdim")?)?),
+
+        // Shapes.
+        "reshape" => |c| one(c.input()?.reshape(c.dims("shape")?)?),
+        "permute" => |c| one(c.input()?.permute(&c.dims("dims")?)?),
+        "transpose" => |c| one(c.input()?.transpose(c.int("dim0")?, c.int("dim1")?)?),
+        "t" => |c| one(c.input()?.t()?),
+        "squeeze" => squeeze,
+        "unsqueeze" => |c| one(c.input()?.unsqueeze(c.int("dim")?)?),
+        "expand" => |c| one(c.input()?.expand(c.dims("shape")?)?),
+        "cat" => |c| one(Tensor::cat(&c.floats()?, c.int_or("dim", 0)?)?),
+        "stack" => |c| one(Tensor::stack(&c.floats()?, c.int_or("dim", 0)?)?),
+
+        // Parts.
+        "narrow" => |c| one(c.input()?.narrow(c.int("dim")?, c.int("start")?, c.size("length")?)?),
+        "select" => |c| one(c.input()?.select(c.int("dim")?, c.int("index")?)?),
+        "slice" => slice,
+
+        // Products.
+        "dot" => |c| one(c.input()?.dot(c.float("tensor")?)?),
+        "outer" => |c| one(c.input()?.outer(c.float("vec2")?)?),
+        "mv" => |c| one(c.input()?.mv(c.float("vec")?)?),
+        "mm" => |c| one(c.input()?.mm(c.float("mat2")?)?),
+        "bmm" => |c| one(c.input()?.bmm(c.float("mat2")?)?),
+        "matmul" => |c| one(c.input()?.matmul(c.float("other")?)?),
+        "addmv" => |c| one(c.input()?.addmv(c.float("mat")?, c.float("vec")?, c.beta()?, c.alpha()?)?),
+        "addmm" => |c| one(c.input()?.addmm(c.float("mat1")?, c.float("mat2")?, c.beta()?, c.alpha()?)?),
+        "baddbmm" => {
+            |c| one(c.input()?.baddbmm(c.float("batch1")?, c.float("batch2")?, c.beta()?, c.alpha()?)?)
+        }
+
+        // Linear algebra.
+        "inverse" => |c| one(c.input()?.inverse()?),
+        "det" => |c| one(c.input()?.det()?),
+        "pinv" => |c| one(c.input()?.pinv()?),
+        "solve" => |c| one(c.input()?.solve(c.float("other")?)?),
+        "least_squares_loss" => |c| one(least_squares_loss(c.float("mat")?, c.input()?, c.float("target")?)?),
+        _ => return None,
+    };
+    Some(run)
+}
+
+fn one(output: impl Into<Value>) -> Result<Vec<Value>> {
+    Ok(vec![output.into()])
+}
+
+fn two((a, b): (impl Into<Value>, impl Into<Value>)) -> Result<Vec<Value>> {
+    Ok(vec![a.into(), b.into()])
+}
+
+/// A reduction of the whole tensor, or over the dimensions of the argument `dim`.
+fn reduce(
+    c: &Call,
+    whole: fn(&Tensor) -> Result<Tensor>,
+    over: fn(&Tensor, &[isize], bool) -> Result<Tensor>,
+) -> Result<Vec<Value>> {
+    let (x, dims, keepdim) = (c.input()?, c.dims("dim")?, c.flag("keepdim")?);
+    one(if dims.is_empty() && !keepdim { whole(x)? } else { over(x, &dims, keepdim)? })
+}
+
+fn squeeze(c: &Call) -> Result<Vec<Value>> {
+    let dims = c.dims("dim")?;
+    one(if dims.is_empty() { c.input()?.squeeze_all() } else { c.input()?.squeeze(&dims)? })
+}
+
+/// A range of one dimension. PyTorch cuts ends outside of the dimension off, which ndarray's
+/// ranges, those of the library, do not allow.
+fn slice(c: &Call) -> Result<Vec<Value>> {
+    let (x, dim) = (c.input()?, c.int_or("dim", 0)?);
+    let n = x.size(dim)? as isize;
+    let start = c.int_or("start", 0)?.clamp(-n, n);
+    let end = c.int_or("end", n)?.clamp(-n, n);
+    let whole = SliceInfoElem::Slice { start: 0, end: None, step: 1 };
+    let mut ranges = vec![whole; x.ndim()];
+    let k = if dim < 0 { dim + x.ndim() as isize } else { dim };
+    ranges[k as usize] = SliceInfoElem::Slice { start, end: Some(end), step: c.int_or("step", 1)? };
+    one(x.slice(ranges)?)
+}
