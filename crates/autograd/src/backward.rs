@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 use std::panic::Location;
 use tensor_core::{Array, Element, Error, ErrorKind, Float, Result};
 
-/// Rank and address: whatever uses a node has a greater one.
-type Id = (u64, usize);
+/// Whatever uses a node has a greater one; see [`Edge::id`].
+type Id = (u64, u64, usize);
 
 /// Nodes with a cotangent, the deepest first. Most graphs are chains, so the deepest stands apart
 /// from the map.
@@ -192,14 +192,15 @@ pub fn grad_with<T: Float, W: Float>(
         (false, true) => Graph::Retain,
         (false, false) => Graph::Consume,
     };
-    let seed = seed("grad", y, options.cotangent).map_err(|e| e.at(here))?;
+    let cotangent = options.cotangent.map(|g| if options.create_graph { g } else { g.detach() });
+    let seed = seed("grad", y, cotangent).map_err(|e| e.at(here))?;
     let tracked: Vec<usize> = (0..wrt.len()).filter(|&i| wrt[i].edge().is_some()).collect();
     let ids: Vec<Id> = tracked.iter().filter_map(|&i| wrt[i].edge().map(Edge::id)).collect();
     let mut grads = vec![None; wrt.len()];
     if ids.is_empty() {
         return Ok(grads);
     }
-    let found = walk(edge.clone(), seed, Some(&ids), graph).map_err(|e| e.at(here))?;
+    let found = walk(edge.clone(), seed, Some(&ids), graph).map_err(|e| e.relocated(here))?;
     for (i, g) in tracked.into_iter().zip(found) {
         grads[i] = g.map(Cotangent::tensor);
     }
@@ -254,7 +255,7 @@ impl<T: Float> Tensor<T> {
         let graph = if retain_graph { Graph::Retain } else { Graph::Consume };
         // A gradient in a leaf's slot is a plain value: a graph there would hold itself alive.
         let seed = seed("backward", self, cotangent.map(|g| g.detach())).map_err(|e| e.at(here))?;
-        walk(edge.clone(), seed, None, graph).map_err(|e| e.at(here))?;
+        walk(edge.clone(), seed, None, graph).map_err(|e| e.relocated(here))?;
         Ok(())
     }
 }

@@ -89,6 +89,31 @@ fn variable<T: Float>(x: &Tensor<T>) -> Result<(Tensor<T>, bool)> {
     }
 }
 
+/// [`variable`], for every tensor of a structure.
+fn variables<T: Float, P: Params<T>>(x: &P) -> Result<(Vec<Tensor<T>>, bool)> {
+    let mut nested = false;
+    let mut variables = Vec::new();
+    for t in x.tensors() {
+        let (v, outer) = variable(&t)?;
+        nested |= outer;
+        variables.push(v);
+    }
+    Ok((variables, nested))
+}
+
+/// The gradients of `y`, zeros where it does not depend on a variable.
+#[track_caller]
+fn filled<T: Float>(
+    y: &Tensor<T>,
+    variables: &[Tensor<T>],
+    create_graph: bool,
+    cotangent: Option<Tensor<T>>,
+) -> Result<Vec<Tensor<T>>> {
+    let wrt: Vec<&Tensor<T>> = variables.iter().collect();
+    let grads = grad_with(y, &wrt, GradOptions { create_graph, cotangent, ..Default::default() })?;
+    Ok(grads.into_iter().zip(variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like())).collect())
+}
+
 /// The value of `f` at `x`, a scalar, and its gradient, in the structure of `x`.
 ///
 /// ```
@@ -111,23 +136,13 @@ pub fn value_and_grad<T: Float, P: Params<T>>(
     x: &P,
 ) -> Result<(Tensor<T>, P)> {
     let here = Location::caller();
-    let mut nested = false;
-    let mut variables = Vec::new();
-    for t in x.tensors() {
-        let (v, outer) = variable(&t)?;
-        nested |= outer;
-        variables.push(v);
-    }
+    let (variables, nested) = variables(x)?;
     let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
     if y.numel() != 1 {
         let message = format!("the function's value has shape {:?}: a scalar is needed", y.shape());
         return Err(Error::shape("value_and_grad", message).at(here));
     }
-    let wrt: Vec<&Tensor<T>> = variables.iter().collect();
-    let options = GradOptions { create_graph: nested, ..Default::default() };
-    let grads = grad_with(&y, &wrt, options)?;
-    let filled = grads.into_iter().zip(&variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like()));
-    let grads = x.rebuild(filled.collect());
+    let grads = x.rebuild(filled(&y, &variables, nested, None)?);
     Ok((if nested { y } else { y.detach() }, grads))
 }
 
@@ -141,32 +156,29 @@ pub fn vjp<T: Float, P: Params<T>>(
     x: &P,
     cotangent: &Tensor<T>,
 ) -> Result<(Tensor<T>, P)> {
-    let variables: Vec<Tensor<T>> = x.tensors().iter().map(|t| t.detach().requires_grad()).collect();
+    let (variables, nested) = variables(x)?;
     let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
-    let wrt: Vec<&Tensor<T>> = variables.iter().collect();
-    let options = GradOptions { cotangent: Some(cotangent.detach()), ..Default::default() };
-    let grads = grad_with(&y, &wrt, options)?;
-    let filled = grads.into_iter().zip(&variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like()));
-    Ok((y.detach(), x.rebuild(filled.collect())))
+    let grads = filled(&y, &variables, nested, Some(cotangent.clone()))?;
+    Ok((if nested { y } else { y.detach() }, x.rebuild(grads)))
 }
 
 /// The derivatives of every element of `y` with respect to `x`, one row for each element.
 #[track_caller]
-fn rows<T: Float>(y: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
-    let (m, n) = (y.numel(), x.numel());
-    let mut rows = Vec::with_capacity(m * n);
+fn rows<T: Float>(y: &Tensor<T>, x: &Tensor<T>, nested: bool) -> Result<Tensor<T>> {
+    let m = y.numel();
+    let shape: Vec<usize> = y.shape().iter().chain(x.shape()).copied().collect();
+    let mut rows = Vec::with_capacity(m);
     for i in 0..m {
         let mut basis = vec![T::ZERO; m];
         basis[i] = T::ONE;
         let cotangent = Some(Tensor::from_vec(basis, y.shape())?);
-        let options = GradOptions { retain_graph: true, cotangent, ..Default::default() };
-        match grad_with(y, &[x], options)?.swap_remove(0) {
-            Some(row) => rows.extend(row.to_vec()),
-            None => rows.resize((i + 1) * n, T::ZERO),
-        }
+        let options = GradOptions { retain_graph: true, create_graph: nested, cotangent };
+        rows.push(grad_with(y, &[x], options)?.swap_remove(0).unwrap_or_else(|| x.zeros_like()));
     }
-    let shape: Vec<usize> = y.shape().iter().chain(x.shape()).copied().collect();
-    Tensor::from_vec(rows, shape)
+    match rows.is_empty() {
+        true => Tensor::try_full(shape, T::ZERO),
+        false => Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0)?.reshape(shape),
+    }
 }
 
 /// The Jacobian of `f` at `x`: the shape of the value followed by the shape of `x`.
@@ -175,6 +187,8 @@ fn rows<T: Float>(y: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
 /// use autograd::{Tensor, jacobian};
 /// let j = jacobian(|x| Ok(x.square()), &Tensor::from([1.0, 2.0]))?;
 /// assert_eq!(j.to_vec(), [2.0, 0.0, 0.0, 4.0]);
+/// let third = jacobian(|x| jacobian(|x| jacobian(|x| Ok(x.powf(3.0)), x), x), &Tensor::scalar(2.0))?;
+/// assert_eq!(third.item()?, 6.0);
 /// # Ok::<(), tensor_core::Error>(())
 /// ```
 ///
@@ -185,9 +199,9 @@ pub fn jacobian<T: Float>(
     f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
     x: &Tensor<T>,
 ) -> Result<Tensor<T>> {
-    let x = x.detach().requires_grad();
+    let (x, nested) = variable(x)?;
     let y = enable_grad(|| f(&x))?;
-    rows(&y, &x)
+    rows(&y, &x, nested)
 }
 
 /// The Hessian of a scalar function at `x`: the shape of `x` twice.
@@ -206,9 +220,9 @@ pub fn hessian<T: Float>(
     f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
     x: &Tensor<T>,
 ) -> Result<Tensor<T>> {
-    let x = x.detach().requires_grad();
+    let (x, nested) = variable(x)?;
     let (_, gradient) = enable_grad(|| value_and_grad(f, &x))?;
-    rows(&gradient, &x)
+    rows(&gradient, &x, nested)
 }
 
 /// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian.
@@ -221,9 +235,7 @@ pub fn hvp<T: Float>(
     x: &Tensor<T>,
     v: &Tensor<T>,
 ) -> Result<Tensor<T>> {
-    let x = x.detach().requires_grad();
+    let (x, nested) = variable(x)?;
     let (_, gradient) = enable_grad(|| value_and_grad(f, &x))?;
-    let options = GradOptions { cotangent: Some(v.detach()), ..Default::default() };
-    let product = grad_with(&gradient, &[&x], options)?.swap_remove(0);
-    Ok(product.unwrap_or_else(|| x.zeros_like()))
+    Ok(filled(&gradient, std::slice::from_ref(&x), nested, Some(v.clone()))?.swap_remove(0))
 }

@@ -8,6 +8,7 @@ use crate::tensor::Tensor;
 use std::array::from_fn;
 use std::panic::Location;
 use std::sync::Arc;
+use tensor_core::shape::broadcast;
 use tensor_core::{Array, Element, Error, Result};
 
 /// What an operation keeps for its rule.
@@ -137,7 +138,7 @@ impl<T: Element, const N: usize, U: Element> Kept<'_, T, N, U> {
     /// # Panics
     /// Where [`Op::keep`] did not name it.
     pub fn input(&self, i: usize) -> Tensor<T> {
-        let edge = self.context.own.and(self.context.parents[i].clone());
+        let edge = self.context.own.and_then(|_| self.context.parents[i].clone());
         Tensor::from_parts(self.input_array(i).clone(), edge)
     }
 
@@ -194,7 +195,8 @@ fn deliver<T: Element>(
     if g.shape() == edge.shape() {
         return out(i, g);
     }
-    if broadcasts {
+    // Only what broadcasting can have repeated is summed: any other shape is a wrong rule.
+    if broadcasts && broadcast(name, g.shape(), edge.shape()).is_ok_and(|shape| shape[..] == *g.shape()) {
         return out(i, g.sum_to(edge.shape())?);
     }
     let message = format!(
@@ -332,7 +334,7 @@ impl<T: Element> KeptMany<'_, T> {
     /// # Panics
     /// Where [`OpMany::keep`] did not name it.
     pub fn input(&self, i: usize) -> Tensor<T> {
-        let edge = self.context.own.and(self.context.parents[i].clone());
+        let edge = self.context.own.and_then(|_| self.context.parents[i].clone());
         Tensor::from_parts(self.inputs[i].clone().expect(NOT_KEPT), edge)
     }
 
@@ -414,6 +416,14 @@ impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
         };
         let kept = KeptMany { context, inputs: &self.inputs, outputs: &self.outputs };
         let grads = self.op.vjp(&kept, g)?;
+        if grads.len() != context.parents.len() {
+            let message = format!(
+                "the rule gave {} cotangents for {} inputs: give one, or None, for each",
+                grads.len(),
+                context.parents.len()
+            );
+            return Err(Error::shape(self.op.name(), message));
+        }
         for (i, (g, edge)) in grads.into_iter().zip(context.parents).enumerate() {
             if let (Some(g), Some(edge)) = (g, edge) {
                 deliver(self.op.name(), false, edge, i, g, out)?;

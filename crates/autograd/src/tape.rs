@@ -8,7 +8,7 @@ use crate::cotangent::Cotangent;
 use crate::op::Rule;
 use slotmap::SlotMap;
 use smallvec::SmallVec;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem::{ManuallyDrop, replace, take};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor_core::shape::Dims;
@@ -42,7 +42,7 @@ enum Place {
     /// A tensor that asked for a gradient, and the gradient accumulated for it.
     Leaf(Mutex<Option<Cotangent>>),
     Node(Arc<Tape>, NodeKey),
-    /// A node taken off its tape by its last handle.
+    /// Taken off its tape by the last handle.
     Gone,
 }
 
@@ -50,6 +50,9 @@ struct NodeRef {
     place: Place,
     /// One more than the largest rank of the parents, so that no node has a rank above what uses it.
     rank: u64,
+    /// Where the handle stands among those its thread has made: the order in which nodes of one rank
+    /// are walked, and so the order of every sum of cotangents, is that of the program.
+    number: u64,
     shape: Dims,
 }
 
@@ -70,6 +73,7 @@ pub(crate) enum Opened {
 const RETIRE: usize = 4096;
 
 thread_local! {
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
     static TAPE: RefCell<Arc<Tape>> = RefCell::new(Tape::new());
     /// Nodes to drop, and whether a drop is under way. It has no destructor of its own, so that
     /// tensors dropped by another thread-local's destructor still find it.
@@ -100,33 +104,32 @@ pub(crate) fn record<'a>(
         rank = rank.max(edge.map_or(0, |e| e.0.rank));
         parents.push(edge.cloned());
     }
-    let mut node = Some(Node { rule, parents });
-    let mut insert = |tape: &Arc<Tape>| node.take().map(|node| tape.lock().insert(node));
-    let (tape, key) = TAPE
-        .try_with(|slot| {
-            let mut tape = slot.borrow_mut();
-            let map = tape.lock();
-            let retire = map.is_empty() && map.capacity() > RETIRE;
-            drop(map);
-            if retire {
-                *tape = Tape::new();
-            }
-            (tape.clone(), insert(&tape))
-        })
-        // The thread is ending and its tape has gone: a tape for this node alone.
-        .unwrap_or_else(|_| {
-            let tape = Tape::new();
-            (tape.clone(), insert(&tape))
-        });
-    let place = key.map_or(Place::Gone, |key| Place::Node(tape, key));
-    Edge(Arc::new(NodeRef { place, rank: rank + 1, shape: Dims::from_slice(shape) }))
+    // Where the thread is ending and its tape has gone, the node gets a tape of its own.
+    let mut tape = TAPE.try_with(|slot| slot.borrow().clone()).unwrap_or_else(|_| Tape::new());
+    let mut map = tape.lock();
+    if map.is_empty() && map.capacity() > RETIRE {
+        drop(map);
+        let fresh = Tape::new();
+        // The ending thread keeps no default tape to replace.
+        TAPE.try_with(|slot| *slot.borrow_mut() = fresh.clone()).ok();
+        tape = fresh;
+        map = tape.lock();
+    }
+    let key = map.insert(Node { rule, parents });
+    drop(map);
+    let place = Place::Node(tape, key);
+    Edge(Arc::new(NodeRef { place, rank: rank + 1, number: next_number(), shape: Dims::from_slice(shape) }))
+}
+
+fn next_number() -> u64 {
+    NUMBER.replace(NUMBER.get() + 1)
 }
 
 impl Edge {
     /// A handle for a tensor of `shape` that asks for a gradient.
     pub(crate) fn leaf(shape: &[usize]) -> Self {
         let place = Place::Leaf(Mutex::new(None));
-        Edge(Arc::new(NodeRef { place, rank: 0, shape: Dims::from_slice(shape) }))
+        Edge(Arc::new(NodeRef { place, rank: 0, number: next_number(), shape: Dims::from_slice(shape) }))
     }
 
     #[inline]
@@ -134,10 +137,11 @@ impl Edge {
         matches!(self.0.place, Place::Leaf(_))
     }
 
-    /// Orders nodes so that whatever uses a node comes after it.
+    /// Orders nodes so that whatever uses a node comes after it. The address tells nodes of
+    /// different threads apart.
     #[inline]
-    pub(crate) fn id(&self) -> (u64, usize) {
-        (self.0.rank, Arc::as_ptr(&self.0) as usize)
+    pub(crate) fn id(&self) -> (u64, u64, usize) {
+        (self.0.rank, self.0.number, Arc::as_ptr(&self.0) as usize)
     }
 
     /// The shape of the tensor behind the edge.

@@ -15,6 +15,10 @@ struct Det<T> {
 /// Ratio of the smallest to the largest pivot below which A^-1 is not trusted.
 const NEARLY_SINGULAR: f64 = 1e-4;
 
+/// Ratio to the largest singular value below which one counts as small. Far above
+/// [`NEARLY_SINGULAR`], so that the block of the others is never nearly singular itself.
+const SMALL: f64 = 1e-2;
+
 impl<T: Float> Op<T, 1> for Det<T> {
     fn name(&self) -> &'static str {
         "det"
@@ -61,7 +65,7 @@ fn det_by_blocks<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     let [u, s, vt] = kernels::svd("det", a.array())?;
     let s = s.to_vec();
     let n = s.len();
-    let small = s.first().map_or(T::ZERO, |&largest| largest * T::of(NEARLY_SINGULAR));
+    let small = s.first().map_or(T::ZERO, |&largest| largest * T::of(SMALL));
     let r = s.iter().take_while(|&&x| x > small).count();
     let sign = kernels::lu("det", &u)?.det()?.to_vec()[0] * kernels::lu("det", &vt)?.det()?.to_vec()[0];
     let b = mm(&mm(&Tensor::from(u).t()?, a)?, &Tensor::from(vt).t()?)?;
@@ -221,6 +225,8 @@ mod tests {
             diagonal(&[1.0, 2.0, 3.0, 0.0]),
             diagonal(&[1.0, 2.0, 1e-9]),
             diagonal(&[0.0]),
+            diagonal(&[1.0182, f64::from_bits((1.0182f64 * NEARLY_SINGULAR).to_bits() + 1)]),
+            diagonal(&[1.0, SMALL, NEARLY_SINGULAR]),
             Tensor::from([[1.0, 2.0], [2.0, 4.0]]),
             rank_one.clone(),
             Tensor::stack(&[&rank_one, &diagonal(&[1.0, 2.0, 3.0])], 0)?,

@@ -56,8 +56,8 @@ fn tall<T: Float>(a: &Tensor<T>, p: &Tensor<T>, g: &Tensor<T>) -> Result<Tensor<
 }
 
 /// The Moore-Penrose pseudoinverse of each matrix of a batch, of any shape and rank, by the
-/// singular value decomposition; singular values below max(m, n) epsilon times the largest count
-/// as zero.
+/// singular value decomposition; singular values of at most max(m, n) epsilon times the largest
+/// count as zero.
 ///
 /// ```
 /// use autograd::Tensor;

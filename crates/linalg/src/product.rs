@@ -94,9 +94,10 @@ impl<T: Float> Op<T, 3> for Addmv<T> {
         true
     }
     fn forward(&self, [y, a, x]: [&Array<T>; 3]) -> Result<Array<T>> {
-        // With beta = 0, y is not read: its NaN must not come through.
-        let y = (self.beta != T::ZERO).then_some(y);
-        kernels::addmv("addmv", y, a, x, self.beta, self.alpha)
+        // With beta = 0, y is not read: its NaN must not come through. Its shape has to fit still.
+        let z = kernels::addmv("addmv", (self.beta != T::ZERO).then_some(y), a, x, self.beta, self.alpha)?;
+        y.expand("addmv", z.shape())?;
+        Ok(z)
     }
     fn keep(&self, [_, a, x]: [bool; 3]) -> Keep<3> {
         Keep::inputs([false, x, a])
@@ -157,8 +158,10 @@ impl<T: Float> Op<T, 3> for Addmm<T> {
         true
     }
     fn forward(&self, [c, a, b]: [&Array<T>; 3]) -> Result<Array<T>> {
-        let c = (self.beta != T::ZERO).then_some(c);
-        kernels::addmm(self.name, c, a, b, self.beta, self.alpha)
+        let read = (self.beta != T::ZERO).then_some(c);
+        let z = kernels::addmm(self.name, read, a, b, self.beta, self.alpha)?;
+        c.expand(self.name, z.shape())?;
+        Ok(z)
     }
     fn keep(&self, [_, a, b]: [bool; 3]) -> Keep<3> {
         Keep::inputs([false, b, a])

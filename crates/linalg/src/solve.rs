@@ -70,6 +70,13 @@ pub fn solve<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
         return Err(Error::shape("solve", message).at(here));
     }
     let (lead_a, lead_b) = (a.ndim() - 2, b.ndim() - 2);
+    if lead_a == 0 && lead_b > 0 && b.numel() > 0 {
+        // One matrix for a whole batch: it is factored once, and the batch is more columns.
+        let (n, k) = (b.shape()[lead_b] as isize, b.shape()[lead_b + 1] as isize);
+        let columns = b.reshape([-1, n, k])?.permute([1, 0, 2])?.reshape([n, -1])?;
+        let x = solve(a, &columns)?.reshape([n, -1, k])?.permute([1, 0, 2])?.reshape(b.shape())?;
+        return if vectors { x.squeeze(-1) } else { Ok(x) };
+    }
     let batch = broadcast("solve", &a.shape()[..lead_a], &b.shape()[..lead_b]).map_err(|e| e.at(here))?;
     let stretched = |t: &Tensor<T>| {
         let tail = &t.shape()[t.ndim() - 2..];

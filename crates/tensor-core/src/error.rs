@@ -113,6 +113,15 @@ impl Error {
         self
     }
 
+    /// Puts the caller's line in place of any other: that of a call to `backward` says more to its
+    /// caller than a line within a rule.
+    #[cold]
+    #[must_use]
+    pub fn relocated(mut self, location: &'static Location<'static>) -> Self {
+        self.0.location = None;
+        self.at(location)
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

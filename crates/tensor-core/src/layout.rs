@@ -163,7 +163,8 @@ impl Layout {
         let mut shape = self.shape.clone();
         // An empty result keeps the offset: start may be one past the end.
         let moved = if len == 0 { 0 } else { start as isize * strides[dim] };
-        strides[dim] *= step;
+        // A single element may have any step at all.
+        strides[dim] = strides[dim].wrapping_mul(step);
         shape[dim] = len;
         Layout::strided(shape, &strides, (self.offset as isize + moved) as usize)
     }

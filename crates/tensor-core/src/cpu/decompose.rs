@@ -48,7 +48,7 @@ fn for_batch<A: Send, B: Send>(
         .for_each(|(i, (a, b))| run(i * part, a, b));
 }
 
-/// Remembers the smallest number offered, whichever thread comes first.
+/// The smallest number that was offered, if any.
 fn first(found: &AtomicUsize) -> Option<usize> {
     Some(found.load(Relaxed)).filter(|&i| i != usize::MAX)
 }

@@ -282,10 +282,10 @@ impl<T: Float> AddLines<'_, T> {
             let lines = self.lines.within(b * BLOCK..b * BLOCK + y.len());
             for q in 0..count / 4 {
                 let x = std::array::from_fn(|r| self.alpha * self.x.at(4 * q + r));
-                add_rows::<T, 4, L, FMA>(x, lines.group(4 * q), y);
+                add_rows::<T, 4, L, FMA>(x, lines.group(4 * q), y, 0);
             }
             for i in count / 4 * 4..count {
-                add_rows::<T, 1, L, FMA>([self.alpha * self.x.at(i)], lines.group(i), y);
+                add_rows::<T, 1, L, FMA>([self.alpha * self.x.at(i)], lines.group(i), y, 0);
             }
         }
     }

@@ -92,6 +92,8 @@ impl<T: Float> Pass<'_, T> {
     fn blocks<const DOT: usize, const ADD: usize, const FMA: bool>(self) -> T {
         let count = self.lines.count;
         let mut loss = [T::ZERO; 4];
+        // While a group of rows is read again from the cache, memory would be idle.
+        let ahead = 4 * self.lines.stride;
         for q in 0..count / 4 {
             let rows = self.lines.group::<4>(4 * q);
             let products = dot_rows::<T, 4, DOT, FMA>(rows, self.x);
@@ -99,13 +101,13 @@ impl<T: Float> Pass<'_, T> {
             for r in 0..4 {
                 loss[r] = multiply_add::<T, FMA>(residual[r], residual[r], loss[r]);
             }
-            add_rows::<T, 4, ADD, FMA>(residual, rows, self.gradient);
+            add_rows::<T, 4, ADD, FMA>(residual, rows, self.gradient, ahead);
         }
         for i in count / 4 * 4..count {
             let row = self.lines.line(i);
             let residual = self.y.at(i) - dot_line::<T, FMA>(row, self.x);
             loss[0] = multiply_add::<T, FMA>(residual, residual, loss[0]);
-            add_rows::<T, 1, ADD, FMA>([residual], [row], self.gradient);
+            add_rows::<T, 1, ADD, FMA>([residual], [row], self.gradient, 0);
         }
         (loss[0] + loss[1]) + (loss[2] + loss[3])
     }

@@ -141,19 +141,23 @@ fn multiply_add_lanes<T: Float, const L: usize, const FMA: bool>(a: &[T; L], b: 
 /// `y += c_0 row_0 + ... + c_{R-1} row_{R-1}`. The rows are at least as long
 /// as `y`. The terms of one element are summed before they are added to it,
 /// which keeps the dependency from call to call one addition long.
+///
+/// `ahead`, where it is not 0, is the distance in elements to what will be read
+/// next: it is fetched into the cache meanwhile.
 #[inline(always)]
 pub fn add_rows<T: Float, const R: usize, const L: usize, const FMA: bool>(
     coefficients: [T; R],
     rows: [&[T]; R],
     y: &mut [T],
+    ahead: isize,
 ) {
-    let done = add_chunks::<T, R, L, FMA>(coefficients, rows, y);
+    let done = add_chunks::<T, R, L, FMA>(coefficients, rows, y, ahead);
     let rest = &mut y[done..];
     let rows = rows.map(|row| &row[done..]);
-    let done = add_chunks::<T, R, 4, FMA>(coefficients, rows, rest);
+    let done = add_chunks::<T, R, 4, FMA>(coefficients, rows, rest, 0);
     let rest = &mut rest[done..];
     let rows = rows.map(|row| &row[done..]);
-    add_chunks::<T, R, 1, FMA>(coefficients, rows, rest);
+    add_chunks::<T, R, 1, FMA>(coefficients, rows, rest, 0);
 }
 
 /// [`add_rows`] for the full chunks of `L`; returns how many elements they hold.
@@ -162,10 +166,16 @@ fn add_chunks<T: Float, const R: usize, const L: usize, const FMA: bool>(
     coefficients: [T; R],
     rows: [&[T]; R],
     y: &mut [T],
+    ahead: isize,
 ) -> usize {
     let chunks = y.as_chunks_mut::<L>().0;
     let row_chunks = rows.map(|row| &row.as_chunks::<L>().0[..chunks.len()]);
     for (c, y_chunk) in chunks.iter_mut().enumerate() {
+        if ahead != 0 {
+            for chunks in &row_chunks {
+                prefetch(chunks[c].as_ptr().wrapping_offset(ahead));
+            }
+        }
         let mut sum: [T; L] = std::array::from_fn(|l| coefficients[0] * row_chunks[0][c][l]);
         for r in 1..R {
             let chunk = &row_chunks[r][c];
@@ -178,6 +188,20 @@ fn add_chunks<T: Float, const R: usize, const L: usize, const FMA: bool>(
         }
     }
     chunks.len() * L
+}
+
+/// Starts to bring the line at `place` into the cache.
+#[inline(always)]
+fn prefetch<T>(place: *const T) {
+    // SAFETY: a prefetch has no effect that the program can see, and an address that cannot be read
+    // is ignored.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(place.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
 struct Dot<'a, T> {
