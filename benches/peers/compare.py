@@ -1,0 +1,162 @@
+"""Runs the Rust benches and their Python peers in turn and writes docs/benchmarks.{md,svg}.
+
+From the root of the repository: python benches/peers/compare.py
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from peers import benchmarks
+from report import DOCS, PLOT, Results, Seconds, report, write_docs
+
+Header = dict[str, Any]
+
+PEERS = Path(__file__).with_name("peers.py")
+RAW = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "benchmarks.json"
+BENCHES = {"least_squares_gradient": "least_squares", "engine": "engine"}
+# A run beside which other processes took more than this part of a core does not count:
+# BLAS threads that wait for a core taken away slow NumPy down up to a hundredfold.
+MOST_DISTURBED = 0.1
+TRIES = 5
+TRY_AGAIN_SECONDS = 5
+
+
+def output(*command: str | Path, **environment: str) -> str:
+    env = {**os.environ, **environment}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def measure_rust(id: str, seconds: float) -> tuple[Header, Seconds]:
+    head, _, name = id.rpartition("/")
+    arguments = f"--noplot --nresamples 2000 --warm-up-time {seconds / 4}".split()
+    arguments += ["--measurement-time", str(seconds), f"^{head}(/[^/]+)?/{name}$"]
+    bench = ("cargo", "bench", "-q", "--bench", BENCHES[head.split("/")[0]], "--")
+    times = {}
+    # A folder of its own keeps results of earlier runs out.
+    with tempfile.TemporaryDirectory() as folder:
+        output(*bench, *arguments, CRITERION_HOME=folder)
+        for found in Path(folder).glob("**/new/benchmark.json"):
+            full_id = json.loads(found.read_text())["full_id"]
+            contestant = full_id.removeprefix(head).removesuffix(name).strip("/") or "tapegrad"
+            estimates = json.loads(found.with_name("estimates.json").read_text())
+            times[contestant] = estimates["median"]["point_estimate"] * 1e-9
+    if not times:
+        sys.exit(f"no Rust bench has the id {id}")
+    return {}, times
+
+
+def measure_peers(id: str, seconds: float) -> tuple[Header, Seconds]:
+    command = (sys.executable, PEERS, "--filter", f"^{id}$", "--seconds", str(seconds))
+    header, *lines = map(json.loads, output(*command).splitlines())
+    return header, {line["peer"]: line["seconds"] for line in lines}
+
+
+def busy_seconds_of_others() -> float:
+    """CPU time so far, stolen time included, that neither we nor our children spent."""
+    with open("/proc/stat", encoding="utf-8") as lines:
+        user, nice, system, _, _, irq, softirq, steal = map(int, next(lines).split()[1:9])
+    busy = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    return busy - sum(os.times()[:4])
+
+
+def undisturbed(measure: Callable[[], tuple[Header, Seconds]]) -> tuple[Header, Seconds]:
+    """The first try beside which others left the cores alone; without times if there is none."""
+    for _ in range(TRIES):
+        others, start = busy_seconds_of_others(), time.perf_counter()
+        header, times = measure()
+        taken = (busy_seconds_of_others() - others) / (time.perf_counter() - start)
+        if taken <= MOST_DISTURBED:
+            return header, times
+        print(f"again: other processes took {taken:.0%} of a core", file=sys.stderr)
+        time.sleep(TRY_AGAIN_SECONDS)
+    return header, {}
+
+
+def measure_all(ids: list[str], rounds: int, seconds: float) -> Results:
+    output("cargo", "bench", "--no-run", *(f"--bench={bench}" for bench in BENCHES.values()))
+    facts = facts_of_machine()  # of before: the commit may change while this runs
+    found: dict[str, list[Seconds]] = {id: [] for id in ids}
+    header: Header = {}
+    left_out = 0
+    for number in range(rounds):
+        for id in ids:
+            found[id].append({})
+            sides = [measure_rust, measure_peers]
+            for side in sides if number % 2 == 0 else reversed(sides):
+                told, times = undisturbed(partial(side, id, seconds))
+                header |= told
+                found[id][-1] |= times
+                left_out += not times
+            print(f"round {number + 1}/{rounds} {id}", file=sys.stderr)
+    runs = 2 * rounds * len(ids)
+    method = f"{rounds} rounds, {seconds} s per measurement; {left_out} of {runs} runs left out"
+    return Results(found, [*facts_of_peers(header), *facts, f"Method: {method}"])
+
+
+def facts_of_machine() -> list[str]:
+    caches = []
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = ((index / f).read_text().strip() for f in ("level", "type", "size"))
+        caches.append(f"L{level} {kind.lower()} {size}")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    # A kernel's own name may follow the number: left out.
+    kernel = re.match(r"[\d.]+", platform.release())
+    package = tomllib.loads(Path("Cargo.toml").read_text())["package"]["name"]
+    locked = {p["name"]: p for p in tomllib.loads(Path("Cargo.lock").read_text())["package"]}
+    crates = (name.split()[0] for name in locked[package].get("dependencies", []))
+    outputs = (f":!{path}" for path in (DOCS, PLOT))
+    dirty = output("git", "status", "--porcelain", "--", ".", *outputs)
+    commit = output("git", "rev-parse", "--short", "HEAD").strip()
+    return [
+        f"Caches: {', '.join(caches)}; memory: {memory:.0f} GiB",
+        f"System: Linux {kernel[0] if kernel else ''}, {output('rustc', '-V').strip()}",
+        "Crates: " + ", ".join(f"{name} {locked[name]['version']}" for name in crates),
+        f"Commit: {commit}{' with changes' if dirty else ''}, {datetime.date.today()}",
+    ]
+
+
+def facts_of_peers(header: Header) -> list[str]:
+    versions, threads = header["versions"], header["threads"]
+    return [
+        f"CPU: {header['cpu']}, {threads['cores']} cores",
+        "Peers: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
+        f"Threads: PyTorch {threads.get('torch', '–')}, NumPy's BLAS {threads['numpy_blas']}",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="0.1 s per measurement, for a trial")
+    parser.add_argument("--filter", default="", help="regex on the ids; prints, writes no docs")
+    options = parser.parse_args()
+    ids = [id for id in dict.fromkeys(b.id for b in benchmarks()) if re.search(options.filter, id)]
+    if not ids:
+        sys.exit("the filter leaves nothing to measure")
+    results = measure_all(ids, options.rounds, 0.1 if options.quick else 1.0)
+    RAW.parent.mkdir(parents=True, exist_ok=True)
+    RAW.write_text(json.dumps(results._asdict(), indent=1))
+    if options.filter:
+        print(report(results))
+    else:
+        write_docs(results)
+
+
+if __name__ == "__main__":
+    main()

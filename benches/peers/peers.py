@@ -1,0 +1,251 @@
+"""Times in Python the same work as the Rust benches; prints one JSON object per line.
+
+The first line holds versions, thread counts and the CPU; every other line is
+{"id", "peer", "seconds", "samples"}, with the median seconds of one iteration.
+"""
+
+import argparse
+import importlib
+import importlib.metadata
+import json
+import math
+import os
+import re
+import statistics
+import sys
+import time
+import timeit
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+SIZES = (3, 10, 30, 100, 300, 1000)
+ROWS_PER_COLUMN = 10
+DTYPES = {"f64": "float64", "f32": "float32"}
+# How far a peer's gradient may be from the one by hand, relative to its largest entry.
+TOLERANCE = {"f64": 1e-10, "f32": 1e-3}
+SEED = 20
+SAMPLE_SECONDS = 5e-3
+MIN_SAMPLES = 5
+SLOWEST_CALL_SECONDS = 2.0
+PACKAGES = ("numpy", "torch", "autograd", "jax", "jaxlib")
+
+Run = Callable[[], Any]
+
+
+class Benchmark(NamedTuple):
+    id: str
+    peer: str
+    build: Callable[[], Run]
+
+
+@cache
+def load(name: str) -> Any:
+    """The module, or None if it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        print(f"skipped {name}: {error}", file=sys.stderr)
+        return None
+
+
+def least_squares_data(dtype: str, d: int) -> tuple[Any, Any, Any]:
+    """A, x and y, standard normal."""
+    rng = load("numpy").random.default_rng(SEED)
+    shapes = ((ROWS_PER_COLUMN * d, d), d, ROWS_PER_COLUMN * d)
+    A, x, y = (rng.standard_normal(shape, dtype=DTYPES[dtype]) for shape in shapes)
+    return A, x, y
+
+
+def least_squares_numpy(dtype: str, d: int) -> Run:
+    A, x, y = least_squares_data(dtype, d)
+
+    def run() -> Any:
+        r = y - A @ x
+        return -2 * (A.T @ r)
+
+    return run
+
+
+def least_squares_numpy_pitfall(dtype: str, d: int) -> Run:
+    # The textbook form as it reads: a product of two matrices before the one with x.
+    A, x, y = least_squares_data(dtype, d)
+    return lambda: -2 * A.T @ y + 2 * (A.T @ A) @ x
+
+
+def least_squares_torch(dtype: str, d: int) -> Run:
+    torch = load("torch")
+    A, x, y = map(torch.from_numpy, least_squares_data(dtype, d))
+    x.requires_grad_()
+    # Measured against loss.backward() and x.grad = None: equal within the noise.
+    return lambda: torch.autograd.grad(((y - A @ x) ** 2).sum(), x)[0]
+
+
+def least_squares_autograd(dtype: str, d: int) -> Run:
+    np = load("autograd.numpy")
+    A, x, y = least_squares_data(dtype, d)
+    gradient = load("autograd").grad(lambda x: np.sum((y - A @ x) ** 2))
+    return lambda: gradient(x)
+
+
+def least_squares_jax(dtype: str, d: int) -> Run:
+    jax = load("jax")
+    A, x, y = map(load("jax.numpy").asarray, least_squares_data(dtype, d))
+    # A and y are arguments and not captured, so that XLA cannot take them for constants.
+    gradient = jax.jit(jax.grad(lambda x, A, y: ((y - A @ x) ** 2).sum()))
+    return lambda: gradient(x, A, y).block_until_ready()
+
+
+def checked(build: Callable[[str, int], Run], dtype: str, d: int) -> Run:
+    """The peer's iteration, after a look that it does compute the gradient."""
+    np = load("numpy")
+    run = build(dtype, d)
+    expected = least_squares_numpy(dtype, d)()
+    error = np.abs(np.asarray(run()) - expected).max() / np.abs(expected).max()
+    if not error <= TOLERANCE[dtype]:
+        raise ArithmeticError(f"{build.__name__} {dtype} {d}: off by {error:.1e}")
+    return run
+
+
+def scalar_wxb(w: Any, x: Any, b: Any) -> Any:
+    return w * x + b
+
+
+def chain_1000_sin(sin: Callable[[Any], Any], leaf: Any) -> Any:
+    z = leaf
+    for _ in range(1000):
+        z = sin(z)
+    return z
+
+
+def chain_100_muladd(v: Any, a: Any, b: Any) -> Any:
+    z = v
+    for _ in range(100):
+        z = z * a + b
+    return z.sum()
+
+
+def torch_gradients(loss: Callable[..., Any], leaves: tuple[Any, ...]) -> Run:
+    """Forward, backward and reset of the gradients of `leaves`."""
+
+    def run() -> None:
+        loss().backward()
+        for leaf in leaves:
+            leaf.grad = None
+
+    return run
+
+
+def engine_torch(name: str) -> Run:
+    torch = load("torch")
+    leaf = partial(torch.tensor, dtype=torch.float64, requires_grad=True)
+    constant = partial(torch.tensor, dtype=torch.float64)
+    if name == "scalar_wxb":
+        w, x, b = leaf(0.7), constant(1.3), leaf(0.2)
+        return torch_gradients(lambda: scalar_wxb(w, x, b), (w, b))
+    if name == "chain_1000_sin":
+        x = leaf(0.7)
+        return torch_gradients(lambda: chain_1000_sin(torch.sin, x), (x,))
+    v, a, b = leaf([0.7] * 10), constant([0.9] * 10), constant([0.1] * 10)
+    return torch_gradients(lambda: chain_100_muladd(v, a, b), (v,))
+
+
+def engine_autograd(name: str) -> Run:
+    np, grad = load("autograd.numpy"), load("autograd").grad
+    if name == "scalar_wxb":
+        gradient = grad(lambda w, b: scalar_wxb(w, 1.3, b), argnum=(0, 1))
+        return lambda: gradient(0.7, 0.2)
+    if name == "chain_1000_sin":
+        gradient = grad(partial(chain_1000_sin, np.sin))
+        return lambda: gradient(0.7)
+    v, a, b = np.full(10, 0.7), np.full(10, 0.9), np.full(10, 0.1)
+    gradient = grad(lambda v: chain_100_muladd(v, a, b))
+    return lambda: gradient(v)
+
+
+def benchmarks() -> Iterator[Benchmark]:
+    least_squares = {
+        "numpy": least_squares_numpy,
+        "numpy_pitfall": least_squares_numpy_pitfall,
+        "torch": least_squares_torch,
+        "autograd": least_squares_autograd,
+        "jax": least_squares_jax,
+    }
+    for dtype in DTYPES:
+        for d in SIZES:
+            for peer, build in least_squares.items():
+                id = f"least_squares_gradient/{dtype}/{d}"
+                yield Benchmark(id, peer, partial(checked, build, dtype, d))
+    for name in ("scalar_wxb", "chain_1000_sin", "chain_100_muladd_vec10"):
+        yield Benchmark(f"engine/{name}", "torch", partial(engine_torch, name))
+        yield Benchmark(f"engine/{name}", "autograd", partial(engine_autograd, name))
+
+
+def measure(run: Run, seconds: float) -> tuple[float, int] | None:
+    """Median seconds of one iteration and the number of samples; None if it is too slow."""
+    timer = timeit.Timer(run)  # stops the garbage collector, in favour of the peers
+    once = timer.timeit(1)
+    if once > SLOWEST_CALL_SECONDS:
+        return None
+    warm = time.perf_counter() + seconds / 4
+    while time.perf_counter() < warm:
+        once = min(once, timer.timeit(1))
+    count = max(1, math.ceil(SAMPLE_SECONDS / once))
+    samples: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(samples) < MIN_SAMPLES or time.perf_counter() < end:
+        samples.append(timer.timeit(count) / count)
+    return statistics.median(samples), len(samples)
+
+
+def cpu_name() -> str:
+    with open("/proc/cpuinfo", encoding="utf-8") as lines:
+        names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        return next(names, "unknown")
+
+
+def blas_threads() -> int | None:
+    """Threads of NumPy's BLAS; asked before another library brings a second BLAS along."""
+    threadpoolctl = load("threadpoolctl")
+    pools = threadpoolctl.threadpool_info() if threadpoolctl else []
+    return next((pool["num_threads"] for pool in pools if pool["user_api"] == "blas"), None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--filter", type=re.compile, default="", help="regex on the ids")
+    parser.add_argument("--seconds", type=float, default=1.0, help="per benchmark")
+    parser.add_argument("--threads", type=int, help="run on that many cores only")
+    options = parser.parse_args()
+    if options.threads:
+        # Before the libraries load: all of them size their thread pools by the affinity.
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+
+    present = {"numpy"} if load("numpy") else set()
+    threads = {"cores": len(os.sched_getaffinity(0)), "numpy_blas": blas_threads()}
+    present |= {name for name in ("torch", "autograd", "jax") if load(name)}
+    if "torch" in present:
+        threads["torch"] = load("torch").get_num_threads()
+    if "jax" in present:
+        load("jax").config.update("jax_platforms", "cpu")
+        load("jax").config.update("jax_enable_x64", True)
+    installed = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
+    versions = {name: installed[name] for name in PACKAGES if name in installed}
+    header = {"python": sys.version.split()[0], **versions}
+    print(json.dumps({"versions": header, "threads": threads, "cpu": cpu_name()}), flush=True)
+
+    for benchmark in benchmarks():
+        library = benchmark.peer.split("_")[0]
+        if not {"numpy", library} <= present or not options.filter.search(benchmark.id):
+            continue
+        measured = measure(benchmark.build(), options.seconds)
+        if measured is None:
+            print(f"skipped {benchmark.id} {benchmark.peer}: too slow", file=sys.stderr)
+            continue
+        seconds, samples = measured
+        line = {"id": benchmark.id, "peer": benchmark.peer, "seconds": seconds, "samples": samples}
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+pub fn list(names: &[String]) -> String {
+    names.join(", ")
+}
