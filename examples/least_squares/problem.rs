@@ -32,7 +32,9 @@ impl<T: Float> Data<T> {
             })?,
         };
         if width == 1 {
-            return Err(format!("{source} has the single column {}: nothing to explain it by", columns[0]).into());
+            return Err(
+                format!("{source} has the single column {}: nothing to explain it by", columns[0]).into()
+            );
         }
         let mut a = Vec::with_capacity(cells.len());
         let mut y = Vec::with_capacity(cells.len() / width);
@@ -81,7 +83,13 @@ impl<T: Float> Problem<T> {
         let [a, _, _] = standardise(&source, &columns, &a)?;
         let [y, mean_y, spread_y] = standardise(&source, &[target], &y.unsqueeze(1)?)?;
         let y = y.squeeze(1)?.to_device(device)?;
-        Ok(Problem { columns, a: a.to_device(device)?, y, mean_y: mean_y.item()?, spread_y: spread_y.item()? })
+        Ok(Problem {
+            columns,
+            a: a.to_device(device)?,
+            y,
+            mean_y: mean_y.item()?,
+            spread_y: spread_y.item()?,
+        })
     }
 
     pub fn device(&self) -> Device {
@@ -136,7 +144,9 @@ fn standardise<T: Float>(source: &str, names: &[String], columns: &Tensor<T>) ->
     let (low, high) = (columns.amin(0, false)?.to_vec(), columns.amax(0, false)?.to_vec());
     for ((name, low), high) in names.iter().zip(low).zip(high) {
         if low == high {
-            return Err(format!("{source}, column {name}: constant, so that it cannot be standardised").into());
+            return Err(
+                format!("{source}, column {name}: constant, so that it cannot be standardised").into()
+            );
         }
     }
     let mean = columns.mean_dim(0, true)?;
