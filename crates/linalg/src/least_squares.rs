@@ -77,7 +77,7 @@ impl<T: Float> Op<T, 3> for TransposedResidual<T> {
     }
 }
 
-/// ||y - A x||^2 for A [m, n], x [n] and y [m]. Where x is tracked, A is read from memory once for
+/// ||y - A x||^2 for A `[m, n]`, x `[n]` and y `[m]`. Where x is tracked, A is read from memory once for
 /// value and gradient together.
 ///
 /// ```

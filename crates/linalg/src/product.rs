@@ -229,7 +229,7 @@ pub fn outer<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
     apply(Outer { alpha: T::ONE }, [u, v])
 }
 
-/// Matrix [m, n] times vector [n]: A x.
+/// Matrix `[m, n]` times vector `[n]`: A x.
 ///
 /// ```
 /// use autograd::Tensor;
