@@ -1,9 +1,10 @@
-//! Solves a least squares problem by gradient descent, on gradients from tapegrad, and compares the
-//! solution with the closed form.
+//! Solves a least squares problem by gradient descent and by L-BFGS, on gradients from tapegrad, and
+//! compares both with the closed form.
 //!
 //! `cargo run --release --example least_squares` needs no arguments; `-- --help` lists them.
 
 mod gradient_descent;
+mod lbfgs;
 mod problem;
 mod progress;
 mod report;
@@ -17,7 +18,7 @@ use tapegrad::prelude::*;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
-/// Least squares by gradient descent, beside the closed form.
+/// Least squares by gradient descent and L-BFGS, beside the closed form.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -27,9 +28,9 @@ struct Arguments {
     /// The column to explain by the others [default: the last]
     #[arg(long, value_name = "COLUMN", conflicts_with_all = ["rows", "cols"])]
     target: Option<String>,
-    /// How to solve it
-    #[arg(long, default_value = "gd")]
-    solver: Solver,
+    /// Only this solver [default: both]
+    #[arg(long)]
+    solver: Option<Solver>,
     /// The type to compute in
     #[arg(long, default_value = "f64")]
     dtype: Type,
@@ -50,9 +51,10 @@ struct Arguments {
     seed: u64,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Solver {
     Gd,
+    Lbfgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -81,9 +83,14 @@ fn solve<T: Float>(arguments: &Arguments) -> Result<()> {
     let data = load::<T>(arguments)?;
     let (source, target) = (data.source.clone(), data.target.clone());
     let problem = Problem::new(data, &arguments.device)?;
-    let outcomes = match arguments.solver {
-        Solver::Gd => [gradient_descent::minimize(&problem)?],
-    };
+    let wanted = |solver| arguments.solver.is_none_or(|only| only == solver);
+    let mut outcomes = Vec::new();
+    if wanted(Solver::Gd) {
+        outcomes.push(gradient_descent::minimize(&problem)?);
+    }
+    if wanted(Solver::Lbfgs) {
+        outcomes.push(lbfgs::minimize(&problem)?);
+    }
     println!("{target} of {source}: {} rows, {} columns", problem.rows(), problem.columns.len());
     report::print(&problem, &outcomes)?;
     report::plot(&arguments.plot, &outcomes)?;

@@ -1,0 +1,409 @@
+//! Every operation's first and second derivatives against differences, over random shapes, layouts,
+//! axes and values. A line of a table is an operation; each drawn case runs through the whole table.
+
+use ndarray::SliceInfoElem;
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestCaseError};
+use std::fmt::Debug;
+use tapegrad::prelude::*;
+use tapegrad::{gradcheck, gradgradcheck};
+
+/// Where a tensor's elements lie in memory.
+#[derive(Clone, Copy, Debug)]
+enum Layout {
+    RowMajor,
+    ColumnMajor,
+    Backwards,
+    EverySecond,
+    /// The first element stands for all of its dimension: stride 0.
+    Repeated,
+}
+
+const LAYOUTS: [Layout; 5] =
+    [Layout::RowMajor, Layout::ColumnMajor, Layout::Backwards, Layout::EverySecond, Layout::Repeated];
+
+/// A layout that leaves the elements distinct.
+const DISTINCT: [Layout; 4] = [Layout::RowMajor, Layout::ColumnMajor, Layout::Backwards, Layout::EverySecond];
+
+/// A tensor to come: its shape, its layout, and its elements as shares of a range.
+#[derive(Clone, Debug)]
+struct Drawn {
+    shape: Vec<usize>,
+    layout: Layout,
+    shares: Vec<f64>,
+}
+
+impl Drawn {
+    fn within(&self, low: f64, high: f64) -> Tensor {
+        let values = self.shares.iter().map(|s| low + (high - low) * s).collect();
+        let x = Tensor::from_vec(values, &self.shape[..]).unwrap();
+        let reverse: Vec<isize> = (0..x.ndim() as isize).rev().collect();
+        let steps = |step| vec![SliceInfoElem::Slice { start: 0, end: None, step }; x.ndim()];
+        match self.layout {
+            Layout::RowMajor => x,
+            Layout::ColumnMajor => x.permute(&reverse).unwrap().contiguous().permute(&reverse).unwrap(),
+            Layout::Backwards => x.slice(steps(-1)).unwrap().contiguous().slice(steps(-1)).unwrap(),
+            Layout::EverySecond => Tensor::stack(&[&x, &(&x * f64::NAN)], -1).unwrap().select(-1, 0).unwrap(),
+            Layout::Repeated if x.ndim() > 0 && self.shape[0] > 0 => {
+                x.narrow(0, 0, 1).unwrap().expand(&self.shape[..]).unwrap()
+            }
+            Layout::Repeated => x,
+        }
+    }
+
+    /// As [`Drawn::within`], in general position: far from singular where it is square, positive and
+    /// without ties elsewhere.
+    fn matrix(&self) -> Tensor {
+        let x = self.within(-1.0, 1.0);
+        let [.., rows, columns] = self.shape[..] else { panic!("a matrix") };
+        let n = rows.min(columns) as f64;
+        if rows == columns { x + Tensor::eye(rows) * (n + 1.0) } else { x }
+    }
+}
+
+/// Distinct shares of a range, in random order: no two closer than the differences reach.
+fn shares(n: usize) -> impl Strategy<Value = Vec<f64>> {
+    Just((0..n).map(|k| (k as f64 + 0.4) / n as f64).collect::<Vec<_>>()).prop_shuffle()
+}
+
+fn drawn(shape: Vec<usize>, layouts: &'static [Layout]) -> impl Strategy<Value = Drawn> {
+    (shares(shape.iter().product()), select(layouts)).prop_map(move |(shares, layout)| Drawn {
+        shape: shape.clone(),
+        layout,
+        shares,
+    })
+}
+
+/// A tensor of any shape up to rank 3.
+fn any_shape(layouts: &'static [Layout]) -> impl Strategy<Value = Drawn> {
+    vec(0..4usize, 0..4).prop_flat_map(move |shape| drawn(shape, layouts))
+}
+
+/// Tensors of these shapes.
+fn of_shapes<const N: usize>(shapes: [Vec<usize>; N]) -> impl Strategy<Value = Vec<Drawn>> {
+    shapes.into_iter().map(|s| drawn(s, &LAYOUTS).boxed()).collect::<Vec<_>>()
+}
+
+/// First and second derivatives agree with differences.
+fn check(op: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -> Result<(), TestCaseError> {
+    let failed = |e: Error| TestCaseError::fail(format!("{op}: {e}"));
+    gradcheck(&f, inputs).map_err(failed)?;
+    gradgradcheck(&f, inputs).map_err(failed)?;
+    Ok(())
+}
+
+type Unary = fn(&Tensor) -> Tensor;
+type Binary = fn(&Tensor, &Tensor) -> Result<Tensor>;
+type Reduction = fn(&Tensor, &[isize], bool) -> Result<Tensor>;
+type Many = fn(&[Tensor]) -> Result<Tensor>;
+
+/// Name, the range its elements are drawn from, the operation.
+const UNARY: &[(&str, f64, f64, Unary)] = &[
+    ("neg", -2.0, 2.0, |x| -x),
+    ("abs of positive", 0.1, 2.0, |x| x.abs()),
+    ("abs of negative", -2.0, -0.1, |x| x.abs()),
+    ("sign", 0.1, 2.0, |x| x.sign()),
+    ("exp", -2.0, 2.0, |x| x.exp()),
+    ("expm1", -2.0, 2.0, |x| x.expm1()),
+    ("log", 0.5, 3.0, |x| x.log()),
+    ("sqrt", 0.5, 3.0, |x| x.sqrt()),
+    ("square", -2.0, 2.0, |x| x.square()),
+    ("reciprocal", 0.5, 3.0, |x| x.reciprocal()),
+    ("powf 3", -2.0, 2.0, |x| x.powf(3.0)),
+    ("powf 2", -2.0, 2.0, |x| x.powf(2.0)),
+    ("powf -1.5", 0.5, 3.0, |x| x.powf(-1.5)),
+    ("powf 0", -2.0, 2.0, |x| x.powf(0.0)),
+    ("sin", -3.0, 3.0, |x| x.sin()),
+    ("cos", -3.0, 3.0, |x| x.cos()),
+    ("sinh", -2.0, 2.0, |x| x.sinh()),
+    ("cosh", -2.0, 2.0, |x| x.cosh()),
+    ("tanh", -2.0, 2.0, |x| x.tanh()),
+    ("sigmoid", -4.0, 4.0, |x| x.sigmoid()),
+    ("relu of positive", 0.1, 2.0, |x| x.relu()),
+    ("relu of negative", -2.0, -0.1, |x| x.relu()),
+    ("x + 2", -2.0, 2.0, |x| x + 2.0),
+    ("2 - x", -2.0, 2.0, |x| 2.0 - x),
+    ("x * 3", -2.0, 2.0, |x| x * 3.0),
+    ("x / 3", -2.0, 2.0, |x| x / 3.0),
+    ("3 / x", 0.5, 3.0, |x| 3.0 / x),
+    ("owned chain", -2.0, 2.0, |x| (x.clone() * 2.0 + 1.0).sin() * 3.0 - 1.0),
+    ("sum", -2.0, 2.0, |x| x.sum()),
+    ("flatten", -2.0, 2.0, |x| x.flatten()),
+    ("contiguous", -2.0, 2.0, |x| x.contiguous()),
+    ("squeeze_all", -2.0, 2.0, |x| x.squeeze_all()),
+];
+
+const BINARY: &[(&str, f64, f64, Binary)] = &[
+    ("add", -2.0, 2.0, |x, y| x.try_add(y)),
+    ("sub", -2.0, 2.0, |x, y| x.try_sub(y)),
+    ("mul", -2.0, 2.0, |x, y| x.try_mul(y)),
+    ("div", 0.5, 3.0, |x, y| x.try_div(y)),
+    ("where_cond", -2.0, 2.0, |x, y| x.detach().lt(&y.detach())?.where_cond(x, y)),
+    ("x x", -2.0, 2.0, |x, y| (x * x).try_mul(&(x * y))),
+];
+
+const REDUCTIONS: &[(&str, Reduction)] = &[
+    ("sum_dim", |x, dims, keepdim| x.sum_dim(dims, keepdim)),
+    ("mean_dim", |x, dims, keepdim| x.mean_dim(dims, keepdim)),
+    ("var_with", |x, dims, keepdim| x.var_with(dims, keepdim, 0.0)),
+    ("amax", |x, dims, keepdim| x.amax(dims, keepdim)),
+    ("amin", |x, dims, keepdim| x.amin(dims, keepdim)),
+];
+
+/// Those that need two elements at least.
+const SPREADS: &[(&str, Unary)] = &[
+    ("mean", |x| x.mean()),
+    ("var", |x| x.var()),
+    ("std", |x| x.std()),
+    ("max", |x| x.max().unwrap()),
+    ("min", |x| x.min().unwrap()),
+    ("std_dim", |x| x.std_dim(-1, true).unwrap()),
+    ("max_dim", |x| x.max_dim(-1, false).unwrap().0),
+    ("min_dim", |x| x.min_dim(0, true).unwrap().0),
+];
+
+/// On [b, m, k], [b, k, n] and [b, m, n].
+const PRODUCTS: &[(&str, Many)] = &[
+    ("bmm", |x| x[0].bmm(&x[1])),
+    ("bmm of transposed", |x| x[1].mt()?.bmm(&x[0].mt()?)),
+    ("baddbmm", |x| x[2].baddbmm(&x[0], &x[1], 0.7, -1.3)),
+    ("matmul", |x| x[0].matmul(&x[1])),
+    ("matmul, batches broadcast", |x| x[0].unsqueeze(1)?.matmul(&x[1])),
+    ("matmul by a matrix", |x| x[0].matmul(&x[1].select(0, 0)?)),
+    ("matmul by a vector", |x| x[0].matmul(&x[1].select(0, 0)?.select(1, 0)?)),
+    ("matmul of a vector", |x| x[0].select(0, 0)?.select(0, 0)?.matmul(&x[1])),
+    ("mm", |x| x[0].select(0, 0)?.mm(&x[1].select(0, 0)?)),
+    ("mm by its own transpose", |x| x[0].select(0, 0)?.mm(&x[0].select(0, 0)?.t()?)),
+    ("addmm", |x| x[2].select(0, 0)?.addmm(&x[0].select(0, 0)?, &x[1].select(0, 0)?, -0.5, 2.0)),
+    ("addmm of a row", |x| {
+        x[2].select(0, 0)?.row(0)?.addmm(&x[0].select(0, 0)?, &x[1].select(0, 0)?, 1.0, 1.0)
+    }),
+    ("addmm without its first term", |x| {
+        x[2].select(0, 0)?.addmm(&x[0].select(0, 0)?, &x[1].select(0, 0)?, 0.0, 1.0)
+    }),
+    ("mv", |x| x[0].select(0, 0)?.mv(&x[1].select(0, 0)?.select(1, 0)?)),
+    ("addmv", |x| {
+        let (y, a, v) = (x[2].select(0, 0)?, x[0].select(0, 0)?, x[1].select(0, 0)?);
+        y.select(1, 0)?.addmv(&a, &v.select(1, 0)?, 0.3, 1.7)
+    }),
+    ("dot", |x| x[0].select(0, 0)?.row(0)?.dot(&x[1].select(0, 0)?.select(1, 0)?)),
+    ("outer", |x| x[0].select(0, 0)?.row(0)?.outer(&x[2].select(0, 0)?.row(0)?)),
+    ("least_squares_loss", |x| {
+        let (a, v, y) = (x[0].select(0, 0)?, x[1].select(0, 0)?, x[2].select(0, 0)?);
+        least_squares_loss(&a, &v.select(1, 0)?, &y.select(1, 0)?)
+    }),
+];
+
+/// On a well-conditioned [b, n, n] and a [b, n, m].
+const SQUARES: &[(&str, Many)] = &[
+    ("inverse", |x| x[0].inverse()),
+    ("inverse, not batched", |x| x[0].select(0, 0)?.inverse()),
+    ("det", |x| Ok(x[0].det()? / 100.0)),
+    ("det, not batched", |x| Ok(x[0].select(0, 0)?.det()? / 100.0)),
+    ("slogdet", |x| Ok(x[0].slogdet()?.1)),
+    ("logdet", |x| x[0].logdet()),
+    ("solve", |x| x[0].solve(&x[1])),
+    ("solve for a vector", |x| x[0].select(0, 0)?.solve(&x[1].select(0, 0)?.select(1, 0)?)),
+    ("solve of the transpose", |x| x[0].mt()?.solve(&x[1])),
+    ("pinv of a square", |x| x[0].pinv()),
+];
+
+fn config(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, ..Config::default() }
+}
+
+proptest::proptest! {
+    #![proptest_config(config(24))]
+
+    #[test]
+    fn of_one_tensor(x in any_shape(&LAYOUTS)) {
+        for (op, low, high, f) in UNARY {
+            check(op, &[x.within(*low, *high)], |x| Ok(f(&x[0])))?;
+        }
+        check("cast", &[x.within(-2.0, 2.0)], |x| {
+            // To single precision and back: the difference of the two casts is exactly linear.
+            let wide = x[0].cast::<f64>();
+            wide.try_mul(&x[0])
+        })?;
+    }
+
+    #[test]
+    fn of_two_tensors_broadcast((x, y) in broadcasting()) {
+        for (op, low, high, f) in BINARY {
+            check(op, &[x.within(*low, *high), y.within(*low + 0.01, *high + 0.01)], |x| f(&x[0], &x[1]))?;
+        }
+    }
+
+    #[test]
+    fn reductions_over_any_dims(
+        (x, dims, keepdim) in vec(1..4usize, 1..4).prop_flat_map(|shape| {
+            let rank = shape.len();
+            let dims = proptest::sample::subsequence((0..rank as isize).collect::<Vec<_>>(), 0..=rank);
+            (drawn(shape, &DISTINCT), dims.prop_shuffle(), any::<bool>())
+        }),
+        negative in any::<bool>(),
+    ) {
+        let rank = x.shape.len() as isize;
+        let dims: Vec<isize> = dims.iter().map(|d| if negative { d - rank } else { *d }).collect();
+        for (op, f) in REDUCTIONS {
+            check(op, &[x.within(-2.0, 2.0)], |x| f(&x[0], &dims, keepdim))?;
+        }
+    }
+
+    #[test]
+    fn reductions_of_two_or_more(x in vec(2..4usize, 1..4).prop_flat_map(|s| drawn(s, &DISTINCT))) {
+        for (op, f) in SPREADS {
+            check(op, &[x.within(-2.0, 2.0)], |x| Ok(f(&x[0])))?;
+        }
+    }
+
+    #[test]
+    fn views_in_chains((x, steps) in any_shape(&LAYOUTS).prop_flat_map(|x| (Just(x), vec(view(), 1..5)))) {
+        check(&format!("{steps:?}"), &[x.within(-2.0, 2.0)], |x| {
+            steps.iter().try_fold(x[0].clone(), |x, step| step.apply(&x))
+        })?;
+    }
+
+    #[test]
+    fn joined(
+        tensors in (vec(1..3usize, 1..4), 1..4usize).prop_flat_map(|(s, n)| vec(drawn(s, &LAYOUTS), n)),
+        at in any::<proptest::sample::Index>(),
+    ) {
+        let rank = tensors[0].shape.len();
+        let inputs: Vec<Tensor> = tensors.iter().map(|t| t.within(-2.0, 2.0)).collect();
+        let d = at.index(rank) as isize;
+        check("cat", &inputs, |x| Tensor::cat(&x.iter().collect::<Vec<_>>(), d))?;
+        check("cat, the first twice", &inputs, |x| {
+            Tensor::cat(&x.iter().chain(&x[..1]).collect::<Vec<_>>(), d - rank as isize)
+        })?;
+        let d = at.index(rank + 1) as isize;
+        check("stack", &inputs, |x| Tensor::stack(&x.iter().collect::<Vec<_>>(), d))?;
+    }
+
+    #[test]
+    fn products(x in (1..3usize, 1..4usize, 1..4usize, 1..4usize).prop_flat_map(|(b, m, k, n)| {
+        of_shapes([vec![b, m, k], vec![b, k, n], vec![b, m, n]])
+    })) {
+        let inputs: Vec<Tensor> = x.iter().map(|x| x.within(-1.5, 1.5)).collect();
+        for (op, f) in PRODUCTS {
+            check(op, &inputs, f)?;
+        }
+    }
+
+    #[test]
+    fn square_matrices(x in (1..3usize, 1..4usize, 1..3usize).prop_flat_map(|(b, n, m)| {
+        of_shapes([vec![b, n, n], vec![b, n, m]])
+    })) {
+        for (op, f) in SQUARES {
+            check(op, &[x[0].matrix(), x[1].within(-1.5, 1.5)], f)?;
+        }
+    }
+
+    #[test]
+    fn pinv_of_full_rank(x in (1..3usize, 1..4usize, 1..4usize).prop_flat_map(|(b, m, n)| {
+        drawn(vec![b, m, n], &DISTINCT)
+    })) {
+        // Ones on the diagonal keep the smallest singular value away from zero.
+        let [_, m, n] = x.shape[..] else { panic!("a batch of matrices") };
+        let diagonal = Tensor::eye(m.max(n)).narrow(0, 0, m).unwrap().narrow(1, 0, n).unwrap();
+        check("pinv", &[x.within(-0.3, 0.3) + diagonal * 2.0], |x| x[0].pinv())?;
+    }
+
+    #[test]
+    fn pinv_of_rank_one((u, v) in (2..4usize, 2..4usize).prop_flat_map(|(m, n)| {
+        (drawn(vec![m], &LAYOUTS), drawn(vec![n], &LAYOUTS))
+    })) {
+        // Through its factors, the rank stays what it is while they move.
+        check("pinv", &[u.within(0.5, 1.5), v.within(0.5, 1.5)], |x| x[0].outer(&x[1])?.pinv())?;
+    }
+}
+
+/// Two tensors whose shapes broadcast: dimensions of one are dropped from the front, or made 1.
+fn broadcasting() -> impl Strategy<Value = (Drawn, Drawn)> {
+    vec(0..4usize, 0..4)
+        .prop_flat_map(|shape| {
+            let part = |shape: Vec<usize>| {
+                (vec(any::<bool>(), shape.len()), 0..=shape.len()).prop_map(move |(ones, skipped)| {
+                    let sizes = shape.iter().zip(ones).map(|(&d, one)| if one { 1 } else { d });
+                    sizes.skip(skipped).collect::<Vec<usize>>()
+                })
+            };
+            (part(shape.clone()), part(shape))
+        })
+        .prop_flat_map(|(a, b)| (drawn(a, &LAYOUTS), drawn(b, &LAYOUTS)))
+}
+
+/// A view of whatever tensor it comes to: places and orders are reduced to those that it has.
+#[derive(Clone, Debug)]
+enum View {
+    Reverse,
+    Transpose(usize, usize),
+    Unsqueeze(usize),
+    Squeeze(usize),
+    Reshape,
+    Select(usize, usize),
+    Narrow(usize, usize, usize),
+    Slice(usize, isize),
+    Expand(usize),
+}
+
+fn view() -> impl Strategy<Value = View> {
+    prop_oneof![
+        Just(View::Reverse),
+        (0..9usize, 0..9usize).prop_map(|(a, b)| View::Transpose(a, b)),
+        (0..9usize).prop_map(View::Unsqueeze),
+        (0..9usize).prop_map(View::Squeeze),
+        Just(View::Reshape),
+        (0..9usize, 0..9usize).prop_map(|(d, k)| View::Select(d, k)),
+        (0..9usize, 0..9usize, 0..9usize).prop_map(|(d, a, b)| View::Narrow(d, a, b)),
+        (0..9usize, select(vec![-2isize, -1, 2, 3])).prop_map(|(d, step)| View::Slice(d, step)),
+        (1..3usize).prop_map(View::Expand),
+    ]
+}
+
+impl View {
+    fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        let rank = x.ndim();
+        if rank == 0 {
+            return x.unsqueeze(-1);
+        }
+        let size = |d: usize| x.shape()[d % rank];
+        let dim = |d: usize| (d % rank) as isize;
+        match *self {
+            View::Reverse => x.permute((0..rank as isize).rev().collect::<Vec<_>>()),
+            View::Transpose(a, b) => x.transpose(dim(a), dim(b)),
+            View::Unsqueeze(d) => x.unsqueeze((d % (rank + 1)) as isize),
+            View::Squeeze(d) => x.squeeze(dim(d)),
+            View::Reshape if x.numel() > 0 => x.reshape([size(0) as isize, -1]),
+            View::Select(d, k) if size(d) > 0 => x.select(dim(d), (k % size(d)) as isize),
+            View::Narrow(d, a, b) => {
+                let start = a % (size(d) + 1);
+                x.narrow(dim(d), start as isize, b % (size(d) - start + 1))
+            }
+            View::Slice(d, step) => {
+                let mut parts = vec![SliceInfoElem::Slice { start: 0, end: None, step: 1 }; rank];
+                parts[d % rank] = SliceInfoElem::Slice { start: 0, end: None, step };
+                x.slice(parts)
+            }
+            View::Expand(n) => x.expand(
+                [n].into_iter().chain(x.shape().iter().copied()).map(|d| d as isize).collect::<Vec<_>>(),
+            ),
+            View::Reshape | View::Select(..) => Ok(x.flatten()),
+        }
+    }
+}
+
+/// The strategies draw what they say they draw.
+#[test]
+fn layouts_hold_the_same_values() {
+    fn shown(x: impl Debug) -> String {
+        format!("{x:?}")
+    }
+    let shares = vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
+    for layout in DISTINCT {
+        let x = Drawn { shape: vec![2, 3], layout, shares: shares.clone() }.within(0.0, 1.0);
+        assert_eq!(shown(x.to_vec()), shown(&shares), "{layout:?}");
+    }
+}
