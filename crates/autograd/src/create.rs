@@ -7,7 +7,7 @@ use crate::tensor::Tensor;
 use rand::Rng;
 use std::panic::Location;
 use tensor_core::shape::IntoShape;
-use tensor_core::{Array, Element, Error, Float, Number, Result, raise, random};
+use tensor_core::{Array, Element, Error, Float, Number, OrRaise, Result, random};
 
 impl Tensor<f64> {
     /// Zeros.
@@ -33,7 +33,7 @@ impl Tensor<f64> {
     #[track_caller]
     #[must_use]
     pub fn zeros_of<T: Element>(shape: impl IntoShape) -> Tensor<T> {
-        Array::zeros(&shape.into_shape()).unwrap_or_else(|e| raise(e)).into()
+        Array::zeros(&shape.into_shape()).or_raise().into()
     }
 
     /// Zeros of any type, for sizes from outside.
@@ -88,7 +88,7 @@ impl Tensor<f64> {
             a.make_mut()?.iter_mut().step_by(n + 1).for_each(|x| *x = T::ONE);
             Ok(a)
         };
-        diagonal().unwrap_or_else(|e| raise(e)).into()
+        diagonal().or_raise().into()
     }
 
     /// Uniform numbers in [0, 1), from the generator that `manual_seed` seeds.
@@ -108,7 +108,7 @@ impl Tensor<f64> {
     #[track_caller]
     #[must_use]
     pub fn rand_of<T: Float>(shape: impl IntoShape) -> Tensor<T> {
-        random::rand(&shape.into_shape()).unwrap_or_else(|e| raise(e)).into()
+        random::rand(&shape.into_shape()).or_raise().into()
     }
 
     /// Standard normal numbers, from the generator that `manual_seed` seeds.
@@ -128,7 +128,7 @@ impl Tensor<f64> {
     #[track_caller]
     #[must_use]
     pub fn randn_of<T: Float>(shape: impl IntoShape) -> Tensor<T> {
-        random::randn(&shape.into_shape()).unwrap_or_else(|e| raise(e)).into()
+        random::randn(&shape.into_shape()).or_raise().into()
     }
 
     /// Standard normal numbers from a generator of the caller's own.
@@ -138,7 +138,7 @@ impl Tensor<f64> {
     #[track_caller]
     #[must_use]
     pub fn randn_using(shape: impl IntoShape, rng: &mut impl Rng) -> Self {
-        random::randn_using(&shape.into_shape(), rng).unwrap_or_else(|e| raise(e)).into()
+        random::randn_using(&shape.into_shape(), rng).or_raise().into()
     }
 }
 
@@ -157,7 +157,7 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn full(shape: impl IntoShape, value: T) -> Self {
-        Array::full(&shape.into_shape(), value).unwrap_or_else(|e| raise(e)).into()
+        Array::full(&shape.into_shape(), value).or_raise().into()
     }
 
     /// One value everywhere, for sizes from outside.
@@ -316,7 +316,7 @@ impl<T: Element> From<T> for Tensor<T> {
 impl<T: Element> From<Vec<T>> for Tensor<T> {
     fn from(x: Vec<T>) -> Self {
         let n = x.len();
-        Tensor::from_vec(x, [n]).unwrap_or_else(|e| raise(e))
+        Tensor::from_vec(x, [n]).or_raise()
     }
 }
 
@@ -328,13 +328,13 @@ impl<T: Element, const N: usize> From<[T; N]> for Tensor<T> {
 
 impl<T: Element, const M: usize, const N: usize> From<[[T; N]; M]> for Tensor<T> {
     fn from(x: [[T; N]; M]) -> Self {
-        Tensor::from_vec(x.into_iter().flatten().collect(), [M, N]).unwrap_or_else(|e| raise(e))
+        Tensor::from_vec(x.into_iter().flatten().collect(), [M, N]).or_raise()
     }
 }
 
 impl<T: Element, const L: usize, const M: usize, const N: usize> From<[[[T; N]; M]; L]> for Tensor<T> {
     fn from(x: [[[T; N]; M]; L]) -> Self {
         let data = x.into_iter().flatten().flatten().collect();
-        Tensor::from_vec(data, [L, M, N]).unwrap_or_else(|e| raise(e))
+        Tensor::from_vec(data, [L, M, N]).or_raise()
     }
 }

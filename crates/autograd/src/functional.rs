@@ -3,8 +3,10 @@
 use crate::backward::{GradOptions, grad_with};
 use crate::mode::{enable_grad, is_grad_enabled};
 use crate::op::{Kept, Op, apply};
+use crate::tape::Edge;
 use crate::tensor::Tensor;
 use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tensor_core::{Array, Element, Error, Float, Result};
 
 /// What a function of several tensors takes: one tensor, or a tuple, array or vector of them.
@@ -81,24 +83,44 @@ impl<T: Element> Op<T, 1> for Alias {
     }
 }
 
-/// A tensor to differentiate with respect to, and whether an outer derivative is under way.
-fn variable<T: Float>(x: &Tensor<T>) -> Result<(Tensor<T>, bool)> {
-    match x.is_tracked() && is_grad_enabled() {
-        true => Ok((apply(Alias, [x])?, true)),
-        false => Ok((x.detach().requires_grad(), false)),
-    }
+/// The number of the latest transform.
+static TRANSFORMS: AtomicU64 = AtomicU64::new(0);
+
+/// One call of a transform.
+struct Transform {
+    number: u64,
+    /// Whether the caller records, so that an outer derivative may ask for more.
+    recorded: bool,
 }
 
-/// [`variable`], for every tensor of a structure.
-fn variables<T: Float, P: Params<T>>(x: &P) -> Result<(Vec<Tensor<T>>, bool)> {
-    let mut nested = false;
-    let mut variables = Vec::new();
-    for t in x.tensors() {
-        let (v, outer) = variable(&t)?;
-        nested |= outer;
-        variables.push(v);
+impl Transform {
+    fn begin() -> Self {
+        let number = TRANSFORMS.fetch_add(1, Ordering::Relaxed) + 1;
+        Transform { number, recorded: is_grad_enabled() }
     }
-    Ok((variables, nested))
+
+    /// A tensor to differentiate with respect to.
+    fn variable<T: Float>(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        match x.is_tracked() && self.recorded {
+            true => apply(Alias, [x]),
+            false => {
+                let edge = Edge::leaf(x.shape(), self.number);
+                Ok(Tensor::from_parts(x.array().clone(), Some(edge)))
+            }
+        }
+    }
+
+    /// [`Transform::variable`], for every tensor of a structure.
+    fn variables<T: Float, P: Params<T>>(&self, x: &P) -> Result<Vec<Tensor<T>>> {
+        x.tensors().iter().map(|x| self.variable(x)).collect()
+    }
+
+    /// Whether `y` depends on what was tracked before the transform began: on a variable of an outer
+    /// transform or on a leaf, given to the function or captured by it. What is computed from `y`
+    /// must then be differentiable in turn.
+    fn nested<T: Float>(&self, y: &Tensor<T>) -> bool {
+        self.recorded && y.edge().is_some_and(|edge| edge.since() < self.number)
+    }
 }
 
 /// The gradients of `y`, zeros where it does not depend on a variable.
@@ -136,12 +158,14 @@ pub fn value_and_grad<T: Float, P: Params<T>>(
     x: &P,
 ) -> Result<(Tensor<T>, P)> {
     let here = Location::caller();
-    let (variables, nested) = variables(x)?;
+    let transform = Transform::begin();
+    let variables = transform.variables(x)?;
     let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
     if y.numel() != 1 {
         let message = format!("the function's value has shape {:?}: a scalar is needed", y.shape());
         return Err(Error::shape("value_and_grad", message).at(here));
     }
+    let nested = transform.nested(&y);
     let grads = x.rebuild(filled(&y, &variables, nested, None)?);
     Ok((if nested { y } else { y.detach() }, grads))
 }
@@ -156,9 +180,12 @@ pub fn vjp<T: Float, P: Params<T>>(
     x: &P,
     cotangent: &Tensor<T>,
 ) -> Result<(Tensor<T>, P)> {
-    let (variables, nested) = variables(x)?;
+    let transform = Transform::begin();
+    let variables = transform.variables(x)?;
     let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
-    let grads = filled(&y, &variables, nested, Some(cotangent.clone()))?;
+    let nested = transform.nested(&y);
+    let create_graph = nested || transform.nested(cotangent);
+    let grads = filled(&y, &variables, create_graph, Some(cotangent.clone()))?;
     Ok((if nested { y } else { y.detach() }, x.rebuild(grads)))
 }
 
@@ -199,9 +226,10 @@ pub fn jacobian<T: Float>(
     f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
     x: &Tensor<T>,
 ) -> Result<Tensor<T>> {
-    let (x, nested) = variable(x)?;
+    let transform = Transform::begin();
+    let x = transform.variable(x)?;
     let y = enable_grad(|| f(&x))?;
-    rows(&y, &x, nested)
+    rows(&y, &x, transform.nested(&y))
 }
 
 /// The Hessian of a scalar function at `x`: the shape of `x` twice.
@@ -220,9 +248,10 @@ pub fn hessian<T: Float>(
     f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
     x: &Tensor<T>,
 ) -> Result<Tensor<T>> {
-    let (x, nested) = variable(x)?;
+    let transform = Transform::begin();
+    let x = transform.variable(x)?;
     let (_, gradient) = enable_grad(|| value_and_grad(f, &x))?;
-    rows(&gradient, &x, nested)
+    rows(&gradient, &x, transform.nested(&gradient))
 }
 
 /// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian.
@@ -235,7 +264,9 @@ pub fn hvp<T: Float>(
     x: &Tensor<T>,
     v: &Tensor<T>,
 ) -> Result<Tensor<T>> {
-    let (x, nested) = variable(x)?;
+    let transform = Transform::begin();
+    let x = transform.variable(x)?;
     let (_, gradient) = enable_grad(|| value_and_grad(f, &x))?;
+    let nested = transform.nested(&gradient) || transform.nested(v);
     Ok(filled(&gradient, std::slice::from_ref(&x), nested, Some(v.clone()))?.swap_remove(0))
 }

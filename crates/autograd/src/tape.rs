@@ -53,6 +53,9 @@ struct NodeRef {
     /// Where the handle stands among those its thread has made: the order in which nodes of one rank
     /// are walked, and so the order of every sum of cotangents, is that of the program.
     number: u64,
+    /// When the oldest leaf below began to ask for a gradient: 0 where the user asked, else the
+    /// number of the transform whose variable it is.
+    since: u64,
     shape: Dims,
 }
 
@@ -99,9 +102,12 @@ pub(crate) fn record<'a>(
     inputs: impl Iterator<Item = Option<&'a Edge>>,
     shape: &[usize],
 ) -> Edge {
-    let (mut parents, mut rank) = (Parents::new(), 0);
+    let (mut parents, mut rank, mut since) = (Parents::new(), 0, u64::MAX);
     for edge in inputs {
-        rank = rank.max(edge.map_or(0, |e| e.0.rank));
+        if let Some(edge) = edge {
+            rank = rank.max(edge.0.rank);
+            since = since.min(edge.0.since);
+        }
         parents.push(edge.cloned());
     }
     // Where the thread is ending and its tape has gone, the node gets a tape of its own.
@@ -118,7 +124,7 @@ pub(crate) fn record<'a>(
     let key = map.insert(Node { rule, parents });
     drop(map);
     let place = Place::Node(tape, key);
-    Edge(Arc::new(NodeRef { place, rank: rank + 1, number: next_number(), shape: Dims::from_slice(shape) }))
+    Edge::new(place, rank + 1, since, shape)
 }
 
 fn next_number() -> u64 {
@@ -126,10 +132,22 @@ fn next_number() -> u64 {
 }
 
 impl Edge {
-    /// A handle for a tensor of `shape` that asks for a gradient.
-    pub(crate) fn leaf(shape: &[usize]) -> Self {
-        let place = Place::Leaf(Mutex::new(None));
-        Edge(Arc::new(NodeRef { place, rank: 0, number: next_number(), shape: Dims::from_slice(shape) }))
+    #[inline]
+    fn new(place: Place, rank: u64, since: u64, shape: &[usize]) -> Self {
+        let (number, shape) = (next_number(), Dims::from_slice(shape));
+        Edge(Arc::new(NodeRef { place, rank, number, since, shape }))
+    }
+
+    /// A handle for a tensor of `shape` that asks for a gradient; see [`Edge::since`].
+    pub(crate) fn leaf(shape: &[usize], since: u64) -> Self {
+        Edge::new(Place::Leaf(Mutex::new(None)), 0, since, shape)
+    }
+
+    /// When the oldest leaf below began to ask for a gradient: 0 where the user asked for it, else
+    /// the number of the transform whose variable it is.
+    #[inline]
+    pub(crate) fn since(&self) -> u64 {
+        self.0.since
     }
 
     #[inline]

@@ -211,7 +211,7 @@ impl<T: Float> Tensor<T> {
     #[must_use]
     pub fn requires_grad(mut self) -> Self {
         if self.edge.is_none() {
-            self.edge = Some(Edge::leaf(self.value.shape()));
+            self.edge = Some(Edge::leaf(self.value.shape(), 0));
         }
         self
     }

@@ -3,7 +3,7 @@
 use crate::buffer::Buffer;
 use crate::device::Device;
 use crate::element::{DType, Element};
-use crate::error::{Error, Result};
+use crate::error::{Error, OrRaise, Result};
 use crate::kernels;
 use crate::layout::Layout;
 use crate::shape::{self, Dims};
@@ -308,7 +308,7 @@ impl<T: Element> Array<T> {
         match self.as_slice() {
             Some(s) => s.to_vec(),
             None => {
-                let copy = kernels::copy("to_vec", self).unwrap_or_else(|e| crate::error::raise(e));
+                let copy = kernels::copy("to_vec", self).or_raise();
                 copy.into_vec()
             }
         }

@@ -128,7 +128,8 @@ impl<T: Element> Array<T> {
         if self.numel() == 0 {
             text += "[]";
             if self.ndim() != 1 {
-                text += &format!(", size={:?}", self.shape());
+                let sizes: Vec<String> = self.shape().iter().map(usize::to_string).collect();
+                text += &format!(", size=({})", sizes.join(", "));
             }
         } else {
             let mut values = values.into_iter();
@@ -183,7 +184,7 @@ impl<T: Element> Array<T> {
         let items = shown(size, summarize, options.edge_items);
         text.push('[');
         if dim + 1 == self.ndim() {
-            let room = options.line_width.saturating_sub(indent + dim + 1);
+            let room = options.line_width.saturating_sub(indent + dim);
             let per_line = (room / (style.width + 2)).max(1);
             for (k, item) in items.iter().enumerate() {
                 if k > 0 {
@@ -248,7 +249,7 @@ mod tests {
         assert_eq!(array(vec![1e-5, 1.0], &[2]), "array([1.0000e-05, 1.0000e+00])");
         assert_eq!(array(vec![f64::NAN, 1.0, f64::INFINITY], &[3]), "array([nan, 1., inf])");
         assert_eq!(array(vec![], &[0]), "array([])");
-        assert_eq!(array(vec![], &[0, 3]), "array([], size=[0, 3])");
+        assert_eq!(array(vec![], &[0, 3]), "array([], size=(0, 3))");
         let flags = Array::from_vec(vec![true, false], &[2]).unwrap();
         assert_eq!(flags.to_string(), "array([ True, False])");
     }

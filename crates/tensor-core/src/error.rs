@@ -166,12 +166,31 @@ impl std::error::Error for Error {
     }
 }
 
-/// Ends an operation that returns no `Result`; [`crate::memory::try_run`] catches the case of
-/// memory running out.
+/// For operations that return no `Result`.
+pub trait OrRaise {
+    /// What a success holds.
+    type Value;
+    /// The value, or a panic on the caller's line; [`crate::memory::try_run`] catches the case of
+    /// memory running out.
+    fn or_raise(self) -> Self::Value;
+}
+
+impl<V> OrRaise for Result<V> {
+    type Value = V;
+
+    #[track_caller]
+    #[inline]
+    fn or_raise(self) -> V {
+        match self {
+            Ok(value) => value,
+            Err(error) => raise(error.at(Location::caller())),
+        }
+    }
+}
+
 #[cold]
 #[track_caller]
-pub fn raise(error: Error) -> ! {
-    let error = error.at(Location::caller());
+fn raise(error: Error) -> ! {
     let text = error.to_string();
     crate::memory::note_failure(error);
     panic!("{text}")

@@ -22,5 +22,5 @@ pub use array::Array;
 pub use device::Device;
 pub use display::{PrintOptions, print_options, set_print_options};
 pub use element::{DType, Element, Float, Number, Scalar};
-pub use error::{Error, ErrorKind, Result, raise};
+pub use error::{Error, ErrorKind, OrRaise, Result};
 pub use layout::{Layout, Strides};

@@ -120,11 +120,11 @@ pub(crate) fn cache_room() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Array;
+    use crate::{Array, OrRaise};
 
     #[test]
     fn running_out_is_an_error_of_try_run_and_other_panics_go_on() {
-        let huge = || -> Result<()> { crate::error::raise(Error::out_of_memory("exp", 1 << 60)) };
+        let huge = || Ok(Err::<(), _>(Error::out_of_memory("exp", 1 << 60)).or_raise());
         let e = try_run(huge).unwrap_err();
         assert_eq!((e.op(), e.kind()), ("exp", ErrorKind::OutOfMemory { bytes: 1 << 60 }));
         let other = || try_run(|| -> Result<()> { panic!("mine") });

@@ -18,6 +18,14 @@ impl IntoShape for () {
     }
 }
 
+/// One dimension.
+impl IntoShape for usize {
+    #[inline]
+    fn into_shape(self) -> Dims {
+        Dims::from_slice(&[self])
+    }
+}
+
 impl<const N: usize> IntoShape for [usize; N] {
     #[inline]
     fn into_shape(self) -> Dims {
@@ -69,6 +77,13 @@ macro_rules! dim_size {
             #[inline]
             fn to_isize(self) -> isize {
                 isize::try_from(self).unwrap_or(isize::MAX)
+            }
+        }
+
+        /// One dimension.
+        impl IntoSizes for $T {
+            fn into_sizes(self) -> SmallVec<[isize; 4]> {
+                SmallVec::from_slice(&[self.to_isize()])
             }
         }
     )* };
@@ -145,6 +160,12 @@ impl<const N: usize> IntoDims for [isize; N] {
 impl IntoDims for &[isize] {
     fn into_dims(self) -> SmallVec<[isize; 4]> {
         SmallVec::from_slice(self)
+    }
+}
+
+impl IntoDims for Vec<isize> {
+    fn into_dims(self) -> SmallVec<[isize; 4]> {
+        SmallVec::from_vec(self)
     }
 }
 

@@ -4,7 +4,7 @@ use super::elementwise::Affine;
 use crate::op::{Keep, Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
 use std::ops::{Add, Div, Mul, Neg, Sub};
-use tensor_core::{Array, Float, Number, Result, kernels, raise};
+use tensor_core::{Array, Float, Number, OrRaise, Result, kernels};
 
 /// a + b
 struct AddOp;
@@ -146,7 +146,7 @@ macro_rules! operator {
             #[track_caller]
             #[inline]
             fn $method(self, other: &Tensor<$T>) -> Tensor<$T> {
-                apply($Op, [self, other]).unwrap_or_else(|e| raise(e))
+                apply($Op, [self, other]).or_raise()
             }
         }
 
@@ -154,7 +154,7 @@ macro_rules! operator {
             type Output = Tensor<$T>;
             #[track_caller]
             fn $method(self, other: Tensor<$T>) -> Tensor<$T> {
-                apply_owned($Op, [self.clone(), other]).unwrap_or_else(|e| raise(e))
+                apply_owned($Op, [self.clone(), other]).or_raise()
             }
         }
 
@@ -162,7 +162,7 @@ macro_rules! operator {
             type Output = Tensor<$T>;
             #[track_caller]
             fn $method(self, other: &Tensor<$T>) -> Tensor<$T> {
-                apply_owned($Op, [self, other.clone()]).unwrap_or_else(|e| raise(e))
+                apply_owned($Op, [self, other.clone()]).or_raise()
             }
         }
 
@@ -170,7 +170,7 @@ macro_rules! operator {
             type Output = Tensor<$T>;
             #[track_caller]
             fn $method(self, other: Tensor<$T>) -> Tensor<$T> {
-                apply_owned($Op, [self, other]).unwrap_or_else(|e| raise(e))
+                apply_owned($Op, [self, other]).or_raise()
             }
         }
     };

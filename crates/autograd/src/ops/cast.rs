@@ -2,7 +2,7 @@
 
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
-use tensor_core::{Array, Element, Float, Result, kernels, raise};
+use tensor_core::{Array, Element, Float, OrRaise, Result, kernels};
 
 /// Between the float types: an ordinary differentiable operation.
 struct Cast;
@@ -25,7 +25,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn cast<U: Float>(&self) -> Tensor<U> {
-        apply(Cast, [self]).unwrap_or_else(|e| raise(e))
+        apply(Cast, [self]).or_raise()
     }
 }
 
@@ -35,6 +35,6 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn to_type<U: Element>(&self) -> Tensor<U> {
-        kernels::cast("to_type", self.array()).unwrap_or_else(|e| raise(e)).into()
+        kernels::cast("to_type", self.array()).or_raise().into()
     }
 }

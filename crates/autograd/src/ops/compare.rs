@@ -5,7 +5,7 @@ use crate::tensor::Tensor;
 use std::borrow::Cow;
 use std::panic::Location;
 use tensor_core::kernels::{All, Any};
-use tensor_core::{Array, Element, Number, Result, kernels, raise};
+use tensor_core::{Array, Element, Number, OrRaise, Result, kernels};
 
 /// The right-hand side of a comparison: a tensor or a scalar.
 pub trait Operand<T: Element> {
@@ -99,7 +99,7 @@ impl Tensor<bool> {
     #[track_caller]
     #[must_use]
     pub fn logical_not(&self) -> Tensor<bool> {
-        kernels::map("logical_not", self.array(), |x| !x).unwrap_or_else(|e| raise(e)).into()
+        kernels::map("logical_not", self.array(), |x| !x).or_raise().into()
     }
 
     /// Whether every element is true.
@@ -107,7 +107,7 @@ impl Tensor<bool> {
     #[must_use]
     pub fn all(&self) -> bool {
         let all = vec![true; self.ndim()];
-        let all = kernels::reduce("all", self.array(), &all, false, All).unwrap_or_else(|e| raise(e));
+        let all = kernels::reduce("all", self.array(), &all, false, All).or_raise();
         all.single() == Some(true)
     }
 
@@ -116,7 +116,7 @@ impl Tensor<bool> {
     #[must_use]
     pub fn any(&self) -> bool {
         let all = vec![true; self.ndim()];
-        let any = kernels::reduce("any", self.array(), &all, false, Any).unwrap_or_else(|e| raise(e));
+        let any = kernels::reduce("any", self.array(), &all, false, Any).or_raise();
         any.single() == Some(true)
     }
 }
@@ -126,6 +126,6 @@ impl<T: Number> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn isnan(&self) -> Tensor<bool> {
-        kernels::map("isnan", self.array(), T::is_nan).unwrap_or_else(|e| raise(e)).into()
+        kernels::map("isnan", self.array(), T::is_nan).or_raise().into()
     }
 }

@@ -8,7 +8,7 @@
 use crate::op::{Keep, Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
 use std::ops::{Add, Div, Mul, Neg, Sub};
-use tensor_core::{Array, Element, Float, Number, Result, kernels, raise};
+use tensor_core::{Array, Element, Float, Number, OrRaise, Result, kernels};
 
 /// What a cotangent's expression may use, over scalars and over tensors alike.
 pub(crate) trait Expression:
@@ -112,9 +112,9 @@ impl<T: Float> Expression for Tensor<T> {
         Tensor::sign(&self)
     }
     fn where_positive(self, of: Self) -> Self {
-        let flat = kernels::map("relu", of.array(), |v| v <= T::ZERO).unwrap_or_else(|e| raise(e));
+        let flat = kernels::map("relu", of.array(), |v| v <= T::ZERO).or_raise();
         let nothing = Tensor::scalar(T::ZERO);
-        Tensor::constant(flat).where_cond(&nothing, &self).unwrap_or_else(|e| raise(e))
+        Tensor::constant(flat).where_cond(&nothing, &self).or_raise()
     }
     fn nothing(self) -> Self {
         self.zeros_like()
@@ -221,7 +221,7 @@ macro_rules! functions {
             #[must_use]
             #[inline]
             pub fn $name(&self) -> Self {
-                apply(Each($Name), [self]).unwrap_or_else(|e| raise(e))
+                apply(Each($Name), [self]).or_raise()
             }
         }
     )* };
@@ -300,7 +300,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn powf(&self, p: f64) -> Self {
-        apply(Each(Power(p)), [self]).unwrap_or_else(|e| raise(e))
+        apply(Each(Power(p)), [self]).or_raise()
     }
 }
 
@@ -395,29 +395,29 @@ impl<T: Number> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn neg(&self) -> Self {
-        apply(Negate, [self]).unwrap_or_else(|e| raise(e))
+        apply(Negate, [self]).or_raise()
     }
 
     /// |x|; its derivative at 0 is 0.
     #[track_caller]
     #[must_use]
     pub fn abs(&self) -> Self {
-        apply(Magnitude, [self]).unwrap_or_else(|e| raise(e))
+        apply(Magnitude, [self]).or_raise()
     }
 
     #[track_caller]
     pub(crate) fn negate_owned(self) -> Self {
-        apply_owned(Negate, [self]).unwrap_or_else(|e| raise(e))
+        apply_owned(Negate, [self]).or_raise()
     }
 
     #[track_caller]
     pub(crate) fn affine(&self, op: Affine<T>) -> Self {
-        apply(op, [self]).unwrap_or_else(|e| raise(e))
+        apply(op, [self]).or_raise()
     }
 
     #[track_caller]
     pub(crate) fn affine_owned(self, op: Affine<T>) -> Self {
-        apply_owned(op, [self]).unwrap_or_else(|e| raise(e))
+        apply_owned(op, [self]).or_raise()
     }
 }
 
@@ -426,6 +426,6 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn zeros_like(&self) -> Self {
-        Array::repeat(self.shape(), T::default()).unwrap_or_else(|e| raise(e)).into()
+        Array::repeat(self.shape(), T::default()).or_raise().into()
     }
 }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use std::panic::Location;
 use tensor_core::kernels::{Max, Min, Sum};
 use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
-use tensor_core::{Array, Element, Error, Float, Number, Result, kernels, raise};
+use tensor_core::{Array, Element, Error, Float, Number, OrRaise, Result, kernels};
 
 /// Which dimensions are reduced, and whether they stay with size 1.
 #[derive(Clone)]
@@ -130,7 +130,7 @@ struct Extreme {
     smallest: bool,
 }
 
-impl<T: Float> Op<T, 1> for Extreme {
+impl<T: Number> Op<T, 1> for Extreme {
     fn name(&self) -> &'static str {
         if self.smallest { "amin" } else { "amax" }
     }
@@ -150,7 +150,8 @@ impl<T: Float> Op<T, 1> for Extreme {
             if same { T::ONE } else { T::ZERO }
         })?;
         let count = kernels::reduce(name, &hit, &self.over.mask, true, Sum)?;
-        let share: Tensor<T> = kernels::zip(name, &hit, &count, |h, n| h / n)?.into();
+        let share: Tensor<T> =
+            kernels::zip(name, &hit, &count, |h, n| (h.to_f64() / n.to_f64()).cast())?.into();
         Ok([Some(self.over.stretch(&g, x.shape())?.try_mul(&share)?)])
     }
 }
@@ -175,7 +176,7 @@ struct At<T: Element> {
     name: &'static str,
 }
 
-impl<T: Float> Op<T, 1> for At<T> {
+impl<T: Number> Op<T, 1> for At<T> {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -199,7 +200,7 @@ impl<T: Number> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn sum(&self) -> Self {
-        apply(SumOver(Over::all(self.ndim())), [self]).unwrap_or_else(|e| raise(e))
+        apply(SumOver(Over::all(self.ndim())), [self]).or_raise()
     }
 
     /// The sums over `dims` (`0`, `-1`, `[0, 1]`), which stay with size 1 where `keepdim`.
@@ -230,7 +231,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn mean(&self) -> Self {
-        apply(MeanOver(Over::all(self.ndim())), [self]).unwrap_or_else(|e| raise(e))
+        apply(MeanOver(Over::all(self.ndim())), [self]).or_raise()
     }
 
     /// The means over `dims`, which stay with size 1 where `keepdim`.
@@ -247,7 +248,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn var(&self) -> Self {
-        self.var_op("var", [0isize; 0], false, 1.0, false).unwrap_or_else(|e| raise(e))
+        self.var_op("var", [0isize; 0], false, 1.0, false).or_raise()
     }
 
     /// The variances over `dims`, divided by n - 1.
@@ -272,7 +273,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn std(&self) -> Self {
-        self.var_op("std", [0isize; 0], false, 1.0, true).unwrap_or_else(|e| raise(e))
+        self.var_op("std", [0isize; 0], false, 1.0, true).or_raise()
     }
 
     /// The standard deviations over `dims`, of the variance divided by n - 1.
@@ -307,7 +308,9 @@ impl<T: Float> Tensor<T> {
         let over = Over::new(op, dims, keepdim, self.ndim()).map_err(|e| e.at(here))?;
         apply(VarOver { over, correction, root }, [self])
     }
+}
 
+impl<T: Number> Tensor<T> {
     /// The largest element; NaN if any is. Equal ones share the gradient evenly.
     ///
     /// # Errors

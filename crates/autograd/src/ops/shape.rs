@@ -6,7 +6,7 @@ use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::panic::Location;
 use tensor_core::shape::{Dims, IntoDims, IntoSizes, dim, resolve};
-use tensor_core::{Array, Element, Error, Result, kernels, raise};
+use tensor_core::{Array, Element, Error, OrRaise, Result, kernels};
 
 /// The elements in row-major order under another shape.
 struct Reshape(Dims);
@@ -111,7 +111,7 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn flatten(&self) -> Self {
-        self.reshaped(Dims::from_slice(&[self.numel()])).unwrap_or_else(|e| raise(e))
+        self.reshaped(Dims::from_slice(&[self.numel()])).or_raise()
     }
 
     /// The elements in row-major order: the tensor itself where they lie that way.
@@ -121,23 +121,27 @@ impl<T: Element> Tensor<T> {
         if self.is_contiguous() {
             return self.clone();
         }
-        let copy = kernels::copy("contiguous", self.array()).unwrap_or_else(|e| raise(e));
+        let copy = kernels::copy("contiguous", self.array()).or_raise();
         Tensor::from_parts(copy, self.edge().cloned())
     }
 
     /// Dimensions in another order: dimension k of the result is dimension `dims[k]` of this tensor.
     ///
     /// # Errors
-    /// Index, where `dims` does not name each dimension once.
+    /// Shape, where `dims` are too few or too many; index, where they do not name each dimension once.
     #[track_caller]
     pub fn permute(&self, dims: impl IntoDims) -> Result<Self> {
         let here = Location::caller();
         let dims = dims.into_dims();
+        if dims.len() != self.ndim() {
+            let message = format!("{dims:?} does not fit shape {:?}: name each dimension once", self.shape());
+            return Err(Error::shape("permute", message).at(here));
+        }
         let order: Result<Dims> = dims.iter().map(|&d| dim("permute", d, self.ndim())).collect();
         let order = order.map_err(|e| e.at(here))?;
         let mut seen: SmallVec<[bool; 4]> = SmallVec::from_elem(false, self.ndim());
         let distinct = order.iter().all(|&d| !std::mem::replace(&mut seen[d], true));
-        if !distinct || order.len() != self.ndim() {
+        if !distinct {
             let message = format!("{dims:?} does not name each dimension of shape {:?} once", self.shape());
             return Err(Error::index("permute", message).at(here));
         }
@@ -207,7 +211,7 @@ impl<T: Element> Tensor<T> {
     #[must_use]
     pub fn squeeze_all(&self) -> Self {
         let shape = self.shape().iter().copied().filter(|&d| d != 1);
-        self.reshaped(shape.collect()).unwrap_or_else(|e| raise(e))
+        self.reshaped(shape.collect()).or_raise()
     }
 
     /// With a dimension of size 1 before dimension `dim`; -1 puts it last.

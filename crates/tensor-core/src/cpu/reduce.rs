@@ -94,7 +94,7 @@ impl Reduction<bool> for Any {
 /// Elements at the leaves of the tree over a contiguous stretch.
 const LEAF: usize = 512;
 /// Elements that are combined side by side within a leaf.
-const LANES: usize = 16;
+const LANES: usize = 32;
 /// Rows at the leaves of the tree over rows.
 const ROWS: usize = 32;
 /// Columns that are combined in one go, so that they stay in the first-level cache.
