@@ -241,7 +241,7 @@ fn nothing_goes_through_every_operation() -> Result<()> {
             x.slice(vec![SliceInfoElem::Slice { start: 0, end: None, step: -1 }; shape.len()])?.shape(),
             shape
         );
-        assert_eq!(x.expand(&[&[5], shape].concat())?.numel(), 0);
+        assert_eq!(x.expand([&[5], shape].concat())?.numel(), 0);
         assert_eq!(Tensor::from_ndarray(x.clone().into_ndarray()).shape(), shape);
         let x = x.requires_grad();
         (x.exp() * &x).sum().backward()?;

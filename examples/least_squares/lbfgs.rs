@@ -4,7 +4,7 @@ use crate::Result;
 use crate::problem::Problem;
 use crate::progress::{MOST_ITERATIONS, Outcome, Progress};
 use argmin::core::observers::{Observe, ObserverMode};
-use argmin::core::{CostFunction, Error, Executor, Gradient, IterState, KV, State, TerminationReason};
+use argmin::core::{CostFunction, Error, Executor, Gradient, IterState, KV, State as _, TerminationReason};
 use argmin::solver::linesearch::HagerZhangLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 use std::cell::{Cell, RefCell};
@@ -17,9 +17,10 @@ const MEMORY: usize = 10;
 /// Minimises with the line search of Hager and Zhang (2005): its approximate Wolfe conditions still
 /// find a step where the loss changes by no more than its rounding, where others search without end.
 pub fn minimize<T: Float>(problem: &Problem<T>) -> Result<Outcome<T>> {
-    let objective = Objective { problem, last: RefCell::new(None), evaluations: Cell::new(0) };
+    let objective = Objective { problem, last: RefCell::default(), evaluations: Cell::new(0) };
     let progress = Progress::start("L-BFGS", problem);
-    let record = Record(Rc::new(RefCell::new((progress, Point { x: Vec::new(), norm: f64::INFINITY }))));
+    let best = Iterate { x: Vec::new(), norm: f64::INFINITY };
+    let record = Record(Rc::new(RefCell::new((progress, best))));
     let solver = LBFGS::new(HagerZhangLineSearch::new(), MEMORY)
         .with_tolerance_grad(problem.tolerance().to_f64())?
         .with_tolerance_cost(0.0)?;
@@ -28,8 +29,8 @@ pub fn minimize<T: Float>(problem: &Problem<T>) -> Result<Outcome<T>> {
         .configure(|state| state.param(start).max_iters(MOST_ITERATIONS as u64))
         .add_observer(Record(Rc::clone(&record.0)), ObserverMode::Always)
         .run()?;
-    // The executor holds the other handle until here.
     let converged = end.state.get_termination_reason() == Some(&TerminationReason::SolverConverged);
+    // With it goes the executor's handle of the record.
     drop(end);
     let (progress, best) = Rc::into_inner(record.0).ok_or("argmin kept its observer")?.into_inner();
     Ok(progress.finish(objective.tensor(&best.x)?, converged))
@@ -38,9 +39,16 @@ pub fn minimize<T: Float>(problem: &Problem<T>) -> Result<Outcome<T>> {
 /// The loss as argmin calls it: in vectors of f64, whatever the problem computes in.
 struct Objective<'a, T: Float> {
     problem: &'a Problem<T>,
-    /// The last point, its loss and its gradient: argmin asks for the two in two calls.
-    last: RefCell<Option<(Vec<f64>, f64, Vec<f64>)>>,
+    /// argmin asks for the loss and the gradient at one point in two calls.
+    last: RefCell<Point>,
     evaluations: Cell<usize>,
+}
+
+#[derive(Clone, Default)]
+struct Point {
+    x: Vec<f64>,
+    loss: f64,
+    gradient: Vec<f64>,
 }
 
 impl<T: Float> Objective<'_, T> {
@@ -48,9 +56,9 @@ impl<T: Float> Objective<'_, T> {
         Tensor::from(x.to_vec()).cast().to_device(&self.problem.device())
     }
 
-    fn at(&self, x: &[f64]) -> Result<(f64, Vec<f64>), Error> {
-        if let Some((_, loss, gradient)) = self.last.borrow().as_ref().filter(|(at, ..)| at == x) {
-            return Ok((*loss, gradient.clone()));
+    fn at(&self, x: &[f64]) -> Result<Point, Error> {
+        if self.last.borrow().x == x {
+            return Ok(self.last.borrow().clone());
         }
         self.evaluations.set(self.evaluations.get() + 1);
         if self.evaluations.get() > MOST_ITERATIONS {
@@ -62,8 +70,9 @@ impl<T: Float> Objective<'_, T> {
         if !loss.is_finite() || gradient.iter().any(|g| !g.is_finite()) {
             return Err(Error::msg("the loss or its gradient is not finite"));
         }
-        *self.last.borrow_mut() = Some((x.to_vec(), loss, gradient.clone()));
-        Ok((loss, gradient))
+        let point = Point { x: x.to_vec(), loss, gradient };
+        *self.last.borrow_mut() = point.clone();
+        Ok(point)
     }
 }
 
@@ -72,7 +81,7 @@ impl<T: Float> CostFunction for &Objective<'_, T> {
     type Output = f64;
 
     fn cost(&self, x: &Vec<f64>) -> Result<f64, Error> {
-        Ok(self.at(x)?.0)
+        Ok(self.at(x)?.loss)
     }
 }
 
@@ -81,32 +90,32 @@ impl<T: Float> Gradient for &Objective<'_, T> {
     type Gradient = Vec<f64>;
 
     fn gradient(&self, x: &Vec<f64>) -> Result<Vec<f64>, Error> {
-        Ok(self.at(x)?.1)
+        Ok(self.at(x)?.gradient)
     }
 }
 
-struct Point {
+struct Iterate {
     x: Vec<f64>,
     norm: f64,
 }
 
 /// Notes every iterate, and keeps the best: argmin loses the last one when a line search fails.
-struct Record(Rc<RefCell<(Progress, Point)>>);
+struct Record(Rc<RefCell<(Progress, Iterate)>>);
 
-type Iteration = IterState<Vec<f64>, Vec<f64>, (), (), (), f64>;
+type State = IterState<Vec<f64>, Vec<f64>, (), (), (), f64>;
 
-impl Observe<Iteration> for Record {
-    fn observe_init(&mut self, _: &str, state: &Iteration, kv: &KV) -> Result<(), Error> {
+impl Observe<State> for Record {
+    fn observe_init(&mut self, _: &str, state: &State, kv: &KV) -> Result<(), Error> {
         self.observe_iter(state, kv)
     }
 
-    fn observe_iter(&mut self, state: &Iteration, _: &KV) -> Result<(), Error> {
+    fn observe_iter(&mut self, state: &State, _: &KV) -> Result<(), Error> {
         if let (Some(x), Some(gradient)) = (state.get_param(), state.get_gradient()) {
             let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
             let (progress, best) = &mut *self.0.borrow_mut();
             progress.record(norm);
             if norm < best.norm {
-                *best = Point { x: x.clone(), norm };
+                *best = Iterate { x: x.clone(), norm };
             }
         }
         Ok(())

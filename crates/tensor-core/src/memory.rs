@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn running_out_is_an_error_of_try_run_and_other_panics_go_on() {
-        let huge = || Ok(Err::<(), _>(Error::out_of_memory("exp", 1 << 60)).or_raise());
+        let huge = || Err::<Result<()>, _>(Error::out_of_memory("exp", 1 << 60)).or_raise();
         let e = try_run(huge).unwrap_err();
         assert_eq!((e.op(), e.kind()), ("exp", ErrorKind::OutOfMemory { bytes: 1 << 60 }));
         let other = || try_run(|| -> Result<()> { panic!("mine") });

@@ -3,12 +3,11 @@
 //! A matrix with contiguous rows or columns is a family of contiguous
 //! [`Lines`]. With rows, `y` holds the dot products of the lines with `x`;
 //! with columns, it is the sum of the lines weighted by `x`. Either way `A`
-//! is read once, in the order of its memory.
+//! is read once, by stretches in the order of its memory.
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
+use super::parallel::share;
 use super::simd::{Kernel, add_rows, dispatch, dot_line, dot_rows, has_16_lanes, multiply_add};
 use super::view::{Lines, MatRef, VecRef};
 use crate::element::Float;
@@ -19,6 +18,12 @@ pub(crate) const PARALLEL_FROM: usize = 1 << 17;
 
 /// Elements of `A` in one parallel task, at least.
 const TASK: usize = 1 << 15;
+
+/// Elements of `A` that are read forwards where `A` is read from its end.
+const STRETCH: usize = 1 << 13;
+
+/// Elements of `A` in one part of a sum that is cut into parts, at least.
+const PART: usize = 1 << 16;
 
 /// Elements of `y` that stay in the first-level cache while lines are added.
 const BLOCK: usize = 2048;
@@ -89,7 +94,7 @@ fn strided<T: Float>(alpha: T, a: MatRef<T>, x: &[T], beta: T, y: &mut [T]) {
         }
     };
     if parallel {
-        y.par_chunks_mut(task_rows).enumerate().for_each(task);
+        share(y.chunks_mut(task_rows).enumerate(), task);
     } else {
         task((0, y));
     }
@@ -103,7 +108,7 @@ fn dot_lines<T: Float>(alpha: T, lines: Lines<T>, x: &[T], beta: T, y: &mut [T])
     }
     if count >= 64 || len < 2 * TASK {
         let task_lines = (TASK / len).max(8).next_multiple_of(4);
-        y.par_chunks_mut(task_lines).enumerate().for_each(|(t, y)| {
+        share(y.chunks_mut(task_lines).enumerate(), |(t, y)| {
             let first = t * task_lines;
             let lines = lines.lines(first..first + y.len());
             dispatch(DotLines { alpha, lines, x, beta, y });
@@ -112,7 +117,7 @@ fn dot_lines<T: Float>(alpha: T, lines: Lines<T>, x: &[T], beta: T, y: &mut [T])
         // Too few lines for the threads: the lines are cut instead.
         scale(beta, y);
         let leaf = (TASK / count).max(1024);
-        sum_tree(0..len, leaf, leaf, y, &|part, y| {
+        sum_parts(0..len, leaf, lines.size() / PART, y, &|part, y| {
             let lines = lines.within(part.clone());
             dispatch(DotLines { alpha, lines, x: &x[part], beta: T::ONE, y });
         });
@@ -122,49 +127,80 @@ fn dot_lines<T: Float>(alpha: T, lines: Lines<T>, x: &[T], beta: T, y: &mut [T])
 /// `y += alpha Σ_i x_i line_i`
 fn add_lines<T: Float>(alpha: T, lines: Lines<T>, x: VecRef<T>, y: &mut [T]) {
     if lines.size() < PARALLEL_FROM {
-        return dispatch(AddLines { alpha, lines, x, y });
+        // From the end: `y = A x` was computed just before where this is its gradient, and the caches
+        // still hold the end of `A`.
+        let part = (STRETCH / lines.len).max(4).next_multiple_of(4);
+        for first in (0..lines.count).step_by(part).rev() {
+            let part = first..lines.count.min(first + part);
+            let lines = lines.lines(part.clone());
+            dispatch(AddLines { alpha, lines, x: x.slice(part), y });
+        }
+        return;
     }
     if lines.len >= LONG {
-        y.par_chunks_mut(2 * BLOCK).enumerate().for_each(|(t, y)| {
+        share(y.chunks_mut(2 * BLOCK).enumerate(), |(t, y)| {
             let first = 2 * t * BLOCK;
             let lines = lines.within(first..first + y.len());
             dispatch(AddLines { alpha, lines, x, y });
         });
     } else {
         let leaf = (TASK / lines.len).max(32);
-        sum_tree(0..lines.count, leaf, leaf, y, &|part, y| {
+        sum_parts(0..lines.count, leaf, lines.size() / PART, y, &|part, y| {
             let lines = lines.lines(part.clone());
             dispatch(AddLines { alpha, lines, x: x.slice(part), y });
         });
     }
 }
 
-/// Adds to `out` what `part` adds for each leaf of `range`. The partial sums
-/// meet in a balanced tree given by `range` and `leaf` alone, so the result
-/// does not depend on the threads; ranges above `grain` are shared with them.
-pub(crate) fn sum_tree<T, F>(range: Range<usize>, leaf: usize, grain: usize, out: &mut [T], part: &F)
+/// [`sum_tree`], cut into as many parts as pay, up to 64, which the threads
+/// share: how many may not depend on the threads.
+pub(crate) fn sum_parts<T, F>(range: Range<usize>, leaf: usize, pay: usize, out: &mut [T], part: &F)
 where
     T: Float,
     F: Fn(Range<usize>, &mut [T]) + Sync,
+{
+    let leaves = range.len().div_ceil(leaf);
+    let length = leaves.div_ceil(pay.clamp(1, 64)) * leaf;
+    let parts = range.len().div_ceil(length.max(1));
+    if parts <= 1 || out.is_empty() {
+        return sum_tree(range, leaf, out, part);
+    }
+    let mut sums = vec![T::ZERO; parts * out.len()];
+    share(sums.chunks_mut(out.len()).enumerate().rev(), |(k, sum)| {
+        let from = range.start + k * length;
+        sum_tree(from..range.end.min(from + length), leaf, sum, part);
+    });
+    let mut apart = out.len();
+    while apart < sums.len() {
+        for pair in sums.chunks_mut(2 * apart).filter(|pair| pair.len() > apart) {
+            let (sum, other) = pair.split_at_mut(apart);
+            add(&mut sum[..out.len()], &other[..out.len()]);
+        }
+        apart *= 2;
+    }
+    add(out, &sums[..out.len()]);
+}
+
+/// Adds to `out` what `part` adds for each leaf of `range`, in a balanced tree.
+pub(crate) fn sum_tree<T, F>(range: Range<usize>, leaf: usize, out: &mut [T], part: &F)
+where
+    T: Float,
+    F: Fn(Range<usize>, &mut [T]),
 {
     let leaves = range.len().div_ceil(leaf);
     if leaves <= 1 {
         return part(range, out);
     }
     let middle = range.start + leaves / 2 * leaf;
-    let (left, right) = (range.start..middle, middle..range.end);
     let mut other = vec![T::ZERO; out.len()];
-    if range.len() > grain {
-        rayon::join(
-            || sum_tree(left, leaf, grain, out, part),
-            || sum_tree(right, leaf, grain, &mut other, part),
-        );
-    } else {
-        sum_tree(left, leaf, grain, out, part);
-        sum_tree(right, leaf, grain, &mut other, part);
-    }
-    for (out, other) in out.iter_mut().zip(other) {
-        *out += other;
+    sum_tree(middle..range.end, leaf, &mut other, part);
+    sum_tree(range.start..middle, leaf, out, part);
+    add(out, &other);
+}
+
+fn add<T: Float>(sum: &mut [T], other: &[T]) {
+    for (sum, &other) in sum.iter_mut().zip(other) {
+        *sum += other;
     }
 }
 
@@ -186,8 +222,8 @@ impl<T: Float> Kernel for DotLines<'_, T> {
             1 => self.short::<1, FMA>(),
             2 => self.short::<2, FMA>(),
             3 => self.short::<3, FMA>(),
-            // One vector for each of four lines measures as well as more.
-            8.. if has_16_lanes::<T>() => self.wide::<8, FMA>(),
+            // One vector for each of four lines; a short line leaves too many elements beside eight.
+            40.. if has_16_lanes::<T>() => self.wide::<8, FMA>(),
             _ => self.wide::<4, FMA>(),
         }
     }

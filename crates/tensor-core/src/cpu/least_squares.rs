@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::gemv::{PARALLEL_FROM, gemv, sum_tree};
+use super::gemv::{PARALLEL_FROM, gemv, sum_parts, sum_tree};
 use super::simd::{Kernel, add_rows, dispatch, dot, dot_line, dot_rows, has_16_lanes, multiply_add};
 use super::view::{Lines, MatRef, VecRef};
 use crate::element::Float;
@@ -32,10 +32,11 @@ pub fn least_squares<T: Float>(
 fn one_pass<T: Float>(lines: Lines<T>, x: &[T], y: VecRef<T>, want_gradient: bool) -> (T, Option<Vec<T>>) {
     let (rows, cols) = (lines.count, lines.len);
     let leaf = (LEAF / cols.max(1)).clamp(16, 1024);
-    let grain = if rows.saturating_mul(cols) < PARALLEL_FROM { rows } else { leaf.max(LEAF / cols.max(1)) };
+    let size = rows.saturating_mul(cols);
+    let pay = if size < PARALLEL_FROM { 1 } else { size / LEAF };
     // The loss follows the gradient, so that one tree sums both.
     let mut sums = vec![T::ZERO; if want_gradient { cols + 1 } else { 1 }];
-    sum_tree(0..rows, leaf, grain, &mut sums, &|part: Range<usize>, sums| {
+    sum_parts(0..rows, leaf, pay, &mut sums, &|part: Range<usize>, sums| {
         if let Some((loss, gradient)) = sums.split_last_mut() {
             *loss += dispatch(Pass { lines: lines.lines(part.clone()), x, y: y.slice(part), gradient });
         }
@@ -53,7 +54,7 @@ fn two_passes<T: Float>(
     let mut residual = y.contiguous().into_owned();
     gemv(-T::ONE, a, x, T::ONE, &mut residual);
     let mut loss = [T::ZERO];
-    sum_tree(0..residual.len(), 1024, residual.len(), &mut loss, &|part, loss| {
+    sum_tree(0..residual.len(), 1024, &mut loss, &|part, loss| {
         loss[0] += dot(&residual[part.clone()], &residual[part]);
     });
     let gradient = want_gradient.then(|| {
@@ -81,7 +82,7 @@ impl<T: Float> Kernel for Pass<'_, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) -> T {
         match self.x.len() {
-            8.. if has_16_lanes::<T>() => self.blocks::<8, 16, FMA>(),
+            40.. if has_16_lanes::<T>() => self.blocks::<8, 16, FMA>(),
             _ => self.blocks::<4, 8, FMA>(),
         }
     }

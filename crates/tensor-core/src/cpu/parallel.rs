@@ -1,6 +1,6 @@
 //! When work is spread over rayon's threads.
 
-use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
 
 /// Elements from which an elementwise loop is worth waking other threads for.
 pub const MIN_ELEMENTS: usize = 1 << 16;
@@ -16,7 +16,25 @@ pub fn for_parts<U: Send>(out: &mut [U], work: impl Fn(usize, &mut [U]) + Sync) 
     }
     // Four parts a thread even out what a busy machine takes away from one of them.
     let part = n.div_ceil(4 * threads).next_multiple_of(64);
-    out.par_chunks_mut(part).enumerate().for_each(|(k, chunk)| work(k * part, chunk));
+    share(out.chunks_mut(part).enumerate(), |(k, chunk)| work(k * part, chunk));
+}
+
+/// Runs `work` on every item, in any order, on this thread and on the others as they wake up: that
+/// takes as long as some hundred thousand additions, in which this thread need not wait.
+pub fn share<I: Send>(items: impl Iterator<Item = I> + Send, work: impl Fn(I) + Sync) {
+    let items = Mutex::new(items);
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let all = || {
+        while let Some(item) = next() {
+            work(item);
+        }
+    };
+    rayon::in_place_scope(|scope| {
+        for _ in 1..rayon::current_num_threads() {
+            scope.spawn(|_| all());
+        }
+        all();
+    });
 }
 
 /// Runs both, at the same time where `wide`.

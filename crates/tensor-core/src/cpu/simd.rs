@@ -7,6 +7,7 @@
 //! rounding of fused multiply-adds only.
 
 use crate::element::Float;
+use std::hint::black_box;
 
 /// A loop nest to be compiled for every instruction set.
 ///
@@ -104,31 +105,56 @@ pub const fn has_16_lanes<T>() -> bool {
     size_of::<T>() == 4
 }
 
+/// `array::map`, which the compiler does not always inline.
+#[inline(always)]
+pub fn map<A: Copy, B: Copy, const N: usize>(a: [A; N], f: impl Fn(A) -> B) -> [B; N] {
+    let mut mapped = [f(a[0]); N];
+    for n in 1..N {
+        mapped[n] = f(a[n]);
+    }
+    mapped
+}
+
 /// Dot products of `R` rows with `x`, each in `L` lanes; what is left over is
 /// added one by one. The rows are at least as long as `x`.
 ///
-/// The lanes of one row are summed in order: a sum by halves invites the
-/// compiler to keep one lane of all rows in a register instead, at the price
-/// of a transposition in every step.
+/// The lanes of one row are summed by halves, out of reach of the loop: in one
+/// piece with it, the compiler keeps one lane of all rows in a register
+/// instead, at the price of a transposition in every step.
 #[inline(always)]
 pub fn dot_rows<T: Float, const R: usize, const L: usize, const FMA: bool>(
     rows: [&[T]; R],
     x: &[T],
 ) -> [T; R] {
     let (x_chunks, x_rest) = x.as_chunks::<L>();
-    let row_chunks = rows.map(|row| &row.as_chunks::<L>().0[..x_chunks.len()]);
+    let row_chunks = map(rows, |row| &row.as_chunks::<L>().0[..x_chunks.len()]);
     let mut sums = [[T::ZERO; L]; R];
     for c in 0..x_chunks.len() {
         for r in 0..R {
             multiply_add_lanes::<T, L, FMA>(&row_chunks[r][c], &x_chunks[c], &mut sums[r]);
         }
     }
+    let mut totals = map(black_box(sums), sum_lanes);
     let done = x_chunks.len() * L;
-    std::array::from_fn(|r| {
-        let rest = rows[r][done..].iter().zip(x_rest);
-        let lanes = sums[r].iter().fold(T::ZERO, |sum, &lane| sum + lane);
-        rest.fold(lanes, |sum, (&a, &x)| multiply_add::<T, FMA>(a, x, sum))
-    })
+    let rest = map(rows, |row| &row[done..][..x_rest.len()]);
+    for (k, &x) in x_rest.iter().enumerate() {
+        for r in 0..R {
+            totals[r] = multiply_add::<T, FMA>(rest[r][k], x, totals[r]);
+        }
+    }
+    totals
+}
+
+#[inline(always)]
+fn sum_lanes<T: Float, const L: usize>(mut lanes: [T; L]) -> T {
+    let mut width = L;
+    while width > 1 {
+        width /= 2;
+        for l in 0..width {
+            lanes[l] += lanes[l + width];
+        }
+    }
+    lanes[0]
 }
 
 #[inline(always)]
@@ -153,10 +179,10 @@ pub fn add_rows<T: Float, const R: usize, const L: usize, const FMA: bool>(
 ) {
     let done = add_chunks::<T, R, L, FMA>(coefficients, rows, y, ahead);
     let rest = &mut y[done..];
-    let rows = rows.map(|row| &row[done..]);
+    let rows = map(rows, |row| &row[done..]);
     let done = add_chunks::<T, R, 4, FMA>(coefficients, rows, rest, 0);
     let rest = &mut rest[done..];
-    let rows = rows.map(|row| &row[done..]);
+    let rows = map(rows, |row| &row[done..]);
     add_chunks::<T, R, 1, FMA>(coefficients, rows, rest, 0);
 }
 
@@ -169,14 +195,14 @@ fn add_chunks<T: Float, const R: usize, const L: usize, const FMA: bool>(
     ahead: isize,
 ) -> usize {
     let chunks = y.as_chunks_mut::<L>().0;
-    let row_chunks = rows.map(|row| &row.as_chunks::<L>().0[..chunks.len()]);
+    let row_chunks = map(rows, |row| &row.as_chunks::<L>().0[..chunks.len()]);
     for (c, y_chunk) in chunks.iter_mut().enumerate() {
         if ahead != 0 {
             for chunks in &row_chunks {
                 prefetch(chunks[c].as_ptr().wrapping_offset(ahead));
             }
         }
-        let mut sum: [T; L] = std::array::from_fn(|l| coefficients[0] * row_chunks[0][c][l]);
+        let mut sum = map(row_chunks[0][c], |a| coefficients[0] * a);
         for r in 1..R {
             let chunk = &row_chunks[r][c];
             for l in 0..L {

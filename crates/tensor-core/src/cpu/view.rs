@@ -185,7 +185,12 @@ impl<'a, T: Float> Lines<'a, T> {
 
     #[inline(always)]
     pub(crate) fn group<const R: usize>(&self, first: usize) -> [&'a [T]; R] {
-        std::array::from_fn(|r| self.line(first + r))
+        // `from_fn` is not inlined here.
+        let mut lines: [&[T]; R] = [&[]; R];
+        for (r, line) in lines.iter_mut().enumerate() {
+            *line = self.line(first + r);
+        }
+        lines
     }
 
     /// Some of the lines.
