@@ -80,6 +80,8 @@ pub fn op(name: &str) -> Option<Run> {
         // Linear algebra.
         "inverse" => |c| one(c.input()?.inverse()?),
         "det" => |c| one(c.input()?.det()?),
+        "slogdet" => |c| two(c.input()?.slogdet()?),
+        "logdet" => |c| one(c.input()?.logdet()?),
         "pinv" => |c| one(c.input()?.pinv()?),
         "solve" => |c| one(c.input()?.solve(c.float("other")?)?),
         "least_squares_loss" => |c| one(least_squares_loss(c.float("mat")?, c.input()?, c.float("target")?)?),
