@@ -8,7 +8,7 @@ use crate::tensor::Tensor;
 use std::array::from_fn;
 use std::panic::Location;
 use std::sync::Arc;
-use tensor_core::shape::broadcast;
+use tensor_core::shape::{broadcast, same};
 use tensor_core::{Array, Element, Error, Result};
 
 /// What an operation keeps for its rule.
@@ -192,7 +192,7 @@ fn deliver<T: Element>(
     out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
 ) -> Result<()> {
     let g = Cotangent::new(g);
-    if g.shape() == edge.shape() {
+    if same(g.shape(), edge.shape()) {
         return out(i, g);
     }
     // Only what broadcasting can have repeated is summed: any other shape is a wrong rule.
@@ -259,17 +259,11 @@ pub fn apply<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
 #[track_caller]
 pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     op: O,
-    x: [Tensor<T>; N],
+    mut x: [Tensor<T>; N],
 ) -> Result<Tensor<U>> {
     let here = Location::caller();
-    let mut edges: [Option<Edge>; N] = from_fn(|_| None);
-    let mut values = Vec::with_capacity(N);
-    for (edge, t) in edges.iter_mut().zip(x) {
-        let (value, e) = t.into_parts();
-        *edge = e;
-        values.push(value);
-    }
-    let values: [Array<T>; N] = values.try_into().unwrap_or_else(|_| unreachable!("N inputs, N values"));
+    let edges: [Option<Edge>; N] = from_fn(|i| x[i].take_edge());
+    let values = x.map(Tensor::into_array);
     if edges.iter().all(Option::is_none) || !is_grad_enabled() {
         return Ok(Tensor::from_parts(op.forward_owned(values).map_err(|e| e.at(here))?, None));
     }

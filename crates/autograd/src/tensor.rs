@@ -45,11 +45,6 @@ impl<T: Element> Tensor<T> {
     }
 
     #[inline]
-    pub(crate) fn into_parts(self) -> (Array<T>, Option<Edge>) {
-        (self.value, self.edge)
-    }
-
-    #[inline]
     pub(crate) fn constant(value: Array<T>) -> Self {
         Tensor { value, edge: None }
     }
@@ -57,6 +52,12 @@ impl<T: Element> Tensor<T> {
     #[inline]
     pub(crate) fn edge(&self) -> Option<&Edge> {
         self.edge.as_ref()
+    }
+
+    /// Leaves a constant.
+    #[inline]
+    pub(crate) fn take_edge(&mut self) -> Option<Edge> {
+        self.edge.take()
     }
 
     /// The value, as kernels see it.

@@ -187,6 +187,12 @@ impl<T: Element> Array<T> {
         }
     }
 
+    /// Whether there is another handle of this array.
+    #[inline]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// The elements for writing, in row-major order, where they lie that way and nothing else
     /// shares them.
     pub fn as_mut_slice(&mut self) -> Option<&mut [T]> {

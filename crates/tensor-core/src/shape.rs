@@ -175,6 +175,12 @@ impl IntoDims for &Vec<isize> {
     }
 }
 
+/// Whether two shapes are equal, without the call that comparing slices costs.
+#[inline(always)]
+pub fn same(a: &[usize], b: &[usize]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
+}
+
 /// The number of elements, an error where it or the bytes would overflow.
 pub fn numel(op: &'static str, shape: &[usize]) -> Result<usize> {
     // Sizes of zero do not excuse the rest: products of a part of the shape must fit as well.

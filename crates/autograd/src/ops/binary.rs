@@ -4,6 +4,7 @@ use super::elementwise::Affine;
 use crate::op::{Keep, Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
 use std::ops::{Add, Div, Mul, Neg, Sub};
+use tensor_core::shape::same;
 use tensor_core::{Array, Float, Number, OrRaise, Result, kernels};
 
 /// a + b
@@ -117,11 +118,11 @@ impl<T: Float> Op<T, 2> for DivOp {
 /// result's shape.
 fn into_either<T: Number>(
     op: &'static str,
-    mut a: Array<T>,
+    a: Array<T>,
     b: Array<T>,
     f: impl Fn(T, T) -> T + Sync,
 ) -> Result<Array<T>> {
-    if a.shape() == b.shape() && a.as_mut_slice().is_none() {
+    if a.is_shared() && same(a.shape(), b.shape()) {
         return kernels::zip_owned(op, b, &a, |b, a| f(a, b));
     }
     kernels::zip_owned(op, a, &b, f)

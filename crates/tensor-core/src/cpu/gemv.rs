@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::parallel::share;
+use super::parallel::{Order, share};
 use super::simd::{Kernel, add_rows, dispatch, dot_line, dot_rows, has_16_lanes, multiply_add};
 use super::view::{Lines, MatRef, VecRef};
 use crate::element::Float;
@@ -94,7 +94,7 @@ fn strided<T: Float>(alpha: T, a: MatRef<T>, x: &[T], beta: T, y: &mut [T]) {
         }
     };
     if parallel {
-        share(y.chunks_mut(task_rows).enumerate(), task);
+        share(y.chunks_mut(task_rows).enumerate(), Order::Forwards, task);
     } else {
         task((0, y));
     }
@@ -108,7 +108,7 @@ fn dot_lines<T: Float>(alpha: T, lines: Lines<T>, x: &[T], beta: T, y: &mut [T])
     }
     if count >= 64 || len < 2 * TASK {
         let task_lines = (TASK / len).max(8).next_multiple_of(4);
-        share(y.chunks_mut(task_lines).enumerate(), |(t, y)| {
+        share(y.chunks_mut(task_lines).enumerate(), Order::Forwards, |(t, y)| {
             let first = t * task_lines;
             let lines = lines.lines(first..first + y.len());
             dispatch(DotLines { alpha, lines, x, beta, y });
@@ -138,7 +138,7 @@ fn add_lines<T: Float>(alpha: T, lines: Lines<T>, x: VecRef<T>, y: &mut [T]) {
         return;
     }
     if lines.len >= LONG {
-        share(y.chunks_mut(2 * BLOCK).enumerate(), |(t, y)| {
+        share(y.chunks_mut(2 * BLOCK).enumerate(), Order::Backwards, |(t, y)| {
             let first = 2 * t * BLOCK;
             let lines = lines.within(first..first + y.len());
             dispatch(AddLines { alpha, lines, x, y });
@@ -166,7 +166,7 @@ where
         return sum_tree(range, leaf, out, part);
     }
     let mut sums = vec![T::ZERO; parts * out.len()];
-    share(sums.chunks_mut(out.len()).enumerate().rev(), |(k, sum)| {
+    share(sums.chunks_mut(out.len()).enumerate(), Order::Backwards, |(k, sum)| {
         let from = range.start + k * length;
         sum_tree(from..range.end.min(from + length), leaf, sum, part);
     });
@@ -248,10 +248,11 @@ impl<T: Float> DotLines<'_, T> {
 
     #[inline(always)]
     fn wide<const L: usize, const FMA: bool>(self) {
+        let ahead = self.lines.ahead();
         let (quads, rest) = self.y.as_chunks_mut::<4>();
         let done = quads.len() * 4;
         for (q, quad) in quads.iter_mut().enumerate() {
-            let sums = dot_rows::<T, 4, L, FMA>(self.lines.group(4 * q), self.x);
+            let sums = dot_rows::<T, 4, L, FMA>(self.lines.group(4 * q), self.x, ahead);
             for (y, sum) in quad.iter_mut().zip(sums) {
                 put(y, self.alpha * sum, self.beta);
             }
@@ -316,9 +317,10 @@ impl<T: Float> AddLines<'_, T> {
         let count = self.lines.count;
         for (b, y) in self.y.chunks_mut(BLOCK).enumerate() {
             let lines = self.lines.within(b * BLOCK..b * BLOCK + y.len());
+            let ahead = lines.ahead();
             for q in 0..count / 4 {
                 let x = std::array::from_fn(|r| self.alpha * self.x.at(4 * q + r));
-                add_rows::<T, 4, L, FMA>(x, lines.group(4 * q), y, 0);
+                add_rows::<T, 4, L, FMA>(x, lines.group(4 * q), y, ahead);
             }
             for i in count / 4 * 4..count {
                 add_rows::<T, 1, L, FMA>([self.alpha * self.x.at(i)], lines.group(i), y, 0);

@@ -97,7 +97,7 @@ impl<T: Float> Pass<'_, T> {
         let ahead = 4 * self.lines.stride;
         for q in 0..count / 4 {
             let rows = self.lines.group::<4>(4 * q);
-            let products = dot_rows::<T, 4, DOT, FMA>(rows, self.x);
+            let products = dot_rows::<T, 4, DOT, FMA>(rows, self.x, 0);
             let residual: [T; 4] = std::array::from_fn(|r| self.y.at(4 * q + r) - products[r]);
             for r in 0..4 {
                 loss[r] = multiply_add::<T, FMA>(residual[r], residual[r], loss[r]);

@@ -166,7 +166,7 @@ pub fn zip<A: Element, B: Element, U: Element>(
     b: &Array<B>,
     f: impl Fn(A, B) -> U + Sync,
 ) -> Result<Array<U>> {
-    let shape = match a.shape() == b.shape() {
+    let shape = match shape::same(a.shape(), b.shape()) {
         true => Dims::from_slice(a.shape()),
         false => shape::broadcast(op, a.shape(), b.shape())?,
     };
@@ -223,7 +223,7 @@ pub fn zip_owned<A: Element, B: Element>(
     b: &Array<B>,
     f: impl Fn(A, B) -> A + Sync,
 ) -> Result<Array<A>> {
-    if a.shape() == b.shape()
+    if shape::same(a.shape(), b.shape())
         && let Some(y) = b.as_slice()
         && let Some(x) = a.as_mut_slice()
     {

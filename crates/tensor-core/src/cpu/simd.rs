@@ -118,6 +118,8 @@ pub fn map<A: Copy, B: Copy, const N: usize>(a: [A; N], f: impl Fn(A) -> B) -> [
 /// Dot products of `R` rows with `x`, each in `L` lanes; what is left over is
 /// added one by one. The rows are at least as long as `x`.
 ///
+/// `ahead` is as in [`add_rows`].
+///
 /// The lanes of one row are summed by halves, out of reach of the loop: in one
 /// piece with it, the compiler keeps one lane of all rows in a register
 /// instead, at the price of a transposition in every step.
@@ -125,11 +127,17 @@ pub fn map<A: Copy, B: Copy, const N: usize>(a: [A; N], f: impl Fn(A) -> B) -> [
 pub fn dot_rows<T: Float, const R: usize, const L: usize, const FMA: bool>(
     rows: [&[T]; R],
     x: &[T],
+    ahead: isize,
 ) -> [T; R] {
     let (x_chunks, x_rest) = x.as_chunks::<L>();
     let row_chunks = map(rows, |row| &row.as_chunks::<L>().0[..x_chunks.len()]);
     let mut sums = [[T::ZERO; L]; R];
     for c in 0..x_chunks.len() {
+        if ahead != 0 {
+            for chunks in &row_chunks {
+                prefetch(chunks[c].as_ptr().wrapping_offset(ahead));
+            }
+        }
         for r in 0..R {
             multiply_add_lanes::<T, L, FMA>(&row_chunks[r][c], &x_chunks[c], &mut sums[r]);
         }
@@ -249,10 +257,10 @@ impl<T: Float> Kernel for Dot<'_, T> {
 #[inline(always)]
 pub fn dot_line<T: Float, const FMA: bool>(a: &[T], b: &[T]) -> T {
     let [sum] = match (has_16_lanes::<T>(), b.len()) {
-        (true, 256..) => dot_rows::<T, 1, 64, FMA>([a], b),
-        (true, _) => dot_rows::<T, 1, 16, FMA>([a], b),
-        (false, 128..) => dot_rows::<T, 1, 32, FMA>([a], b),
-        (false, _) => dot_rows::<T, 1, 8, FMA>([a], b),
+        (true, 256..) => dot_rows::<T, 1, 64, FMA>([a], b, 0),
+        (true, _) => dot_rows::<T, 1, 16, FMA>([a], b, 0),
+        (false, 128..) => dot_rows::<T, 1, 32, FMA>([a], b, 0),
+        (false, _) => dot_rows::<T, 1, 8, FMA>([a], b, 0),
     };
     sum
 }
