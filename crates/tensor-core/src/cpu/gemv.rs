@@ -23,7 +23,7 @@ const TASK: usize = 1 << 15;
 const STRETCH: usize = 1 << 13;
 
 /// Elements of `A` in one part of a sum that is cut into parts, at least.
-const PART: usize = 1 << 16;
+const PART: usize = 1 << 15;
 
 /// Elements of `y` that stay in the first-level cache while lines are added.
 const BLOCK: usize = 2048;
