@@ -35,6 +35,14 @@ impl Call<'_> {
         }
     }
 
+    /// A tensor of integers.
+    pub fn integers(&self, name: &str) -> Result<&Tensor<i64>> {
+        match self.inputs.get(name) {
+            Some(Value::Int(x)) => Ok(x),
+            _ => Err(malformed(format!("no input {name} of integers"))),
+        }
+    }
+
     /// All tensors, in the order of their names.
     pub fn floats(&self) -> Result<Vec<&Tensor>> {
         self.inputs.keys().map(|name| self.float(name)).collect()
@@ -59,6 +67,11 @@ impl Call<'_> {
     /// A number, or the default where it is not given.
     pub fn number_or(&self, name: &str, default: f64) -> Result<f64> {
         self.read(name, number, Some(default))
+    }
+
+    /// Text.
+    pub fn text(&self, name: &str) -> Result<String> {
+        self.read(name, |arg| arg.as_str().map(str::to_string), None)
     }
 
     /// The factor of `input` in the products that add.
@@ -93,7 +106,18 @@ impl Call<'_> {
 
     /// True or false; false where it is not given.
     pub fn flag(&self, name: &str) -> Result<bool> {
-        self.read(name, Json::as_bool, Some(false))
+        self.flag_or(name, false)
+    }
+
+    /// True or false, or the default where it is not given.
+    pub fn flag_or(&self, name: &str, default: bool) -> Result<bool> {
+        self.read(name, Json::as_bool, Some(default))
+    }
+
+    /// Integers that are not negative: a list, or none where there is no such argument.
+    pub fn sizes(&self, name: &str) -> Result<Vec<usize>> {
+        let wrong = |_| malformed(format!("a negative size in {name}"));
+        self.dims(name)?.into_iter().map(|d| usize::try_from(d).map_err(wrong)).collect()
     }
 
     /// Integers: a list, a single one, or none where there is no such argument.

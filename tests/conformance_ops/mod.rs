@@ -22,6 +22,27 @@ pub fn op(name: &str) -> Option<Run> {
         "exp" => |c| one(c.input()?.exp()),
         "expm1" => |c| one(c.input()?.expm1()),
         "log" => |c| one(c.input()?.log()),
+        "exp2" => |c| one(c.input()?.exp2()),
+        "log2" => |c| one(c.input()?.log2()),
+        "log10" => |c| one(c.input()?.log10()),
+        "log1p" => |c| one(c.input()?.log1p()),
+        "rsqrt" => |c| one(c.input()?.rsqrt()),
+        "tan" => |c| one(c.input()?.tan()),
+        "asin" => |c| one(c.input()?.asin()),
+        "acos" => |c| one(c.input()?.acos()),
+        "atan" => |c| one(c.input()?.atan()),
+        "asinh" => |c| one(c.input()?.asinh()),
+        "acosh" => |c| one(c.input()?.acosh()),
+        "atanh" => |c| one(c.input()?.atanh()),
+        "erf" => |c| one(c.input()?.erf()),
+        "erfc" => |c| one(c.input()?.erfc()),
+        "lgamma" => |c| one(c.input()?.lgamma()),
+        "digamma" => |c| one(c.input()?.digamma()),
+        "softplus" => |c| one(c.input()?.softplus()),
+        "floor" => |c| one(c.input()?.floor()),
+        "ceil" => |c| one(c.input()?.ceil()),
+        "trunc" => |c| one(c.input()?.trunc()),
+        "round" => |c| one(c.input()?.round()),
         "sqrt" => |c| one(c.input()?.sqrt()),
         "square" => |c| one(c.input()?.square()),
         "reciprocal" => |c| one(c.input()?.reciprocal()),
@@ -37,6 +58,19 @@ pub fn op(name: &str) -> Option<Run> {
         "sub" => |c| one(c.input()?.try_sub(c.float("other")?)?),
         "mul" => |c| one(c.input()?.try_mul(c.float("other")?)?),
         "div" => |c| one(c.input()?.try_div(c.float("other")?)?),
+        "pow" => |c| one(c.input()?.pow(c.float("other")?)?),
+        "maximum" => |c| one(c.input()?.maximum(c.float("other")?)?),
+        "minimum" => |c| one(c.input()?.minimum(c.float("other")?)?),
+        "atan2" => |c| one(c.input()?.atan2(c.float("other")?)?),
+        "hypot" => |c| one(c.input()?.hypot(c.float("other")?)?),
+        "xlogy" => |c| one(c.input()?.xlogy(c.float("other")?)?),
+        "logaddexp" => |c| one(c.input()?.logaddexp(c.float("other")?)?),
+        "remainder" => |c| one(c.input()?.remainder(c.float("other")?)?),
+        "clamp" => |c| {
+            one(c.input()?.clamp(c.number_or("min", f64::NEG_INFINITY)?, c.number_or("max", f64::INFINITY)?))
+        },
+        "masked_fill" => |c| one(c.input()?.masked_fill(c.mask("mask")?, c.number("value")?)?),
+        "masked_select" => |c| one(c.input()?.masked_select(c.mask("mask")?)?),
         "where" => |c| one(c.mask("condition")?.where_cond(c.input()?, c.float("other")?)?),
 
         // Reductions; no dim at all stands for every one.
@@ -47,8 +81,41 @@ pub fn op(name: &str) -> Option<Run> {
         "var" => |c| one(c.input()?.var_with(&c.dims("dim")?, c.flag("keepdim")?, c.correction()?)?),
         "std" => |c| one(c.input()?.std_with(&c.dims("dim")?, c.flag("keepdim")?, c.correction()?)?),
         "max_dim" => |c| two(c.input()?.max_dim(c.int("dim")?, c.flag("keepdim")?)?),
+        "prod" => |c| reduce(c, |x| Ok(x.prod()), |x, dims, keepdim| x.prod_dim(dims, keepdim)),
+        "logsumexp" => |c| one(c.input()?.logsumexp(&c.dims("dim")?, c.flag("keepdim")?)?),
+        "vector_norm" => {
+            |c| one(c.input()?.vector_norm(c.number_or("ord", 2.0)?, &c.dims("dim")?, c.flag("keepdim")?)?)
+        }
+        "argmax" => |c| one(c.input()?.argmax(c.int("dim")?, c.flag("keepdim")?)?),
+        "argmin" => |c| one(c.input()?.argmin(c.int("dim")?, c.flag("keepdim")?)?),
+        "cumsum" => |c| one(c.input()?.cumsum(c.int("dim")?)?),
+        "cumprod" => |c| one(c.input()?.cumprod(c.int("dim")?)?),
+        "softmax" => |c| one(c.input()?.softmax(c.int("dim")?)?),
+        "log_softmax" => |c| one(c.input()?.log_softmax(c.int("dim")?)?),
+        "sort" => |c| two(c.input()?.sort(c.int_or("dim", -1)?, c.flag("descending")?)?),
+        "topk" => {
+            |c| two(c.input()?.topk(c.size("k")?, c.int_or("dim", -1)?, c.flag_or("largest", true)?)?)
+        }
+
+        // Losses.
+        "mse_loss" => |c| one(c.input()?.mse_loss(c.float("target")?)?),
+        "huber_loss" => |c| one(c.input()?.huber_loss(c.float("target")?, c.number_or("delta", 1.0)?)?),
+        "binary_cross_entropy_with_logits" => {
+            |c| one(c.input()?.binary_cross_entropy_with_logits(c.float("target")?)?)
+        }
+        "cross_entropy" => |c| one(c.input()?.cross_entropy(c.integers("target")?)?),
 
         // Shapes.
+        "flip" => |c| one(c.input()?.flip(&c.dims("dims")?)?),
+        "roll" => |c| one(c.input()?.roll(c.dims("shifts")?, c.dims("dims")?)?),
+        "repeat" => |c| one(c.input()?.repeat(c.sizes("repeats")?)?),
+        "pad" => |c| one(c.input()?.pad(&c.dims("pad")?, c.number_or("value", 0.0)?)?),
+        "diagonal" => |c| {
+            one(c.input()?.diagonal(c.int_or("offset", 0)?, c.int_or("dim1", 0)?, c.int_or("dim2", 1)?)?)
+        },
+        "diag_embed" => |c| one(c.input()?.diag_embed(c.int_or("offset", 0)?)?),
+        "tril" => |c| one(c.input()?.tril(c.int_or("diagonal", 0)?)?),
+        "triu" => |c| one(c.input()?.triu(c.int_or("diagonal", 0)?)?),
         "reshape" => |c| one(c.input()?.reshape(c.dims("shape")?)?),
         "permute" => |c| one(c.input()?.permute(&c.dims("dims")?)?),
         "transpose" => |c| one(c.input()?.transpose(c.int("dim0")?, c.int("dim1")?)?),
@@ -63,8 +130,19 @@ pub fn op(name: &str) -> Option<Run> {
         "narrow" => |c| one(c.input()?.narrow(c.int("dim")?, c.int("start")?, c.size("length")?)?),
         "select" => |c| one(c.input()?.select(c.int("dim")?, c.int("index")?)?),
         "slice" => slice,
+        "index_select" => |c| one(c.input()?.index_select(c.int("dim")?, c.integers("index")?)?),
+        "gather" => |c| one(c.input()?.gather(c.int("dim")?, c.integers("index")?)?),
+        "scatter_add" => {
+            |c| one(c.input()?.scatter_add(c.int("dim")?, c.integers("index")?, c.float("src")?)?)
+        }
+        "index_put" => |c| one(c.input()?.index_put(c.integers("index")?, c.float("values")?)?),
 
         // Products.
+        "einsum" => |c| one(linalg::einsum(&c.text("equation")?, &c.floats()?)?),
+        "kron" => |c| one(c.input()?.kron(c.float("other")?)?),
+        "cross" => |c| one(c.input()?.cross(c.float("other")?, c.int_or("dim", -1)?)?),
+        "tensordot" => |c| one(c.input()?.tensordot(c.float("other")?, c.size("dims")?)?),
+        "trace" => |c| one(c.input()?.trace()?),
         "dot" => |c| one(c.input()?.dot(c.float("tensor")?)?),
         "outer" => |c| one(c.input()?.outer(c.float("vec2")?)?),
         "mv" => |c| one(c.input()?.mv(c.float("vec")?)?),

@@ -5,6 +5,7 @@
 //! dimensions; the leading ones are a batch.
 
 mod determinant;
+mod einsum;
 mod inverse;
 mod least_squares;
 mod methods;
@@ -13,6 +14,7 @@ mod product;
 mod solve;
 
 pub use determinant::{det, logdet, slogdet};
+pub use einsum::{cross, einsum, kron, tensordot};
 pub use inverse::inverse;
 pub use least_squares::least_squares_loss;
 pub use methods::Linalg;

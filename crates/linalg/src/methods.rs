@@ -15,6 +15,21 @@ pub trait Linalg<T: Float>: Sized {
     /// # Errors
     /// Shape, where these are not vectors.
     fn outer(&self, other: &Tensor<T>) -> Result<Tensor<T>>;
+    /// [`crate::kron`]
+    ///
+    /// # Errors
+    /// Out of memory.
+    fn kron(&self, b: &Tensor<T>) -> Result<Tensor<T>>;
+    /// [`crate::cross`]
+    ///
+    /// # Errors
+    /// Shape, where either does not have three elements there; index, for no such dimension.
+    fn cross(&self, b: &Tensor<T>, dim: isize) -> Result<Tensor<T>>;
+    /// [`crate::tensordot`]
+    ///
+    /// # Errors
+    /// Shape, where the dimensions do not match.
+    fn tensordot(&self, b: &Tensor<T>, n: usize) -> Result<Tensor<T>>;
     /// [`crate::mv`]
     ///
     /// # Errors
@@ -90,6 +105,18 @@ impl<T: Float> Linalg<T> for Tensor<T> {
     #[track_caller]
     fn outer(&self, other: &Tensor<T>) -> Result<Tensor<T>> {
         crate::outer(self, other)
+    }
+    #[track_caller]
+    fn kron(&self, b: &Tensor<T>) -> Result<Tensor<T>> {
+        crate::kron(self, b)
+    }
+    #[track_caller]
+    fn cross(&self, b: &Tensor<T>, dim: isize) -> Result<Tensor<T>> {
+        crate::cross(self, b, dim)
+    }
+    #[track_caller]
+    fn tensordot(&self, b: &Tensor<T>, n: usize) -> Result<Tensor<T>> {
+        crate::tensordot(self, b, n)
     }
     #[track_caller]
     fn mv(&self, x: &Tensor<T>) -> Result<Tensor<T>> {

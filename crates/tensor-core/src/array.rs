@@ -248,6 +248,12 @@ impl<T: Element> Array<T> {
         Ok(self.view(self.layout().expand(op, to)?))
     }
 
+    /// A view of the elements whose index in the second of `dims`, two different ones, is that in the
+    /// first plus `offset`, along a last dimension in place of the two.
+    pub fn diagonal(&self, offset: isize, dims: [usize; 2]) -> Self {
+        self.view(self.layout().diagonal(offset, dims))
+    }
+
     /// A view of `len` elements along `dim` from `start`, `step` apart.
     ///
     /// # Errors

@@ -118,6 +118,12 @@ pub trait Number: Element {
     fn times(self, y: Self) -> Self;
     /// `-self`.
     fn negated(self) -> Self;
+    /// The largest integer not above `self / y`; an integer `y` must not be 0.
+    fn floor_divide(self, y: Self) -> Self;
+    /// What [`Number::floor_divide`] leaves, with the sign of `y`.
+    fn remainder(self, y: Self) -> Self;
+    /// What division rounded towards 0 leaves, with the sign of `self`.
+    fn fmod(self, y: Self) -> Self;
     /// `|self|`.
     fn magnitude(self) -> Self;
     /// `n` as this type, rounded to the nearest where it is not exact.
@@ -156,20 +162,54 @@ pub trait Float:
     fn abs(self) -> Self;
     /// e to the power of `self`.
     fn exp(self) -> Self;
+    /// 2 to the power of `self`.
+    fn exp2(self) -> Self;
     /// e to the power of `self`, minus 1, exact near 0.
     fn exp_m1(self) -> Self;
     /// The natural logarithm.
     fn ln(self) -> Self;
+    /// The logarithm to base 2.
+    fn log2(self) -> Self;
+    /// The logarithm to base 10.
+    fn log10(self) -> Self;
+    /// The natural logarithm of 1 + `self`, exact near 0.
+    fn ln_1p(self) -> Self;
     /// The sine of an angle in radians.
     fn sin(self) -> Self;
     /// The cosine of an angle in radians.
     fn cos(self) -> Self;
+    /// The tangent of an angle in radians.
+    fn tan(self) -> Self;
+    /// The angle in radians whose sine this is.
+    fn asin(self) -> Self;
+    /// The angle in radians whose cosine this is.
+    fn acos(self) -> Self;
+    /// The angle in radians whose tangent this is.
+    fn atan(self) -> Self;
+    /// The angle in radians of the point (`x`, `self`).
+    fn atan2(self, x: Self) -> Self;
     /// The hyperbolic sine.
     fn sinh(self) -> Self;
     /// The hyperbolic cosine.
     fn cosh(self) -> Self;
     /// The hyperbolic tangent.
     fn tanh(self) -> Self;
+    /// The inverse of the hyperbolic sine.
+    fn asinh(self) -> Self;
+    /// The inverse of the hyperbolic cosine.
+    fn acosh(self) -> Self;
+    /// The inverse of the hyperbolic tangent.
+    fn atanh(self) -> Self;
+    /// The largest integer not above.
+    fn floor(self) -> Self;
+    /// The smallest integer not below.
+    fn ceil(self) -> Self;
+    /// The integer part.
+    fn trunc(self) -> Self;
+    /// The nearest integer, the even one of two.
+    fn round_ties_even(self) -> Self;
+    /// The length of (`self`, `y`), without overflow on the way.
+    fn hypot(self, y: Self) -> Self;
     /// `self` to the power of `p`.
     fn powf(self, p: Self) -> Self;
     /// `self` to an integer power.
@@ -230,6 +270,20 @@ impl Number for i64 {
         self.wrapping_neg()
     }
     #[inline]
+    fn floor_divide(self, y: Self) -> Self {
+        let exact = self.wrapping_rem(y) == 0 || (self < 0) == (y < 0);
+        self.wrapping_div(y).wrapping_sub(i64::from(!exact))
+    }
+    #[inline]
+    fn remainder(self, y: Self) -> Self {
+        let rest = self.wrapping_rem(y);
+        if rest != 0 && (rest < 0) != (y < 0) { rest.wrapping_add(y) } else { rest }
+    }
+    #[inline]
+    fn fmod(self, y: Self) -> Self {
+        self.wrapping_rem(y)
+    }
+    #[inline]
     fn magnitude(self) -> Self {
         self.wrapping_abs()
     }
@@ -241,6 +295,16 @@ impl Number for i64 {
     fn to_f64(self) -> f64 {
         self as f64
     }
+}
+
+/// Methods of the type itself, under the same name.
+macro_rules! own_methods {
+    ($T:ident: $($name:ident)*) => { $(
+        #[inline]
+        fn $name(self) -> Self {
+            $T::$name(self)
+        }
+    )* };
 }
 
 /// The two float types differ in nothing but their names.
@@ -288,6 +352,21 @@ macro_rules! float {
                 -self
             }
             #[inline]
+            fn floor_divide(self, y: Self) -> Self {
+                let quotient = (self - self.remainder(y)) / y;
+                // Rounding may have moved the quotient by less than a half.
+                if y == 0.0 { self / y } else { quotient.round() }
+            }
+            #[inline]
+            fn remainder(self, y: Self) -> Self {
+                let rest = self % y;
+                if rest != 0.0 && (rest < 0.0) != (y < 0.0) { rest + y } else { rest }
+            }
+            #[inline]
+            fn fmod(self, y: Self) -> Self {
+                self % y
+            }
+            #[inline]
             fn magnitude(self) -> Self {
                 $T::abs(self)
             }
@@ -317,45 +396,15 @@ macro_rules! float {
             fn mul_add(self, a: Self, b: Self) -> Self {
                 $T::mul_add(self, a, b)
             }
+            own_methods!($T: sqrt abs exp exp2 exp_m1 ln log2 log10 ln_1p sin cos tan asin acos atan);
+            own_methods!($T: sinh cosh tanh asinh acosh atanh floor ceil trunc round_ties_even);
             #[inline]
-            fn sqrt(self) -> Self {
-                $T::sqrt(self)
+            fn atan2(self, x: Self) -> Self {
+                $T::atan2(self, x)
             }
             #[inline]
-            fn abs(self) -> Self {
-                $T::abs(self)
-            }
-            #[inline]
-            fn exp(self) -> Self {
-                $T::exp(self)
-            }
-            #[inline]
-            fn exp_m1(self) -> Self {
-                $T::exp_m1(self)
-            }
-            #[inline]
-            fn ln(self) -> Self {
-                $T::ln(self)
-            }
-            #[inline]
-            fn sin(self) -> Self {
-                $T::sin(self)
-            }
-            #[inline]
-            fn cos(self) -> Self {
-                $T::cos(self)
-            }
-            #[inline]
-            fn sinh(self) -> Self {
-                $T::sinh(self)
-            }
-            #[inline]
-            fn cosh(self) -> Self {
-                $T::cosh(self)
-            }
-            #[inline]
-            fn tanh(self) -> Self {
-                $T::tanh(self)
+            fn hypot(self, y: Self) -> Self {
+                $T::hypot(self, y)
             }
             #[inline]
             fn powf(self, p: Self) -> Self {

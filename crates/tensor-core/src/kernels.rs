@@ -69,11 +69,21 @@ pub fn zip_owned<A: Element, B: Element>(
     run_on(op, [a.device(), b.device()], || cpu::map::zip_owned(op, a, b, f))
 }
 
+/// f(a, b, c), broadcast.
+#[inline]
+pub fn zip3<A: Element, B: Element, C: Element, U: Element>(
+    op: &'static str,
+    a: &Array<A>,
+    b: &Array<B>,
+    c: &Array<C>,
+    f: impl Fn(A, B, C) -> U + Sync,
+) -> Result<Array<U>> {
+    run_on(op, [a.device(), b.device(), c.device()], || cpu::map::zip3(op, a, b, c, f))
+}
+
 /// a where the condition holds, b elsewhere; broadcast.
 pub fn select<T: Element>(op: &'static str, c: &Array<bool>, a: &Array<T>, b: &Array<T>) -> Result<Array<T>> {
-    run_on(op, [c.device(), a.device(), b.device()], || {
-        cpu::map::zip3(op, c, a, b, |c, a, b| if c { a } else { b })
-    })
+    zip3(op, c, a, b, |c, a, b| if c { a } else { b })
 }
 
 /// The elements converted to another type.
@@ -131,6 +141,54 @@ pub fn reduce<T: Element>(
     r: impl Reduction<T>,
 ) -> Result<Array<T>> {
     run_on(op, [x.device()], || cpu::reduce::reduce(op, x, mask, keepdim, r))
+}
+
+/// The elements of `x` at `index` along `dim`, at the index's own place in the other dimensions, in
+/// which it is no larger than `x`; the caller has checked that. Negative indices count from the end.
+///
+/// # Errors
+/// Index, where one is out of range.
+pub fn gather<T: Element>(
+    op: &'static str,
+    x: &Array<T>,
+    dim: usize,
+    index: &Array<i64>,
+) -> Result<Array<T>> {
+    run_on(op, [x.device(), index.device()], || cpu::index::gather(op, x, dim, index))
+}
+
+/// `x` with each element of `source` added at `index` along `dim`, at the index's own place in the
+/// other dimensions; `source` has the shape of `index`, which is no larger there than `x`; the caller
+/// has checked that. What is added to one place is added in row-major order.
+///
+/// # Errors
+/// Index, where one is out of range.
+pub fn scatter_add<T: Number>(
+    op: &'static str,
+    x: Array<T>,
+    dim: usize,
+    index: &Array<i64>,
+    source: &Array<T>,
+) -> Result<Array<T>> {
+    run_on(op, [x.device(), index.device(), source.device()], || {
+        cpu::index::scatter_add(op, x, dim, index, source)
+    })
+}
+
+/// The running sums along `dim`, from the end where `reverse`.
+pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bool) -> Result<Array<T>> {
+    run_on(op, [x.device()], || cpu::index::cumsum(op, x, dim, reverse))
+}
+
+/// The indices that sort the elements along `dim`: equal ones keep their order, and NaN counts as
+/// larger than everything.
+pub fn argsort<T: Number>(
+    op: &'static str,
+    x: &Array<T>,
+    dim: usize,
+    descending: bool,
+) -> Result<Array<i64>> {
+    run_on(op, [x.device()], || cpu::index::argsort(x, dim, descending))
 }
 
 /// The first largest element along `dim` (the smallest where `smallest`) and its index; NaN counts

@@ -177,6 +177,26 @@ impl Layout {
         Layout::strided(shape, &strides, self.offset)
     }
 
+    /// The elements whose index in the second of `dims` is that in the first plus `offset`, along a
+    /// last dimension in place of the two.
+    pub fn diagonal(&self, offset: isize, dims: [usize; 2]) -> Self {
+        let [from_row, from_column] = [(-offset).max(0) as usize, offset.max(0) as usize];
+        let room = |dim: usize, from: usize| self.shape[dims[dim]].saturating_sub(from);
+        let len = room(0, from_row).min(room(1, from_column));
+        let (mut shape, mut strides) = (self.shape.clone(), self.strides());
+        let moved = from_row as isize * strides[dims[0]] + from_column as isize * strides[dims[1]];
+        let step = strides[dims[0]] + strides[dims[1]];
+        for k in [dims[0].max(dims[1]), dims[0].min(dims[1])] {
+            shape.remove(k);
+            strides.remove(k);
+        }
+        shape.push(len);
+        strides.push(step);
+        // An empty result keeps the offset, which may have nothing after it.
+        let moved = if len == 0 { 0 } else { moved };
+        Layout::strided(shape, &strides, (self.offset as isize + moved) as usize)
+    }
+
     /// With a dimension of size 1 before dimension `dim`.
     pub fn insert_dim(&self, dim: usize) -> Self {
         let (mut shape, mut strides) = (self.shape.clone(), self.strides());

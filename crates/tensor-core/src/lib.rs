@@ -7,6 +7,7 @@ pub mod kernels;
 pub mod memory;
 pub mod random;
 pub mod shape;
+pub mod special;
 
 mod array;
 mod buffer;

@@ -102,6 +102,44 @@ impl Tensor<bool> {
         kernels::map("logical_not", self.array(), |x| !x).or_raise().into()
     }
 
+    /// Where both masks hold, broadcast.
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn logical_and(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
+        self.combined("logical_and", other, |a, b| a & b)
+    }
+
+    /// Where either mask holds, broadcast.
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn logical_or(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
+        self.combined("logical_or", other, |a, b| a | b)
+    }
+
+    /// Where exactly one of the masks holds, broadcast.
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn logical_xor(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
+        self.combined("logical_xor", other, |a, b| a ^ b)
+    }
+
+    #[track_caller]
+    fn combined(
+        &self,
+        op: &'static str,
+        other: &Tensor<bool>,
+        f: impl Fn(bool, bool) -> bool + Sync,
+    ) -> Result<Tensor<bool>> {
+        let here = Location::caller();
+        Ok(kernels::zip(op, self.array(), other.array(), f).map_err(|e| e.at(here))?.into())
+    }
+
     /// Whether every element is true.
     #[track_caller]
     #[must_use]
@@ -127,5 +165,19 @@ impl<T: Number> Tensor<T> {
     #[must_use]
     pub fn isnan(&self) -> Tensor<bool> {
         kernels::map("isnan", self.array(), T::is_nan).or_raise().into()
+    }
+
+    /// Where the elements are infinite, with either sign.
+    #[track_caller]
+    #[must_use]
+    pub fn isinf(&self) -> Tensor<bool> {
+        kernels::map("isinf", self.array(), |x: T| x.to_f64().is_infinite()).or_raise().into()
+    }
+
+    /// Where the elements are neither infinite nor NaN.
+    #[track_caller]
+    #[must_use]
+    pub fn isfinite(&self) -> Tensor<bool> {
+        kernels::map("isfinite", self.array(), |x: T| x.to_f64().is_finite()).or_raise().into()
     }
 }

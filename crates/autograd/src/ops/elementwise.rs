@@ -5,136 +5,12 @@
 //! fused into one pass that writes into the cotangent's buffer, in first order; over tensors under
 //! `create_graph`.
 
+use super::expression::{Expression, logistic, raise_to};
 use crate::op::{Keep, Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::f64::consts::{LN_2, LN_10, PI};
+use tensor_core::special;
 use tensor_core::{Array, Element, Float, Number, OrRaise, Result, kernels};
-
-/// What a cotangent's expression may use, over scalars and over tensors alike.
-pub(crate) trait Expression:
-    Clone + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
-{
-    fn times(self, c: f64) -> Self;
-    fn plus(self, c: f64) -> Self;
-    fn square(self) -> Self;
-    fn sin(self) -> Self;
-    fn cos(self) -> Self;
-    fn sinh(self) -> Self;
-    fn cosh(self) -> Self;
-    fn power(self, p: f64) -> Self;
-    /// -1, 0 or 1.
-    fn sign(self) -> Self;
-    /// The value where `of > 0` or `of` is NaN, else 0: chosen, not multiplied by a mask.
-    fn where_positive(self, of: Self) -> Self;
-    /// Zero wherever the function is flat.
-    fn nothing(self) -> Self;
-}
-
-impl<T: Float> Expression for T {
-    #[inline(always)]
-    fn times(self, c: f64) -> Self {
-        self * T::of(c)
-    }
-    #[inline(always)]
-    fn plus(self, c: f64) -> Self {
-        self + T::of(c)
-    }
-    #[inline(always)]
-    fn square(self) -> Self {
-        self * self
-    }
-    #[inline(always)]
-    fn sin(self) -> Self {
-        Float::sin(self)
-    }
-    #[inline(always)]
-    fn cos(self) -> Self {
-        Float::cos(self)
-    }
-    #[inline(always)]
-    fn sinh(self) -> Self {
-        Float::sinh(self)
-    }
-    #[inline(always)]
-    fn cosh(self) -> Self {
-        Float::cosh(self)
-    }
-    #[inline(always)]
-    fn power(self, p: f64) -> Self {
-        raise_to(self, p)
-    }
-    #[inline(always)]
-    fn sign(self) -> Self {
-        if self > T::ZERO {
-            T::ONE
-        } else if self < T::ZERO {
-            -T::ONE
-        } else {
-            self * T::ZERO
-        }
-    }
-    #[inline(always)]
-    fn where_positive(self, of: Self) -> Self {
-        if of <= T::ZERO { T::ZERO } else { self }
-    }
-    #[inline(always)]
-    fn nothing(self) -> Self {
-        T::ZERO
-    }
-}
-
-impl<T: Float> Expression for Tensor<T> {
-    fn times(self, c: f64) -> Self {
-        self * T::of(c)
-    }
-    fn plus(self, c: f64) -> Self {
-        self + T::of(c)
-    }
-    fn square(self) -> Self {
-        Tensor::square(&self)
-    }
-    fn sin(self) -> Self {
-        Tensor::sin(&self)
-    }
-    fn cos(self) -> Self {
-        Tensor::cos(&self)
-    }
-    fn sinh(self) -> Self {
-        Tensor::sinh(&self)
-    }
-    fn cosh(self) -> Self {
-        Tensor::cosh(&self)
-    }
-    fn power(self, p: f64) -> Self {
-        Tensor::powf(&self, p)
-    }
-    fn sign(self) -> Self {
-        Tensor::sign(&self)
-    }
-    fn where_positive(self, of: Self) -> Self {
-        let flat = kernels::map("relu", of.array(), |v| v <= T::ZERO).or_raise();
-        let nothing = Tensor::scalar(T::ZERO);
-        Tensor::constant(flat).where_cond(&nothing, &self).or_raise()
-    }
-    fn nothing(self) -> Self {
-        self.zeros_like()
-    }
-}
-
-/// x^p. Integer exponents go by multiplication: exact for squares and cubes, and right for
-/// negative bases.
-#[inline(always)]
-fn raise_to<T: Float>(x: T, p: f64) -> T {
-    match p {
-        0.0 => T::ONE,
-        1.0 => x,
-        2.0 => x * x,
-        3.0 => x * x * x,
-        0.5 => Float::sqrt(x),
-        -1.0 => T::ONE / x,
-        _ => Float::powf(x, T::of(p)),
-    }
-}
 
 /// What a function's cotangent is computed from.
 #[derive(Clone, Copy, PartialEq)]
@@ -231,12 +107,22 @@ macro_rules! functions {
 functions! {
     /// e^x.
     exp Exp |x| Float::exp(x), Output |g, y| g * y;
+    /// 2^x.
+    exp2 Exp2 |x| Float::exp2(x), Output |g, y| g * y.times(LN_2);
     /// e^x - 1, exact near 0.
     expm1 Expm1 |x| Float::exp_m1(x), Output |g, y| g * y.plus(1.0);
     /// The natural logarithm.
     log Log |x| Float::ln(x), Input |g, x| g / x;
+    /// The logarithm to base 2.
+    log2 Log2 |x| Float::log2(x), Input |g, x| g / x.times(LN_2);
+    /// The logarithm to base 10.
+    log10 Log10 |x| Float::log10(x), Input |g, x| g / x.times(LN_10);
+    /// ln(1 + x), exact near 0.
+    log1p Log1p |x| Float::ln_1p(x), Input |g, x| g / x.plus(1.0);
     /// The square root; its derivative at 0 is infinite.
     sqrt Sqrt |x| Float::sqrt(x), Output |g, y| g / y.times(2.0);
+    /// 1 / sqrt(x).
+    rsqrt Rsqrt |x| T::ONE / Float::sqrt(x), Output |g, y| g * y.power(3.0).times(-0.5);
     /// x^2.
     square Square |x| x * x, Input |g, x| g * x.times(2.0);
     /// 1 / x.
@@ -245,30 +131,102 @@ functions! {
     sin Sin |x| Float::sin(x), Input |g, x| g * x.cos();
     /// The cosine of an angle in radians.
     cos Cos |x| Float::cos(x), Input |g, x| -(g * x.sin());
+    /// The tangent of an angle in radians.
+    tan Tan |x| Float::tan(x), Output |g, y| g * y.square().plus(1.0);
+    /// The angle in radians whose sine is x; NaN outside of -1 to 1.
+    asin Asin |x| Float::asin(x), Input |g, x| g / (-x.square()).plus(1.0).sqrt();
+    /// The angle in radians whose cosine is x; NaN outside of -1 to 1.
+    acos Acos |x| Float::acos(x), Input |g, x| -(g / (-x.square()).plus(1.0).sqrt());
+    /// The angle in radians whose tangent is x.
+    atan Atan |x| Float::atan(x), Input |g, x| g / x.square().plus(1.0);
     /// The hyperbolic sine.
     sinh Sinh |x| Float::sinh(x), Input |g, x| g * x.cosh();
     /// The hyperbolic cosine.
     cosh Cosh |x| Float::cosh(x), Input |g, x| g * x.sinh();
     /// The hyperbolic tangent.
     tanh Tanh |x| Float::tanh(x), Output |g, y| g * (-y.square()).plus(1.0);
+    /// The inverse of the hyperbolic sine.
+    asinh Asinh |x| Float::asinh(x), Input |g, x| g / x.square().plus(1.0).sqrt();
+    /// The inverse of the hyperbolic cosine; NaN below 1.
+    acosh Acosh |x| Float::acosh(x), Input |g, x| g / x.square().plus(-1.0).sqrt();
+    /// The inverse of the hyperbolic tangent; NaN outside of -1 to 1.
+    atanh Atanh |x| Float::atanh(x), Input |g, x| g / (-x.square()).plus(1.0);
     /// 1 / (1 + e^-x), without overflow.
     sigmoid Sigmoid |x| logistic(x), Output |g, y| g * ((-y.clone()).plus(1.0) * y);
+    /// ln(1 + e^x), without overflow.
+    softplus Softplus |x| softplus(x), Input |g, x| g * x.sigmoid();
     /// The larger of x and 0; its derivative at 0 is 0.
-    relu Relu |x| if x < T::ZERO { T::ZERO } else { x }, Output |g, y| g.where_positive(y);
+    relu Relu |x| if x < T::ZERO { T::ZERO } else { x }, Output |g, y| {
+        let flat = y.is(0.0);
+        g.with(flat, 0.0)
+    };
+    /// The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.
+    erf Erf |x| T::of(special::erf(x.to_f64())), Input |g, x| g * (-x.square()).exp().times(2.0 / PI.sqrt());
+    /// 1 - erf(x), exact where that is small.
+    erfc Erfc |x| T::of(special::erfc(x.to_f64())),
+        Input |g, x| -(g * (-x.square()).exp().times(2.0 / PI.sqrt()));
+    /// The logarithm of the absolute value of the gamma function.
+    lgamma Lgamma |x| T::of(special::lgamma(x.to_f64())), Input |g, x| g * x.polygamma(0);
     /// -1, 0 or 1; its derivative is 0.
     sign Sign |x| Expression::sign(x), Nothing |g, _v| g.nothing();
+    /// The largest integer not above x; its derivative is 0.
+    floor Floor |x| Float::floor(x), Nothing |g, _v| g.nothing();
+    /// The smallest integer not below x; its derivative is 0.
+    ceil Ceil |x| Float::ceil(x), Nothing |g, _v| g.nothing();
+    /// x without its fraction; its derivative is 0.
+    trunc Trunc |x| Float::trunc(x), Nothing |g, _v| g.nothing();
+    /// The nearest integer, the even one of two; its derivative is 0.
+    round Round |x| Float::round_ties_even(x), Nothing |g, _v| g.nothing();
 }
 
-/// 1 / (1 + e^-x) with an exponential that cannot overflow.
+/// max(x, 0) + ln(1 + e^-|x|): the exponential cannot overflow.
 #[inline(always)]
-fn logistic<T: Float>(x: T) -> T {
-    let e = Float::exp(-Float::abs(x));
-    let small = e / (T::ONE + e);
-    if x >= T::ZERO {
-        T::ONE / (T::ONE + e)
-    } else {
-        // NaN comes here and stays NaN.
-        small
+fn softplus<T: Float>(x: T) -> T {
+    let above = if x < T::ZERO { T::ZERO } else { x };
+    above + Float::ln_1p(Float::exp(-Float::abs(x)))
+}
+
+/// The derivative of order n of the digamma function.
+#[derive(Clone, Copy)]
+struct Polygamma(u32);
+
+impl Function for Polygamma {
+    const NAME: &'static str = "polygamma";
+    const FROM: From = From::Input;
+
+    fn value<T: Float>(self, x: T) -> T {
+        T::of(special::polygamma(self.0, x.to_f64()))
+    }
+
+    /// grad * polygamma(n + 1, x)
+    fn cotangent<E: Expression>(self, g: E, x: E) -> E {
+        g * x.polygamma(self.0 + 1)
+    }
+}
+
+/// x, and the bounds where it lies beyond them.
+#[derive(Clone, Copy)]
+struct Clamp {
+    min: f64,
+    max: f64,
+}
+
+impl Function for Clamp {
+    const NAME: &'static str = "clamp";
+    const FROM: From = From::Input;
+
+    #[inline(always)]
+    fn value<T: Float>(self, x: T) -> T {
+        let (min, max) = (T::of(self.min), T::of(self.max));
+        let x = if x < min { min } else { x };
+        if x > max { max } else { x }
+    }
+
+    /// grad between the bounds, 0 at and beyond them
+    #[inline(always)]
+    fn cotangent<E: Expression>(self, g: E, x: E) -> E {
+        let inside = E::both(x.over(self.min), x.under(self.max));
+        E::choose(inside, g.clone(), g.nothing())
     }
 }
 
@@ -301,6 +259,35 @@ impl<T: Float> Tensor<T> {
     #[must_use]
     pub fn powf(&self, p: f64) -> Self {
         apply(Each(Power(p)), [self]).or_raise()
+    }
+
+    /// The logarithmic derivative of the gamma function.
+    #[track_caller]
+    #[must_use]
+    pub fn digamma(&self) -> Self {
+        self.polygamma(0)
+    }
+
+    /// The derivative of order `n` of [`Tensor::digamma`].
+    #[track_caller]
+    #[must_use]
+    pub fn polygamma(&self, n: u32) -> Self {
+        apply(Each(Polygamma(n)), [self]).or_raise()
+    }
+
+    /// x, but `min` below it and `max` above it (which wins, where they cross); infinities stand for
+    /// no bound. The derivative is 0 at and beyond the bounds, and NaN stays NaN.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([-2.0, 0.5, 2.0]);
+    /// assert_eq!(x.clamp(-1.0, 1.0).to_vec(), [-1.0, 0.5, 1.0]);
+    /// assert_eq!(x.clamp(f64::NEG_INFINITY, 1.0).to_vec(), [-2.0, 0.5, 1.0]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn clamp(&self, min: f64, max: f64) -> Self {
+        apply(Each(Clamp { min, max }), [self]).or_raise()
     }
 }
 

@@ -3,11 +3,22 @@
 mod binary;
 mod cast;
 mod compare;
+mod divide;
 mod elementwise;
+mod expression;
+mod gather;
 mod index;
 mod join;
+mod loss;
+mod norm;
+mod pairwise;
+mod product;
+mod rearrange;
 mod reduce;
+mod scan;
 mod shape;
+mod softmax;
+mod sort;
 
 pub use compare::Operand;
 pub(crate) use index::index_in;

@@ -1,9 +1,12 @@
 //! Kernels that find or place elements by index.
 
+use super::nest::Nest;
 use crate::array::Array;
-use crate::element::Number;
-use crate::error::Result;
+use crate::element::{Element, Number};
+use crate::error::{Error, Result};
+use crate::layout::Layout;
 use crate::shape::Dims;
+use std::borrow::Cow;
 
 /// The first extreme element along `dim`, which is not empty, and its index: the largest, or the
 /// smallest where `smallest`. NaN counts as more extreme than anything.
@@ -18,7 +21,7 @@ pub fn extreme<T: Number>(
     let first = x.slice(op, dim, 0, 1, 1)?.remove_dim(dim);
     let data = x.storage();
     let shape = Dims::from_slice(first.shape());
-    let nest = super::nest::Nest::new(&shape, [&x.layout().slice(dim, 0, 1, 1).remove_dim(dim)]);
+    let nest = Nest::new(&shape, [&x.layout().slice(dim, 0, 1, 1).remove_dim(dim)]);
     let mut values = Vec::with_capacity(first.numel());
     let mut places = Vec::with_capacity(first.numel());
     let (_, [across]) = nest.inner();
@@ -38,4 +41,131 @@ pub fn extreme<T: Number>(
         }
     });
     Ok((Array::from_vec(values, &shape)?, Array::from_vec(places, &shape)?))
+}
+
+/// The layout of what an index of `shape` selects from along `dim`, before the index moves it; and
+/// how far one step of the index goes.
+fn indexed(layout: &Layout, shape: &[usize], dim: usize) -> (Layout, isize) {
+    let mut strides = layout.strides();
+    let step = std::mem::replace(&mut strides[dim], 0);
+    (Layout::strided(Dims::from_slice(shape), &strides, layout.offset()), step)
+}
+
+/// Calls `f(place, position)` for every element of `index`, in row-major order: its place in the
+/// buffer behind `layout`, and its position among the elements. Negative indices count from the end.
+fn each_place(
+    op: &'static str,
+    layout: &Layout,
+    dim: usize,
+    index: &Array<i64>,
+    mut f: impl FnMut(usize, usize),
+) -> Result<()> {
+    let n = layout.shape()[dim] as i64;
+    let (moved, step) = indexed(layout, index.shape(), dim);
+    let nest = Nest::new(index.shape(), [index.layout(), &moved]);
+    let (_, [s, t]) = nest.inner();
+    let data = index.storage();
+    let mut wrong = None;
+    nest.segments(0..nest.len(), |position, [p, q], count| {
+        for k in 0..count as isize {
+            let i = data[(p + k * s) as usize];
+            let at = if i < 0 { i.saturating_add(n) } else { i };
+            if at < 0 || at >= n {
+                wrong.get_or_insert(i);
+                return;
+            }
+            f((q + k * t + at as isize * step) as usize, position + k as usize);
+        }
+    });
+    wrong.map_or(Ok(()), |i| {
+        let shape = layout.shape();
+        let message =
+            format!("index {i} is out of range for dimension {dim} of shape {shape:?}: it has {n} elements");
+        Err(Error::index(op, message))
+    })
+}
+
+/// The elements of `x` at `index` along `dim`, at the index's own place in the other dimensions, in
+/// which it is no larger than `x`.
+pub fn gather<T: Element>(
+    op: &'static str,
+    x: &Array<T>,
+    dim: usize,
+    index: &Array<i64>,
+) -> Result<Array<T>> {
+    let data = x.storage();
+    let mut values = Vec::with_capacity(index.numel());
+    each_place(op, x.layout(), dim, index, |place, _| values.push(data[place]))?;
+    Array::from_vec(values, index.shape())
+}
+
+/// `x` with each element of `source` added at `index` along `dim`, at the index's own place in the
+/// other dimensions, in row-major order; `source` has the shape of `index`.
+pub fn scatter_add<T: Number>(
+    op: &'static str,
+    mut x: Array<T>,
+    dim: usize,
+    index: &Array<i64>,
+    source: &Array<T>,
+) -> Result<Array<T>> {
+    let added = source.as_slice().map_or_else(|| Cow::Owned(source.to_vec()), Cow::Borrowed);
+    let layout = Layout::row_major(Dims::from_slice(x.shape()));
+    let out = x.make_mut()?;
+    each_place(op, &layout, dim, index, |place, position| out[place] = out[place].plus(added[position]))?;
+    Ok(x)
+}
+
+/// The running sums along `dim`, from the end where `reverse`.
+pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bool) -> Result<Array<T>> {
+    let mut out = super::copy::copy(op, x)?;
+    let n = x.shape()[dim];
+    let inner: usize = x.shape()[dim + 1..].iter().product();
+    let block = n * inner;
+    if block == 0 {
+        return Ok(out);
+    }
+    for block in out.make_mut()?.chunks_exact_mut(block) {
+        for k in 1..n {
+            // Row by row, so that the inner loop runs along memory.
+            let (from, to) = if reverse { (n - k, n - k - 1) } else { (k - 1, k) };
+            for i in 0..inner {
+                block[to * inner + i] = block[to * inner + i].plus(block[from * inner + i]);
+            }
+        }
+    }
+    Ok(out)
+}
+
+/// The order that sorts the elements along `dim`: equal ones keep theirs, and NaN counts as larger
+/// than everything.
+pub fn argsort<T: Number>(x: &Array<T>, dim: usize, descending: bool) -> Result<Array<i64>> {
+    let n = x.shape()[dim];
+    let step = x.layout().strides()[dim];
+    let mut order = Array::<i64>::zeros(x.shape())?;
+    if x.numel() == 0 {
+        return Ok(order);
+    }
+    let whole = Layout::row_major(Dims::from_slice(x.shape()));
+    let along = whole.strides()[dim];
+    let starts = [&whole.slice(dim, 0, 1, 1), &x.layout().slice(dim, 0, 1, 1)];
+    let nest = Nest::new(starts[0].shape(), starts);
+    let (_, [s, t]) = nest.inner();
+    let (data, out) = (x.storage(), order.make_mut()?);
+    let mut places: Vec<usize> = Vec::with_capacity(n);
+    nest.segments(0..nest.len(), |_, [p, q], count| {
+        for k in 0..count as isize {
+            let at = |i: usize| data[(q + k * t + i as isize * step) as usize];
+            places.clear();
+            places.extend(0..n);
+            let rank = |a: T, b: T| match (a.is_nan(), b.is_nan()) {
+                (false, false) => a.partial_cmp(&b).unwrap_or(std::cmp::Ordering::Equal),
+                (a, b) => a.cmp(&b),
+            };
+            places.sort_by(|&i, &j| if descending { rank(at(j), at(i)) } else { rank(at(i), at(j)) });
+            for (i, &place) in places.iter().enumerate() {
+                out[(p + k * s + i as isize * along) as usize] = place as i64;
+            }
+        }
+    });
+    Ok(order)
 }

@@ -1,0 +1,112 @@
+//! Division that leaves a remainder, of floats and integers.
+
+use crate::op::{Keep, Kept, Op, apply};
+use crate::tensor::Tensor;
+use tensor_core::kernels::Any;
+use tensor_core::{Array, DType, Error, Number, Result, kernels};
+
+/// Which part of the division, and how the quotient is rounded.
+#[derive(Clone, Copy, PartialEq)]
+enum Divide {
+    FloorQuotient,
+    FloorRemainder,
+    TruncRemainder,
+}
+
+impl<T: Number> Op<T, 2> for Divide {
+    fn name(&self) -> &'static str {
+        match self {
+            Divide::FloorQuotient => "floor_divide",
+            Divide::FloorRemainder => "remainder",
+            Divide::TruncRemainder => "fmod",
+        }
+    }
+
+    fn broadcasts(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
+        let op = Op::<T, 2>::name(self);
+        if T::DTYPE == DType::I64 {
+            let zeros = kernels::map(op, b, |b| b == T::ZERO)?;
+            if kernels::reduce(op, &zeros, &vec![true; b.ndim()], false, Any)?.single() == Some(true) {
+                let message = "an integer is divided by 0: replace the zeros, or divide floats";
+                return Err(Error::argument(op, message));
+            }
+        }
+        match self {
+            Divide::FloorQuotient => kernels::zip(op, a, b, T::floor_divide),
+            Divide::FloorRemainder => kernels::zip(op, a, b, T::remainder),
+            Divide::TruncRemainder => kernels::zip(op, a, b, T::fmod),
+        }
+    }
+
+    fn keep(&self, [_, b]: [bool; 2]) -> Keep<2> {
+        Keep::inputs([b && *self != Divide::FloorQuotient; 2])
+    }
+
+    /// The quotient is flat. The remainder is a - b q: grad, -grad q.
+    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        if *self == Divide::FloorQuotient {
+            return Ok([kept.wrt(0, || Ok(g.zeros_like()))?, kept.wrt(1, || Ok(g.zeros_like()))?]);
+        }
+        Ok([
+            kept.wrt(0, || Ok(g.clone()))?,
+            kept.wrt(1, || {
+                let (a, b) = (kept.input(0).detach(), kept.input(1).detach());
+                let rest = apply(*self, [&a, &b])?;
+                // Exact up to rounding, and the quotient is an integer.
+                let q = apply(Divide::FloorQuotient, [&a.try_sub(&rest)?, &b])?;
+                Ok(g.try_mul(&q)?.neg())
+            })?,
+        ])
+    }
+}
+
+impl<T: Number> Tensor<T> {
+    /// The largest integer not above `self / other`, as Python's `//`; its derivative is 0.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-7, 7]).floor_divide(&Tensor::scalar(2))?.to_vec(), [-4, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast; argument, where an integer is divided by 0.
+    #[track_caller]
+    pub fn floor_divide(&self, other: &Tensor<T>) -> Result<Self> {
+        apply(Divide::FloorQuotient, [self, other])
+    }
+
+    /// What [`Tensor::floor_divide`] leaves, with the sign of `other`, as Python's `%`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-7, 7]).remainder(&Tensor::scalar(2))?.to_vec(), [1, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast; argument, where an integer is divided by 0.
+    #[track_caller]
+    pub fn remainder(&self, other: &Tensor<T>) -> Result<Self> {
+        apply(Divide::FloorRemainder, [self, other])
+    }
+
+    /// What division rounded towards 0 leaves, with the sign of `self`, as Rust's `%`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-7, 7]).fmod(&Tensor::scalar(2))?.to_vec(), [-1, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast; argument, where an integer is divided by 0.
+    #[track_caller]
+    pub fn fmod(&self, other: &Tensor<T>) -> Result<Self> {
+        apply(Divide::TruncRemainder, [self, other])
+    }
+}

@@ -1,0 +1,218 @@
+//! Elements chosen by tensors: of indices, or of a mask.
+
+use crate::op::{Kept, Op, apply, apply_owned};
+use crate::tensor::Tensor;
+use std::panic::Location;
+use tensor_core::shape::{Dims, dim};
+use tensor_core::{Array, Element, Error, Number, Result, kernels};
+
+/// The elements at an index along a dimension.
+struct Gather {
+    dim: usize,
+    index: Array<i64>,
+}
+
+impl<T: Number> Op<T, 1> for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        kernels::gather("gather", x, self.dim, &self.index)
+    }
+    /// grad added to zeros at the index: duplicates accumulate
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let zeros = Tensor::constant(Array::zeros(kept.shape(0))?);
+        Ok([Some(apply_owned(ScatterAdd { dim: self.dim, index: self.index.clone() }, [zeros, g])?)])
+    }
+}
+
+/// The first input with the second added at an index along a dimension.
+struct ScatterAdd {
+    dim: usize,
+    index: Array<i64>,
+}
+
+impl<T: Number> Op<T, 2> for ScatterAdd {
+    fn name(&self) -> &'static str {
+        "scatter_add"
+    }
+    fn forward(&self, [x, source]: [&Array<T>; 2]) -> Result<Array<T>> {
+        kernels::scatter_add("scatter_add", x.clone(), self.dim, &self.index, source)
+    }
+    fn forward_owned(&self, [x, source]: [Array<T>; 2]) -> Result<Array<T>> {
+        kernels::scatter_add("scatter_add", x, self.dim, &self.index, &source)
+    }
+    /// grad, grad at the index
+    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        let picked = kept.wrt(1, || apply(Gather { dim: self.dim, index: self.index.clone() }, [&g]))?;
+        Ok([kept.wrt(0, || Ok(g))?, picked])
+    }
+}
+
+/// Refuses an index that is larger than `shape` in a dimension other than `dim`, or in any where
+/// `dim` is None.
+fn check_index(op: &'static str, index: &[usize], shape: &[usize], dim: Option<usize>) -> Result<()> {
+    let fits = index.len() == shape.len() && (0..shape.len()).all(|k| Some(k) == dim || index[k] <= shape[k]);
+    if fits {
+        return Ok(());
+    }
+    let except = dim.map_or(String::new(), |d| format!(" except in dimension {d}"));
+    let message =
+        format!("an index of shape {index:?} must have the dimensions of {shape:?} and be no larger{except}");
+    Err(Error::shape(op, message))
+}
+
+impl<T: Number> Tensor<T> {
+    /// `out[i][j][k] = self[i][index[i][j][k]][k]` for `dim` 1, and so on: the elements at `index`
+    /// along `dim`. The index has as many dimensions, and is no larger in the others. Negative
+    /// indices count from the end; the gradients of an element chosen often add up.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+    /// let y = x.gather(1, &Tensor::from([[0, 0], [1, 0]]))?;
+    /// assert_eq!(y.to_vec(), [1.0, 1.0, 4.0, 3.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, where one is out of range or there is no such dimension; shape, where the index does not
+    /// fit.
+    #[track_caller]
+    pub fn gather(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
+        let here = Location::caller();
+        let dim = dim("gather", d, self.ndim()).map_err(|e| e.at(here))?;
+        check_index("gather", index.shape(), self.shape(), Some(dim)).map_err(|e| e.at(here))?;
+        apply(Gather { dim, index: index.array().clone() }, [self])
+    }
+
+    /// This tensor with `self[i][index[i][j][k]][k] += source[i][j][k]` for `dim` 1, and so on. The
+    /// index has as many dimensions, and is no larger than the source, nor than this tensor in the
+    /// other dimensions. What is added to one element is added in row-major order, on every device.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([3]);
+    /// let y = x.scatter_add(0, &Tensor::from([2, 0, 2]), &Tensor::from([1.0, 2.0, 4.0]))?;
+    /// assert_eq!(y.to_vec(), [2.0, 0.0, 5.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, where one is out of range or there is no such dimension; shape, where index or source do
+    /// not fit.
+    #[track_caller]
+    pub fn scatter_add(&self, d: isize, index: &Tensor<i64>, source: &Tensor<T>) -> Result<Self> {
+        let here = Location::caller();
+        let dim = dim("scatter_add", d, self.ndim()).map_err(|e| e.at(here))?;
+        check_index("scatter_add", index.shape(), self.shape(), Some(dim)).map_err(|e| e.at(here))?;
+        check_index("scatter_add", index.shape(), source.shape(), None).map_err(|e| e.at(here))?;
+        // What the index does not reach of the source is left out, and gets the gradient 0.
+        let mut read = source.clone();
+        for (k, &size) in index.shape().iter().enumerate() {
+            if size < read.shape()[k] {
+                read = read.narrow(k as isize, 0, size)?;
+            }
+        }
+        apply(ScatterAdd { dim, index: index.array().clone() }, [self, &read])
+    }
+
+    /// The slices at the indices, a vector, along `dim`: NumPy's `take`. Negative ones count from the
+    /// end; the gradients of a slice chosen often add up.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2], [3, 4], [5, 6]]);
+    /// assert_eq!(x.index_select(0, &Tensor::from([2, 0, 2]))?.to_vec(), [5, 6, 1, 2, 5, 6]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, where one is out of range or there is no such dimension; shape, where the indices are no
+    /// vector.
+    #[track_caller]
+    pub fn index_select(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
+        let here = Location::caller();
+        let dim = dim("index_select", d, self.ndim()).map_err(|e| e.at(here))?;
+        let index = along(index, dim, self.shape()).map_err(|e| e.at(here))?;
+        apply(Gather { dim, index }, [self])
+    }
+
+    /// This tensor with the rows of `values` added to the rows at the indices, a vector, of the first
+    /// dimension; what is added to one row adds up, as NumPy's `add.at` and PyTorch's
+    /// `index_put(.., accumulate=True)` do.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([3]);
+    /// let y = x.index_put(&Tensor::from([1, 1]), &Tensor::from([2.0, 3.0]))?;
+    /// assert_eq!(y.to_vec(), [0.0, 5.0, 0.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, where one is out of range or the tensor is a scalar; shape, where the indices are no
+    /// vector or `values` do not broadcast to the rows that they name.
+    #[track_caller]
+    pub fn index_put(&self, index: &Tensor<i64>, values: &Tensor<T>) -> Result<Self> {
+        let here = Location::caller();
+        dim("index_put", 0, self.ndim()).map_err(|e| e.at(here))?;
+        let index = along(index, 0, self.shape()).map_err(|e| e.at(here))?;
+        let values = values.expand(index.shape())?;
+        apply(ScatterAdd { dim: 0, index }, [self, &values])
+    }
+
+    /// The elements where the mask, broadcast to this shape, holds: a vector, in row-major order.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, -2.0, 3.0]);
+    /// assert_eq!(x.masked_select(&x.gt(0.0)?)?.to_vec(), [1.0, 3.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the mask does not broadcast to this shape, or this to the mask's.
+    #[track_caller]
+    pub fn masked_select(&self, mask: &Tensor<bool>) -> Result<Self> {
+        let here = Location::caller();
+        let shape = tensor_core::shape::broadcast("masked_select", self.shape(), mask.shape());
+        let shape = shape.map_err(|e| e.at(here))?;
+        let mask = mask.expand(&shape)?.to_vec();
+        let chosen = mask.iter().enumerate().filter(|(_, m)| **m).map(|(i, _)| i as i64);
+        let index = Tensor::from(chosen.collect::<Vec<i64>>());
+        self.expand(&shape)?.flatten().index_select(0, &index)
+    }
+}
+
+impl<T: Element> Tensor<T> {
+    /// `value` where the mask, broadcast to this shape, holds, else this tensor; the gradient is 0
+    /// where it does.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, f64::NAN]);
+    /// assert_eq!(x.masked_fill(&x.isnan(), 0.0)?.to_vec(), [1.0, 0.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn masked_fill(&self, mask: &Tensor<bool>, value: T) -> Result<Self> {
+        mask.where_cond(&Tensor::scalar(value), self)
+    }
+}
+
+/// Indices, a vector, along `dim`, repeated over the other dimensions of `shape`.
+fn along(index: &Tensor<i64>, dim: usize, shape: &[usize]) -> Result<Array<i64>> {
+    if index.ndim() != 1 {
+        let message = format!("indices of shape {:?}: a vector is needed", index.shape());
+        return Err(Error::shape("index_select", message));
+    }
+    let mut line = Dims::from_elem(1, shape.len());
+    line[dim] = index.numel();
+    let mut whole = Dims::from_slice(shape);
+    whole[dim] = index.numel();
+    Ok(index.reshape(&line)?.expand(&whole)?.into_array())
+}

@@ -1,0 +1,77 @@
+//! Losses: means over all elements, or over the rows of a batch.
+
+use crate::tensor::Tensor;
+use std::panic::Location;
+use tensor_core::{Error, Float, Result};
+
+impl<T: Float> Tensor<T> {
+    /// The mean of (x - target)^2.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 3.0]);
+    /// assert_eq!(x.mse_loss(&Tensor::from([1.0, 1.0]))?.item()?, 2.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn mse_loss(&self, target: &Tensor<T>) -> Result<Self> {
+        Ok(self.try_sub(target)?.square().mean())
+    }
+
+    /// The mean of d^2 / 2 for |d| <= delta and delta (|d| - delta / 2) beyond, with d = x - target
+    /// (Huber 1964).
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast; argument, for a delta that is not positive.
+    #[track_caller]
+    pub fn huber_loss(&self, target: &Tensor<T>, delta: f64) -> Result<Self> {
+        let here = Location::caller();
+        if delta.is_nan() || delta <= 0.0 {
+            let message = format!("delta {delta}: a positive one is needed");
+            return Err(Error::argument("huber_loss", message).at(here));
+        }
+        let d = self.try_sub(target)?;
+        let near = d.square() * T::of(0.5);
+        let far = (d.abs() - T::of(0.5 * delta)) * T::of(delta);
+        Ok(d.abs().le(T::of(delta))?.where_cond(&near, &far)?.mean())
+    }
+
+    /// The mean of -t ln p - (1 - t) ln(1 - p) for p = sigmoid(x), as softplus(x) - t x: without
+    /// overflow.
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn binary_cross_entropy_with_logits(&self, target: &Tensor<T>) -> Result<Self> {
+        Ok(self.softplus().try_sub(&self.try_mul(target)?)?.mean())
+    }
+
+    /// The mean of -ln softmax(x)[target] over the rows of a batch: `self` is [N, C] of logits, `target`
+    /// [N] of classes from 0 to C - 1.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([2, 4]);
+    /// assert_eq!(x.cross_entropy(&Tensor::from([0, 3]))?.item()?, 4f64.ln());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, for any other shapes; index, for a class that does not exist.
+    #[track_caller]
+    pub fn cross_entropy(&self, target: &Tensor<i64>) -> Result<Self> {
+        let here = Location::caller();
+        if self.ndim() != 2 || target.shape() != &self.shape()[..1] {
+            let message = format!(
+                "logits of shape {:?} and classes of shape {:?}: [N, C] and [N] are needed",
+                self.shape(),
+                target.shape()
+            );
+            return Err(Error::shape("cross_entropy", message).at(here));
+        }
+        Ok(self.log_softmax(1)?.gather(1, &target.unsqueeze(1)?)?.mean().neg())
+    }
+}

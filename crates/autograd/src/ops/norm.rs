@@ -1,0 +1,103 @@
+//! Norms of vectors.
+
+use super::expression::Expression;
+use crate::op::{Keep, Kept, Op, apply};
+use crate::tensor::Tensor;
+use smallvec::SmallVec;
+use std::panic::Location;
+use tensor_core::kernels::Sum;
+use tensor_core::shape::{Dims, IntoDims, dim_mask};
+use tensor_core::{Array, Element, Error, Float, Result, kernels};
+
+/// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; 0 < p < inf.
+struct Norm {
+    p: f64,
+    mask: SmallVec<[bool; 4]>,
+}
+
+impl<T: Float> Op<T, 1> for Norm {
+    fn name(&self) -> &'static str {
+        "vector_norm"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        let op = Op::<T, 1>::name(self);
+        let p = self.p;
+        let powers = match p {
+            1.0 => kernels::map(op, x, Float::abs)?,
+            2.0 => kernels::map(op, x, |x: T| x * x)?,
+            _ => kernels::map(op, x, |x: T| Float::abs(x).power(p))?,
+        };
+        let sum = kernels::reduce(op, &powers, &self.mask, true, Sum)?;
+        match p {
+            1.0 => Ok(sum),
+            2.0 => kernels::map_owned(op, sum, Float::sqrt),
+            _ => kernels::map_owned(op, sum, |s: T| s.power(1.0 / p)),
+        }
+    }
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep { inputs: [true], output: self.p != 1.0 }
+    }
+    /// grad sign(x) (|x| / result)^(p - 1), and 0 where the result is 0
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let x = kept.input(0);
+        if self.p == 1.0 {
+            return Ok([Some(x.sign().try_mul(&g)?)]);
+        }
+        let y = kept.output();
+        let zero = y.is(0.0);
+        let ratio = x.try_div(&y.with(zero.clone(), 1.0))?;
+        let direction = match self.p {
+            2.0 => ratio,
+            p => ratio.abs().powf(p - 1.0).try_mul(&x.sign())?,
+        };
+        Ok([Some(direction.try_mul(&g.with(zero, 0.0))?)])
+    }
+}
+
+impl<T: Float> Tensor<T> {
+    /// (sum |x|^p)^(1/p) over `dims` (all, where there are none): p = 2 is the length, p = inf the
+    /// largest and p = -inf the smallest absolute value, p = 0 the number of elements that are not 0. Its
+    /// gradient at 0 is 0.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([3.0, -4.0]).requires_grad();
+    /// let n = x.vector_norm(2.0, 0, false)?;
+    /// n.backward()?;
+    /// assert_eq!((n.item()?, x.grad().unwrap().to_vec()), (5.0, vec![0.6, -0.8]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice; argument, for p NaN; shape, for an
+    /// infinite p over no elements.
+    #[track_caller]
+    pub fn vector_norm(&self, p: f64, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
+        let here = Location::caller();
+        let dims = dims.into_dims();
+        let mask = dim_mask("vector_norm", &dims, self.ndim()).map_err(|e| e.at(here))?;
+        match p {
+            f64::INFINITY => return self.abs().amax(&dims[..], keepdim),
+            f64::NEG_INFINITY => return self.abs().amin(&dims[..], keepdim),
+            0.0 => return self.ne(T::ZERO)?.to_type::<T>().sum_dim(&dims[..], keepdim),
+            p if p.is_nan() => {
+                return Err(Error::argument("vector_norm", "p is not a number: name an order").at(here));
+            }
+            _ => {}
+        }
+        let kept = |(&d, &m): (&usize, &bool)| if m { keepdim.then_some(1) } else { Some(d) };
+        let shape: Dims = self.shape().iter().zip(&mask).filter_map(kept).collect();
+        apply(Norm { p, mask }, [self])?.reshape(&shape)
+    }
+}
+
+impl<T: Element> Tensor<T> {
+    /// How many elements are not zero, over `dims` (all, where there are none).
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn count_nonzero(&self, dims: impl IntoDims) -> Result<Tensor<i64>> {
+        self.ne(T::default())?.to_type::<i64>().sum_dim(dims, false)
+    }
+}

@@ -1,0 +1,335 @@
+//! Elements in other places: reversed, rolled, repeated, padded, on diagonals and in triangles.
+
+use crate::op::{Kept, Op, apply};
+use crate::tensor::Tensor;
+use ndarray::SliceInfoElem;
+use std::panic::Location;
+use tensor_core::shape::{Dims, IntoDims, IntoShape, dim, dim_mask};
+use tensor_core::{Array, Element, Error, Layout, Number, Result, kernels};
+
+/// The elements whose indices in dimensions `dims` differ by `offset`, along a new last dimension.
+#[derive(Clone, Copy)]
+struct Diagonal {
+    offset: isize,
+    dims: [usize; 2],
+}
+
+impl<T: Element> Op<T, 1> for Diagonal {
+    fn name(&self) -> &'static str {
+        "diagonal"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        Ok(x.diagonal(self.offset, self.dims))
+    }
+    /// grad on the diagonal, 0 elsewhere
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let shape = Dims::from_slice(kept.shape(0));
+        Ok([Some(apply(OnDiagonal { diagonal: *self, shape }, [&g])?)])
+    }
+}
+
+/// The input on a diagonal of `shape`, 0 elsewhere.
+struct OnDiagonal {
+    diagonal: Diagonal,
+    shape: Dims,
+}
+
+impl<T: Element> Op<T, 1> for OnDiagonal {
+    fn name(&self) -> &'static str {
+        "diag_embed"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        let Diagonal { offset, dims } = self.diagonal;
+        let places = Layout::row_major(self.shape.clone()).diagonal(offset, dims);
+        kernels::embed("diag_embed", &self.shape, &places, x)
+    }
+    /// the diagonal of grad
+    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        Ok([Some(apply(self.diagonal, [&g])?)])
+    }
+}
+
+impl<T: Element> Tensor<T> {
+    /// The order of the elements reversed along `dims` (all, where there are none): a view.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[1, 2], [3, 4]]).flip(1)?.to_vec(), [2, 1, 4, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn flip(&self, dims: impl IntoDims) -> Result<Self> {
+        let here = Location::caller();
+        let mask = dim_mask("flip", &dims.into_dims(), self.ndim()).map_err(|e| e.at(here))?;
+        let parts: Vec<SliceInfoElem> = mask
+            .iter()
+            .map(|&reversed| SliceInfoElem::Slice {
+                start: 0,
+                end: None,
+                step: if reversed { -1 } else { 1 },
+            })
+            .collect();
+        self.slice(parts)
+    }
+
+    /// The elements moved by `shifts` along `dims`, one by one; those that leave at one end come in at
+    /// the other.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1, 2, 3, 4]).roll(1, 0)?.to_vec(), [4, 1, 2, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist; shape, for not as many shifts as dimensions.
+    #[track_caller]
+    pub fn roll(&self, shifts: impl IntoDims, dims: impl IntoDims) -> Result<Self> {
+        let here = Location::caller();
+        let (shifts, dims) = (shifts.into_dims(), dims.into_dims());
+        if shifts.len() != dims.len() {
+            let message = format!("shifts {shifts:?} for dimensions {dims:?}: one each is needed");
+            return Err(Error::shape("roll", message).at(here));
+        }
+        let mut rolled = self.clone();
+        for (&shift, &d) in shifts.iter().zip(&dims) {
+            let size = self.shape()[dim("roll", d, self.ndim()).map_err(|e| e.at(here))?];
+            let moved = if size == 0 { 0 } else { shift.rem_euclid(size as isize) as usize };
+            if moved > 0 {
+                let head = rolled.narrow(d, 0, size - moved)?;
+                let tail = rolled.narrow(d, (size - moved) as isize, moved)?;
+                rolled = Tensor::cat(&[&tail, &head], d)?;
+            }
+        }
+        Ok(rolled)
+    }
+
+    /// The tensor laid side by side `times[k]` times along dimension k: NumPy's `tile`. Further
+    /// dimensions are added in front.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1, 2]).repeat([2, 2])?.to_vec(), [1, 2, 1, 2, 1, 2, 1, 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where `times` names fewer dimensions than there are.
+    #[track_caller]
+    pub fn repeat(&self, times: impl IntoShape) -> Result<Self> {
+        let here = Location::caller();
+        let times = times.into_shape();
+        let Some(more) = times.len().checked_sub(self.ndim()) else {
+            let message =
+                format!("{:?} names fewer dimensions than shape {:?} has", &times[..], self.shape());
+            return Err(Error::shape("repeat", message).at(here));
+        };
+        let sizes = Dims::from_elem(1, more).into_iter().chain(self.shape().iter().copied());
+        let sizes: Dims = sizes.collect();
+        // [n, d] for every dimension: the copies, then the dimension itself.
+        let (mut apart, mut stretched, mut whole) = (Dims::new(), Dims::new(), Dims::new());
+        for (&n, &d) in times.iter().zip(&sizes) {
+            apart.extend([1, d]);
+            stretched.extend([n, d]);
+            whole.push(n.saturating_mul(d));
+        }
+        self.reshape(&apart)?.expand(&stretched)?.reshape(&whole)
+    }
+
+    /// The elements whose index in `dim2` is that in `dim1` plus `offset`, along a last dimension in
+    /// place of the two: a view.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
+    /// assert_eq!(x.diagonal(1, 0, 1)?.to_vec(), [2, 6]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn diagonal(&self, offset: isize, dim1: isize, dim2: isize) -> Result<Self> {
+        let here = Location::caller();
+        let dims = two_dims("diagonal", dim1, dim2, self.ndim()).map_err(|e| e.at(here))?;
+        apply(Diagonal { offset, dims }, [self])
+    }
+
+    /// Matrices with the last dimension on their diagonal, moved right by `offset`, and 0 elsewhere.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1, 2]).diag_embed(0)?.to_vec(), [1, 0, 0, 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a scalar.
+    #[track_caller]
+    pub fn diag_embed(&self, offset: isize) -> Result<Self> {
+        let here = Location::caller();
+        let last = dim("diag_embed", -1, self.ndim()).map_err(|e| e.at(here))?;
+        let side = self.shape()[last] + offset.unsigned_abs();
+        let mut shape = Dims::from_slice(&self.shape()[..last]);
+        shape.extend([side, side]);
+        apply(OnDiagonal { diagonal: Diagonal { offset, dims: [last, last + 1] }, shape }, [self])
+    }
+
+    /// The diagonal of a matrix, or the matrix with a vector on its diagonal, moved right by `offset`.
+    ///
+    /// # Errors
+    /// Shape, for any other number of dimensions.
+    #[track_caller]
+    pub fn diag(&self, offset: isize) -> Result<Self> {
+        match self.ndim() {
+            1 => self.diag_embed(offset),
+            2 => self.diagonal(offset, 0, 1),
+            _ => {
+                let message = format!("shape {:?}: a vector or a matrix is needed", self.shape());
+                Err(Error::shape("diag", message).at(Location::caller()))
+            }
+        }
+    }
+
+    /// Matrices without what lies above the diagonal moved right by `diagonal`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[1, 2], [3, 4]]).tril(0)?.to_vec(), [1, 0, 3, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, for fewer than two dimensions.
+    #[track_caller]
+    pub fn tril(&self, diagonal: isize) -> Result<Self> {
+        self.triangle("tril", |i, j| j.saturating_sub(i) <= diagonal)
+    }
+
+    /// Matrices without what lies below the diagonal moved right by `diagonal`.
+    ///
+    /// # Errors
+    /// Shape, for fewer than two dimensions.
+    #[track_caller]
+    pub fn triu(&self, diagonal: isize) -> Result<Self> {
+        self.triangle("triu", |i, j| j.saturating_sub(i) >= diagonal)
+    }
+
+    #[track_caller]
+    fn triangle(&self, op: &'static str, inside: impl Fn(isize, isize) -> bool) -> Result<Self> {
+        let here = Location::caller();
+        let [.., rows, columns] = *self.shape() else {
+            let message = format!("shape {:?}: matrices are needed", self.shape());
+            return Err(Error::shape(op, message).at(here));
+        };
+        let places = (0..rows as isize).flat_map(|i| (0..columns as isize).map(move |j| (i, j)));
+        let mask = Tensor::from_vec(places.map(|(i, j)| inside(i, j)).collect(), [rows, columns])?;
+        mask.where_cond(self, &Tensor::scalar(T::default()))
+    }
+
+    /// The tensor with `value` around it: `pad` counts what is put before and after, beginning with
+    /// the last dimension, as PyTorch's does; negative numbers cut off.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1, 2]).pad(&[1, 2], 9)?.to_vec(), [9, 1, 2, 9, 9]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where `pad` has an odd length or names more dimensions than there are; index, where more
+    /// is cut off than there is.
+    #[track_caller]
+    pub fn pad(&self, pad: &[isize], value: T) -> Result<Self> {
+        let here = Location::caller();
+        if pad.len() % 2 != 0 || pad.len() / 2 > self.ndim() {
+            let message = format!(
+                "{pad:?} for shape {:?}: two numbers a dimension are needed, the last first",
+                self.shape()
+            );
+            return Err(Error::shape("pad", message).at(here));
+        }
+        let mut padded = self.clone();
+        for (k, sizes) in pad.chunks_exact(2).enumerate() {
+            let d = self.ndim() - 1 - k;
+            let cut = |n: isize| (-n).max(0);
+            let left = padded.shape()[d] as isize - cut(sizes[0]) - cut(sizes[1]);
+            let Ok(left) = usize::try_from(left) else {
+                let message = format!("{pad:?} cuts off more than shape {:?} has", self.shape());
+                return Err(Error::index("pad", message).at(here));
+            };
+            padded = padded.narrow(d as isize, cut(sizes[0]), left)?;
+            let border = |n: isize| {
+                let mut shape = Dims::from_slice(padded.shape());
+                shape[d] = n.max(0) as usize;
+                Array::repeat(&shape, value).map(Tensor::constant)
+            };
+            let (before, after) = (border(sizes[0])?, border(sizes[1])?);
+            padded = Tensor::cat(&[&before, &padded, &after], d as isize)?;
+        }
+        Ok(padded)
+    }
+
+    /// Parts of `size` elements along `dim`, the last one with what is left: views.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let parts = Tensor::from([1, 2, 3]).split(2, 0)?;
+    /// assert_eq!((parts[0].to_vec(), parts[1].to_vec()), (vec![1, 2], vec![3]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist; argument, for a size of 0.
+    #[track_caller]
+    pub fn split(&self, size: usize, d: isize) -> Result<Vec<Self>> {
+        let here = Location::caller();
+        let n = self.size(d)?;
+        if size == 0 {
+            return Err(Error::argument("split", "parts of 0 elements: at least 1 is needed").at(here));
+        }
+        let starts = (0..n.max(1)).step_by(size);
+        starts.map(|from| self.narrow(d, from as isize, size.min(n - from))).collect()
+    }
+
+    /// At most `count` parts of equal size along `dim`, the last one with what is left: views.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist; argument, for 0 parts.
+    #[track_caller]
+    pub fn chunk(&self, count: usize, d: isize) -> Result<Vec<Self>> {
+        let here = Location::caller();
+        if count == 0 {
+            return Err(Error::argument("chunk", "0 parts: at least 1 is needed").at(here));
+        }
+        self.split(self.size(d)?.div_ceil(count).max(1), d)
+    }
+}
+
+impl<T: Number> Tensor<T> {
+    /// The sum of the diagonal of a matrix.
+    ///
+    /// # Errors
+    /// Shape, where it is no matrix.
+    #[track_caller]
+    pub fn trace(&self) -> Result<Self> {
+        let here = Location::caller();
+        if self.ndim() != 2 {
+            let message = format!("shape {:?}: a matrix is needed", self.shape());
+            return Err(Error::shape("trace", message).at(here));
+        }
+        Ok(self.diagonal(0, 0, 1)?.sum())
+    }
+}
+
+/// Two different dimensions.
+fn two_dims(op: &'static str, dim1: isize, dim2: isize, ndim: usize) -> Result<[usize; 2]> {
+    let dims = [dim(op, dim1, ndim)?, dim(op, dim2, ndim)?];
+    if dims[0] == dims[1] {
+        return Err(Error::index(op, format!("dimensions {dim1} and {dim2} are the same: name two")));
+    }
+    Ok(dims)
+}

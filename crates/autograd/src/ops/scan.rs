@@ -1,0 +1,73 @@
+//! Running sums and products.
+
+use crate::op::{Kept, Op, apply};
+use crate::tensor::Tensor;
+use std::panic::Location;
+use tensor_core::shape::dim;
+use tensor_core::{Array, Number, Result, kernels};
+
+/// The running sums along a dimension, from its end where `reverse`.
+#[derive(Clone, Copy)]
+struct CumSum {
+    dim: usize,
+    reverse: bool,
+}
+
+impl<T: Number> Op<T, 1> for CumSum {
+    fn name(&self) -> &'static str {
+        "cumsum"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        kernels::cumsum("cumsum", x, self.dim, self.reverse)
+    }
+    /// the running sums of grad from the other end
+    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        Ok([Some(apply(CumSum { reverse: !self.reverse, ..*self }, [&g])?)])
+    }
+}
+
+impl<T: Number> Tensor<T> {
+    /// The running sums along `dim`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1, 2, 3]).cumsum(0)?.to_vec(), [1, 3, 6]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist.
+    #[track_caller]
+    pub fn cumsum(&self, d: isize) -> Result<Self> {
+        let here = Location::caller();
+        let dim = dim("cumsum", d, self.ndim()).map_err(|e| e.at(here))?;
+        apply(CumSum { dim, reverse: false }, [self])
+    }
+
+    /// The running products along `dim`, by doubling: the product of 2^k elements is that of two of
+    /// 2^(k-1). Made of multiplications alone, so that its derivatives are right where elements are 0.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1, 2, 3, 4]).cumprod(0)?.to_vec(), [1, 2, 6, 24]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist.
+    #[track_caller]
+    pub fn cumprod(&self, d: isize) -> Result<Self> {
+        let here = Location::caller();
+        let dim = dim("cumprod", d, self.ndim()).map_err(|e| e.at(here))?;
+        let (n, d) = (self.shape()[dim], dim as isize);
+        let mut y = self.clone();
+        let mut apart = 1;
+        while apart < n {
+            let head = y.narrow(d, 0, apart)?;
+            let tail = y.narrow(d, apart as isize, n - apart)?.try_mul(&y.narrow(d, 0, n - apart)?)?;
+            y = Tensor::cat(&[&head, &tail], d)?;
+            apart *= 2;
+        }
+        Ok(y)
+    }
+}
