@@ -47,6 +47,12 @@ fn engine(c: &mut Criterion) {
         });
     });
     group.finish();
+
+    // A million elements change hands, and are not copied.
+    let mut array = ndarray::Array2::<f64>::zeros((1000, 1000)).into_dyn();
+    c.bench_function("ndarray/from_and_into_1000x1000", |bencher| {
+        bencher.iter(|| array = Tensor::from_ndarray(std::mem::take(&mut array)).into_ndarray());
+    });
 }
 
 criterion_group!(benches, engine);
