@@ -14,7 +14,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What most programs use: `use tapegrad::prelude::*;`.
 pub mod prelude {
     pub use autograd::{
-        GradOptions, Tensor, arange, grad, grad_with, hessian, hvp, jacobian, linspace, no_grad,
+        GradOptions, Tensor, arange, grad, grad_with, hessian, hvp, jacobian, jvp, linspace, no_grad,
         value_and_grad, vjp,
     };
     pub use linalg::{self, Linalg, least_squares_loss};

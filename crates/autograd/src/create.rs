@@ -111,6 +111,33 @@ impl Tensor<f64> {
         random::rand(&shape.into_shape()).or_raise().into()
     }
 
+    /// Integers from `low` to `high - 1`, each as likely as any other.
+    ///
+    /// # Errors
+    /// Argument, where there is none, or more than 2^53; out of memory.
+    #[track_caller]
+    pub fn randint(low: i64, high: i64, shape: impl IntoShape) -> Result<Tensor<i64>> {
+        let here = Location::caller();
+        let count = i128::from(high) - i128::from(low);
+        if !(1..=1 << 53).contains(&count) {
+            let message = format!("from {low} to {high} - 1 there are {count} integers: 1 to 2^53 are needed");
+            return Err(Error::argument("randint", message).at(here));
+        }
+        let shares: Tensor = random::rand::<f64>(&shape.into_shape()).map_err(|e| e.at(here))?.into();
+        Ok((shares * count as f64).floor().to_type::<i64>() + low)
+    }
+
+    /// The integers from 0 to `n - 1` in random order.
+    ///
+    /// # Errors
+    /// Out of memory.
+    #[track_caller]
+    pub fn randperm(n: usize) -> Result<Tensor<i64>> {
+        let here = Location::caller();
+        let keys: Tensor = random::rand::<f64>(&[n]).map_err(|e| e.at(here))?.into();
+        keys.argsort(0, false)
+    }
+
     /// Standard normal numbers, from the generator that `manual_seed` seeds.
     ///
     /// # Panics

@@ -87,20 +87,24 @@ impl<T: Element> Op<T, 1> for Alias {
 static TRANSFORMS: AtomicU64 = AtomicU64::new(0);
 
 /// One call of a transform.
-struct Transform {
+pub(crate) struct Transform {
     number: u64,
     /// Whether the caller records, so that an outer derivative may ask for more.
     recorded: bool,
 }
 
 impl Transform {
-    fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let number = TRANSFORMS.fetch_add(1, Ordering::Relaxed) + 1;
         Transform { number, recorded: is_grad_enabled() }
     }
 
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// A tensor to differentiate with respect to.
-    fn variable<T: Float>(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+    pub(crate) fn variable<T: Float>(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
         match x.is_tracked() && self.recorded {
             true => apply(Alias, [x]),
             false => {
@@ -189,22 +193,101 @@ pub fn vjp<T: Float, P: Params<T>>(
     Ok((if nested { y } else { y.detach() }, x.rebuild(grads)))
 }
 
-/// The derivatives of every element of `y` with respect to `x`, one row for each element.
+/// The product of `f`'s Jacobian at `x` with the direction `v`, which has the structure of `x`; and the
+/// value. Made of two backward passes: the first is linear in its cotangent, and the second transposes
+/// it (Townsend, "A new trick for calculating Jacobian vector products", 2017).
+///
+/// ```
+/// use autograd::{Tensor, jvp};
+/// let (y, dy) = jvp(|x: &Tensor| Ok(x.square()), &Tensor::from([1.0, 3.0]), &Tensor::from([1.0, 10.0]))?;
+/// assert_eq!((y.to_vec(), dy.to_vec()), (vec![1.0, 9.0], vec![2.0, 60.0]));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` returns; shape, where `v` does not have the shapes of `x`.
 #[track_caller]
-fn rows<T: Float>(y: &Tensor<T>, x: &Tensor<T>, nested: bool) -> Result<Tensor<T>> {
-    let m = y.numel();
-    let shape: Vec<usize> = y.shape().iter().chain(x.shape()).copied().collect();
-    let mut rows = Vec::with_capacity(m);
-    for i in 0..m {
-        let mut basis = vec![T::ZERO; m];
-        basis[i] = T::ONE;
-        let cotangent = Some(Tensor::from_vec(basis, y.shape())?);
-        let options = GradOptions { retain_graph: true, create_graph: nested, cotangent };
-        rows.push(grad_with(y, &[x], options)?.swap_remove(0).unwrap_or_else(|| x.zeros_like()));
+pub fn jvp<T: Float, P: Params<T>>(
+    f: impl FnOnce(&P) -> Result<Tensor<T>>,
+    x: &P,
+    v: &P,
+) -> Result<(Tensor<T>, Tensor<T>)> {
+    let here = Location::caller();
+    let transform = Transform::begin();
+    let variables = transform.variables(x)?;
+    let directions = v.tensors();
+    for (x, v) in variables.iter().zip(&directions) {
+        if x.shape() != v.shape() {
+            let message = format!("a direction of shape {:?} does not fit x of shape {:?}", v.shape(), x.shape());
+            return Err(Error::shape("jvp", message).at(here));
+        }
     }
-    match rows.is_empty() {
-        true => Tensor::try_full(shape, T::ZERO),
-        false => Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0)?.reshape(shape),
+    let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
+    let nested = transform.nested(&y);
+    let create_graph = nested || directions.iter().any(|v| transform.nested(v));
+    let (u, pulled) = pulled(&transform, &y, &variables)?;
+    let mut product: Option<Tensor<T>> = None;
+    for (g, v) in pulled.iter().zip(&directions) {
+        if let Some(g) = g {
+            let options = GradOptions { create_graph, cotangent: Some(v.clone()), retain_graph: true };
+            if let Some(part) = grad_with(g, &[&u], options)?.swap_remove(0) {
+                product = Some(match product {
+                    Some(sum) => enable_grad(|| sum.try_add(&part))?,
+                    None => part,
+                });
+            }
+        }
+    }
+    let product = product.unwrap_or_else(|| y.zeros_like());
+    Ok((if nested { y } else { y.detach() }, if create_graph { product } else { product.detach() }))
+}
+
+/// A cotangent u of `y`, and the cotangents of `variables` as functions of u, which are linear in it.
+fn pulled<T: Float>(
+    transform: &Transform,
+    y: &Tensor<T>,
+    variables: &[Tensor<T>],
+) -> Result<(Tensor<T>, Vec<Option<Tensor<T>>>)> {
+    let u = transform.variable(&y.detach().zeros_like())?;
+    let wrt: Vec<&Tensor<T>> = variables.iter().collect();
+    let options = GradOptions { create_graph: true, cotangent: Some(u.clone()), retain_graph: true };
+    let pulled = grad_with(y, &wrt, options)?;
+    Ok((u, pulled))
+}
+
+/// The derivatives of every element of `y` with respect to `x`: row by row, in a backward pass for
+/// each element of `y`; or column by column where `x` has so few elements that this takes less, since a
+/// column is a backward pass through the backward pass, of up to three times the operations.
+#[track_caller]
+fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
+    let create_graph = transform.nested(y);
+    let shape: Vec<usize> = y.shape().iter().chain(x.shape()).copied().collect();
+    let (m, n) = (y.numel(), x.numel());
+    if m == 0 || n == 0 || !y.is_tracked() {
+        return Tensor::try_full(shape, T::ZERO);
+    }
+    let by_columns = 3 * n < m;
+    let (from, to) = match by_columns {
+        false => (y.clone(), x.clone()),
+        true => match pulled(transform, y, std::slice::from_ref(x))? {
+            (u, mut g) => match g.swap_remove(0) {
+                Some(g) => (g, u),
+                None => return Tensor::try_full(shape, T::ZERO),
+            },
+        },
+    };
+    let mut lines = Vec::with_capacity(from.numel());
+    for i in 0..from.numel() {
+        let mut basis = vec![T::ZERO; from.numel()];
+        basis[i] = T::ONE;
+        let cotangent = Some(Tensor::from_vec(basis, from.shape())?);
+        let options = GradOptions { retain_graph: true, create_graph, cotangent };
+        lines.push(grad_with(&from, &[&to], options)?.swap_remove(0).unwrap_or_else(|| to.zeros_like()));
+    }
+    let lines = Tensor::stack(&lines.iter().collect::<Vec<_>>(), 0)?;
+    match by_columns {
+        false => lines.reshape(shape),
+        true => lines.reshape([n, m])?.t()?.reshape(shape),
     }
 }
 
@@ -229,7 +312,7 @@ pub fn jacobian<T: Float>(
     let transform = Transform::begin();
     let x = transform.variable(x)?;
     let y = enable_grad(|| f(&x))?;
-    rows(&y, &x, transform.nested(&y))
+    derivatives(&transform, &y, &x)
 }
 
 /// The Hessian of a scalar function at `x`: the shape of `x` twice.
@@ -251,7 +334,7 @@ pub fn hessian<T: Float>(
     let transform = Transform::begin();
     let x = transform.variable(x)?;
     let (_, gradient) = enable_grad(|| value_and_grad(f, &x))?;
-    rows(&gradient, &x, transform.nested(&gradient))
+    derivatives(&transform, &gradient, &x)
 }
 
 /// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian.

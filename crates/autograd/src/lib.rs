@@ -7,6 +7,7 @@
 
 mod backward;
 mod check;
+mod checkpoint;
 mod cotangent;
 mod create;
 mod functional;
@@ -18,8 +19,9 @@ mod tensor;
 
 pub use backward::{GradOptions, grad, grad_with};
 pub use check::{CheckReport, OpCheck, check_op, gradcheck, gradgradcheck};
+pub use checkpoint::checkpoint;
 pub use create::{Nested, arange, linspace};
-pub use functional::{Params, hessian, hvp, jacobian, value_and_grad, vjp};
+pub use functional::{Params, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
 pub use mode::{enable_grad, is_grad_enabled, no_grad};
 pub use op::{Keep, KeepMany, Kept, KeptMany, Op, OpMany, apply, apply_many, apply_owned};
 pub use ops::Operand;

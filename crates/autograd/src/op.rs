@@ -332,6 +332,14 @@ impl<T: Element> KeptMany<'_, T> {
         Tensor::from_parts(self.inputs[i].clone().expect(NOT_KEPT), edge)
     }
 
+    /// All inputs.
+    ///
+    /// # Panics
+    /// Where [`OpMany::keep`] did not name one.
+    pub fn inputs(&self) -> Vec<Tensor<T>> {
+        (0..self.inputs.len()).map(|i| self.input(i)).collect()
+    }
+
     /// Output `i`.
     ///
     /// # Panics

@@ -6,6 +6,7 @@
 
 mod determinant;
 mod einsum;
+mod implicit;
 mod inverse;
 mod least_squares;
 mod methods;
@@ -15,6 +16,7 @@ mod solve;
 
 pub use determinant::{det, logdet, slogdet};
 pub use einsum::{cross, einsum, kron, tensordot};
+pub use implicit::{implicit_argmin, implicit_root};
 pub use inverse::inverse;
 pub use least_squares::least_squares_loss;
 pub use methods::Linalg;

@@ -68,6 +68,35 @@ impl<T: Element> Tensor<T> {
         Ok(apply_many(Cat { dim, sizes }, tensors)?.swap_remove(0))
     }
 
+    /// The coordinates of a grid whose axes are these vectors, in the order of the axes: `ij` indexing.
+    /// The results are views.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let grid = Tensor::meshgrid(&[&Tensor::from([1, 2]), &Tensor::from([3, 4, 5])])?;
+    /// assert_eq!(grid[0].to_vec(), [1, 1, 1, 2, 2, 2]);
+    /// assert_eq!(grid[1].to_vec(), [3, 4, 5, 3, 4, 5]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where one is no vector.
+    #[track_caller]
+    pub fn meshgrid(axes: &[&Tensor<T>]) -> Result<Vec<Self>> {
+        let here = Location::caller();
+        if let Some(wrong) = axes.iter().find(|a| a.ndim() != 1) {
+            let message = format!("an axis of shape {:?}: vectors are needed", wrong.shape());
+            return Err(Error::shape("meshgrid", message).at(here));
+        }
+        let shape: Vec<usize> = axes.iter().map(|a| a.numel()).collect();
+        let along = |(k, axis): (usize, &&Tensor<T>)| {
+            let mut line = vec![1; axes.len()];
+            line[k] = shape[k];
+            axis.reshape(&line)?.expand(&shape)
+        };
+        axes.iter().enumerate().map(along).collect()
+    }
+
     /// The tensors, all of one shape, along a new dimension `dim`.
     ///
     /// # Errors

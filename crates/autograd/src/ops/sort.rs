@@ -4,7 +4,7 @@
 use crate::tensor::Tensor;
 use std::panic::Location;
 use tensor_core::shape::dim;
-use tensor_core::{Error, Number, Result, kernels};
+use tensor_core::{Error, Float, Number, Result, kernels};
 
 impl<T: Number> Tensor<T> {
     /// The indices that sort the elements along `dim`. Equal ones keep their order; NaN counts as
@@ -75,5 +75,65 @@ impl<T: Number> Tensor<T> {
     #[track_caller]
     pub fn argmin(&self, dim: isize, keepdim: bool) -> Result<Tensor<i64>> {
         Ok(self.detach().min_dim(dim, keepdim)?.1)
+    }
+}
+
+impl<T: Float> Tensor<T> {
+    /// The value below which the share `q` of the elements along `dim` lies, interpolated linearly
+    /// between the two nearest, as NumPy's and PyTorch's; NaN where an element is.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([4.0, 1.0, 3.0, 2.0]);
+    /// assert_eq!(x.quantile(0.5, 0)?.item()?, 2.5);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Argument, for a share outside of 0 to 1; index, for a dimension that does not exist; shape, where
+    /// it is empty.
+    #[track_caller]
+    pub fn quantile(&self, q: f64, d: isize) -> Result<Self> {
+        let here = Location::caller();
+        let n = self.size(d)?;
+        if !(0.0..=1.0).contains(&q) {
+            return Err(Error::argument("quantile", format!("share {q}: 0 to 1 is needed")).at(here));
+        }
+        if n == 0 {
+            let message = format!("dimension {d} of shape {:?} has no element", self.shape());
+            return Err(Error::shape("quantile", message).at(here));
+        }
+        let sorted = self.sort(d, false)?.0;
+        let place = q * (n - 1) as f64;
+        let below = place.floor();
+        let (low, high) = (sorted.select(d, below as isize)?, sorted.select(d, place.ceil() as isize)?);
+        let value = &low + (&high - &low) * T::of(place - below);
+        // NaN sorts to the end.
+        let last = sorted.select(d, -1)?;
+        last.isnan().where_cond(&last, &value)
+    }
+
+    /// The middle element along `dim` and its index; of an even number the lower of the two. Of equal
+    /// ones the first gets the gradient. NaN where an element is.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist; shape, where it is empty.
+    #[track_caller]
+    pub fn median_dim(&self, d: isize, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+        let here = Location::caller();
+        let n = self.size(d)?;
+        if n == 0 {
+            let message = format!("dimension {d} of shape {:?} has no element", self.shape());
+            return Err(Error::shape("median_dim", message).at(here));
+        }
+        let (sorted, order) = self.detach().sort(d, false)?;
+        let nan = sorted.narrow(d, -1, 1)?.isnan();
+        let (last, middle) = (order.narrow(d, -1, 1)?, order.narrow(d, ((n - 1) / 2) as isize, 1)?);
+        let index = nan.where_cond(&last, &middle)?;
+        let value = self.gather(d, &index)?;
+        match keepdim {
+            true => Ok((value, index)),
+            false => Ok((value.squeeze(d)?, index.squeeze(d)?)),
+        }
     }
 }

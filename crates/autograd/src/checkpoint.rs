@@ -1,0 +1,70 @@
+//! Recomputing instead of keeping.
+
+use crate::backward::{GradOptions, grad_with};
+use crate::functional::Transform;
+use crate::mode::{enable_grad, no_grad};
+use crate::op::{KeepMany, KeptMany, OpMany, apply_many};
+use crate::tensor::Tensor;
+use tensor_core::{Array, Error, ErrorKind, Float, Result};
+
+/// A function as an operation that keeps its inputs only.
+struct Checkpoint<F>(F);
+
+impl<T: Float, F> OpMany<T> for Checkpoint<F>
+where
+    F: Fn(&[Tensor<T>]) -> Result<Tensor<T>> + Send + Sync + 'static,
+{
+    fn name(&self) -> &'static str {
+        "checkpoint"
+    }
+
+    fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>> {
+        let x: Vec<Tensor<T>> = x.iter().map(|&x| x.clone().into()).collect();
+        Ok(vec![no_grad(|| (self.0)(&x))?.into_array()])
+    }
+
+    fn keep(&self, needs: &[bool]) -> KeepMany {
+        KeepMany { inputs: vec![true; needs.len()], outputs: Vec::new() }
+    }
+
+    /// The function once more, recorded this time, and its cotangents for grad.
+    fn vjp(&self, kept: &KeptMany<'_, T>, mut g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+        let transform = Transform::begin();
+        let inputs = kept.inputs();
+        let x = inputs.iter().map(|x| transform.variable(x)).collect::<Result<Vec<_>>>()?;
+        let y = enable_grad(|| (self.0)(&x))?;
+        // Under `create_graph` the inputs themselves are older than the transform.
+        if !kept.create_graph() && y.edge().is_some_and(|edge| edge.since() < transform.number()) {
+            let message = "the function captures a tensor that requires a gradient: make it an input";
+            return Err(Error::new(ErrorKind::Graph, "checkpoint", message));
+        }
+        let create_graph = kept.create_graph();
+        let wrt: Vec<&Tensor<T>> = x.iter().collect();
+        grad_with(&y, &wrt, GradOptions { create_graph, cotangent: g.swap_remove(0), ..Default::default() })
+    }
+}
+
+/// `f` of `inputs`, of which only the inputs are kept: the backward pass computes it again, and keeps
+/// what its operations need for no longer than that. So memory is paid with time, one more forward
+/// pass. `f` must give the same result each time, and get every tensor that is to have a gradient as
+/// an input.
+///
+/// ```
+/// use autograd::{Tensor, checkpoint};
+/// let x = Tensor::scalar(2.0).requires_grad();
+/// let y = checkpoint(|x| Ok(x[0].sin().exp().square()), &[&x])?;
+/// y.backward()?;
+/// let slope = 2.0 * (2.0 * 2f64.sin()).exp() * 2f64.cos();
+/// assert!((x.grad().unwrap().item()? - slope).abs() < 1e-12);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` returns; in the backward pass, graph, where `f` captures a tensor that requires a gradient.
+#[track_caller]
+pub fn checkpoint<T: Float>(
+    f: impl Fn(&[Tensor<T>]) -> Result<Tensor<T>> + Send + Sync + 'static,
+    inputs: &[&Tensor<T>],
+) -> Result<Tensor<T>> {
+    Ok(apply_many(Checkpoint(f), inputs)?.swap_remove(0))
+}
