@@ -2,7 +2,7 @@
 
 use linalg::{implicit_argmin, implicit_root};
 use tapegrad::prelude::*;
-use tapegrad::{checkpoint, check_op, gradcheck, gradgradcheck, tape_stats};
+use tapegrad::{check_op, checkpoint, gradcheck, gradgradcheck, tape_stats};
 
 fn close(a: &Tensor, b: &Tensor) {
     assert_eq!(a.shape(), b.shape());
@@ -104,7 +104,8 @@ fn checkpoints_differentiate_as_the_function_does() -> Result<()> {
     assert_eq!(tape_stats().nodes, before + 1);
     y.sum().backward()?;
     assert_eq!(tape_stats().nodes, before);
-    let plain = value_and_grad(|x| Ok(f(&[inputs[0].clone(), x.clone(), inputs[2].clone()])?.sum()), &inputs[1])?;
+    let plain =
+        value_and_grad(|x| Ok(f(&[inputs[0].clone(), x.clone(), inputs[2].clone()])?.sum()), &inputs[1])?;
     close(&x.grad().unwrap(), &plain.1);
     Ok(())
 }

@@ -120,7 +120,8 @@ impl Tensor<f64> {
         let here = Location::caller();
         let count = i128::from(high) - i128::from(low);
         if !(1..=1 << 53).contains(&count) {
-            let message = format!("from {low} to {high} - 1 there are {count} integers: 1 to 2^53 are needed");
+            let message =
+                format!("from {low} to {high} - 1 there are {count} integers: 1 to 2^53 are needed");
             return Err(Error::argument("randint", message).at(here));
         }
         let shares: Tensor = random::rand::<f64>(&shape.into_shape()).map_err(|e| e.at(here))?.into();

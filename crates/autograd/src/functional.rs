@@ -218,19 +218,20 @@ pub fn jvp<T: Float, P: Params<T>>(
     let directions = v.tensors();
     for (x, v) in variables.iter().zip(&directions) {
         if x.shape() != v.shape() {
-            let message = format!("a direction of shape {:?} does not fit x of shape {:?}", v.shape(), x.shape());
+            let message =
+                format!("a direction of shape {:?} does not fit x of shape {:?}", v.shape(), x.shape());
             return Err(Error::shape("jvp", message).at(here));
         }
     }
     let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
     let nested = transform.nested(&y);
     let create_graph = nested || directions.iter().any(|v| transform.nested(v));
-    let (u, pulled) = pulled(&transform, &y, &variables)?;
+    let pullback = Pullback::new(&transform, &y, &variables)?;
     let mut product: Option<Tensor<T>> = None;
-    for (g, v) in pulled.iter().zip(&directions) {
+    for (g, v) in pullback.results.iter().zip(&directions) {
         if let Some(g) = g {
             let options = GradOptions { create_graph, cotangent: Some(v.clone()), retain_graph: true };
-            if let Some(part) = grad_with(g, &[&u], options)?.swap_remove(0) {
+            if let Some(part) = grad_with(g, &[&pullback.cotangent], options)?.swap_remove(0) {
                 product = Some(match product {
                     Some(sum) => enable_grad(|| sum.try_add(&part))?,
                     None => part,
@@ -242,17 +243,20 @@ pub fn jvp<T: Float, P: Params<T>>(
     Ok((if nested { y } else { y.detach() }, if create_graph { product } else { product.detach() }))
 }
 
-/// A cotangent u of `y`, and the cotangents of `variables` as functions of u, which are linear in it.
-fn pulled<T: Float>(
-    transform: &Transform,
-    y: &Tensor<T>,
-    variables: &[Tensor<T>],
-) -> Result<(Tensor<T>, Vec<Option<Tensor<T>>>)> {
-    let u = transform.variable(&y.detach().zeros_like())?;
-    let wrt: Vec<&Tensor<T>> = variables.iter().collect();
-    let options = GradOptions { create_graph: true, cotangent: Some(u.clone()), retain_graph: true };
-    let pulled = grad_with(y, &wrt, options)?;
-    Ok((u, pulled))
+/// A backward pass as a function of its cotangent, in which it is linear.
+struct Pullback<T: Float> {
+    cotangent: Tensor<T>,
+    /// None for a variable that takes no part.
+    results: Vec<Option<Tensor<T>>>,
+}
+
+impl<T: Float> Pullback<T> {
+    fn new(transform: &Transform, y: &Tensor<T>, variables: &[Tensor<T>]) -> Result<Self> {
+        let u = transform.variable(&y.detach().zeros_like())?;
+        let wrt: Vec<&Tensor<T>> = variables.iter().collect();
+        let options = GradOptions { create_graph: true, cotangent: Some(u.clone()), retain_graph: true };
+        Ok(Pullback { results: grad_with(y, &wrt, options)?, cotangent: u })
+    }
 }
 
 /// The derivatives of every element of `y` with respect to `x`: row by row, in a backward pass for
@@ -267,14 +271,12 @@ fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, x: &Tensor<T>) ->
         return Tensor::try_full(shape, T::ZERO);
     }
     let by_columns = 3 * n < m;
-    let (from, to) = match by_columns {
-        false => (y.clone(), x.clone()),
-        true => match pulled(transform, y, std::slice::from_ref(x))? {
-            (u, mut g) => match g.swap_remove(0) {
-                Some(g) => (g, u),
-                None => return Tensor::try_full(shape, T::ZERO),
-            },
-        },
+    let (from, to) = if by_columns {
+        let Pullback { cotangent, mut results } = Pullback::new(transform, y, std::slice::from_ref(x))?;
+        let Some(result) = results.swap_remove(0) else { return Tensor::try_full(shape, T::ZERO) };
+        (result, cotangent)
+    } else {
+        (y.clone(), x.clone())
     };
     let mut lines = Vec::with_capacity(from.numel());
     for i in 0..from.numel() {

@@ -41,7 +41,7 @@ pub fn polygamma(n: u32, x: f64) -> f64 {
     }
     if x < 0.0 {
         // psi_n(x) = (-1)^n psi_n(1 - x) - pi d^n/dx^n cot(pi x)
-        let sign = if n % 2 == 0 { 1.0 } else { -1.0 };
+        let sign = if n.is_multiple_of(2) { 1.0 } else { -1.0 };
         return sign * polygamma(n, 1.0 - x) - PI * cotangent_derivative(n, x);
     }
     if n == 0 { digamma(x) } else { positive(n, x) }

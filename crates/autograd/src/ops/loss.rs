@@ -49,8 +49,8 @@ impl<T: Float> Tensor<T> {
         Ok(self.softplus().try_sub(&self.try_mul(target)?)?.mean())
     }
 
-    /// The mean of -ln softmax(x)[target] over the rows of a batch: `self` is [N, C] of logits, `target`
-    /// [N] of classes from 0 to C - 1.
+    /// The mean of -ln softmax(x) at the target over the rows of a batch: `self` holds logits in shape
+    /// `[N, C]`, `target` classes from 0 to C - 1 in shape `[N]`.
     ///
     /// ```
     /// use autograd::Tensor;

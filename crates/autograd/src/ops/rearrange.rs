@@ -245,7 +245,7 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn pad(&self, pad: &[isize], value: T) -> Result<Self> {
         let here = Location::caller();
-        if pad.len() % 2 != 0 || pad.len() / 2 > self.ndim() {
+        if !pad.len().is_multiple_of(2) || pad.len() / 2 > self.ndim() {
             let message = format!(
                 "{pad:?} for shape {:?}: two numbers a dimension are needed, the last first",
                 self.shape()
