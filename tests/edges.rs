@@ -183,6 +183,21 @@ fn order_with_nan_and_ties() -> Result<()> {
     assert_eq!(x.topk(0, 0, true)?.0.numel(), 0);
     assert_eq!(x.topk(5, 0, true).unwrap_err().kind(), ErrorKind::Index);
     assert_eq!(Tensor::zeros([2, 0]).sort(1, false)?.0.shape(), [2, 0]);
+    assert_eq!(Tensor::from([1.0, 1.0, 0.0]).cummax(0)?.1.to_vec(), [0, 1, 1]);
+    assert_eq!(gradient(|x| Ok(x.cummax(0)?.0), [1.0, 1.0, 0.0])?, [1.0, 2.0, 0.0]);
+    let (running, places) = x.cummin(0)?;
+    assert!(running.to_vec()[0] == 2.0 && is_nan(&running.to_vec()[1..]));
+    assert_eq!(places.to_vec(), [0, 1, 1, 1]);
+    assert_eq!(Tensor::from([[1, 5], [3, 2]]).cummax(0)?.0.to_vec(), [1, 5, 3, 5]);
+    let bounds = Tensor::from([1.0, 2.0, 2.0, f64::NAN]);
+    let at = Tensor::from([[2.0, f64::NAN], [0.0, 3.0]]);
+    assert_eq!(bounds.searchsorted(&at, false)?.to_vec(), [1, 3, 0, 3]);
+    assert_eq!(bounds.searchsorted(&at, true)?.to_vec(), [3, 4, 0, 3]);
+    assert_eq!(at.searchsorted(&bounds, true).unwrap_err().kind(), ErrorKind::Shape);
+    let inf = f64::INFINITY;
+    let close = Tensor::from([1.0, inf, inf, f64::NAN]);
+    let mask = close.isclose(&Tensor::from([1.0 + 1e-9, inf, 1.0, f64::NAN]), 1e-5, 1e-8)?;
+    assert_eq!(mask.to_vec(), [true, true, false, false]);
     Ok(())
 }
 

@@ -180,6 +180,28 @@ pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bo
     run_on(op, [x.device()], || cpu::index::cumsum(op, x, dim, reverse))
 }
 
+/// The index of the extreme element so far along `dim`, of the last where several are equal: of the
+/// largest, or of the smallest where `smallest`; NaN counts as more extreme than anything.
+pub fn cum_arg_extreme<T: Number>(
+    op: &'static str,
+    x: &Array<T>,
+    dim: usize,
+    smallest: bool,
+) -> Result<Array<i64>> {
+    run_on(op, [x.device()], || cpu::index::cum_arg_extreme(x, dim, smallest))
+}
+
+/// Where each of `values` would go into `sorted`, a vector in order: before what is equal, or after it
+/// where `right`; NaN goes to the end.
+pub fn searchsorted<T: Number>(
+    op: &'static str,
+    sorted: &Array<T>,
+    values: &Array<T>,
+    right: bool,
+) -> Result<Array<i64>> {
+    run_on(op, [sorted.device(), values.device()], || cpu::index::searchsorted(sorted, values, right))
+}
+
 /// The indices that sort the elements along `dim`: equal ones keep their order, and NaN counts as
 /// larger than everything.
 pub fn argsort<T: Number>(
@@ -191,22 +213,22 @@ pub fn argsort<T: Number>(
     run_on(op, [x.device()], || cpu::index::argsort(x, dim, descending))
 }
 
-/// The first largest element along `dim` (the smallest where `smallest`) and its index; NaN counts
+/// The index of the first largest element along `dim`, of the smallest where `smallest`; NaN counts
 /// as more extreme than anything.
 ///
 /// # Errors
 /// Shape, where the dimension is empty.
-pub fn extreme<T: Number>(
+pub fn arg_extreme<T: Number>(
     op: &'static str,
     x: &Array<T>,
     dim: usize,
     smallest: bool,
-) -> Result<(Array<T>, Array<i64>)> {
+) -> Result<Array<i64>> {
     if x.shape()[dim] == 0 {
         let message = format!("dimension {dim} of shape {:?} is empty: it has no extreme element", x.shape());
         return Err(Error::shape(op, message));
     }
-    run_on(op, [x.device()], || cpu::index::extreme(op, x, dim, smallest))
+    run_on(op, [x.device()], || cpu::index::arg_extreme(op, x, dim, smallest))
 }
 
 /// `beta y + alpha A x` for a matrix and a vector; `y` broadcasts.

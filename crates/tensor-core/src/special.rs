@@ -109,7 +109,8 @@ mod tests {
     use super::*;
 
     fn close(found: f64, expected: f64) {
-        assert!((found - expected).abs() <= 4e-15 * expected.abs().max(1e-300), "{found}, not {expected}");
+        // Between the poles psi crosses 0 as a difference of terms of size 1.
+        assert!((found - expected).abs() <= 4e-15 * expected.abs().max(1.0), "{found}, not {expected}");
     }
 
     #[test]

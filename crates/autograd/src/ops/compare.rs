@@ -5,7 +5,7 @@ use crate::tensor::Tensor;
 use std::borrow::Cow;
 use std::panic::Location;
 use tensor_core::kernels::{All, Any};
-use tensor_core::{Array, Element, Number, OrRaise, Result, kernels};
+use tensor_core::{Array, Element, Float, Number, OrRaise, Result, kernels};
 
 /// The right-hand side of a comparison: a tensor or a scalar.
 pub trait Operand<T: Element> {
@@ -156,6 +156,40 @@ impl Tensor<bool> {
         let all = vec![true; self.ndim()];
         let any = kernels::reduce("any", self.array(), &all, false, Any).or_raise();
         any.single() == Some(true)
+    }
+}
+
+impl<T: Float> Tensor<T> {
+    /// Where |a - b| <= atol + rtol |b|, or a and b are equal infinities; broadcast. NaN is close to
+    /// nothing.
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn isclose(&self, other: &Tensor<T>, rtol: f64, atol: f64) -> Result<Tensor<bool>> {
+        let here = Location::caller();
+        let (rtol, atol) = (T::of(rtol), T::of(atol));
+        let close =
+            |a: T, b: T| a == b || (b.is_finite() && Float::abs(a - b) <= atol + rtol * Float::abs(b));
+        let mask = kernels::zip("isclose", self.array(), other.array(), close);
+        Ok(mask.map_err(|e| e.at(here))?.into())
+    }
+
+    /// Whether all elements are close; see [`Tensor::isclose`]. NumPy's and PyTorch's tolerances are
+    /// `rtol` 1e-5 and `atol` 1e-8.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]);
+    /// assert!(x.allclose(&(&x + 1e-9), 1e-5, 1e-8)?);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn allclose(&self, other: &Tensor<T>, rtol: f64, atol: f64) -> Result<bool> {
+        Ok(self.isclose(other, rtol, atol)?.all())
     }
 }
 

@@ -167,34 +167,6 @@ fn extreme_of<T: Number>(op: &'static str, x: &Array<T>, over: &Over, smallest: 
     }
 }
 
-/// The elements that [`kernels::extreme`] found along a dimension: the values of `max_dim` and
-/// `min_dim`.
-struct At<T: Element> {
-    dim: usize,
-    values: Array<T>,
-    index: Array<i64>,
-    name: &'static str,
-}
-
-impl<T: Number> Op<T, 1> for At<T> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-    fn forward(&self, _: [&Array<T>; 1]) -> Result<Array<T>> {
-        Ok(self.values.clone())
-    }
-    /// grad at the index of each extreme, 0 elsewhere
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let size = kept.shape(0)[self.dim];
-        let mut along = Dims::from_elem(1, kept.shape(0).len());
-        along[self.dim] = size;
-        let places = Array::from_vec((0..size as i64).collect(), &along)?;
-        let hit: Tensor<bool> = kernels::zip(self.name, &places, &self.index, |p, i| p == i)?.into();
-        let g = if g.ndim() == along.len() { g } else { g.unsqueeze(self.dim as isize)? };
-        Ok([Some(hit.where_cond(&g, &Tensor::scalar(T::ZERO))?)])
-    }
-}
-
 impl<T: Number> Tensor<T> {
     /// The sum of all elements, pairwise: its error grows with the logarithm of their number.
     #[track_caller]
@@ -379,12 +351,26 @@ impl<T: Number> Tensor<T> {
         keepdim: bool,
         smallest: bool,
     ) -> Result<(Self, Tensor<i64>)> {
+        let index = self.arg_extreme(op, d, true, smallest)?;
+        let values = self.gather(d, &index)?;
+        match keepdim {
+            true => Ok((values, index)),
+            false => Ok((values.squeeze(d)?, index.squeeze(d)?)),
+        }
+    }
+
+    /// The indices of the first extreme elements along a dimension.
+    #[track_caller]
+    pub(crate) fn arg_extreme(
+        &self,
+        op: &'static str,
+        d: isize,
+        keepdim: bool,
+        smallest: bool,
+    ) -> Result<Tensor<i64>> {
         let here = Location::caller();
         let dim = dim(op, d, self.ndim()).map_err(|e| e.at(here))?;
-        let (values, index) = kernels::extreme(op, self.array(), dim, smallest).map_err(|e| e.at(here))?;
-        let kept = index.insert_dim(dim);
-        let values = if keepdim { values.insert_dim(dim) } else { values };
-        let values = apply(At { dim, values, index: kept.clone(), name: op }, [self])?;
-        Ok((values, if keepdim { kept } else { index }.into()))
+        let index = kernels::arg_extreme(op, self.array(), dim, smallest).map_err(|e| e.at(here))?;
+        Ok(if keepdim { index.insert_dim(dim) } else { index }.into())
     }
 }

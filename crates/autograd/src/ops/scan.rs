@@ -44,6 +44,40 @@ impl<T: Number> Tensor<T> {
         apply(CumSum { dim, reverse: false }, [self])
     }
 
+    /// The largest elements so far along `dim`, and their indices, of equal ones the last; NaN stays.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (values, index) = Tensor::from([1.0, 3.0, 2.0, 3.0]).cummax(0)?;
+    /// assert_eq!((values.to_vec(), index.to_vec()), (vec![1.0, 3.0, 3.0, 3.0], vec![0, 1, 1, 3]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist.
+    #[track_caller]
+    pub fn cummax(&self, d: isize) -> Result<(Self, Tensor<i64>)> {
+        self.cum_extreme("cummax", d, false)
+    }
+
+    /// The smallest elements so far along `dim`, and their indices, of equal ones the last; NaN stays.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist.
+    #[track_caller]
+    pub fn cummin(&self, d: isize) -> Result<(Self, Tensor<i64>)> {
+        self.cum_extreme("cummin", d, true)
+    }
+
+    #[track_caller]
+    fn cum_extreme(&self, op: &'static str, d: isize, smallest: bool) -> Result<(Self, Tensor<i64>)> {
+        let here = Location::caller();
+        let dim = dim(op, d, self.ndim()).map_err(|e| e.at(here))?;
+        let index = kernels::cum_arg_extreme(op, self.array(), dim, smallest).map_err(|e| e.at(here))?;
+        let index = Tensor::from(index);
+        Ok((self.gather(d, &index)?, index))
+    }
+
     /// The running products along `dim`, by doubling: the product of 2^k elements is that of two of
     /// 2^(k-1). Made of multiplications alone, so that its derivatives are right where elements are 0.
     ///

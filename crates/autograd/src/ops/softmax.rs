@@ -12,14 +12,14 @@ use tensor_core::{Array, Float, Result, kernels};
 /// Which dimensions are reduced.
 type Mask = SmallVec<[bool; 4]>;
 
-/// ln sum e^x over the dimensions of a mask, which keep size 1; and the exponentials where asked for.
-fn log_sum<T: Float>(op: &'static str, x: &Array<T>, mask: &Mask) -> Result<Array<T>> {
+/// The maximum m over the dimensions of a mask, which keep size 1, and the sum of e^(x - m).
+fn shifted_sum<T: Float>(op: &'static str, x: &Array<T>, mask: &Mask) -> Result<[Array<T>; 2]> {
     let largest = kernels::reduce(op, x, mask, true, Max)?;
     // Infinite maxima shift nothing: -inf makes the sum 0, inf makes it inf.
-    let shift = kernels::map(op, &largest, |m: T| if m.is_finite() { m } else { T::ZERO })?;
+    let shift = kernels::map_owned(op, largest, |m: T| if m.is_finite() { m } else { T::ZERO })?;
     let exponentials = kernels::zip(op, x, &shift, |x, m| Float::exp(x - m))?;
     let sum = kernels::reduce(op, &exponentials, mask, true, Sum)?;
-    kernels::zip_owned(op, sum, &shift, |s, m| Float::ln(s) + m)
+    Ok([shift, sum])
 }
 
 /// The logarithm of the sum of exponentials, its dimensions kept.
@@ -30,7 +30,8 @@ impl<T: Float> Op<T, 1> for LogSumExp {
         "logsumexp"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        log_sum("logsumexp", x, &self.0)
+        let [shift, sum] = shifted_sum("logsumexp", x, &self.0)?;
+        kernels::zip_owned("logsumexp", sum, &shift, |s, m| Float::ln(s) + m)
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }
@@ -55,10 +56,11 @@ impl<T: Float> Op<T, 1> for Softmax {
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let op = Op::<T, 1>::name(self);
-        let sum = log_sum(op, x, &self.mask)?;
+        // m and the logarithm of the sum are never added up: large elements would take its digits.
+        let [shift, sum] = shifted_sum(op, x, &self.mask)?;
         match self.log {
-            true => kernels::zip(op, x, &sum, |x, s| x - s),
-            false => kernels::zip(op, x, &sum, |x, s| Float::exp(x - s)),
+            true => kernels::zip3(op, x, &shift, &sum, |x, m, s| (x - m) - Float::ln(s)),
+            false => kernels::zip3(op, x, &shift, &sum, |x, m, s| Float::exp(x - m) / s),
         }
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {

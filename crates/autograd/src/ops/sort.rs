@@ -59,13 +59,36 @@ impl<T: Number> Tensor<T> {
         Ok((self.gather(d, &index)?, index))
     }
 
+    /// Where each of `values` would go into this vector, which is in order: before what is equal to it,
+    /// or after that where `right`. NaN goes to the end.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let bounds = Tensor::from([1.0, 2.0, 3.0]);
+    /// assert_eq!(bounds.searchsorted(&Tensor::from([0.5, 2.0, 9.0]), false)?.to_vec(), [0, 1, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where this is no vector.
+    #[track_caller]
+    pub fn searchsorted(&self, values: &Tensor<T>, right: bool) -> Result<Tensor<i64>> {
+        let here = Location::caller();
+        if self.ndim() != 1 {
+            let message = format!("bounds of shape {:?}: a vector is needed", self.shape());
+            return Err(Error::shape("searchsorted", message).at(here));
+        }
+        let places = kernels::searchsorted("searchsorted", self.array(), values.array(), right);
+        Ok(places.map_err(|e| e.at(here))?.into())
+    }
+
     /// The indices of the largest elements along `dim`, of equal ones the first.
     ///
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
     pub fn argmax(&self, dim: isize, keepdim: bool) -> Result<Tensor<i64>> {
-        Ok(self.detach().max_dim(dim, keepdim)?.1)
+        self.arg_extreme("argmax", dim, keepdim, false)
     }
 
     /// The indices of the smallest elements along `dim`, of equal ones the first.
@@ -74,7 +97,7 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
     pub fn argmin(&self, dim: isize, keepdim: bool) -> Result<Tensor<i64>> {
-        Ok(self.detach().min_dim(dim, keepdim)?.1)
+        self.arg_extreme("argmin", dim, keepdim, true)
     }
 }
 

@@ -8,21 +8,20 @@ use crate::layout::Layout;
 use crate::shape::Dims;
 use std::borrow::Cow;
 
-/// The first extreme element along `dim`, which is not empty, and its index: the largest, or the
+/// The index of the first extreme element along `dim`, which is not empty: of the largest, or of the
 /// smallest where `smallest`. NaN counts as more extreme than anything.
-pub fn extreme<T: Number>(
+pub fn arg_extreme<T: Number>(
     op: &'static str,
     x: &Array<T>,
     dim: usize,
     smallest: bool,
-) -> Result<(Array<T>, Array<i64>)> {
+) -> Result<Array<i64>> {
     let n = x.shape()[dim];
     let step = x.layout().strides()[dim];
     let first = x.slice(op, dim, 0, 1, 1)?.remove_dim(dim);
     let data = x.storage();
     let shape = Dims::from_slice(first.shape());
     let nest = Nest::new(&shape, [&x.layout().slice(dim, 0, 1, 1).remove_dim(dim)]);
-    let mut values = Vec::with_capacity(first.numel());
     let mut places = Vec::with_capacity(first.numel());
     let (_, [across]) = nest.inner();
     nest.segments(0..nest.len(), |_, [p], count| {
@@ -36,11 +35,10 @@ pub fn extreme<T: Number>(
                     (best, at) = (x, i as i64);
                 }
             }
-            values.push(best);
             places.push(at);
         }
     });
-    Ok((Array::from_vec(values, &shape)?, Array::from_vec(places, &shape)?))
+    Array::from_vec(places, &shape)
 }
 
 /// The layout of what an index of `shape` selects from along `dim`, before the index moves it; and
@@ -134,6 +132,44 @@ pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bo
         }
     }
     Ok(out)
+}
+
+/// The index of the extreme element so far along `dim`, of the last where several are equal: of the
+/// largest, or of the smallest where `smallest`. NaN counts as more extreme than anything.
+pub fn cum_arg_extreme<T: Number>(x: &Array<T>, dim: usize, smallest: bool) -> Result<Array<i64>> {
+    let n = x.shape()[dim];
+    let inner: usize = x.shape()[dim + 1..].iter().product();
+    let values = x.to_vec();
+    let mut places = vec![0; values.len()];
+    for start in (0..values.len()).step_by((n * inner).max(1)) {
+        for i in 0..inner {
+            let at = |k: usize| start + k * inner + i;
+            let mut best = 0;
+            for k in 1..n {
+                let (x, so_far) = (values[at(k)], values[at(best)]);
+                let beyond = if smallest { x <= so_far } else { x >= so_far };
+                if beyond || x.is_nan() {
+                    best = k;
+                }
+                places[at(k)] = best as i64;
+            }
+        }
+    }
+    Array::from_vec(places, x.shape())
+}
+
+/// Where each of `values` would go into `sorted`, a vector in order: before what is equal, or after it
+/// where `right`. NaN goes to the end.
+pub fn searchsorted<T: Number>(sorted: &Array<T>, values: &Array<T>, right: bool) -> Result<Array<i64>> {
+    let sorted = sorted.to_vec();
+    let place = |v: T| {
+        sorted.partition_point(|&s| match (s.is_nan(), v.is_nan()) {
+            (true, true) => right,
+            (s, v) if s != v => v,
+            _ => s < v || (right && s == v),
+        }) as i64
+    };
+    super::map::map("searchsorted", values, place)
 }
 
 /// The order that sorts the elements along `dim`: equal ones keep theirs, and NaN counts as larger
