@@ -15,7 +15,7 @@ use tapegrad::prelude::*;
 const MEMORY: usize = 10;
 
 /// Minimises with the line search of Hager and Zhang (2005): its approximate Wolfe conditions still
-/// find a step where the loss changes by no more than its rounding, where others search without end.
+/// find a step where the loss changes by no more than its rounding, where conditions on the loss fail.
 pub fn minimize<T: Float>(problem: &Problem<T>) -> Result<Outcome<T>> {
     let objective = Objective { problem, last: RefCell::default(), evaluations: Cell::new(0) };
     let progress = Progress::start("L-BFGS", problem);
