@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use tapegrad::prelude::*;
-use tapegrad::{Array, Keep, Kept, Op, apply, grad_with, memory, tape_stats};
+use tapegrad::{Array, Keep, Kept, Op, apply, grad_with, memory, tape};
 
 const STACK: usize = 256 << 10;
 
@@ -20,7 +20,7 @@ fn on_a_small_stack(f: impl FnOnce() -> Result<()> + Send + 'static) {
     let before = memory::stats().live;
     let body = move || {
         f().unwrap();
-        assert_eq!(tape_stats().nodes, 0, "nodes outlive the graph");
+        assert_eq!(tape::nodes(), 0, "nodes outlive the graph");
     };
     std::thread::Builder::new().stack_size(STACK).spawn(body).unwrap().join().unwrap();
     assert_eq!(memory::stats().live, before, "buffers outlive the graph");
@@ -51,9 +51,9 @@ fn ten_million_nodes() {
     on_a_small_stack(|| {
         let x = Tensor::scalar(1.0).requires_grad();
         let y = scaled(&x, FACTOR, N);
-        assert_eq!(tape_stats().nodes, N);
+        assert_eq!(tape::nodes(), N);
         y.backward()?;
-        assert_eq!(tape_stats().nodes, 0, "backward consumes the graph, not the drop after it");
+        assert_eq!(tape::nodes(), 0, "backward consumes the graph, not the drop after it");
         let expected = (0..N).fold(1.0, |d, _| d * FACTOR);
         assert_eq!(x.grad().unwrap().item()?, expected);
         assert_eq!(y.item()?, expected);
@@ -62,7 +62,7 @@ fn ten_million_nodes() {
     on_a_small_stack(|| {
         let x = Tensor::scalar(1.0).requires_grad();
         let y = scaled(&x, FACTOR, N);
-        assert_eq!(tape_stats().nodes, N);
+        assert_eq!(tape::nodes(), N);
         drop(y);
         assert!(x.grad().is_none());
         Ok(())
@@ -92,7 +92,7 @@ fn a_graph_that_is_kept_is_dropped_with_its_last_handle() {
         let x = Tensor::scalar(1.0).requires_grad();
         let y = scaled(&x, 1.0, N);
         y.backward_with(None, true)?;
-        assert_eq!(tape_stats().nodes, N);
+        assert_eq!(tape::nodes(), N);
         y.backward_with(None, true)?;
         assert_eq!(x.grad().unwrap().item()?, 2.0);
         Ok(())
@@ -108,7 +108,7 @@ fn a_walk_that_stops_halfway_leaves_the_rest_to_the_drop() {
         let y = scaled(&middle, 1.0, N);
         let g = grad(&y, &[&middle])?.remove(0).unwrap();
         assert_eq!(g.item()?, 1.0);
-        assert_eq!(tape_stats().nodes, N);
+        assert_eq!(tape::nodes(), N);
         Ok(())
     });
 }
@@ -205,7 +205,7 @@ fn a_graph_dropped_inside_a_rule() {
         let x = Tensor::scalar(1.0).requires_grad();
         let held = scaled(&x, 1.0, N);
         let y = apply(DropsInRule(Mutex::new(Some(held))), [&x])?;
-        assert_eq!(tape_stats().nodes, N + 1);
+        assert_eq!(tape::nodes(), N + 1);
         y.backward()?;
         assert_eq!(x.grad().unwrap().item()?, 1.0);
         Ok(())
@@ -240,7 +240,7 @@ fn operations_that_own_the_one_before() {
             for _ in 0..N {
                 y = apply(Owns(y), [&x])?;
             }
-            assert_eq!(tape_stats().nodes, N + 1);
+            assert_eq!(tape::nodes(), N + 1);
             if differentiated {
                 y.backward()?;
                 assert_eq!(x.grad().unwrap().item()?, 1.0);
@@ -285,7 +285,7 @@ fn a_panic_while_a_graph_is_dropped_loses_nothing() {
             y = apply(PanicsInDrop { armed: k == N / 2 }, [&y])?;
         }
         assert!(catch_unwind(AssertUnwindSafe(|| drop(y))).is_err());
-        assert_eq!(tape_stats().nodes, 0);
+        assert_eq!(tape::nodes(), 0);
         // The thread goes on as before.
         let z = scaled(&x, 1.0, N);
         z.sum().backward()?;
@@ -313,7 +313,7 @@ fn a_graph_dropped_when_its_thread_ends() {
             let x = Tensor::from([1.0, 2.0]).requires_grad();
             let y = &scaled(&x, 1.0, N) * &x;
             KEPT.with_borrow_mut(|kept| kept.push(y));
-            assert_eq!(tape_stats().nodes, N + 1);
+            assert_eq!(tape::nodes(), N + 1);
         };
         std::thread::Builder::new().stack_size(STACK).spawn(body).unwrap().join().unwrap();
         assert_eq!(memory::stats().live, before);

@@ -5,7 +5,7 @@ use std::panic::{Location, catch_unwind};
 use tapegrad::prelude::*;
 use tapegrad::{
     Array, Keep, Kept, KeptMany, Op, OpMany, apply, apply_many, check_op, gradcheck, gradgradcheck, kernels,
-    memory, tape_stats,
+    memory, tape,
 };
 
 fn create_graph<T: Float>() -> GradOptions<T> {
@@ -89,10 +89,10 @@ fn grad_leaves_the_leaves_alone_and_serves_what_lies_between() -> Result<()> {
 #[test]
 fn nothing_is_recorded_where_recording_is_off() -> Result<()> {
     let x = Tensor::scalar(2.0).requires_grad();
-    let before = tape_stats().nodes;
+    let before = tape::nodes();
     let y = no_grad(|| x.sin() * 2.0);
     assert!(!y.is_tracked() && y.is_leaf());
-    assert_eq!(tape_stats().nodes, before);
+    assert_eq!(tape::nodes(), before);
     let e = y.backward().unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Graph);
     assert!(e.to_string().contains("requires_grad"), "{e}");
@@ -123,14 +123,14 @@ fn update_keeps_the_leaf() -> Result<()> {
 #[test]
 fn backward_consumes_the_graph_unless_told_to_keep_it() -> Result<()> {
     let x = Tensor::scalar(2.0).requires_grad();
-    let before = tape_stats().nodes;
+    let before = tape::nodes();
     let y = x.square().sin();
-    assert_eq!(tape_stats().nodes, before + 2);
+    assert_eq!(tape::nodes(), before + 2);
     y.backward_with(None, true)?;
     y.backward_with(None, true)?;
     assert_eq!(x.grad().unwrap().item()?, 2.0 * (4f64.cos() * 4.0));
     y.backward()?;
-    assert_eq!(tape_stats().nodes, before);
+    assert_eq!(tape::nodes(), before);
     let e = y.backward().unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Graph);
     assert!(e.to_string().contains("retain_graph"), "{e}");
@@ -145,14 +145,14 @@ fn backward_consumes_the_graph_unless_told_to_keep_it() -> Result<()> {
 
 #[test]
 fn dropped_results_leave_nothing() {
-    let before = tape_stats().nodes;
+    let before = tape::nodes();
     let x = Tensor::ones([10]).requires_grad();
     {
         let y = x.exp();
         let _z = (&y + &y.sin()).sum();
-        assert!(tape_stats().nodes > before);
+        assert!(tape::nodes() > before);
     }
-    assert_eq!(tape_stats().nodes, before);
+    assert_eq!(tape::nodes(), before);
 }
 
 #[test]
@@ -544,9 +544,9 @@ fn several_outputs() -> Result<()> {
         &[&[2], &[2]],
     )
     .run()?;
-    let before = tape_stats().nodes;
+    let before = tape::nodes();
     drop(both(&[Tensor::ones([2]).requires_grad(), Tensor::ones([2])])?);
-    assert_eq!(tape_stats().nodes, before);
+    assert_eq!(tape::nodes(), before);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use tapegrad::prelude::*;
-use tapegrad::{Array, Kept, Op, apply, kernels, memory, tape_stats};
+use tapegrad::{Array, Kept, Op, apply, kernels, memory, tape};
 
 /// An operation whose rule fails, or panics.
 struct Broken {
@@ -23,7 +23,7 @@ impl Op<f64, 1> for Broken {
 }
 
 fn live() -> (usize, usize) {
-    (memory::stats().live, tape_stats().nodes)
+    (memory::stats().live, tape::nodes())
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use linalg::{implicit_argmin, implicit_root};
 use tapegrad::prelude::*;
-use tapegrad::{check_op, checkpoint, gradcheck, gradgradcheck, tape_stats};
+use tapegrad::{check_op, checkpoint, gradcheck, gradgradcheck, tape};
 
 fn close(a: &Tensor, b: &Tensor) {
     assert_eq!(a.shape(), b.shape());
@@ -98,12 +98,12 @@ fn checkpoints_differentiate_as_the_function_does() -> Result<()> {
     gradgradcheck(saved, &inputs)?;
     check_op(|x| checkpoint(|x| Ok(x[0].exp()), &[&x[0]]), &[&[2, 3]]).run()?;
     // Only the call itself is recorded; and an input without a gradient stays without.
-    let before = tape_stats().nodes;
+    let before = tape::nodes();
     let x = inputs[1].clone().requires_grad();
     let y = checkpoint(f, &[&inputs[0], &x, &inputs[2]])?;
-    assert_eq!(tape_stats().nodes, before + 1);
+    assert_eq!(tape::nodes(), before + 1);
     y.sum().backward()?;
-    assert_eq!(tape_stats().nodes, before);
+    assert_eq!(tape::nodes(), before);
     let plain =
         value_and_grad(|x| Ok(f(&[inputs[0].clone(), x.clone(), inputs[2].clone()])?.sum()), &inputs[1])?;
     close(&x.grad().unwrap(), &plain.1);

@@ -3,10 +3,11 @@
 //! The deepest pending node comes first: nothing left can then depend on it, so its cotangent is
 //! complete. There is no recursion and no sorting of the graph.
 
+use crate::anomaly;
 use crate::cotangent::Cotangent;
-use crate::mode::Mode;
+use crate::mode::{self, Mode};
 use crate::op::Context;
-use crate::tape::{Edge, Opened};
+use crate::tape::{Edge, Node, Opened};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -74,13 +75,15 @@ enum Graph {
 /// Walks back from `y`. With `wrt`, returns the cotangents of those tensors; without, accumulates
 /// into the leaves.
 fn walk(y: Edge, seed: Cotangent, wrt: Option<&[Id]>, graph: Graph) -> Result<Vec<Option<Cotangent>>> {
-    let _mode = Mode::set(graph == Graph::Create);
+    let detecting = mode::is_detecting();
+    let _mode = Mode::rules(graph == Graph::Create);
     let mut found: Vec<Option<Cotangent>> = wrt.map_or(Vec::new(), |ids| vec![None; ids.len()]);
     // Nothing below the shallowest tensor asked for can lead to one.
     let floor = wrt.and_then(|ids| ids.iter().min()).map_or(0, |id| id.0);
     let mut pending = Pending::default();
     pending.add(y, seed)?;
     while let Some((edge, g)) = pending.pop() {
+        let g = edge.hooked(g)?;
         if let Some(ids) = wrt {
             let id = edge.id();
             for (slot, _) in found.iter_mut().zip(ids).filter(|&(_, &wanted)| wanted == id) {
@@ -89,33 +92,66 @@ fn walk(y: Edge, seed: Cotangent, wrt: Option<&[Id]>, graph: Graph) -> Result<Ve
             if id.0 <= floor {
                 continue;
             }
+        } else if edge.is_leaf() {
+            accumulate(&edge, g)?;
+            continue;
+        } else if edge.retains_grad() {
+            accumulate(&edge, g.clone())?;
         }
         if edge.is_leaf() {
-            if wrt.is_none() {
-                accumulate(&edge, g)?;
-            }
-        } else if graph == Graph::Consume {
-            let Opened::Node(rule, mut parents) = edge.consume() else { return Err(consumed()) };
+            continue;
+        }
+        if graph == Graph::Consume {
+            let Opened::Node(mut node) = edge.consume() else { return Err(consumed()) };
             let mut grads: SmallVec<[(usize, Cotangent); 2]> = SmallVec::new();
-            rule.vjp(&Context { parents: &parents, own: None }, g, &mut |i, g| {
+            answer(&node, None, g, detecting, &mut |i, g| {
                 grads.push((i, g));
                 Ok(())
             })?;
             for (i, g) in grads {
-                if let Some(parent) = parents[i].take() {
+                if let Some(parent) = node.parents[i].take() {
                     pending.add(parent, g)?;
                 }
             }
         } else {
-            let Opened::Node(rule, parents) = edge.open() else { return Err(consumed()) };
+            let Opened::Node(node) = edge.open() else { return Err(consumed()) };
             let own = (graph == Graph::Create).then_some(&edge);
-            rule.vjp(&Context { parents: &parents, own }, g, &mut |i, g| match &parents[i] {
+            answer(&node, own, g, detecting, &mut |i, g| match &node.parents[i] {
                 Some(parent) => pending.add(parent.clone(), g),
                 None => Ok(()),
             })?;
         }
     }
     Ok(found)
+}
+
+/// Runs a node's rule on its cotangent.
+#[inline]
+fn answer(
+    node: &Node,
+    own: Option<&Edge>,
+    g: Cotangent,
+    detecting: bool,
+    out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
+) -> Result<()> {
+    if own.is_some() {
+        // What the rule records belongs to the line of its operation.
+        mode::set_site(node.site);
+    }
+    let context = Context { parents: &node.parents, own };
+    if !detecting || !g.is_finite()? {
+        return node.rule.vjp(&context, g, out);
+    }
+    node.rule.vjp(&context, g, &mut |i, g| {
+        anomaly::search_cotangent(node, i, &g)?;
+        out(i, g)
+    })
+}
+
+/// The error on the line that asked for derivatives, which says more than one within a rule; but what is
+/// not finite was born on the line of its operation.
+fn on_line(e: Error, here: &'static Location<'static>) -> Error {
+    if e.kind() == ErrorKind::NotFinite { e } else { e.relocated(here) }
 }
 
 /// Adds to a leaf's gradient. The sum is formed without the leaf's lock: whoever finds a gradient
@@ -200,7 +236,7 @@ pub fn grad_with<T: Float, W: Float>(
     if ids.is_empty() {
         return Ok(grads);
     }
-    let found = walk(edge.clone(), seed, Some(&ids), graph).map_err(|e| e.relocated(here))?;
+    let found = walk(edge.clone(), seed, Some(&ids), graph).map_err(|e| on_line(e, here))?;
     for (i, g) in tracked.into_iter().zip(found) {
         grads[i] = g.map(Cotangent::tensor);
     }
@@ -255,7 +291,7 @@ impl<T: Float> Tensor<T> {
         let graph = if retain_graph { Graph::Retain } else { Graph::Consume };
         // A gradient in a leaf's slot is a plain value: a graph there would hold itself alive.
         let seed = seed("backward", self, cotangent.map(|g| g.detach())).map_err(|e| e.at(here))?;
-        walk(edge.clone(), seed, None, graph).map_err(|e| e.relocated(here))?;
+        walk(edge.clone(), seed, None, graph).map_err(|e| on_line(e, here))?;
         Ok(())
     }
 }

@@ -5,25 +5,30 @@
 //! tape; [`Tensor::backward`] walks the record back. Rules are written in differentiable tensor
 //! operations, so that `grad_with` of a gradient gives derivatives of any order.
 
+mod anomaly;
 mod backward;
 mod check;
 mod checkpoint;
 mod cotangent;
 mod create;
 mod functional;
+mod graph;
+mod hook;
 mod mode;
 mod op;
 mod ops;
-mod tape;
+pub mod tape;
 mod tensor;
 
+pub use anomaly::detect_anomaly;
 pub use backward::{GradOptions, grad, grad_with};
 pub use check::{CheckReport, OpCheck, check_op, gradcheck, gradgradcheck};
 pub use checkpoint::checkpoint;
 pub use create::{Nested, arange, linspace};
 pub use functional::{Params, hessian, hvp, jacobian, jvp, value_and_grad, vjp};
+pub use graph::{Graph, Vertex};
+pub use hook::Hook;
 pub use mode::{enable_grad, is_grad_enabled, no_grad};
 pub use op::{Keep, KeepMany, Kept, KeptMany, Op, OpMany, apply, apply_many, apply_owned};
 pub use ops::Operand;
-pub use tape::{TapeStats, tape_stats};
 pub use tensor::Tensor;

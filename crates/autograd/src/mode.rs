@@ -1,30 +1,73 @@
-//! Whether operations are recorded, thread by thread.
+//! How operations run, thread by thread: whether they are recorded, and for which of the user's lines.
 
 use std::cell::Cell;
+use std::panic::Location;
+
+#[derive(Clone, Copy)]
+struct State {
+    recording: bool,
+    /// Whether results are searched for what is not finite.
+    detecting: bool,
+    /// The line that what is recorded is put down to, where it is not the caller's: that of the
+    /// operation whose rule runs.
+    site: Option<&'static Location<'static>>,
+}
 
 thread_local! {
-    static RECORDING: Cell<bool> = const { Cell::new(true) };
+    static STATE: Cell<State> = const { Cell::new(State { recording: true, detecting: false, site: None }) };
 }
 
 /// Restores the mode when it goes out of scope, a panic included.
-pub(crate) struct Mode(bool);
+pub(crate) struct Mode(State);
 
 impl Mode {
-    pub(crate) fn set(recording: bool) -> Self {
-        Mode(RECORDING.replace(recording))
+    fn change(change: impl FnOnce(State) -> State) -> Self {
+        let old = STATE.get();
+        STATE.set(change(old));
+        Mode(old)
+    }
+
+    fn recording(recording: bool) -> Self {
+        Mode::change(|state| State { recording, ..state })
+    }
+
+    /// The mode of backward rules: what they compute is not searched, since only what they answer counts.
+    pub(crate) fn rules(recording: bool) -> Self {
+        Mode::change(|state| State { recording, detecting: false, ..state })
+    }
+
+    pub(crate) fn detecting() -> Self {
+        Mode::change(|state| State { detecting: true, ..state })
     }
 }
 
 impl Drop for Mode {
     fn drop(&mut self) {
-        RECORDING.set(self.0);
+        STATE.set(self.0);
     }
+}
+
+/// The line that what is recorded is put down to, where it is not the caller's.
+#[inline]
+pub(crate) fn site() -> Option<&'static Location<'static>> {
+    STATE.get().site
+}
+
+/// Puts what is recorded from here on down to `site`, until the mode changes back.
+pub(crate) fn set_site(site: &'static Location<'static>) {
+    STATE.set(State { site: Some(site), ..STATE.get() });
+}
+
+/// Whether results are searched for what is not finite.
+#[inline]
+pub(crate) fn is_detecting() -> bool {
+    STATE.get().detecting
 }
 
 /// True where operations on tracked tensors are recorded, which is the default.
 #[inline]
 pub fn is_grad_enabled() -> bool {
-    RECORDING.get()
+    STATE.get().recording
 }
 
 /// Runs `f` without recording: its results are constants.
@@ -35,12 +78,12 @@ pub fn is_grad_enabled() -> bool {
 /// assert!(!no_grad(|| w.exp()).is_tracked());
 /// ```
 pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
-    let _mode = Mode::set(false);
+    let _mode = Mode::recording(false);
     f()
 }
 
 /// Runs `f` with recording, also within [`no_grad`] or a backward rule.
 pub fn enable_grad<R>(f: impl FnOnce() -> R) -> R {
-    let _mode = Mode::set(true);
+    let _mode = Mode::recording(true);
     f()
 }

@@ -1,6 +1,7 @@
 //! How an operation is defined: one trait for a fixed number of inputs, one for any number of
 //! inputs and outputs. The built-in operations and a user's own go through the same two functions.
 
+use crate::anomaly;
 use crate::cotangent::Cotangent;
 use crate::mode::is_grad_enabled;
 use crate::tape::{self, Edge};
@@ -89,6 +90,12 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
         false
     }
 
+    /// Bytes that the operation itself holds for its rule, beside what [`Op::keep`] names: indices,
+    /// masks, factors. The tape's statistics count them.
+    fn holds(&self) -> usize {
+        0
+    }
+
     /// The cotangents of the inputs for the cotangent `g` of the output, in differentiable
     /// operations: form each through [`Kept::wrt`], so that none is computed for a constant.
     ///
@@ -108,6 +115,12 @@ pub(crate) struct Context<'a> {
 pub(crate) trait Rule: Send + Sync {
     fn name(&self) -> &'static str;
 
+    /// Shows the address and the bytes of every buffer that is kept; the answer is what the operation
+    /// holds besides.
+    fn kept(&self, _buffer: &mut dyn FnMut(usize, usize)) -> usize {
+        0
+    }
+
     /// Passes the cotangent of each input that needs one to `out`.
     fn vjp(
         &self,
@@ -115,6 +128,16 @@ pub(crate) trait Rule: Send + Sync {
         g: Cotangent,
         out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
     ) -> Result<()>;
+}
+
+/// Shows the buffers of arrays that are kept.
+fn show<'a, T: Element>(
+    arrays: impl IntoIterator<Item = &'a Option<Array<T>>>,
+    buffer: &mut dyn FnMut(usize, usize),
+) {
+    for (place, bytes) in arrays.into_iter().flatten().map(Array::allocation) {
+        buffer(place, bytes);
+    }
 }
 
 struct OpRule<O, T: Element, const N: usize, U: Element> {
@@ -212,6 +235,12 @@ impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule for OpRule<O, 
         self.op.name()
     }
 
+    fn kept(&self, buffer: &mut dyn FnMut(usize, usize)) -> usize {
+        show(&self.inputs, buffer);
+        show([&self.output], buffer);
+        self.op.holds()
+    }
+
     fn vjp(
         &self,
         context: &Context<'_>,
@@ -241,14 +270,17 @@ pub fn apply<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
 ) -> Result<Tensor<U>> {
     let here = Location::caller();
     let value = op.forward(x.map(Tensor::array)).map_err(|e| e.at(here))?;
+    if anomaly::watched(x.map(Tensor::array))? {
+        anomaly::search(op.name(), &value).map_err(|e| e.at(here))?;
+    }
     if x.iter().all(|t| t.edge().is_none()) || !is_grad_enabled() {
         return Ok(Tensor::from_parts(value, None));
     }
     let keep = op.keep(from_fn(|i| x[i].edge().is_some()));
     let inputs = from_fn(|i| keep.inputs[i].then(|| x[i].array().clone()));
     let output = keep.output.then(|| value.clone());
-    let edge =
-        tape::record(Arc::new(OpRule { op, inputs, output }), x.iter().map(|t| t.edge()), value.shape());
+    let rule = Arc::new(OpRule { op, inputs, output });
+    let edge = tape::record(rule, x.iter().map(|t| t.edge()), value.shape(), here);
     Ok(Tensor::from_parts(value, Some(edge)))
 }
 
@@ -264,16 +296,23 @@ pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     let here = Location::caller();
     let edges: [Option<Edge>; N] = from_fn(|i| x[i].take_edge());
     let values = x.map(Tensor::into_array);
+    let watched = anomaly::watched(&values)?;
+    let name = op.name();
+    let searched = |value: Array<U>| match watched {
+        true => anomaly::search(name, &value).map(|()| value),
+        false => Ok(value),
+    };
     if edges.iter().all(Option::is_none) || !is_grad_enabled() {
-        return Ok(Tensor::from_parts(op.forward_owned(values).map_err(|e| e.at(here))?, None));
+        let value = op.forward_owned(values).and_then(searched).map_err(|e| e.at(here))?;
+        return Ok(Tensor::from_parts(value, None));
     }
     // What is kept is held before the operation runs, and so is never overwritten by it.
     let keep = op.keep(from_fn(|i| edges[i].is_some()));
     let inputs = from_fn(|i| keep.inputs[i].then(|| values[i].clone()));
-    let value = op.forward_owned(values).map_err(|e| e.at(here))?;
+    let value = op.forward_owned(values).and_then(searched).map_err(|e| e.at(here))?;
     let output = keep.output.then(|| value.clone());
     let rule = Arc::new(OpRule { op, inputs, output });
-    let edge = tape::record(rule, edges.iter().map(Option::as_ref), value.shape());
+    let edge = tape::record(rule, edges.iter().map(Option::as_ref), value.shape(), here);
     Ok(Tensor::from_parts(value, Some(edge)))
 }
 
@@ -300,6 +339,11 @@ pub trait OpMany<T: Element>: Send + Sync + 'static {
     /// What the rule reads, given which inputs need a gradient.
     fn keep(&self, _needs: &[bool]) -> KeepMany {
         KeepMany::default()
+    }
+
+    /// Bytes that the operation itself holds for its rule; see [`Op::holds`].
+    fn holds(&self) -> usize {
+        0
     }
 
     /// The cotangents of the inputs for those of the outputs, None where an output took no part.
@@ -393,10 +437,12 @@ impl Rule for Select {
 }
 
 /// Output `index` as a tensor: the node itself where it is the only one.
+#[track_caller]
 fn select<T: Element>(value: Array<T>, index: usize, count: usize, own: &Edge) -> Tensor<T> {
+    let here = Location::caller();
     let edge = match count {
         1 => own.clone(),
-        _ => tape::record(Arc::new(Select { index, count }), [Some(own)].into_iter(), value.shape()),
+        _ => tape::record(Arc::new(Select { index, count }), [Some(own)].into_iter(), value.shape(), here),
     };
     Tensor::from_parts(value, Some(edge))
 }
@@ -404,6 +450,12 @@ fn select<T: Element>(value: Array<T>, index: usize, count: usize, own: &Edge) -
 impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
     fn name(&self) -> &'static str {
         self.op.name()
+    }
+
+    fn kept(&self, buffer: &mut dyn FnMut(usize, usize)) -> usize {
+        show(&self.inputs, buffer);
+        show(&self.outputs, buffer);
+        self.op.holds()
     }
 
     fn vjp(
@@ -445,6 +497,9 @@ pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Ve
     let here = Location::caller();
     let arrays: Vec<&Array<T>> = x.iter().map(|t| t.array()).collect();
     let values = op.forward(&arrays).map_err(|e| e.at(here))?;
+    if anomaly::watched(arrays.iter().copied())? {
+        values.iter().try_for_each(|y| anomaly::search(op.name(), y)).map_err(|e| e.at(here))?;
+    }
     if x.iter().all(|t| t.edge().is_none()) || !is_grad_enabled() {
         return Ok(values.into_iter().map(|v| Tensor::from_parts(v, None)).collect());
     }
@@ -455,6 +510,11 @@ pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Ve
     let outputs = values.iter().enumerate().map(|(i, a)| kept(&keep.outputs, i, a)).collect();
     let count = values.len();
     let shape = if count == 1 { values[0].shape() } else { &[] };
-    let own = tape::record(Arc::new(ManyRule { op, inputs, outputs }), x.iter().map(|t| t.edge()), shape);
-    Ok(values.into_iter().enumerate().map(|(i, v)| select(v, i, count, &own)).collect())
+    let rule = Arc::new(ManyRule { op, inputs, outputs });
+    let own = tape::record(rule, x.iter().map(|t| t.edge()), shape, here);
+    let mut tensors = Vec::with_capacity(count);
+    for (i, value) in values.into_iter().enumerate() {
+        tensors.push(select(value, i, count, &own));
+    }
+    Ok(tensors)
 }

@@ -5,24 +5,34 @@
 //! in the handle. Only this file sees the lock, and holds it for single slotmap operations only.
 
 use crate::cotangent::Cotangent;
+use crate::graph::Graph;
+use crate::hook::Extra;
+use crate::mode;
 use crate::op::Rule;
 use slotmap::SlotMap;
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::mem::{ManuallyDrop, replace, take};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use tensor_core::Result;
 use tensor_core::shape::Dims;
 
 slotmap::new_key_type! {
-    struct NodeKey;
+    pub(crate) struct NodeKey;
 }
 
 /// The parents of a node, None for inputs that are constants.
 pub(crate) type Parents = SmallVec<[Option<Edge>; 2]>;
 
-struct Node {
-    rule: Arc<dyn Rule>,
-    parents: Parents,
+/// An operation that was recorded.
+#[derive(Clone)]
+pub(crate) struct Node {
+    pub rule: Arc<dyn Rule>,
+    pub parents: Parents,
+    /// The user's line that called the operation.
+    pub site: &'static Location<'static>,
 }
 
 struct Tape(Mutex<SlotMap<NodeKey, Node>>);
@@ -57,16 +67,30 @@ struct NodeRef {
     /// number of the transform whose variable it is.
     since: u64,
     shape: Dims,
+    /// What few tensors have: hooks, and the gradient of a tensor made by an operation.
+    extra: OnceLock<Box<Extra>>,
 }
 
 /// A handle of a node or a leaf.
 #[derive(Clone)]
 pub(crate) struct Edge(Arc<NodeRef>);
 
+/// A handle that keeps nothing alive.
+pub(crate) struct WeakEdge(Weak<NodeRef>);
+
+impl WeakEdge {
+    pub(crate) fn upgrade(&self) -> Option<Edge> {
+        self.0.upgrade().map(Edge)
+    }
+}
+
+/// What tells a node from others: its tape and its key. A leaf has the address of its handle.
+pub(crate) type Identity = (usize, Option<NodeKey>);
+
 /// What backward finds behind an edge.
 pub(crate) enum Opened {
     Leaf,
-    Node(Arc<dyn Rule>, Parents),
+    Node(Node),
     /// Another backward pass took the node away.
     Consumed,
 }
@@ -86,14 +110,58 @@ thread_local! {
 
 /// What the calling thread's tape holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TapeStats {
+pub struct Stats {
     /// Operations recorded and still reachable.
     pub nodes: usize,
+    /// Bytes of the buffers that they keep for their rules, each counted once however many keep it,
+    /// and whoever else holds it.
+    pub kept_bytes: usize,
 }
 
-/// What the calling thread's tape holds now.
-pub fn tape_stats() -> TapeStats {
-    TapeStats { nodes: TAPE.try_with(|t| t.borrow().lock().len()).unwrap_or(0) }
+/// What the calling thread's tape holds now; it looks at every node. See [`nodes`].
+///
+/// ```
+/// use autograd::{Tensor, tape};
+/// let x = Tensor::zeros([1000]).requires_grad();
+/// let y = x.sin().exp();
+/// // The sine keeps its input, the exponential its output.
+/// assert_eq!(tape::stats(), tape::Stats { nodes: 2, kept_bytes: 16_000 });
+/// # drop(y);
+/// ```
+pub fn stats() -> Stats {
+    let nodes = snapshot();
+    let mut buffers = HashMap::new();
+    let mut kept_bytes = 0;
+    for (_, node) in &nodes {
+        kept_bytes += node.rule.kept(&mut |place, bytes| {
+            buffers.insert(place, bytes);
+        });
+    }
+    Stats { nodes: nodes.len(), kept_bytes: kept_bytes + buffers.values().sum::<usize>() }
+}
+
+/// How many operations the calling thread's tape holds.
+pub fn nodes() -> usize {
+    TAPE.try_with(|t| t.borrow().lock().len()).unwrap_or(0)
+}
+
+/// The operations on the calling thread's tape; [`Tensor::graph`](crate::Tensor::graph) gives those
+/// behind one tensor.
+pub fn graph() -> Graph {
+    Graph::of_nodes(snapshot())
+}
+
+/// [`graph`] in the language of Graphviz.
+///
+/// ```
+/// use autograd::{Tensor, tape};
+/// let x = Tensor::scalar(2.0).requires_grad();
+/// let y = x.sin();
+/// assert!(tape::to_dot().contains("sin"));
+/// # drop(y);
+/// ```
+pub fn to_dot() -> String {
+    graph().to_dot()
 }
 
 /// Puts a node on the calling thread's tape.
@@ -101,6 +169,7 @@ pub(crate) fn record<'a>(
     rule: Arc<dyn Rule>,
     inputs: impl Iterator<Item = Option<&'a Edge>>,
     shape: &[usize],
+    site: &'static Location<'static>,
 ) -> Edge {
     let (mut parents, mut rank, mut since) = (Parents::new(), 0, u64::MAX);
     for edge in inputs {
@@ -121,10 +190,19 @@ pub(crate) fn record<'a>(
         tape = fresh;
         map = tape.lock();
     }
-    let key = map.insert(Node { rule, parents });
+    let key = map.insert(Node { rule, parents, site: mode::site().unwrap_or(site) });
     drop(map);
     let place = Place::Node(tape, key);
     Edge::new(place, rank + 1, since, shape)
+}
+
+/// What the calling thread's tape holds.
+fn snapshot() -> Vec<(Identity, Node)> {
+    let nodes = |tape: &Arc<Tape>| {
+        let place = Arc::as_ptr(tape) as usize;
+        tape.lock().iter().map(|(key, node)| ((place, Some(key)), node.clone())).collect()
+    };
+    TAPE.try_with(|slot| nodes(&slot.borrow())).unwrap_or_default()
 }
 
 fn next_number() -> u64 {
@@ -135,7 +213,7 @@ impl Edge {
     #[inline]
     fn new(place: Place, rank: u64, since: u64, shape: &[usize]) -> Self {
         let (number, shape) = (next_number(), Dims::from_slice(shape));
-        Edge(Arc::new(NodeRef { place, rank, number, since, shape }))
+        Edge(Arc::new(NodeRef { place, rank, number, since, shape, extra: OnceLock::new() }))
     }
 
     /// A handle for a tensor of `shape` that asks for a gradient; see [`Edge::since`].
@@ -176,12 +254,24 @@ impl Edge {
         }
     }
 
+    pub(crate) fn downgrade(&self) -> WeakEdge {
+        WeakEdge(Arc::downgrade(&self.0))
+    }
+
+    /// What tells the node or leaf from others; see [`Identity`].
+    pub(crate) fn identity(&self) -> Identity {
+        match &self.0.place {
+            Place::Node(tape, key) => (Arc::as_ptr(tape) as usize, Some(*key)),
+            _ => (Arc::as_ptr(&self.0) as usize, None),
+        }
+    }
+
     /// Looks at the node and leaves it where it is.
     pub(crate) fn open(&self) -> Opened {
         match &self.0.place {
             Place::Leaf(_) => Opened::Leaf,
             Place::Node(tape, key) => match tape.lock().get(*key) {
-                Some(node) => Opened::Node(node.rule.clone(), node.parents.clone()),
+                Some(node) => Opened::Node(node.clone()),
                 None => Opened::Consumed,
             },
             Place::Gone => Opened::Consumed,
@@ -202,22 +292,44 @@ impl Edge {
                 Place::Gone => None,
             },
         };
-        node.map_or(Opened::Consumed, |node| Opened::Node(node.rule, node.parents))
+        node.map_or(Opened::Consumed, Opened::Node)
     }
 
+    /// Where the gradient is accumulated: in a leaf, or in a node that was asked to.
     fn slot(&self) -> Option<MutexGuard<'_, Option<Cotangent>>> {
-        match &self.0.place {
-            Place::Leaf(slot) => Some(slot.lock().unwrap_or_else(PoisonError::into_inner)),
-            _ => None,
+        let slot = match &self.0.place {
+            Place::Leaf(slot) => slot,
+            _ => self.0.extra.get()?.retained()?,
+        };
+        Some(slot.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Hooks and what else few tensors have.
+    pub(crate) fn extra(&self) -> &Extra {
+        self.0.extra.get_or_init(Box::default)
+    }
+
+    /// The cotangent as the tensor's hooks leave it.
+    #[inline]
+    pub(crate) fn hooked(&self, g: Cotangent) -> Result<Cotangent> {
+        match self.0.extra.get() {
+            None => Ok(g),
+            Some(extra) => extra.pass(g, self.shape()),
         }
     }
 
-    /// A leaf's accumulated gradient.
+    /// Whether a node was asked to keep its gradient.
+    #[inline]
+    pub(crate) fn retains_grad(&self) -> bool {
+        self.0.extra.get().is_some_and(|extra| extra.retained().is_some())
+    }
+
+    /// The accumulated gradient.
     pub(crate) fn grad(&self) -> Option<Cotangent> {
         self.slot()?.clone()
     }
 
-    /// Replaces a leaf's accumulated gradient.
+    /// Replaces the accumulated gradient.
     pub(crate) fn set_grad(&self, grad: Option<Cotangent>) {
         if let Some(mut slot) = self.slot() {
             let old = replace(&mut *slot, grad);
@@ -226,7 +338,7 @@ impl Edge {
         }
     }
 
-    /// Puts a gradient into a leaf's empty slot; a full one gives its content back beside the new
+    /// Puts a gradient into an empty slot; a full one gives its content back beside the new
     /// gradient, to be added without the lock and put again.
     pub(crate) fn offer_grad(&self, grad: Cotangent) -> Option<(Cotangent, Cotangent)> {
         let mut slot = self.slot()?;

@@ -29,6 +29,9 @@ impl<T: Float> Op<T, 1> for Det<T> {
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }
     }
+    fn holds(&self) -> usize {
+        self.lu.bytes()
+    }
     /// grad d A^-T (Giles 2008, 2.2.4), the cofactor matrix. Near a singular matrix that is 0 times
     /// infinity: there the determinant is differentiated in the form of [`det_by_blocks`].
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -124,9 +127,8 @@ pub fn det<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 }
 
 /// l = log |det A|
-struct LogAbs<T: Float> {
+struct LogAbs<T> {
     lu: Lu<T>,
-    value: Array<T>,
 }
 
 impl<T: Float> Op<T, 1> for LogAbs<T> {
@@ -134,10 +136,13 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
         "slogdet"
     }
     fn forward(&self, _: [&Array<T>; 1]) -> Result<Array<T>> {
-        Ok(self.value.clone())
+        Ok(self.lu.slogdet()?.1)
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::inputs([true])
+    }
+    fn holds(&self) -> usize {
+        self.lu.bytes()
     }
     /// grad A^-T, infinite or NaN for a singular matrix
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -166,8 +171,8 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
 pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
     let here = std::panic::Location::caller();
     let lu = kernels::lu("slogdet", a.array()).map_err(|e| e.at(here))?;
-    let (sign, value) = lu.slogdet().map_err(|e| e.at(here))?;
-    Ok((sign.into(), apply(LogAbs { lu, value }, [a])?))
+    let (sign, _) = lu.slogdet().map_err(|e| e.at(here))?;
+    Ok((sign.into(), apply(LogAbs { lu }, [a])?))
 }
 
 /// The logarithm of the determinant of each square matrix of a batch: NaN where it is negative.

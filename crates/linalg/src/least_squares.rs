@@ -26,6 +26,9 @@ impl<T: Float> Op<T, 3> for Loss<T> {
     fn keep(&self, _: [bool; 3]) -> Keep<3> {
         Keep::inputs([true; 3])
     }
+    fn holds(&self) -> usize {
+        self.atr.get().map_or(0, |atr| atr.allocation().1)
+    }
     /// A: -2 grad r x^T; x: -2 grad A^T r; y: 2 grad r
     fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
         let (a, x, y) = (kept.input(0), kept.input(1), kept.input(2));
@@ -64,6 +67,9 @@ impl<T: Float> Op<T, 3> for TransposedResidual<T> {
     }
     fn keep(&self, _: [bool; 3]) -> Keep<3> {
         Keep::inputs([true; 3])
+    }
+    fn holds(&self) -> usize {
+        self.value.as_ref().map_or(0, |value| value.allocation().1)
     }
     /// With h = A grad: A: r grad^T - h x^T; x: -A^T h; y: h
     fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {

@@ -26,6 +26,9 @@ impl<T: Float> Op<T, 2> for Solve<T> {
     fn keep(&self, [a, _]: [bool; 2]) -> Keep<2> {
         Keep { inputs: [true, false], output: a }
     }
+    fn holds(&self) -> usize {
+        self.lu.bytes()
+    }
     /// B: A^-T grad =: H; A: -H X^T, or its transpose -X H^T for A^T X = B (Giles 2008, 2.3.1)
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let back = Solve { lu: self.lu.clone(), transposed: !self.transposed };

@@ -222,6 +222,16 @@ impl<T: Element> Array<T> {
         Ok(self.as_mut_slice().expect("a fresh copy is row-major and unshared"))
     }
 
+    /// The address and the bytes of the buffer behind this array, which others may share; no bytes for
+    /// a single element, which lies in the array itself.
+    pub fn allocation(&self) -> (usize, usize) {
+        match &self.0.data {
+            Data::One(x) => (x.as_ptr() as usize, 0),
+            Data::Owned(buffer) => (buffer.as_ptr() as usize, buffer.bytes()),
+            Data::View(owner) => owner.allocation(),
+        }
+    }
+
     /// A view of the same buffer; the layout reaches no further than this array's own.
     pub(crate) fn view(&self, layout: Layout) -> Self {
         if layout.numel() == 1 {

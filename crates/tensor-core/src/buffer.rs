@@ -102,15 +102,21 @@ impl<T: Element> Buffer<T> {
     /// Takes a vector over.
     #[inline]
     pub(crate) fn adopt(v: Vec<T>) -> Self {
-        count((v.capacity() * size_of::<T>()) as isize);
-        Buffer(v)
+        let buffer = Buffer(v);
+        count(buffer.bytes() as isize);
+        buffer
+    }
+
+    /// What the buffer takes, and counts for.
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.capacity() * size_of::<T>()
     }
 
     /// Gives the vector back.
     pub(crate) fn into_vec(mut self) -> Vec<T> {
-        let v = std::mem::take(&mut self.0);
-        count(-((v.capacity() * size_of::<T>()) as isize));
-        v
+        count(-(self.bytes() as isize));
+        std::mem::take(&mut self.0)
     }
 }
 
@@ -156,7 +162,7 @@ fn ask_for_huge_pages(_: usize, _: usize) {}
 impl<T: Element> Drop for Buffer<T> {
     #[inline]
     fn drop(&mut self) {
-        let bytes = self.0.capacity() * size_of::<T>();
+        let bytes = self.bytes();
         count(-(bytes as isize));
         if bytes >= LARGE && bytes <= cache_room() {
             let mut v = std::mem::take(&mut self.0);

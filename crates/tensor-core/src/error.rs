@@ -34,6 +34,8 @@ pub enum ErrorKind {
     NotConverged,
     /// A graph that cannot be differentiated as asked: untracked, or already consumed.
     Graph,
+    /// A NaN or an infinity born in an operation that was asked to find it.
+    NotFinite,
     /// No memory for a buffer of this size.
     OutOfMemory {
         /// The bytes asked for.

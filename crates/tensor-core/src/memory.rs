@@ -49,16 +49,19 @@ pub fn reset_peak() {
 }
 
 /// Runs `f`; an operation in it that returns no `Result` and found no memory ends it with
-/// [`ErrorKind::OutOfMemory`]. Other panics go on.
+/// [`ErrorKind::OutOfMemory`], and one that was asked to find what is not finite and did with
+/// [`ErrorKind::NotFinite`]. Other panics go on.
 ///
 /// # Errors
-/// What `f` returns, and out of memory.
+/// What `f` returns, and these two.
 pub fn try_run<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     FAILURE.take();
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => result,
         Err(panic) => match FAILURE.take() {
-            Some(error) if matches!(error.kind(), ErrorKind::OutOfMemory { .. }) => Err(error),
+            Some(error) if matches!(error.kind(), ErrorKind::OutOfMemory { .. } | ErrorKind::NotFinite) => {
+                Err(error)
+            }
             _ => resume_unwind(panic),
         },
     }

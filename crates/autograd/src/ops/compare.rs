@@ -5,6 +5,7 @@ use crate::tensor::Tensor;
 use std::borrow::Cow;
 use std::panic::Location;
 use tensor_core::kernels::{All, Any};
+use tensor_core::shape::{IntoDims, dim_mask};
 use tensor_core::{Array, Element, Float, Number, OrRaise, Result, kernels};
 
 /// The right-hand side of a comparison: a tensor or a scalar.
@@ -63,6 +64,9 @@ impl<T: Element> Op<T, 2> for Where {
     }
     fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
         kernels::select("where_cond", &self.0, a, b)
+    }
+    fn holds(&self) -> usize {
+        self.0.allocation().1
     }
     /// where(c, grad, 0), where(c, 0, grad)
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
@@ -156,6 +160,35 @@ impl Tensor<bool> {
         let all = vec![true; self.ndim()];
         let any = kernels::reduce("any", self.array(), &all, false, Any).or_raise();
         any.single() == Some(true)
+    }
+
+    /// Whether every element over `dims` is true; the dimensions stay with size 1 where `keepdim`.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn all_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Tensor<bool>> {
+        let here = Location::caller();
+        let mask = dim_mask("all", &dims.into_dims(), self.ndim()).map_err(|e| e.at(here))?;
+        Ok(kernels::reduce("all", self.array(), &mask, keepdim, All).map_err(|e| e.at(here))?.into())
+    }
+
+    /// Whether any element over `dims` is true; the dimensions stay with size 1 where `keepdim`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let mask = Tensor::from([[true, false], [false, false]]);
+    /// assert_eq!(mask.any_dim(1, false)?.to_vec(), [true, false]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn any_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Tensor<bool>> {
+        let here = Location::caller();
+        let mask = dim_mask("any", &dims.into_dims(), self.ndim()).map_err(|e| e.at(here))?;
+        Ok(kernels::reduce("any", self.array(), &mask, keepdim, Any).map_err(|e| e.at(here))?.into())
     }
 }
 

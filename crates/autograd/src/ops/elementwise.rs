@@ -8,7 +8,7 @@
 use super::expression::{Expression, logistic, raise_to};
 use crate::op::{Keep, Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
-use std::f64::consts::{LN_2, LN_10, PI};
+use std::f64::consts::{FRAC_1_SQRT_2, LN_2, LN_10, PI};
 use tensor_core::special;
 use tensor_core::{Array, Element, Float, Number, OrRaise, Result, kernels};
 
@@ -160,6 +160,19 @@ functions! {
         let flat = y.is(0.0);
         g.with(flat, 0.0)
     };
+    /// x sigmoid(x), also called swish.
+    silu Silu |x| x * logistic(x), Input |g, x| {
+        let s = x.clone().sigmoid();
+        g * (s.clone() + x * (s.clone() * (-s).plus(1.0)))
+    };
+    /// x times the normal distribution's share below x (Hendrycks and Gimpel 2016), by the error function.
+    gelu Gelu |x| x * T::of(0.5 * special::erfc(-x.to_f64() * FRAC_1_SQRT_2)), Input |g, x| {
+        let below = (-x.clone()).times(FRAC_1_SQRT_2).erfc().times(0.5);
+        let density = (-x.clone().square()).times(0.5).exp().times((2.0 * PI).sqrt().recip());
+        g * (below + x * density)
+    };
+    /// The logarithm of the sigmoid, without overflow.
+    log_sigmoid LogSigmoid |x| -softplus(-x), Input |g, x| g * (-x).sigmoid();
     /// The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.
     erf Erf |x| T::of(special::erf(x.to_f64())), Input |g, x| g * (-x.square()).exp().times(2.0 / PI.sqrt());
     /// 1 - erf(x), exact where that is small.
@@ -201,6 +214,44 @@ impl Function for Polygamma {
     /// grad * polygamma(n + 1, x)
     fn cotangent<E: Expression>(self, g: E, x: E) -> E {
         g * x.polygamma(self.0 + 1)
+    }
+}
+
+/// x above 0, alpha (e^x - 1) elsewhere.
+#[derive(Clone, Copy)]
+struct Elu(f64);
+
+impl Function for Elu {
+    const NAME: &'static str = "elu";
+    const FROM: From = From::Input;
+
+    fn value<T: Float>(self, x: T) -> T {
+        if x > T::ZERO { x } else { T::of(self.0) * Float::exp_m1(x) }
+    }
+
+    /// grad above 0, grad * alpha e^x elsewhere; the exponential of what is above 0 is never formed
+    fn cotangent<E: Expression>(self, g: E, x: E) -> E {
+        let above = x.over(0.0);
+        let below = g.clone() * x.with(above.clone(), 0.0).exp().times(self.0);
+        E::choose(above, g, below)
+    }
+}
+
+/// x above 0, a multiple of it elsewhere.
+#[derive(Clone, Copy)]
+struct LeakyRelu(f64);
+
+impl Function for LeakyRelu {
+    const NAME: &'static str = "leaky_relu";
+    const FROM: From = From::Input;
+
+    fn value<T: Float>(self, x: T) -> T {
+        if x > T::ZERO { x } else { T::of(self.0) * x }
+    }
+
+    /// grad above 0, grad * slope elsewhere
+    fn cotangent<E: Expression>(self, g: E, x: E) -> E {
+        E::choose(x.over(0.0), g.clone(), g.times(self.0))
     }
 }
 
@@ -273,6 +324,20 @@ impl<T: Float> Tensor<T> {
     #[must_use]
     pub fn polygamma(&self, n: u32) -> Self {
         apply(Each(Polygamma(n)), [self]).or_raise()
+    }
+
+    /// x above 0, `alpha` (e^x - 1) elsewhere (Clevert, Unterthiner and Hochreiter 2015).
+    #[track_caller]
+    #[must_use]
+    pub fn elu(&self, alpha: f64) -> Self {
+        apply(Each(Elu(alpha)), [self]).or_raise()
+    }
+
+    /// x above 0, `slope` x elsewhere; the derivative at 0 is `slope`.
+    #[track_caller]
+    #[must_use]
+    pub fn leaky_relu(&self, slope: f64) -> Self {
+        apply(Each(LeakyRelu(slope)), [self]).or_raise()
     }
 
     /// x, but `min` below it and `max` above it (which wins, where they cross); infinities stand for

@@ -3,7 +3,7 @@
 
 use crate::tensor::Tensor;
 use std::ops::{Add, Div, Mul, Neg, Sub};
-use tensor_core::special::polygamma;
+use tensor_core::special;
 use tensor_core::{Float, OrRaise};
 
 pub(crate) trait Expression:
@@ -23,6 +23,7 @@ pub(crate) trait Expression:
     fn sinh(self) -> Self;
     fn cosh(self) -> Self;
     fn sigmoid(self) -> Self;
+    fn erfc(self) -> Self;
     fn polygamma(self, n: u32) -> Self;
     /// To the power of a constant.
     fn power(self, p: f64) -> Self;
@@ -86,8 +87,11 @@ impl<T: Float> Expression for T {
     fn sigmoid(self) -> Self {
         logistic(self)
     }
+    fn erfc(self) -> Self {
+        T::of(special::erfc(self.to_f64()))
+    }
     fn polygamma(self, n: u32) -> Self {
-        T::of(polygamma(n, self.to_f64()))
+        T::of(special::polygamma(n, self.to_f64()))
     }
     #[inline(always)]
     fn power(self, p: f64) -> Self {
@@ -164,7 +168,7 @@ macro_rules! tensor_methods {
 impl<T: Float> Expression for Tensor<T> {
     type Mask = Tensor<bool>;
 
-    tensor_methods!(square sqrt exp log sin cos sinh cosh sigmoid sign);
+    tensor_methods!(square sqrt exp log sin cos sinh cosh sigmoid erfc sign);
     fn times(self, c: f64) -> Self {
         self * T::of(c)
     }

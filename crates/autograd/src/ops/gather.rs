@@ -4,7 +4,7 @@ use crate::op::{Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
 use std::panic::Location;
 use tensor_core::shape::{Dims, dim};
-use tensor_core::{Array, Element, Error, Number, Result, kernels};
+use tensor_core::{Array, Element, Error, Number, OrRaise, Result, kernels};
 
 /// The elements at an index along a dimension.
 struct Gather {
@@ -18,6 +18,9 @@ impl<T: Number> Op<T, 1> for Gather {
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         kernels::gather("gather", x, self.dim, &self.index)
+    }
+    fn holds(&self) -> usize {
+        self.index.allocation().1
     }
     /// grad added to zeros at the index: duplicates accumulate
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -41,6 +44,9 @@ impl<T: Number> Op<T, 2> for ScatterAdd {
     }
     fn forward_owned(&self, [x, source]: [Array<T>; 2]) -> Result<Array<T>> {
         kernels::scatter_add("scatter_add", x, self.dim, &self.index, &source)
+    }
+    fn holds(&self) -> usize {
+        self.index.allocation().1
     }
     /// grad, grad at the index
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
@@ -201,6 +207,30 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor<bool>, value: T) -> Result<Self> {
         mask.where_cond(&Tensor::scalar(value), self)
+    }
+
+    /// The indices of the elements that are not 0 (not `false`), a row for each, in row-major order.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[0.0, 2.0], [3.0, 0.0]]).nonzero().to_vec(), [0, 1, 1, 0]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn nonzero(&self) -> Tensor<i64> {
+        let mut rows: Vec<i64> = Vec::new();
+        let values = self.to_vec();
+        let found = values.iter().enumerate().filter(|(_, x)| **x != T::default());
+        let mut count = 0;
+        for (place, _) in found {
+            let (mut rest, start) = (place, rows.len());
+            for &size in self.shape().iter().rev() {
+                rows.insert(start, (rest % size) as i64);
+                rest /= size;
+            }
+            count += 1;
+        }
+        Tensor::from_vec(rows, [count, self.ndim()]).or_raise()
     }
 }
 

@@ -124,18 +124,48 @@ impl<T: Float> Op<T, 1> for VarOver {
     }
 }
 
-/// The largest or the smallest element; equal ones share the gradient evenly.
+/// Which element a reduction chooses.
+#[derive(Clone, Copy)]
+enum Pick {
+    Largest,
+    Smallest,
+    /// The lower of the two in the middle, where their number is even.
+    Middle,
+}
+
+/// The element chosen; those equal to it share the gradient evenly.
 struct Extreme {
     over: Over,
-    smallest: bool,
+    pick: Pick,
 }
 
 impl<T: Number> Op<T, 1> for Extreme {
     fn name(&self) -> &'static str {
-        if self.smallest { "amin" } else { "amax" }
+        match self.pick {
+            Pick::Largest => "amax",
+            Pick::Smallest => "amin",
+            Pick::Middle => "median",
+        }
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        extreme_of(Op::<T, 1>::name(self), x, &self.over, self.smallest)
+        let (op, Over { mask, keepdim }) = (Op::<T, 1>::name(self), &self.over);
+        if x.shape().iter().zip(mask).any(|(&d, &reduced)| reduced && d == 0) {
+            let message = format!("shape {:?} has no element in the dimensions to reduce", x.shape());
+            return Err(Error::shape(op, message));
+        }
+        match self.pick {
+            Pick::Largest => kernels::reduce(op, x, mask, *keepdim, Max),
+            Pick::Smallest => kernels::reduce(op, x, mask, *keepdim, Min),
+            Pick::Middle => {
+                let all = x.reshape(op, &[x.numel()])?;
+                let order = kernels::argsort(op, &all, 0, false)?;
+                let sorted = kernels::gather(op, &all, 0, &order)?;
+                // NaN sorts to the end.
+                let last = sorted.select(op, 0, x.numel() - 1)?;
+                let nan = last.single().is_some_and(|x| x.is_nan());
+                if nan { Ok(last) } else { sorted.select(op, 0, (x.numel() - 1) / 2) }
+            }
+        }
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }
@@ -153,17 +183,6 @@ impl<T: Number> Op<T, 1> for Extreme {
         let share: Tensor<T> =
             kernels::zip(name, &hit, &count, |h, n| (h.to_f64() / n.to_f64()).cast())?.into();
         Ok([Some(self.over.stretch(&g, x.shape())?.try_mul(&share)?)])
-    }
-}
-
-fn extreme_of<T: Number>(op: &'static str, x: &Array<T>, over: &Over, smallest: bool) -> Result<Array<T>> {
-    if over.count(x.shape()) == 0 && x.shape().iter().zip(&over.mask).any(|(&d, &r)| r && d == 0) {
-        let message = format!("shape {:?} has no element in the dimensions to reduce", x.shape());
-        return Err(Error::shape(op, message));
-    }
-    match smallest {
-        true => kernels::reduce(op, x, &over.mask, over.keepdim, Min),
-        false => kernels::reduce(op, x, &over.mask, over.keepdim, Max),
     }
 }
 
@@ -289,7 +308,7 @@ impl<T: Number> Tensor<T> {
     /// Shape, where there is no element.
     #[track_caller]
     pub fn max(&self) -> Result<Self> {
-        apply(Extreme { over: Over::all(self.ndim()), smallest: false }, [self])
+        apply(Extreme { over: Over::all(self.ndim()), pick: Pick::Largest }, [self])
     }
 
     /// The smallest element; NaN if any is. Equal ones share the gradient evenly.
@@ -298,7 +317,25 @@ impl<T: Number> Tensor<T> {
     /// Shape, where there is no element.
     #[track_caller]
     pub fn min(&self) -> Result<Self> {
-        apply(Extreme { over: Over::all(self.ndim()), smallest: true }, [self])
+        apply(Extreme { over: Over::all(self.ndim()), pick: Pick::Smallest }, [self])
+    }
+
+    /// The middle element in order, of an even number the lower of the two; NaN if any is. Equal ones
+    /// share the gradient evenly.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([3.0, 1.0, 2.0, 2.0]).requires_grad();
+    /// x.median()?.backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [0.0, 0.0, 0.5, 0.5]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where there is no element.
+    #[track_caller]
+    pub fn median(&self) -> Result<Self> {
+        apply(Extreme { over: Over::all(self.ndim()), pick: Pick::Middle }, [self])
     }
 
     /// The largest elements over `dims`; equal ones share the gradient evenly.
@@ -309,7 +346,7 @@ impl<T: Number> Tensor<T> {
     pub fn amax(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
         let here = Location::caller();
         let over = Over::new("amax", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?;
-        apply(Extreme { over, smallest: false }, [self])
+        apply(Extreme { over, pick: Pick::Largest }, [self])
     }
 
     /// The smallest elements over `dims`; equal ones share the gradient evenly.
@@ -320,7 +357,7 @@ impl<T: Number> Tensor<T> {
     pub fn amin(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
         let here = Location::caller();
         let over = Over::new("amin", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?;
-        apply(Extreme { over, smallest: true }, [self])
+        apply(Extreme { over, pick: Pick::Smallest }, [self])
     }
 
     /// The largest elements along `dim` and their indices; of equal ones the first, which gets all

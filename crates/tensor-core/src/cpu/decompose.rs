@@ -75,6 +75,11 @@ pub fn lu<T: Float>(a: &Array<T>) -> Result<Lu<T>> {
 }
 
 impl<T: Float> Lu<T> {
+    /// What the factors take.
+    pub fn bytes(&self) -> usize {
+        self.0.lu.len() * size_of::<T>() + self.0.pivots.len() * size_of::<usize>()
+    }
+
     /// The first matrix of the batch that has a pivot of exactly zero.
     pub fn singular(&self) -> Option<usize> {
         self.0.singular

@@ -1,0 +1,220 @@
+//! Hooks: looking at a cotangent, or changing it, on its way back.
+
+use crate::cotangent::Cotangent;
+use crate::tape::{Edge, WeakEdge};
+use crate::tensor::Tensor;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tensor_core::{Error, ErrorKind, Float, Result};
+
+type Function = Arc<dyn Fn(Cotangent) -> Result<Cotangent> + Send + Sync>;
+
+/// What few nodes and leaves have.
+#[derive(Default)]
+pub(crate) struct Extra {
+    /// In the order of registration, each with its number.
+    hooks: Mutex<Vec<(u64, Function)>>,
+    /// Where the gradient of a node that was asked to keep it is accumulated.
+    retained: OnceLock<Mutex<Option<Cotangent>>>,
+}
+
+impl Extra {
+    pub(crate) fn retained(&self) -> Option<&Mutex<Option<Cotangent>>> {
+        self.retained.get()
+    }
+
+    /// The cotangent as the hooks leave it, one after another. No lock is held while one runs.
+    pub(crate) fn pass(&self, mut g: Cotangent, shape: &[usize]) -> Result<Cotangent> {
+        let hooks: Vec<Function> = self.with_hooks(|hooks| hooks.iter().map(|(_, f)| f.clone()).collect());
+        for hook in hooks {
+            g = hook(g)?;
+            if g.shape() != shape {
+                let message = format!(
+                    "the hook gave a cotangent of shape {:?} for a tensor of shape {shape:?}: keep the shape",
+                    g.shape()
+                );
+                return Err(Error::shape("register_hook", message));
+            }
+        }
+        Ok(g)
+    }
+
+    fn with_hooks<R>(&self, f: impl FnOnce(&mut Vec<(u64, Function)>) -> R) -> R {
+        f(&mut self.hooks.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A registered hook. Where this is dropped, the hook stays: it lives as long as its tensor's place in
+/// the graph.
+#[must_use = "it is what removes the hook; drop it to let the hook stay"]
+pub struct Hook {
+    edge: WeakEdge,
+    number: u64,
+}
+
+impl Hook {
+    /// Takes the hook away.
+    pub fn remove(self) {
+        let Some(edge) = self.edge.upgrade() else { return };
+        let removed = edge.extra().with_hooks(|hooks| {
+            let at = hooks.iter().position(|(number, _)| *number == self.number);
+            at.map(|at| hooks.remove(at))
+        });
+        drop(removed);
+    }
+}
+
+impl<T: Float> Tensor<T> {
+    /// Calls `f` with this tensor's cotangent in every backward pass, once it is complete and before it
+    /// goes further: what `f` gives takes its place, None leaves it. Under `create_graph` it is
+    /// differentiable. `f` should not own this tensor: the two would keep each other alive.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]).requires_grad();
+    /// let y = x.square();
+    /// let hook = y.register_hook(|g| Ok(Some(g.clamp(-0.1, 0.1))))?;
+    /// y.sum().backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [0.2, 0.4]);
+    /// hook.remove();
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Graph, for a tensor that is not tracked. What `f` returns is an error of the backward pass, as is
+    /// a cotangent of another shape.
+    #[track_caller]
+    pub fn register_hook(
+        &self,
+        f: impl Fn(&Tensor<T>) -> Result<Option<Tensor<T>>> + Send + Sync + 'static,
+    ) -> Result<Hook> {
+        let here = Location::caller();
+        let edge = self.tracked_edge("register_hook").map_err(|e| e.at(here))?;
+        let function: Function = Arc::new(move |g| {
+            let g = g.tensor::<T>();
+            Ok(Cotangent::new(f(&g)?.unwrap_or(g)))
+        });
+        let number = edge.extra().with_hooks(|hooks| {
+            let number = hooks.last().map_or(0, |(number, _)| number + 1);
+            hooks.push((number, function));
+            number
+        });
+        Ok(Hook { edge: edge.downgrade(), number })
+    }
+
+    /// Lets `backward` accumulate this tensor's gradient as it does a leaf's, for [`Tensor::grad`].
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::scalar(3.0).requires_grad();
+    /// let y = x.square();
+    /// y.retain_grad()?;
+    /// (&y * 2.0).backward()?;
+    /// assert_eq!(y.grad().unwrap().item()?, 2.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Graph, for a tensor that is not tracked.
+    #[track_caller]
+    pub fn retain_grad(&self) -> Result<()> {
+        let here = Location::caller();
+        let edge = self.tracked_edge("retain_grad").map_err(|e| e.at(here))?;
+        if !edge.is_leaf() {
+            edge.extra().retained.get_or_init(Mutex::default);
+        }
+        Ok(())
+    }
+
+    fn tracked_edge(&self, op: &'static str) -> Result<&Edge> {
+        self.edge().ok_or_else(|| {
+            let message = "the tensor depends on nothing that requires a gradient: \
+                           call requires_grad() on it, or on a tensor it is computed from";
+            Error::new(ErrorKind::Graph, op, message)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GradOptions, grad, grad_with};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn hooks_see_the_whole_cotangent_once_and_in_order() -> Result<()> {
+        let x = Tensor::scalar(3.0).requires_grad();
+        let y = &x * 2.0;
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = calls.clone();
+        let looking = y.register_hook(move |g| {
+            // y is used three times: 1 + 2 y
+            assert_eq!(g.item()?, 13.0);
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok(None)
+        })?;
+        let _stays = y.register_hook(|g| Ok(Some(g * 10.0)))?;
+        let _last = y.register_hook(|g| Ok(Some(g + 1.0)))?;
+        let z = &y + &y * &y;
+        z.backward_with(None, true)?;
+        assert_eq!(x.grad().unwrap().item()?, 2.0 * 131.0);
+        // The gradient of a tensor is what its hooks leave.
+        assert_eq!(
+            grad_with(&z, &[&y], GradOptions { retain_graph: true, ..Default::default() })?[0]
+                .as_ref()
+                .unwrap()
+                .item()?,
+            131.0
+        );
+        looking.remove();
+        z.backward()?;
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+        Ok(())
+    }
+
+    #[test]
+    fn hooks_of_leaves_and_of_second_order() -> Result<()> {
+        let x = Tensor::scalar(2.0).requires_grad();
+        let hook = x.register_hook(|g| Ok(Some(g.square())))?;
+        x.powf(3.0).backward()?;
+        assert_eq!(x.grad().unwrap().item()?, 144.0);
+        // d (3 x^2)^2 / dx = 36 x^3; the hook on the leaf runs in that pass too.
+        let options = GradOptions { create_graph: true, ..Default::default() };
+        let g = grad_with(&x.powf(3.0), &[&x], options)?.remove(0).unwrap();
+        hook.remove();
+        assert_eq!(grad(&g, &[&x])?[0].as_ref().unwrap().item()?, 288.0);
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_hook_does_wrong_is_an_error() -> Result<()> {
+        let x = Tensor::from([1.0, 2.0]).requires_grad();
+        let y = x.square();
+        let hook = y.register_hook(|g| Ok(Some(g.sum())))?;
+        let e = y.sum().backward().unwrap_err();
+        assert_eq!((e.kind(), e.op()), (ErrorKind::Shape, "register_hook"));
+        hook.remove();
+        let y = x.square();
+        let _hook = y.register_hook(|_| Err(Error::other("mine")))?;
+        assert_eq!(y.sum().backward().unwrap_err().to_string(), "mine");
+        assert_eq!(Tensor::scalar(1.0).register_hook(|_| Ok(None)).err().unwrap().kind(), ErrorKind::Graph);
+        assert_eq!(Tensor::scalar(1.0).retain_grad().unwrap_err().kind(), ErrorKind::Graph);
+        Ok(())
+    }
+
+    #[test]
+    fn retained_gradients_add_up_as_those_of_leaves() -> Result<()> {
+        let x = Tensor::from([1.0, 2.0]).requires_grad();
+        let y = x.square();
+        y.retain_grad()?;
+        let z = (&y * &y).sum();
+        assert!(y.grad().is_none());
+        z.backward_with(None, true)?;
+        z.backward()?;
+        assert_eq!(y.grad().unwrap().to_vec(), [4.0, 16.0]);
+        assert_eq!(x.grad().unwrap().to_vec(), [8.0, 64.0]);
+        y.zero_grad();
+        assert!(y.grad().is_none());
+        Ok(())
+    }
+}
