@@ -1,7 +1,7 @@
 //! Finding the operation in which a NaN or an infinity is born.
 
 use crate::cotangent::Cotangent;
-use crate::mode::{Mode, is_detecting};
+use crate::mode::Mode;
 use crate::tape::Node;
 use tensor_core::kernels::Any;
 use tensor_core::{Array, Element, Error, ErrorKind, Result, Scalar, kernels, memory};
@@ -41,24 +41,15 @@ fn first<T: Element>(x: &Array<T>) -> Result<Option<(usize, T)>> {
     Ok(x.to_vec().into_iter().enumerate().find(|(_, x)| not_finite(*x)))
 }
 
-/// Whether the result of an operation on these inputs is to be searched: where nothing that is not
-/// finite comes in.
-#[inline]
-pub(crate) fn watched<'a, T: Element>(inputs: impl IntoIterator<Item = &'a Array<T>>) -> Result<bool> {
-    if !is_detecting() {
-        return Ok(false);
-    }
-    for x in inputs {
+/// Refuses a result that is not finite, of an operation whose inputs are.
+#[cold]
+pub(crate) fn search<T: Element, U: Element>(op: &'static str, x: &[&Array<T>], y: &Array<U>) -> Result<()> {
+    let Some((k, value)) = first(y)? else { return Ok(()) };
+    for x in x {
         if first(x)?.is_some() {
-            return Ok(false);
+            return Ok(());
         }
     }
-    Ok(true)
-}
-
-/// Refuses a result that is not finite, of an operation whose inputs are.
-pub(crate) fn search<T: Element>(op: &'static str, y: &Array<T>) -> Result<()> {
-    let Some((k, value)) = first(y)? else { return Ok(()) };
     let message = format!(
         "element {k} of the result, of shape {:?}, is {value}, though every input is finite",
         y.shape()

@@ -116,6 +116,8 @@ fn walk(y: Edge, seed: Cotangent, wrt: Option<&[Id]>, graph: Graph) -> Result<Ve
         } else {
             let Opened::Node(node) = edge.open() else { return Err(consumed()) };
             let own = (graph == Graph::Create).then_some(&edge);
+            // What the rule records belongs to the line of its operation.
+            mode::set_site(node.site);
             answer(&node, own, g, detecting, &mut |i, g| match &node.parents[i] {
                 Some(parent) => pending.add(parent.clone(), g),
                 None => Ok(()),
@@ -125,24 +127,26 @@ fn walk(y: Edge, seed: Cotangent, wrt: Option<&[Id]>, graph: Graph) -> Result<Ve
     Ok(found)
 }
 
+/// Where a rule delivers the cotangents of the inputs.
+type Out<'a> = &'a mut dyn FnMut(usize, Cotangent) -> Result<()>;
+
 /// Runs a node's rule on its cotangent.
-#[inline]
-fn answer(
-    node: &Node,
-    own: Option<&Edge>,
-    g: Cotangent,
-    detecting: bool,
-    out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
-) -> Result<()> {
-    if own.is_some() {
-        // What the rule records belongs to the line of its operation.
-        mode::set_site(node.site);
-    }
+#[inline(always)]
+fn answer(node: &Node, own: Option<&Edge>, g: Cotangent, detecting: bool, out: Out<'_>) -> Result<()> {
     let context = Context { parents: &node.parents, own };
-    if !detecting || !g.is_finite()? {
-        return node.rule.vjp(&context, g, out);
+    match detecting {
+        false => node.rule.vjp(&context, g, out),
+        true => searched_answer(node, &context, g, out),
     }
-    node.rule.vjp(&context, g, &mut |i, g| {
+}
+
+/// A finite cotangent must not give one that is not.
+#[cold]
+fn searched_answer(node: &Node, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
+    if !g.is_finite()? {
+        return node.rule.vjp(context, g, out);
+    }
+    node.rule.vjp(context, g, &mut |i, g| {
         anomaly::search_cotangent(node, i, &g)?;
         out(i, g)
     })

@@ -9,7 +9,7 @@ use tensor_core::{DType, Element, Result};
 pub(crate) enum Cotangent {
     F32(Tensor<f32>),
     F64(Tensor<f64>),
-    Tuple(Vec<Option<Cotangent>>),
+    Tuple(Box<[Option<Cotangent>]>),
 }
 
 /// The same value under another name of the same type; None where the types differ. The comparison

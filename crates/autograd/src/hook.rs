@@ -4,27 +4,34 @@ use crate::cotangent::Cotangent;
 use crate::tape::{Edge, WeakEdge};
 use crate::tensor::Tensor;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tensor_core::{Error, ErrorKind, Float, Result};
 
 type Function = Arc<dyn Fn(Cotangent) -> Result<Cotangent> + Send + Sync>;
 
-/// What few nodes and leaves have.
+/// What leaves that were reached have, and few nodes.
 #[derive(Default)]
 pub(crate) struct Extra {
+    /// The gradient accumulated so far.
+    pub grad: Mutex<Option<Cotangent>>,
+    /// Whether a node accumulates its gradient; a leaf always does.
+    retains: AtomicBool,
+    hooked: AtomicBool,
     /// In the order of registration, each with its number.
     hooks: Mutex<Vec<(u64, Function)>>,
-    /// Where the gradient of a node that was asked to keep it is accumulated.
-    retained: OnceLock<Mutex<Option<Cotangent>>>,
 }
 
 impl Extra {
-    pub(crate) fn retained(&self) -> Option<&Mutex<Option<Cotangent>>> {
-        self.retained.get()
+    pub(crate) fn retains_grad(&self) -> bool {
+        self.retains.load(Ordering::Acquire)
     }
 
     /// The cotangent as the hooks leave it, one after another. No lock is held while one runs.
     pub(crate) fn pass(&self, mut g: Cotangent, shape: &[usize]) -> Result<Cotangent> {
+        if !self.hooked.load(Ordering::Acquire) {
+            return Ok(g);
+        }
         let hooks: Vec<Function> = self.with_hooks(|hooks| hooks.iter().map(|(_, f)| f.clone()).collect());
         for hook in hooks {
             g = hook(g)?;
@@ -99,6 +106,7 @@ impl<T: Float> Tensor<T> {
             hooks.push((number, function));
             number
         });
+        edge.extra().hooked.store(true, Ordering::Release);
         Ok(Hook { edge: edge.downgrade(), number })
     }
 
@@ -121,7 +129,7 @@ impl<T: Float> Tensor<T> {
         let here = Location::caller();
         let edge = self.tracked_edge("retain_grad").map_err(|e| e.at(here))?;
         if !edge.is_leaf() {
-            edge.extra().retained.get_or_init(Mutex::default);
+            edge.extra().retains.store(true, Ordering::Release);
         }
         Ok(())
     }
@@ -139,7 +147,7 @@ impl<T: Float> Tensor<T> {
 mod tests {
     use super::*;
     use crate::{GradOptions, grad, grad_with};
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     #[test]
     fn hooks_see_the_whole_cotangent_once_and_in_order() -> Result<()> {

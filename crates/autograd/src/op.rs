@@ -3,7 +3,7 @@
 
 use crate::anomaly;
 use crate::cotangent::Cotangent;
-use crate::mode::is_grad_enabled;
+use crate::mode::{is_detecting, is_grad_enabled};
 use crate::tape::{self, Edge};
 use crate::tensor::Tensor;
 use std::array::from_fn;
@@ -270,8 +270,8 @@ pub fn apply<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
 ) -> Result<Tensor<U>> {
     let here = Location::caller();
     let value = op.forward(x.map(Tensor::array)).map_err(|e| e.at(here))?;
-    if anomaly::watched(x.map(Tensor::array))? {
-        anomaly::search(op.name(), &value).map_err(|e| e.at(here))?;
+    if is_detecting() {
+        anomaly::search(op.name(), &x.map(Tensor::array), &value).map_err(|e| e.at(here))?;
     }
     if x.iter().all(|t| t.edge().is_none()) || !is_grad_enabled() {
         return Ok(Tensor::from_parts(value, None));
@@ -293,23 +293,20 @@ pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     op: O,
     mut x: [Tensor<T>; N],
 ) -> Result<Tensor<U>> {
+    if is_detecting() {
+        // The inputs have to be seen after the operation.
+        return apply(op, x.each_ref());
+    }
     let here = Location::caller();
     let edges: [Option<Edge>; N] = from_fn(|i| x[i].take_edge());
     let values = x.map(Tensor::into_array);
-    let watched = anomaly::watched(&values)?;
-    let name = op.name();
-    let searched = |value: Array<U>| match watched {
-        true => anomaly::search(name, &value).map(|()| value),
-        false => Ok(value),
-    };
     if edges.iter().all(Option::is_none) || !is_grad_enabled() {
-        let value = op.forward_owned(values).and_then(searched).map_err(|e| e.at(here))?;
-        return Ok(Tensor::from_parts(value, None));
+        return Ok(Tensor::from_parts(op.forward_owned(values).map_err(|e| e.at(here))?, None));
     }
     // What is kept is held before the operation runs, and so is never overwritten by it.
     let keep = op.keep(from_fn(|i| edges[i].is_some()));
     let inputs = from_fn(|i| keep.inputs[i].then(|| values[i].clone()));
-    let value = op.forward_owned(values).and_then(searched).map_err(|e| e.at(here))?;
+    let value = op.forward_owned(values).map_err(|e| e.at(here))?;
     let output = keep.output.then(|| value.clone());
     let rule = Arc::new(OpRule { op, inputs, output });
     let edge = tape::record(rule, edges.iter().map(Option::as_ref), value.shape(), here);
@@ -432,7 +429,7 @@ impl Rule for Select {
     ) -> Result<()> {
         let mut tuple: Vec<Option<Cotangent>> = (0..self.count).map(|_| None).collect();
         tuple[self.index] = Some(g);
-        out(0, Cotangent::Tuple(tuple))
+        out(0, Cotangent::Tuple(tuple.into()))
     }
 }
 
@@ -465,7 +462,7 @@ impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
         out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
     ) -> Result<()> {
         let g = match g {
-            Cotangent::Tuple(g) => g.into_iter().map(|g| g.map(Cotangent::tensor)).collect(),
+            Cotangent::Tuple(g) => g.into_vec().into_iter().map(|g| g.map(Cotangent::tensor)).collect(),
             g => vec![Some(g.tensor())],
         };
         let kept = KeptMany { context, inputs: &self.inputs, outputs: &self.outputs };
@@ -497,8 +494,8 @@ pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Ve
     let here = Location::caller();
     let arrays: Vec<&Array<T>> = x.iter().map(|t| t.array()).collect();
     let values = op.forward(&arrays).map_err(|e| e.at(here))?;
-    if anomaly::watched(arrays.iter().copied())? {
-        values.iter().try_for_each(|y| anomaly::search(op.name(), y)).map_err(|e| e.at(here))?;
+    if is_detecting() {
+        values.iter().try_for_each(|y| anomaly::search(op.name(), &arrays, y)).map_err(|e| e.at(here))?;
     }
     if x.iter().all(|t| t.edge().is_none()) || !is_grad_enabled() {
         return Ok(values.into_iter().map(|v| Tensor::from_parts(v, None)).collect());

@@ -49,8 +49,8 @@ impl Tape {
 }
 
 enum Place {
-    /// A tensor that asked for a gradient, and the gradient accumulated for it.
-    Leaf(Mutex<Option<Cotangent>>),
+    /// A tensor that asked for a gradient.
+    Leaf,
     Node(Arc<Tape>, NodeKey),
     /// Taken off its tape by the last handle.
     Gone,
@@ -67,7 +67,7 @@ struct NodeRef {
     /// number of the transform whose variable it is.
     since: u64,
     shape: Dims,
-    /// What few tensors have: hooks, and the gradient of a tensor made by an operation.
+    /// The gradient accumulated for a leaf, and what few tensors have.
     extra: OnceLock<Box<Extra>>,
 }
 
@@ -218,7 +218,7 @@ impl Edge {
 
     /// A handle for a tensor of `shape` that asks for a gradient; see [`Edge::since`].
     pub(crate) fn leaf(shape: &[usize], since: u64) -> Self {
-        Edge::new(Place::Leaf(Mutex::new(None)), 0, since, shape)
+        Edge::new(Place::Leaf, 0, since, shape)
     }
 
     /// When the oldest leaf below began to ask for a gradient: 0 where the user asked for it, else
@@ -230,7 +230,7 @@ impl Edge {
 
     #[inline]
     pub(crate) fn is_leaf(&self) -> bool {
-        matches!(self.0.place, Place::Leaf(_))
+        matches!(self.0.place, Place::Leaf)
     }
 
     /// Orders nodes so that whatever uses a node comes after it. The address tells nodes of
@@ -269,7 +269,7 @@ impl Edge {
     /// Looks at the node and leaves it where it is.
     pub(crate) fn open(&self) -> Opened {
         match &self.0.place {
-            Place::Leaf(_) => Opened::Leaf,
+            Place::Leaf => Opened::Leaf,
             Place::Node(tape, key) => match tape.lock().get(*key) {
                 Some(node) => Opened::Node(node.clone()),
                 None => Opened::Consumed,
@@ -282,12 +282,12 @@ impl Edge {
     pub(crate) fn consume(mut self) -> Opened {
         let node = match Arc::get_mut(&mut self.0) {
             // The last handle: its own drop has nothing left to do.
-            Some(own) if !matches!(own.place, Place::Leaf(_)) => match replace(&mut own.place, Place::Gone) {
+            Some(own) if !matches!(own.place, Place::Leaf) => match replace(&mut own.place, Place::Gone) {
                 Place::Node(tape, key) => tape.lock().remove(key),
                 _ => None,
             },
             _ => match &self.0.place {
-                Place::Leaf(_) => return Opened::Leaf,
+                Place::Leaf => return Opened::Leaf,
                 Place::Node(tape, key) => tape.lock().remove(*key),
                 Place::Gone => None,
             },
@@ -295,16 +295,12 @@ impl Edge {
         node.map_or(Opened::Consumed, Opened::Node)
     }
 
-    /// Where the gradient is accumulated: in a leaf, or in a node that was asked to.
-    fn slot(&self) -> Option<MutexGuard<'_, Option<Cotangent>>> {
-        let slot = match &self.0.place {
-            Place::Leaf(slot) => slot,
-            _ => self.0.extra.get()?.retained()?,
-        };
-        Some(slot.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The gradient accumulated so far.
+    fn slot(&self) -> MutexGuard<'_, Option<Cotangent>> {
+        self.extra().grad.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hooks and what else few tensors have.
+    /// The gradient, and what few tensors have.
     pub(crate) fn extra(&self) -> &Extra {
         self.0.extra.get_or_init(Box::default)
     }
@@ -321,27 +317,25 @@ impl Edge {
     /// Whether a node was asked to keep its gradient.
     #[inline]
     pub(crate) fn retains_grad(&self) -> bool {
-        self.0.extra.get().is_some_and(|extra| extra.retained().is_some())
+        self.0.extra.get().is_some_and(|extra| extra.retains_grad())
     }
 
     /// The accumulated gradient.
     pub(crate) fn grad(&self) -> Option<Cotangent> {
-        self.slot()?.clone()
+        self.0.extra.get()?;
+        self.slot().clone()
     }
 
     /// Replaces the accumulated gradient.
     pub(crate) fn set_grad(&self, grad: Option<Cotangent>) {
-        if let Some(mut slot) = self.slot() {
-            let old = replace(&mut *slot, grad);
-            drop(slot);
-            drop(old);
-        }
+        let old = replace(&mut *self.slot(), grad);
+        drop(old);
     }
 
     /// Puts a gradient into an empty slot; a full one gives its content back beside the new
     /// gradient, to be added without the lock and put again.
     pub(crate) fn offer_grad(&self, grad: Cotangent) -> Option<(Cotangent, Cotangent)> {
-        let mut slot = self.slot()?;
+        let mut slot = self.slot();
         match slot.take() {
             None => {
                 *slot = Some(grad);

@@ -5,10 +5,10 @@ use crate::product::{matmul, mm};
 use crate::solve::{Solve, solve};
 use autograd::{GradOptions, Keep, Kept, Op, Tensor, apply, enable_grad, grad_with};
 use tensor_core::kernels::{self, Lu};
-use tensor_core::{Array, Float, Result};
+use tensor_core::{Array, Element, Float, Result};
 
 /// d = det A
-struct Det<T> {
+struct Det<T: Element> {
     lu: Lu<T>,
 }
 
@@ -127,7 +127,7 @@ pub fn det<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 }
 
 /// l = log |det A|
-struct LogAbs<T> {
+struct LogAbs<T: Element> {
     lu: Lu<T>,
 }
 

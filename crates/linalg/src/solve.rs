@@ -5,13 +5,13 @@ use autograd::{Keep, Kept, Op, Tensor, apply};
 use std::panic::Location;
 use tensor_core::kernels::{self, Lu};
 use tensor_core::shape::broadcast;
-use tensor_core::{Array, Error, Float, Result};
+use tensor_core::{Array, Element, Error, Float, Result};
 
 /// X = A^-1 B, or A^-T B where transposed.
 ///
 /// The factors stand for the value of A and nothing else: what the rule differentiates is A itself,
 /// an input.
-pub(crate) struct Solve<T> {
+pub(crate) struct Solve<T: Element> {
     pub lu: Lu<T>,
     pub transposed: bool,
 }

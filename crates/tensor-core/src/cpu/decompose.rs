@@ -2,7 +2,8 @@
 
 use super::factor;
 use crate::array::Array;
-use crate::element::Float;
+use crate::buffer::Buffer;
+use crate::element::{Element, Float};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::Dims;
 use rayon::prelude::*;
@@ -14,14 +15,14 @@ const PARALLEL_FROM: usize = 1 << 15;
 
 /// P A = L U of each matrix of a batch; clones share it.
 #[derive(Clone)]
-pub struct Lu<T>(Arc<Factors<T>>);
+pub struct Lu<T: Element>(Arc<Factors<T>>);
 
-struct Factors<T> {
+struct Factors<T: Element> {
     /// Shape of the batch.
     batch: Dims,
     n: usize,
     /// One after another, row-major: U, and L without its diagonal of ones.
-    lu: Vec<T>,
+    lu: Buffer<T>,
     pivots: Vec<usize>,
     singular: Option<usize>,
 }
@@ -71,13 +72,14 @@ pub fn lu<T: Float>(a: &Array<T>) -> Result<Lu<T>> {
             singular.fetch_min(i, Relaxed);
         }
     });
+    let lu = Buffer::adopt(lu);
     Ok(Lu(Arc::new(Factors { batch, n, lu, pivots, singular: first(&singular) })))
 }
 
 impl<T: Float> Lu<T> {
-    /// What the factors take.
+    /// What the factors take, without the pivots.
     pub fn bytes(&self) -> usize {
-        self.0.lu.len() * size_of::<T>() + self.0.pivots.len() * size_of::<usize>()
+        self.0.lu.bytes()
     }
 
     /// The first matrix of the batch that has a pivot of exactly zero.
