@@ -91,6 +91,50 @@ fn check(op: &str, inputs: &[Tensor], f: impl Fn(&[Tensor]) -> Result<Tensor>) -
     let failed = |e: Error| TestCaseError::fail(format!("{op}: {e}"));
     gradcheck(&f, inputs).map_err(failed)?;
     gradgradcheck(&f, inputs).map_err(failed)?;
+    many_at_once(&f, inputs).map_err(failed)
+}
+
+/// Two cotangents at once give what they give one by one, and so do the derivatives of that.
+fn many_at_once(f: impl Fn(&[Tensor]) -> Result<Tensor>, inputs: &[Tensor]) -> Result<()> {
+    let leaves: Vec<Tensor> = inputs.iter().map(|x| x.detach().requires_grad()).collect();
+    let wrt: Vec<&Tensor> = leaves.iter().collect();
+    let y = f(&leaves)?;
+    let shape: Vec<usize> = [2].iter().chain(y.shape()).copied().collect();
+    let u = Tensor::randn(shape);
+    let pass = |cotangent: Tensor, batched| {
+        let options =
+            GradOptions { create_graph: true, cotangent: Some(cotangent), batched, ..Default::default() };
+        grad_with(&y, &wrt, options)
+    };
+    let together = pass(u.clone(), true)?;
+    let (first, second) = (pass(u.row(0)?, false)?, pass(u.row(1)?, false)?);
+    let apart: Vec<Option<Tensor>> = first
+        .iter()
+        .zip(&second)
+        .map(|pair| match pair {
+            (Some(a), Some(b)) => Tensor::stack(&[a, b], 0).map(Some),
+            _ => Ok(None),
+        })
+        .collect::<Result<_>>()?;
+    alike(&together, &apart)?;
+    let curved = |gradients: &[Option<Tensor>]| {
+        let squares = gradients.iter().flatten().map(|g| g.square().sum());
+        let sum = squares.reduce(|a, b| a + b).unwrap_or_else(|| Tensor::scalar(0.0));
+        grad_with(&sum, &wrt, GradOptions { retain_graph: true, ..Default::default() })
+    };
+    alike(&curved(&together)?, &curved(&apart)?)
+}
+
+fn alike(a: &[Option<Tensor>], b: &[Option<Tensor>]) -> Result<()> {
+    for (a, b) in a.iter().zip(b) {
+        let same = match (a, b) {
+            (Some(a), Some(b)) => a.shape() == b.shape() && a.allclose(b, 1e-9, 1e-9)?,
+            (a, b) => a.is_none() && b.is_none(),
+        };
+        if !same {
+            return Err(Error::argument("batched", format!("{a:?} instead of {b:?}")));
+        }
+    }
     Ok(())
 }
 

@@ -103,9 +103,7 @@ const KEPT: &[(f64, &str, &str, Many)] = &[
     (1.0, "the index", "scatter_add", |x| x[0].scatter_add(0, &Tensor::full([N], 7), &x[1])),
     (1.0, "the order", "sort", |x| Ok(x[0].sort(0, false)?.0)),
     // A stands for its place in the graph: the rule reads its factors instead.
-    (3.0, "X LU A", "solve", |x| {
-        (x[0].reshape([32, 32])? + Tensor::eye(32)).solve(&x[1].reshape([32, 32])?)
-    }),
+    (3.0, "X LU A", "solve", |x| (x[0].reshape([32, 32])? + Tensor::eye(32)).solve(&x[1].reshape([32, 32])?)),
     (2.0, "A P", "pinv", |x| (x[0].reshape([32, 32])? + Tensor::eye(32)).pinv()),
     // Products in pairs, in pairs of pairs, ..: N / 2 + N / 4 + .. besides x; the last few
     // are less than a hundredth.

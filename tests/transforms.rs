@@ -53,6 +53,10 @@ fn jacobians_by_rows_and_by_columns_agree() -> Result<()> {
     let y = Tensor::ones([40]) * 0.1;
     let expected = a.t()?.mv(&y)?.cos().unsqueeze(1)?.try_mul(&a.t()?)?;
     close(&jacobian(wide, &y)?, &expected);
+    // More rows than one batch of cotangents takes.
+    let x = Tensor::randn_of::<f64>([300]);
+    close(&jacobian(|x: &Tensor| Ok(x.square()), &x)?, &(Tensor::eye(300) * &x * 2.0));
+    let x = Tensor::from([0.4, -0.7]);
     // Shapes are those of the value, then of x; and columns can be differentiated again.
     let grid = |x: &Tensor| x.outer(&Tensor::ones([20]))?.square().reshape([2, 4, 5]);
     assert_eq!(jacobian(grid, &x)?.shape(), [2, 4, 5, 2]);
@@ -64,9 +68,44 @@ fn jacobians_by_rows_and_by_columns_agree() -> Result<()> {
 }
 
 #[test]
+fn structures_go_in_and_come_out() -> Result<()> {
+    let (a, b) = (Tensor::from([0.5, -1.0]), Tensor::from([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]));
+    let f = |(a, b): &(Tensor, Tensor)| Ok([b.mv(a)?.sin(), b.sum_dim(1, false)?]);
+    let x = (a.clone(), b.clone());
+    let [(aa, ab), (ba, bb)] = jacobian(f, &x)?;
+    assert_eq!((aa.shape(), ab.shape()), (&[3, 2][..], &[3, 3, 2][..]));
+    assert_eq!(ba.to_vec(), [0.0; 6]);
+    close(&aa, &b.mv(&a)?.cos().unsqueeze(1)?.try_mul(&b)?);
+    close(&bb.sum_dim(0, false)?, &Tensor::ones([3, 2]));
+    // What comes out goes back in, in another structure each.
+    let u = [Tensor::from([1.0, 2.0, 3.0]), Tensor::from([-1.0, 0.5, 2.0])];
+    let (_, (da, db)) = vjp(f, &x, &u)?;
+    close(&da, &aa.t()?.mv(&u[0])?);
+    close(&db, &(Tensor::tensordot(&u[0], &ab, 1)? + Tensor::tensordot(&u[1], &bb, 1)?));
+    let v = (Tensor::from([1.0, -2.0]), Tensor::ones([3, 2]));
+    let (_, [d0, d1]) = jvp(f, &x, &v)?;
+    close(&d0, &(aa.mv(&v.0)? + ab.sum_dim([1, 2], false)?));
+    close(&d1, &Tensor::full([3], 2.0));
+    // Vectors of tuples, and what depends on one input only.
+    let g = |x: &Vec<(Tensor, Tensor)>| Ok(x[0].0.square().try_mul(&x[1].1)?.sum());
+    let many = vec![(a.clone(), b.clone()), (b.clone(), a.clone())];
+    let h = hessian(g, &many)?;
+    close(&h[0].0[0].0, &(Tensor::eye(2) * &a * 2.0));
+    close(&h[0].0[1].1, &(Tensor::eye(2) * &a * 2.0));
+    close(&h[1].1[0].0, &(Tensor::eye(2) * &a * 2.0));
+    assert_eq!(h[0].1[1].0.to_vec(), [0.0; 36]);
+    let direction = vec![(Tensor::ones([2]), b.clone()), (b.clone(), Tensor::ones([2]))];
+    close(&hvp(g, &many, &direction)?[0].0, &(&a * 4.0));
+    // Shapes that do not fit, and too few.
+    assert_eq!(vjp(f, &x, &[u[0].clone(), a.clone()]).unwrap_err().kind(), ErrorKind::Shape);
+    assert_eq!(hvp(g, &many, &vec![]).unwrap_err().kind(), ErrorKind::Shape);
+    Ok(())
+}
+
+#[test]
 fn hessians_of_rosenbrock_are_the_closed_form() -> Result<()> {
     // sum 100 (x_(i+1) - x_i^2)^2 + (1 - x_i)^2
-    const N: usize = 50;
+    const N: usize = 200;
     let rosenbrock = |x: &Tensor| {
         let (head, tail) = (x.narrow(0, 0, N - 1)?, x.narrow(0, 1, N - 1)?);
         Ok((tail.try_sub(&head.square())?.square() * 100.0 + (1.0 - head).square()).sum())

@@ -6,7 +6,7 @@
 use crate::anomaly;
 use crate::cotangent::Cotangent;
 use crate::mode::{self, Mode};
-use crate::op::Context;
+use crate::op::{Context, Out};
 use crate::tape::{Edge, Node, Opened};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -65,25 +65,32 @@ fn consumed() -> Error {
 
 /// What to do with a graph once it was walked.
 #[derive(Clone, Copy, PartialEq)]
-enum Graph {
+pub(crate) enum Graph {
     Consume,
     Retain,
     /// Retain, and record the rules' own operations.
     Create,
 }
 
-/// Walks back from `y`. With `wrt`, returns the cotangents of those tensors; without, accumulates
-/// into the leaves.
-fn walk(y: Edge, seed: Cotangent, wrt: Option<&[Id]>, graph: Graph) -> Result<Vec<Option<Cotangent>>> {
+/// Walks back from the roots, each with its cotangent. With `wrt`, returns the cotangents of those tensors; without, accumulates
+/// into the leaves. Where there are `many` seeds, they lie along a first dimension, as do all cotangents.
+fn walk(
+    roots: impl IntoIterator<Item = (Edge, Cotangent)>,
+    many: Option<usize>,
+    wrt: Option<&[Id]>,
+    graph: Graph,
+) -> Result<Vec<Option<Cotangent>>> {
     let detecting = mode::is_detecting();
     let _mode = Mode::rules(graph == Graph::Create);
     let mut found: Vec<Option<Cotangent>> = wrt.map_or(Vec::new(), |ids| vec![None; ids.len()]);
     // Nothing below the shallowest tensor asked for can lead to one.
     let floor = wrt.and_then(|ids| ids.iter().min()).map_or(0, |id| id.0);
     let mut pending = Pending::default();
-    pending.add(y, seed)?;
+    for (y, seed) in roots {
+        pending.add(y, seed)?;
+    }
     while let Some((edge, g)) = pending.pop() {
-        let g = edge.hooked(g)?;
+        let g = edge.hooked(g, many)?;
         if let Some(ids) = wrt {
             let id = edge.id();
             for (slot, _) in found.iter_mut().zip(ids).filter(|&(_, &wanted)| wanted == id) {
@@ -104,7 +111,8 @@ fn walk(y: Edge, seed: Cotangent, wrt: Option<&[Id]>, graph: Graph) -> Result<Ve
         if graph == Graph::Consume {
             let Opened::Node(mut node) = edge.consume() else { return Err(consumed()) };
             let mut grads: SmallVec<[(usize, Cotangent); 2]> = SmallVec::new();
-            answer(&node, None, g, detecting, &mut |i, g| {
+            let context = Context { parents: &node.parents, own: None, many };
+            answer(&node, context, g, detecting, &mut |i, g| {
                 grads.push((i, g));
                 Ok(())
             })?;
@@ -118,7 +126,8 @@ fn walk(y: Edge, seed: Cotangent, wrt: Option<&[Id]>, graph: Graph) -> Result<Ve
             let own = (graph == Graph::Create).then_some(&edge);
             // What the rule records belongs to the line of its operation.
             mode::set_site(node.site);
-            answer(&node, own, g, detecting, &mut |i, g| match &node.parents[i] {
+            let context = Context { parents: &node.parents, own, many };
+            answer(&node, context, g, detecting, &mut |i, g| match &node.parents[i] {
                 Some(parent) => pending.add(parent.clone(), g),
                 None => Ok(()),
             })?;
@@ -127,13 +136,9 @@ fn walk(y: Edge, seed: Cotangent, wrt: Option<&[Id]>, graph: Graph) -> Result<Ve
     Ok(found)
 }
 
-/// Where a rule delivers the cotangents of the inputs.
-type Out<'a> = &'a mut dyn FnMut(usize, Cotangent) -> Result<()>;
-
 /// Runs a node's rule on its cotangent.
 #[inline(always)]
-fn answer(node: &Node, own: Option<&Edge>, g: Cotangent, detecting: bool, out: Out<'_>) -> Result<()> {
-    let context = Context { parents: &node.parents, own };
+fn answer(node: &Node, context: Context<'_>, g: Cotangent, detecting: bool, out: Out<'_>) -> Result<()> {
     match detecting {
         false => node.rule.vjp(&context, g, out),
         true => searched_answer(node, &context, g, out),
@@ -154,7 +159,7 @@ fn searched_answer(node: &Node, context: &Context<'_>, g: Cotangent, out: Out<'_
 
 /// The error on the line that asked for derivatives, which says more than one within a rule; but what is
 /// not finite was born on the line of its operation.
-fn on_line(e: Error, here: &'static Location<'static>) -> Error {
+pub(crate) fn on_line(e: Error, here: &'static Location<'static>) -> Error {
     if e.kind() == ErrorKind::NotFinite { e } else { e.relocated(here) }
 }
 
@@ -177,11 +182,14 @@ pub struct GradOptions<T: Element = f64> {
     pub retain_graph: bool,
     /// The cotangent of y, in its shape; None stands for ones.
     pub cotangent: Option<Tensor<T>>,
+    /// Whether `cotangent` is many cotangents, one after another along a first dimension that y does not
+    /// have; the gradients then have that dimension too. Rules that can answer them all at once.
+    pub batched: bool,
 }
 
 impl<T: Element> Default for GradOptions<T> {
     fn default() -> Self {
-        GradOptions { create_graph: false, retain_graph: false, cotangent: None }
+        GradOptions { create_graph: false, retain_graph: false, cotangent: None, batched: false }
     }
 }
 
@@ -233,18 +241,47 @@ pub fn grad_with<T: Float, W: Float>(
         (false, false) => Graph::Consume,
     };
     let cotangent = options.cotangent.map(|g| if options.create_graph { g } else { g.detach() });
-    let seed = seed("grad", y, cotangent).map_err(|e| e.at(here))?;
+    let (seed, many) = match options.batched {
+        false => (seed("grad", y, cotangent).map_err(|e| e.at(here))?, None),
+        true => many_seeds(y, cotangent).map_err(|e| e.at(here))?,
+    };
+    gradients([(edge.clone(), seed)], many, wrt, graph).map_err(|e| on_line(e, here))
+}
+
+/// The gradients with respect to each of `wrt`.
+fn gradients<W: Float>(
+    roots: impl IntoIterator<Item = (Edge, Cotangent)>,
+    many: Option<usize>,
+    wrt: &[&Tensor<W>],
+    graph: Graph,
+) -> Result<Vec<Option<Tensor<W>>>> {
     let tracked: Vec<usize> = (0..wrt.len()).filter(|&i| wrt[i].edge().is_some()).collect();
     let ids: Vec<Id> = tracked.iter().filter_map(|&i| wrt[i].edge().map(Edge::id)).collect();
     let mut grads = vec![None; wrt.len()];
     if ids.is_empty() {
         return Ok(grads);
     }
-    let found = walk(edge.clone(), seed, Some(&ids), graph).map_err(|e| on_line(e, here))?;
-    for (i, g) in tracked.into_iter().zip(found) {
+    for (i, g) in tracked.into_iter().zip(walk(roots, many, Some(&ids), graph)?) {
         grads[i] = g.map(Cotangent::tensor);
     }
     Ok(grads)
+}
+
+/// The gradients of several tensors at once, each with a cotangent in its shape or None for ones.
+pub(crate) fn grads_of<T: Float>(
+    ys: &[Tensor<T>],
+    cotangents: Vec<Option<Tensor<T>>>,
+    wrt: &[Tensor<T>],
+    graph: Graph,
+) -> Result<Vec<Option<Tensor<T>>>> {
+    let mut roots = Vec::with_capacity(ys.len());
+    for (y, cotangent) in ys.iter().zip(cotangents) {
+        if let Some(edge) = y.edge() {
+            let cotangent = cotangent.map(|g| if graph == Graph::Create { g } else { g.detach() });
+            roots.push((edge.clone(), seed("grad", y, cotangent)?));
+        }
+    }
+    gradients(roots, None, &wrt.iter().collect::<Vec<_>>(), graph)
 }
 
 /// The cotangent a walk starts from.
@@ -258,6 +295,21 @@ fn seed<T: Float>(op: &'static str, y: &Tensor<T>, cotangent: Option<Tensor<T>>)
             Err(Error::shape(op, message))
         }
     }
+}
+
+/// The cotangents a walk with many of them starts from, and their number.
+fn many_seeds<T: Float>(y: &Tensor<T>, cotangent: Option<Tensor<T>>) -> Result<(Cotangent, Option<usize>)> {
+    if let Some(g) = cotangent {
+        if let Some((&many, rest)) = g.shape().split_first()
+            && *rest == *y.shape()
+        {
+            return Ok((Cotangent::new(g), Some(many)));
+        }
+        let message =
+            format!("cotangents of shape {:?} are not many of y's shape {:?}", g.shape(), y.shape());
+        return Err(Error::shape("grad", message));
+    }
+    Err(Error::argument("grad", "batched without a cotangent: give the cotangents, along a first dimension"))
 }
 
 impl<T: Float> Tensor<T> {
@@ -295,7 +347,7 @@ impl<T: Float> Tensor<T> {
         let graph = if retain_graph { Graph::Retain } else { Graph::Consume };
         // A gradient in a leaf's slot is a plain value: a graph there would hold itself alive.
         let seed = seed("backward", self, cotangent.map(|g| g.detach())).map_err(|e| e.at(here))?;
-        walk(edge.clone(), seed, None, graph).map_err(|e| on_line(e, here))?;
+        walk([(edge.clone(), seed)], None, None, graph).map_err(|e| on_line(e, here))?;
         Ok(())
     }
 }

@@ -75,9 +75,49 @@ impl Cotangent {
         each_float!(self, t => t.shape())
     }
 
-    /// Sums what broadcasting repeated.
-    pub(crate) fn sum_to(self, shape: &[usize]) -> Result<Self> {
-        each_float!(self, t => t.sum_to(shape).map(Cotangent::new))
+    /// Sums what broadcasting repeated, after the first `lead` dimensions.
+    pub(crate) fn sum_to(self, lead: usize, shape: &[usize]) -> Result<Self> {
+        each_float!(self, t => t.sum_to(lead, shape).map(Cotangent::new))
+    }
+
+    /// The cotangent at place `k` of many.
+    pub(crate) fn row(&self, k: isize) -> Result<Self> {
+        Ok(match self {
+            Cotangent::F32(g) => Cotangent::F32(g.row(k)?),
+            Cotangent::F64(g) => Cotangent::F64(g.row(k)?),
+            Cotangent::Tuple(all) => {
+                let row = |g: &Option<Cotangent>| g.as_ref().map(|g| g.row(k)).transpose();
+                Cotangent::Tuple(all.iter().map(row).collect::<Result<_>>()?)
+            }
+        })
+    }
+
+    /// Cotangents of one tensor, as many at once.
+    pub(crate) fn stack(rows: Vec<Cotangent>) -> Result<Self> {
+        fn stacked<T: Element>(rows: Vec<Cotangent>) -> Result<Cotangent> {
+            let rows: Vec<Tensor<T>> = rows.into_iter().map(Cotangent::tensor).collect();
+            Ok(Cotangent::new(Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0)?))
+        }
+        match &rows[..] {
+            [Cotangent::F32(_), ..] => stacked::<f32>(rows),
+            [Cotangent::Tuple(all), ..] => {
+                let parts = all.len();
+                let mut tuples: Vec<_> = rows.into_iter().map(Cotangent::into_tuple).collect();
+                let part = |i: usize| {
+                    let part: Option<Vec<Cotangent>> = tuples.iter_mut().map(|t| t[i].take()).collect();
+                    part.map(Cotangent::stack).transpose()
+                };
+                Ok(Cotangent::Tuple((0..parts).map(part).collect::<Result<_>>()?))
+            }
+            _ => stacked::<f64>(rows),
+        }
+    }
+
+    fn into_tuple(self) -> Box<[Option<Cotangent>]> {
+        match self {
+            Cotangent::Tuple(all) => all,
+            one => Box::new([Some(one)]),
+        }
     }
 
     /// Without its graph.

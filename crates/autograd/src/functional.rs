@@ -1,71 +1,15 @@
 //! Derivatives of functions: the transforms that optimization code calls.
 
-use crate::backward::{GradOptions, grad_with};
+use crate::backward::{GradOptions, Graph, grad_with, grads_of, on_line};
 use crate::mode::{enable_grad, is_grad_enabled};
 use crate::op::{Kept, Op, apply};
+use crate::params::Params;
 use crate::tape::Edge;
 use crate::tensor::Tensor;
 use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tensor_core::{Array, Element, Error, Float, Result};
-
-/// What a function of several tensors takes: one tensor, or a tuple, array or vector of them.
-pub trait Params<T: Float>: Sized {
-    /// The tensors, in order.
-    fn tensors(&self) -> Vec<Tensor<T>>;
-    /// The same structure around other tensors, as many as [`Params::tensors`] gave.
-    fn rebuild(&self, tensors: Vec<Tensor<T>>) -> Self;
-}
-
-impl<T: Float> Params<T> for Tensor<T> {
-    fn tensors(&self) -> Vec<Tensor<T>> {
-        vec![self.clone()]
-    }
-    fn rebuild(&self, mut tensors: Vec<Tensor<T>>) -> Self {
-        tensors.swap_remove(0)
-    }
-}
-
-impl<T: Float> Params<T> for Vec<Tensor<T>> {
-    fn tensors(&self) -> Vec<Tensor<T>> {
-        self.clone()
-    }
-    fn rebuild(&self, tensors: Vec<Tensor<T>>) -> Self {
-        tensors
-    }
-}
-
-impl<T: Float, const N: usize> Params<T> for [Tensor<T>; N] {
-    fn tensors(&self) -> Vec<Tensor<T>> {
-        self.to_vec()
-    }
-    fn rebuild(&self, tensors: Vec<Tensor<T>>) -> Self {
-        let mut tensors = tensors.into_iter();
-        self.clone().map(|old| tensors.next().unwrap_or(old))
-    }
-}
-
-macro_rules! tuple_params {
-    ($($name:ident $index:tt),*) => {
-        impl<T: Float, $($name: Params<T>),*> Params<T> for ($($name,)*) {
-            fn tensors(&self) -> Vec<Tensor<T>> {
-                let mut all = Vec::new();
-                $( all.extend(self.$index.tensors()); )*
-                all
-            }
-            fn rebuild(&self, tensors: Vec<Tensor<T>>) -> Self {
-                let mut tensors = tensors.into_iter();
-                ($( {
-                    let n = self.$index.tensors().len();
-                    self.$index.rebuild(tensors.by_ref().take(n).collect())
-                }, )*)
-            }
-        }
-    };
-}
-tuple_params!(A 0, B 1);
-tuple_params!(A 0, B 1, C 2);
-tuple_params!(A 0, B 1, C 2, D 3);
+use tensor_core::shape::Dims;
+use tensor_core::{Array, Element, Error, Float, Layout, Result, kernels};
 
 /// The input under a node of its own: what an inner derivative is taken with respect to, while an
 /// outer one still sees through it.
@@ -77,6 +21,9 @@ impl<T: Element> Op<T, 1> for Alias {
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         Ok(x.clone())
+    }
+    fn batches(&self) -> bool {
+        true
     }
     fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
@@ -127,17 +74,57 @@ impl Transform {
     }
 }
 
-/// The gradients of `y`, zeros where it does not depend on a variable.
-#[track_caller]
+/// A function's value, as structures of tensors go, and what is needed to differentiate it.
+struct Evaluation<T: Float, Q> {
+    /// Detached where nothing outside asks for its derivatives.
+    value: Q,
+    /// The tensors of the value, as they were computed.
+    ys: Vec<Tensor<T>>,
+    nested: bool,
+}
+
+impl<T: Float, Q: Params<T>> Evaluation<T, Q> {
+    fn new(transform: &Transform, f: impl FnOnce() -> Result<Q>) -> Result<Self> {
+        let value = enable_grad(f)?;
+        let ys = value.tensors();
+        let nested = ys.iter().any(|y| transform.nested(y));
+        let value = if nested { value } else { value.rebuild(ys.iter().map(Tensor::detach).collect()) };
+        Ok(Evaluation { value, ys, nested })
+    }
+}
+
+/// The gradients of `ys` for their cotangents, zeros where they do not depend on a variable.
 fn filled<T: Float>(
-    y: &Tensor<T>,
+    ys: &[Tensor<T>],
+    cotangents: Vec<Option<Tensor<T>>>,
     variables: &[Tensor<T>],
     create_graph: bool,
-    cotangent: Option<Tensor<T>>,
 ) -> Result<Vec<Tensor<T>>> {
-    let wrt: Vec<&Tensor<T>> = variables.iter().collect();
-    let grads = grad_with(y, &wrt, GradOptions { create_graph, cotangent, ..Default::default() })?;
+    let graph = if create_graph { Graph::Create } else { Graph::Consume };
+    let grads = grads_of(ys, cotangents, variables, graph)?;
     Ok(grads.into_iter().zip(variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like())).collect())
+}
+
+/// An error where `v` does not have the shapes of `x`.
+fn same_shapes<T: Float>(
+    op: &'static str,
+    what: &str,
+    v: &[Tensor<T>],
+    of: &str,
+    x: &[Tensor<T>],
+) -> Result<()> {
+    match v.iter().zip(x).find(|(v, x)| v.shape() != x.shape()) {
+        _ if v.len() != x.len() => {
+            let message = format!("{what} has {} tensors, {of} {}: as many are needed", v.len(), x.len());
+            Err(Error::shape(op, message))
+        }
+        Some((v, x)) => {
+            let message =
+                format!("{what} of shape {:?} does not fit {of} of shape {:?}", v.shape(), x.shape());
+            Err(Error::shape(op, message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The value of `f` at `x`, a scalar, and its gradient, in the structure of `x`.
@@ -164,38 +151,50 @@ pub fn value_and_grad<T: Float, P: Params<T>>(
     let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
-    let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
-    if y.numel() != 1 {
-        let message = format!("the function's value has shape {:?}: a scalar is needed", y.shape());
+    let y = Evaluation::new(&transform, || f(&x.rebuild(variables.clone())))?;
+    if y.value.numel() != 1 {
+        let message = format!("the function's value has shape {:?}: a scalar is needed", y.value.shape());
         return Err(Error::shape("value_and_grad", message).at(here));
     }
-    let nested = transform.nested(&y);
-    let grads = x.rebuild(filled(&y, &variables, nested, None)?);
-    Ok((if nested { y } else { y.detach() }, grads))
+    let grads = filled(&y.ys, vec![None], &variables, y.nested).map_err(|e| on_line(e, here))?;
+    Ok((y.value, x.rebuild(grads)))
 }
 
-/// The value of `f` at `x`, and the product of `cotangent`, in the value's shape, with the Jacobian.
+/// The value of `f` at `x`, and the product of `cotangent`, which has the structure of the value, with
+/// the Jacobian.
+///
+/// ```
+/// use autograd::{Tensor, vjp};
+/// let f = |x: &Tensor| Ok((x.sum(), x.square()));
+/// let cotangent = (Tensor::scalar(1.0), Tensor::from([0.0, 10.0]));
+/// let ((sum, squares), g) = vjp(f, &Tensor::from([1.0, 3.0]), &cotangent)?;
+/// assert_eq!((sum.item()?, squares.to_vec(), g.to_vec()), (4.0, vec![1.0, 9.0], vec![1.0, 61.0]));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// What `f` returns; shape, where the cotangent has another one than the value.
 #[track_caller]
-pub fn vjp<T: Float, P: Params<T>>(
-    f: impl FnOnce(&P) -> Result<Tensor<T>>,
+pub fn vjp<T: Float, P: Params<T>, Q: Params<T>>(
+    f: impl FnOnce(&P) -> Result<Q>,
     x: &P,
-    cotangent: &Tensor<T>,
-) -> Result<(Tensor<T>, P)> {
+    cotangent: &Q,
+) -> Result<(Q, P)> {
+    let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
-    let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
-    let nested = transform.nested(&y);
-    let create_graph = nested || transform.nested(cotangent);
-    let grads = filled(&y, &variables, create_graph, Some(cotangent.clone()))?;
-    Ok((if nested { y } else { y.detach() }, x.rebuild(grads)))
+    let y = Evaluation::new(&transform, || f(&x.rebuild(variables.clone())))?;
+    let cotangents = cotangent.tensors();
+    same_shapes("vjp", "a cotangent", &cotangents, "the value", &y.ys).map_err(|e| e.at(here))?;
+    let create_graph = y.nested || cotangents.iter().any(|g| transform.nested(g));
+    let cotangents = cotangents.into_iter().map(Some).collect();
+    let grads = filled(&y.ys, cotangents, &variables, create_graph).map_err(|e| on_line(e, here))?;
+    Ok((y.value, x.rebuild(grads)))
 }
 
-/// The product of `f`'s Jacobian at `x` with the direction `v`, which has the structure of `x`; and the
-/// value. Made of two backward passes: the first is linear in its cotangent, and the second transposes
-/// it (Townsend, "A new trick for calculating Jacobian vector products", 2017).
+/// The value of `f` at `x`, and the product of its Jacobian there with the direction `v`, which has the
+/// structure of `x`. Made of two backward passes: the first is linear in its cotangent, and the second
+/// transposes it (Townsend, "A new trick for calculating Jacobian vector products", 2017).
 ///
 /// ```
 /// use autograd::{Tensor, jvp};
@@ -207,151 +206,195 @@ pub fn vjp<T: Float, P: Params<T>>(
 /// # Errors
 /// What `f` returns; shape, where `v` does not have the shapes of `x`.
 #[track_caller]
-pub fn jvp<T: Float, P: Params<T>>(
-    f: impl FnOnce(&P) -> Result<Tensor<T>>,
+pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
+    f: impl FnOnce(&P) -> Result<Q>,
     x: &P,
     v: &P,
-) -> Result<(Tensor<T>, Tensor<T>)> {
+) -> Result<(Q, Q)> {
     let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
     let directions = v.tensors();
-    for (x, v) in variables.iter().zip(&directions) {
-        if x.shape() != v.shape() {
-            let message =
-                format!("a direction of shape {:?} does not fit x of shape {:?}", v.shape(), x.shape());
-            return Err(Error::shape("jvp", message).at(here));
-        }
-    }
-    let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
-    let nested = transform.nested(&y);
-    let create_graph = nested || directions.iter().any(|v| transform.nested(v));
-    let pullback = Pullback::new(&transform, &y, &variables)?;
-    let mut product: Option<Tensor<T>> = None;
-    for (g, v) in pullback.results.iter().zip(&directions) {
-        if let Some(g) = g {
-            let options = GradOptions { create_graph, cotangent: Some(v.clone()), retain_graph: true };
-            if let Some(part) = grad_with(g, &[&pullback.cotangent], options)?.swap_remove(0) {
-                product = Some(match product {
-                    Some(sum) => enable_grad(|| sum.try_add(&part))?,
-                    None => part,
-                });
-            }
-        }
-    }
-    let product = product.unwrap_or_else(|| y.zeros_like());
-    Ok((if nested { y } else { y.detach() }, if create_graph { product } else { product.detach() }))
+    same_shapes("jvp", "a direction", &directions, "x", &variables).map_err(|e| e.at(here))?;
+    let y = Evaluation::new(&transform, || f(&x.rebuild(variables.clone())))?;
+    let create_graph = y.nested || directions.iter().any(|v| transform.nested(v));
+    let forward = || -> Result<_> {
+        let pullback = Pullback::new(&transform, &y.ys, &variables)?;
+        let (results, directions): (Vec<_>, Vec<_>) =
+            pullback.results.into_iter().zip(directions).filter_map(|(g, v)| g.map(|g| (g, Some(v)))).unzip();
+        filled(&results, directions, &pullback.cotangents, create_graph)
+    };
+    let products = forward().map_err(|e| on_line(e, here))?;
+    let products = y.value.rebuild(products);
+    Ok((y.value, products))
 }
 
-/// A backward pass as a function of its cotangent, in which it is linear.
+/// A backward pass as a function of its cotangents, in which it is linear.
 struct Pullback<T: Float> {
-    cotangent: Tensor<T>,
+    cotangents: Vec<Tensor<T>>,
     /// None for a variable that takes no part.
     results: Vec<Option<Tensor<T>>>,
 }
 
 impl<T: Float> Pullback<T> {
-    fn new(transform: &Transform, y: &Tensor<T>, variables: &[Tensor<T>]) -> Result<Self> {
-        let u = transform.variable(&y.detach().zeros_like())?;
-        let wrt: Vec<&Tensor<T>> = variables.iter().collect();
-        let options = GradOptions { create_graph: true, cotangent: Some(u.clone()), retain_graph: true };
-        Ok(Pullback { results: grad_with(y, &wrt, options)?, cotangent: u })
+    fn new(transform: &Transform, ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<Self> {
+        let zero = |y: &Tensor<T>| transform.variable(&y.detach().zeros_like());
+        let cotangents: Vec<Tensor<T>> = ys.iter().map(zero).collect::<Result<_>>()?;
+        let seeds = cotangents.iter().cloned().map(Some).collect();
+        Ok(Pullback { results: grads_of(ys, seeds, variables, Graph::Create)?, cotangents })
     }
 }
 
-/// The derivatives of every element of `y` with respect to `x`: row by row, in a backward pass for
-/// each element of `y`; or column by column where `x` has so few elements that this takes less, since a
-/// column is a backward pass through the backward pass, of up to three times the operations.
-#[track_caller]
-fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
-    let create_graph = transform.nested(y);
-    let shape: Vec<usize> = y.shape().iter().chain(x.shape()).copied().collect();
-    let (m, n) = (y.numel(), x.numel());
+/// Elements of one batch of cotangents: so many rows are differentiated at once that what belongs to an
+/// operation stays in a core's cache, and its recording and opening are shared.
+const BATCH: usize = 1 << 14;
+
+/// The derivatives of every element of `y` with respect to every element of `xs`: a tensor for each of
+/// these, of the shape of `y` followed by its own, and zero where `y` does not depend on it. Rows are
+/// formed many at a time by backward passes; columns, where `xs` have so few elements that this takes
+/// less, by backward passes through the backward pass, which has up to three times the operations.
+fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, xs: &[Tensor<T>]) -> Result<Vec<Tensor<T>>> {
+    let (m, n) = (y.numel(), xs.iter().map(Tensor::numel).sum::<usize>());
+    let shape = |x: &Tensor<T>| -> Vec<usize> { y.shape().iter().chain(x.shape()).copied().collect() };
+    let nothing = |x: &Tensor<T>| Tensor::try_full(shape(x), T::ZERO);
     if m == 0 || n == 0 || !y.is_tracked() {
-        return Tensor::try_full(shape, T::ZERO);
+        return xs.iter().map(nothing).collect();
     }
-    let by_columns = 3 * n < m;
-    let (from, to) = if by_columns {
-        let Pullback { cotangent, mut results } = Pullback::new(transform, y, std::slice::from_ref(x))?;
-        let Some(result) = results.swap_remove(0) else { return Tensor::try_full(shape, T::ZERO) };
-        (result, cotangent)
-    } else {
-        (y.clone(), x.clone())
+    let create_graph = transform.nested(y);
+    if 3 * n >= m {
+        let lines = lines(y, xs, create_graph)?;
+        let rows =
+            lines.into_iter().zip(xs).map(|(lines, x)| lines.map_or(nothing(x), |l| l.reshape(shape(x))));
+        return rows.collect();
+    }
+    let pullback = Pullback::new(transform, std::slice::from_ref(y), xs)?;
+    let columns = |(result, x): (&Option<Tensor<T>>, &Tensor<T>)| match result {
+        Some(result) => match lines(result, &pullback.cotangents, create_graph)?.swap_remove(0) {
+            Some(lines) => lines.reshape([x.numel(), m])?.t()?.reshape(shape(x)),
+            None => nothing(x),
+        },
+        None => nothing(x),
     };
-    let mut lines = Vec::with_capacity(from.numel());
-    for i in 0..from.numel() {
-        let mut basis = vec![T::ZERO; from.numel()];
-        basis[i] = T::ONE;
-        let cotangent = Some(Tensor::from_vec(basis, from.shape())?);
-        let options = GradOptions { retain_graph: true, create_graph, cotangent };
-        lines.push(grad_with(&from, &[&to], options)?.swap_remove(0).unwrap_or_else(|| to.zeros_like()));
-    }
-    let lines = Tensor::stack(&lines.iter().collect::<Vec<_>>(), 0)?;
-    match by_columns {
-        false => lines.reshape(shape),
-        true => lines.reshape([n, m])?.t()?.reshape(shape),
-    }
+    pullback.results.iter().zip(xs).map(columns).collect()
 }
 
-/// The Jacobian of `f` at `x`: the shape of the value followed by the shape of `x`.
+/// The gradient of each element of `y` with respect to each of `xs`, stacked; None where there is none.
+fn lines<T: Float>(y: &Tensor<T>, xs: &[Tensor<T>], create_graph: bool) -> Result<Vec<Option<Tensor<T>>>> {
+    let m = y.numel();
+    let widest = xs.iter().map(Tensor::numel).fold(m, usize::max);
+    let at_once = (BATCH / widest).clamp(1, m);
+    let wrt: Vec<&Tensor<T>> = xs.iter().collect();
+    let mut batches: Vec<Vec<Tensor<T>>> = vec![Vec::new(); xs.len()];
+    for start in (0..m).step_by(at_once) {
+        let rows = at_once.min(m - start);
+        // Ones at (0, start), (1, start + 1), and so on: rows of the identity.
+        let places = Layout::row_major(Dims::from_slice(&[rows, m])).diagonal(start as isize, [0, 1]);
+        let basis = kernels::embed("jacobian", &[rows, m], &places, &Array::repeat(&[rows], T::ONE)?)?;
+        let shape: Vec<usize> = [rows].iter().chain(y.shape()).copied().collect();
+        let cotangent = Some(Tensor::from(basis).reshape(shape)?);
+        let options = GradOptions { create_graph, retain_graph: true, cotangent, batched: true };
+        for (batches, g) in batches.iter_mut().zip(grad_with(y, &wrt, options)?) {
+            batches.extend(g);
+        }
+    }
+    let joined = |batches: Vec<Tensor<T>>| match &batches[..] {
+        [] => Ok(None),
+        [only] => Ok(Some(only.clone())),
+        batches => Tensor::cat(&batches.iter().collect::<Vec<_>>(), 0).map(Some),
+    };
+    batches.into_iter().map(joined).collect()
+}
+
+/// The Jacobian of `f` at `x`: the shape of the value followed by the shape of `x`. Where `x` is several
+/// tensors, so is the Jacobian, in their structure; where the value is, there is one of these for each
+/// of its tensors, in its structure.
 ///
 /// ```
 /// use autograd::{Tensor, jacobian};
-/// let j = jacobian(|x| Ok(x.square()), &Tensor::from([1.0, 2.0]))?;
+/// let j = jacobian(|x: &Tensor| Ok(x.square()), &Tensor::from([1.0, 2.0]))?;
 /// assert_eq!(j.to_vec(), [2.0, 0.0, 0.0, 4.0]);
-/// let third = jacobian(|x| jacobian(|x| jacobian(|x| Ok(x.powf(3.0)), x), x), &Tensor::scalar(2.0))?;
-/// assert_eq!(third.item()?, 6.0);
+///
+/// let f = |(a, b): &(Tensor, Tensor)| Ok((a * b, b.sum()));
+/// let (product, sum) = jacobian(f, &(Tensor::scalar(3.0), Tensor::from([1.0, 2.0])))?;
+/// assert_eq!((product.0.to_vec(), product.1.to_vec()), (vec![1.0, 2.0], vec![3.0, 0.0, 0.0, 3.0]));
+/// assert_eq!((sum.0.to_vec(), sum.1.to_vec()), (vec![0.0], vec![1.0, 1.0]));
 /// # Ok::<(), tensor_core::Error>(())
 /// ```
 ///
 /// # Errors
 /// What `f` returns.
 #[track_caller]
-pub fn jacobian<T: Float>(
-    f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
-    x: &Tensor<T>,
-) -> Result<Tensor<T>> {
+pub fn jacobian<T: Float, P: Params<T>, Q: Params<T>>(
+    f: impl FnOnce(&P) -> Result<Q>,
+    x: &P,
+) -> Result<Q::Outer<P>> {
+    let here = Location::caller();
     let transform = Transform::begin();
-    let x = transform.variable(x)?;
-    let y = enable_grad(|| f(&x))?;
-    derivatives(&transform, &y, &x)
+    let variables = transform.variables(x)?;
+    let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
+    let rows = y.tensors().into_iter().map(|y| Ok(x.rebuild(derivatives(&transform, &y, &variables)?)));
+    Ok(y.outer(rows.collect::<Result<_>>().map_err(|e| on_line(e, here))?))
 }
 
-/// The Hessian of a scalar function at `x`: the shape of `x` twice.
+/// The Hessian of a scalar function at `x`: the shape of `x` twice. Where `x` is several tensors, it is
+/// a structure of structures: second derivatives by each tensor, and by each tensor again.
 ///
 /// ```
 /// use autograd::{Tensor, hessian};
-/// let h = hessian(|x| Ok(x.powf(3.0).sum()), &Tensor::from([1.0, 2.0]))?;
+/// let h = hessian(|x: &Tensor| Ok(x.powf(3.0).sum()), &Tensor::from([1.0, 2.0]))?;
 /// assert_eq!(h.to_vec(), [6.0, 0.0, 0.0, 12.0]);
+///
+/// let f = |(a, b): &(Tensor, Tensor)| Ok(a.square() * b);
+/// let ((aa, ab), (ba, bb)) = hessian(f, &(Tensor::scalar(3.0), Tensor::scalar(5.0)))?;
+/// assert_eq!([aa.item()?, ab.item()?, ba.item()?, bb.item()?], [10.0, 6.0, 6.0, 0.0]);
 /// # Ok::<(), tensor_core::Error>(())
 /// ```
 ///
 /// # Errors
 /// What `f` returns; shape, where its value has not exactly one element.
 #[track_caller]
-pub fn hessian<T: Float>(
-    f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
-    x: &Tensor<T>,
-) -> Result<Tensor<T>> {
-    let transform = Transform::begin();
-    let x = transform.variable(x)?;
-    let (_, gradient) = enable_grad(|| value_and_grad(f, &x))?;
-    derivatives(&transform, &gradient, &x)
+pub fn hessian<T: Float, P: Params<T>>(
+    f: impl FnOnce(&P) -> Result<Tensor<T>>,
+    x: &P,
+) -> Result<P::Outer<P>> {
+    let here = Location::caller();
+    let (transform, variables, gradient) = gradient(f, x).map_err(|e| on_line(e, here))?;
+    let rows = gradient.iter().map(|g| Ok(x.rebuild(derivatives(&transform, g, &variables)?)));
+    Ok(x.outer(rows.collect::<Result<_>>().map_err(|e| on_line(e, here))?))
 }
 
 /// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian.
 ///
+/// ```
+/// use autograd::{Tensor, hvp};
+/// let x = Tensor::from([1.0, 2.0]);
+/// let product = hvp(|x: &Tensor| Ok(x.powf(3.0).sum()), &x, &Tensor::from([1.0, 10.0]))?;
+/// assert_eq!(product.to_vec(), [6.0, 120.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
 /// # Errors
-/// What `f` returns; shape, where its value has not exactly one element or `v` not the shape of `x`.
+/// What `f` returns; shape, where its value has not exactly one element or `v` not the shapes of `x`.
 #[track_caller]
-pub fn hvp<T: Float>(
-    f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
-    x: &Tensor<T>,
-    v: &Tensor<T>,
-) -> Result<Tensor<T>> {
+pub fn hvp<T: Float, P: Params<T>>(f: impl FnOnce(&P) -> Result<Tensor<T>>, x: &P, v: &P) -> Result<P> {
+    let here = Location::caller();
+    let directions = v.tensors();
+    same_shapes("hvp", "a direction", &directions, "x", &x.tensors()).map_err(|e| e.at(here))?;
+    let (transform, variables, gradient) = gradient(f, x).map_err(|e| on_line(e, here))?;
+    let nested = gradient.iter().chain(&directions).any(|t| transform.nested(t));
+    let directions = directions.into_iter().map(Some).collect();
+    let products = filled(&gradient, directions, &variables, nested).map_err(|e| on_line(e, here))?;
+    Ok(x.rebuild(products))
+}
+
+/// The gradient of a scalar function, to be differentiated with respect to the variables.
+#[track_caller]
+fn gradient<T: Float, P: Params<T>>(
+    f: impl FnOnce(&P) -> Result<Tensor<T>>,
+    x: &P,
+) -> Result<(Transform, Vec<Tensor<T>>, Vec<Tensor<T>>)> {
     let transform = Transform::begin();
-    let x = transform.variable(x)?;
-    let (_, gradient) = enable_grad(|| value_and_grad(f, &x))?;
-    let nested = transform.nested(&gradient) || transform.nested(v);
-    Ok(filled(&gradient, std::slice::from_ref(&x), nested, Some(v.clone()))?.swap_remove(0))
+    let variables = transform.variables(x)?;
+    let (_, gradient) = enable_grad(|| value_and_grad(f, &x.rebuild(variables.clone())))?;
+    Ok((transform, variables, gradient.tensors()))
 }

@@ -28,9 +28,13 @@ impl Extra {
     }
 
     /// The cotangent as the hooks leave it, one after another. No lock is held while one runs.
-    pub(crate) fn pass(&self, mut g: Cotangent, shape: &[usize]) -> Result<Cotangent> {
+    pub(crate) fn pass(&self, mut g: Cotangent, many: Option<usize>, shape: &[usize]) -> Result<Cotangent> {
         if !self.hooked.load(Ordering::Acquire) {
             return Ok(g);
+        }
+        if let Some(many) = many.filter(|&many| many > 0) {
+            let rows = (0..many).map(|k| self.pass(g.row(k as isize)?, None, shape));
+            return Cotangent::stack(rows.collect::<Result<_>>()?);
         }
         let hooks: Vec<Function> = self.with_hooks(|hooks| hooks.iter().map(|(_, f)| f.clone()).collect());
         for hook in hooks {

@@ -9,7 +9,7 @@ use crate::tensor::Tensor;
 use std::array::from_fn;
 use std::panic::Location;
 use std::sync::Arc;
-use tensor_core::shape::{broadcast, same};
+use tensor_core::shape::{Dims, broadcast, same};
 use tensor_core::{Array, Element, Error, Result};
 
 /// What an operation keeps for its rule.
@@ -96,6 +96,14 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
         0
     }
 
+    /// Whether the rule also answers many cotangents at once, one after another along a first dimension
+    /// of `g` that the output does not have: broadcasting, it then needs nothing but to count dimensions
+    /// from the end, and to ask [`Kept::cotangent_shape`] for shapes. Other rules are run for one
+    /// cotangent at a time.
+    fn batches(&self) -> bool {
+        false
+    }
+
     /// The cotangents of the inputs for the cotangent `g` of the output, in differentiable
     /// operations: form each through [`Kept::wrt`], so that none is computed for a constant.
     ///
@@ -109,6 +117,14 @@ pub(crate) struct Context<'a> {
     pub parents: &'a [Option<Edge>],
     /// The node's own edge, under `create_graph`.
     pub own: Option<&'a Edge>,
+    /// How many cotangents come at once, along a first dimension; None for a single one without it.
+    pub many: Option<usize>,
+}
+
+impl Context<'_> {
+    fn lead(&self) -> &[usize] {
+        self.many.as_ref().map_or(&[], std::slice::from_ref)
+    }
 }
 
 /// A node's rule, whatever its types.
@@ -122,13 +138,11 @@ pub(crate) trait Rule: Send + Sync {
     }
 
     /// Passes the cotangent of each input that needs one to `out`.
-    fn vjp(
-        &self,
-        context: &Context<'_>,
-        g: Cotangent,
-        out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
-    ) -> Result<()>;
+    fn vjp(&self, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()>;
 }
+
+/// Where a rule delivers the cotangents of the inputs.
+pub(crate) type Out<'a> = &'a mut dyn FnMut(usize, Cotangent) -> Result<()>;
 
 /// Shows the buffers of arrays that are kept.
 fn show<'a, T: Element>(
@@ -199,6 +213,17 @@ impl<T: Element, const N: usize, U: Element> Kept<'_, T, N, U> {
         self.context.parents[i].as_ref().map_or(&[], Edge::shape)
     }
 
+    /// The shape of the cotangent of input `i`: the input's, after the number of cotangents where
+    /// there are many; see [`Op::batches`].
+    pub fn cotangent_shape(&self, i: usize) -> Dims {
+        self.context.lead().iter().chain(self.shape(i)).copied().collect()
+    }
+
+    /// How many cotangents come at once; see [`Op::batches`].
+    pub fn many(&self) -> Option<usize> {
+        self.context.many
+    }
+
     /// Whether the rule's own operations are recorded.
     pub fn create_graph(&self) -> bool {
         self.context.own.is_some()
@@ -206,21 +231,29 @@ impl<T: Element, const N: usize, U: Element> Kept<'_, T, N, U> {
 }
 
 /// Hands a cotangent on after checking its shape against the input's, broadcasting undone.
+#[inline]
 fn deliver<T: Element>(
     name: &'static str,
     broadcasts: bool,
-    edge: &Edge,
+    context: &Context<'_>,
     i: usize,
-    g: Tensor<T>,
-    out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
+    g: Option<Tensor<T>>,
+    out: Out<'_>,
 ) -> Result<()> {
+    let (Some(g), Some(edge)) = (g, &context.parents[i]) else { return Ok(()) };
     let g = Cotangent::new(g);
-    if same(g.shape(), edge.shape()) {
+    if context.many.is_none() && same(g.shape(), edge.shape()) {
         return out(i, g);
     }
-    // Only what broadcasting can have repeated is summed: any other shape is a wrong rule.
-    if broadcasts && broadcast(name, g.shape(), edge.shape()).is_ok_and(|shape| shape[..] == *g.shape()) {
-        return out(i, g.sum_to(edge.shape())?);
+    let lead = context.lead();
+    if let Some(rest) = g.shape().strip_prefix(lead) {
+        if same(rest, edge.shape()) {
+            return out(i, g);
+        }
+        // Only what broadcasting can have repeated is summed: any other shape is a wrong rule.
+        if broadcasts && broadcast(name, rest, edge.shape()).is_ok_and(|shape| shape[..] == *rest) {
+            return out(i, g.sum_to(lead.len(), edge.shape())?);
+        }
     }
     let message = format!(
         "the rule gave input {i} a cotangent of shape {:?}, but the input has shape {:?}: correct the rule",
@@ -228,6 +261,22 @@ fn deliver<T: Element>(
         edge.shape()
     );
     Err(Error::shape(name, message))
+}
+
+/// Runs a rule that takes a single cotangent for each of many.
+#[cold]
+fn one_by_one(rule: &dyn Rule, many: usize, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
+    let mut answers: Vec<Vec<Cotangent>> = vec![Vec::new(); context.parents.len()];
+    for k in 0..many {
+        rule.vjp(&Context { many: None, ..*context }, g.row(k as isize)?, &mut |i, g| {
+            answers[i].push(g);
+            Ok(())
+        })?;
+    }
+    for (i, rows) in answers.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+        out(i, Cotangent::stack(rows)?)?;
+    }
+    Ok(())
 }
 
 impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule for OpRule<O, T, N, U> {
@@ -241,18 +290,14 @@ impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule for OpRule<O, 
         self.op.holds()
     }
 
-    fn vjp(
-        &self,
-        context: &Context<'_>,
-        g: Cotangent,
-        out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
-    ) -> Result<()> {
+    fn vjp(&self, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
+        if let Some(many) = context.many.filter(|_| !self.op.batches()) {
+            return one_by_one(self, many, context, g, out);
+        }
         let kept = Kept { context, inputs: &self.inputs, output: &self.output };
         let grads = self.op.vjp(&kept, g.tensor())?;
-        for (i, (g, edge)) in grads.into_iter().zip(context.parents).enumerate() {
-            if let (Some(g), Some(edge)) = (g, edge) {
-                deliver(self.op.name(), self.op.broadcasts(), edge, i, g, out)?;
-            }
+        for (i, g) in grads.into_iter().enumerate() {
+            deliver(self.op.name(), self.op.broadcasts(), context, i, g, out)?;
         }
         Ok(())
     }
@@ -343,6 +388,11 @@ pub trait OpMany<T: Element>: Send + Sync + 'static {
         0
     }
 
+    /// Whether the rule also answers many cotangents at once; see [`Op::batches`].
+    fn batches(&self) -> bool {
+        false
+    }
+
     /// The cotangents of the inputs for those of the outputs, None where an output took no part.
     ///
     /// # Errors
@@ -404,6 +454,11 @@ impl<T: Element> KeptMany<'_, T> {
         self.context.parents[i].as_ref().map_or(&[], Edge::shape)
     }
 
+    /// How many cotangents come at once; see [`Op::batches`].
+    pub fn many(&self) -> Option<usize> {
+        self.context.many
+    }
+
     /// Whether the rule's own operations are recorded.
     pub fn create_graph(&self) -> bool {
         self.context.own.is_some()
@@ -421,12 +476,7 @@ impl Rule for Select {
         "output"
     }
 
-    fn vjp(
-        &self,
-        _: &Context<'_>,
-        g: Cotangent,
-        out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
-    ) -> Result<()> {
+    fn vjp(&self, _: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
         let mut tuple: Vec<Option<Cotangent>> = (0..self.count).map(|_| None).collect();
         tuple[self.index] = Some(g);
         out(0, Cotangent::Tuple(tuple.into()))
@@ -455,12 +505,10 @@ impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
         self.op.holds()
     }
 
-    fn vjp(
-        &self,
-        context: &Context<'_>,
-        g: Cotangent,
-        out: &mut dyn FnMut(usize, Cotangent) -> Result<()>,
-    ) -> Result<()> {
+    fn vjp(&self, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
+        if let Some(many) = context.many.filter(|_| !self.op.batches()) {
+            return one_by_one(self, many, context, g, out);
+        }
         let g = match g {
             Cotangent::Tuple(g) => g.into_vec().into_iter().map(|g| g.map(Cotangent::tensor)).collect(),
             g => vec![Some(g.tensor())],
@@ -475,10 +523,8 @@ impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
             );
             return Err(Error::shape(self.op.name(), message));
         }
-        for (i, (g, edge)) in grads.into_iter().zip(context.parents).enumerate() {
-            if let (Some(g), Some(edge)) = (g, edge) {
-                deliver(self.op.name(), false, edge, i, g, out)?;
-            }
+        for (i, g) in grads.into_iter().enumerate() {
+            deliver(self.op.name(), false, context, i, g, out)?;
         }
         Ok(())
     }

@@ -307,10 +307,10 @@ impl Edge {
 
     /// The cotangent as the tensor's hooks leave it.
     #[inline]
-    pub(crate) fn hooked(&self, g: Cotangent) -> Result<Cotangent> {
+    pub(crate) fn hooked(&self, g: Cotangent, many: Option<usize>) -> Result<Cotangent> {
         match self.0.extra.get() {
             None => Ok(g),
-            Some(extra) => extra.pass(g, self.shape()),
+            Some(extra) => extra.pass(g, many, self.shape()),
         }
     }
 

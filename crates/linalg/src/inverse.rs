@@ -17,6 +17,9 @@ impl<T: Float> Op<T, 1> for Inverse {
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::OUTPUT
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// -Y^T grad Y^T (Giles 2008, 2.2.3)
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let yt = kept.output().mt()?;

@@ -33,6 +33,9 @@ impl<T: Float> Op<T, 1> for Pinv<T> {
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// For changes of A that keep its rank (Golub and Pereyra 1973, equation 4.12):
     /// -P^T grad P^T + (I - A P) grad^T P P^T + P^T P grad^T (I - P A)
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {

@@ -7,6 +7,30 @@ use autograd::{Keep, Kept, Op, Tensor, apply};
 use std::panic::Location;
 use tensor_core::{Array, Error, Float, Result, kernels};
 
+/// alpha A^T g, for the cotangent g of a vector, or of each of many
+fn transposed_product<T: Float>(a: &Tensor<T>, g: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
+    match g.ndim() {
+        1 => apply(Mv { alpha }, [&a.t()?, g]),
+        _ => apply(Matmul { name: "matmul", alpha }, [g, a]),
+    }
+}
+
+/// alpha A x for a matrix A, or each of many
+fn each_product<T: Float>(a: &Tensor<T>, x: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
+    match a.ndim() {
+        2 => apply(Mv { alpha }, [a, x]),
+        _ => apply(Matmul { name: "matmul", alpha }, [a, &x.unsqueeze(-1)?])?.squeeze(-1),
+    }
+}
+
+/// alpha g x^T, for the cotangent g of a vector, or of each of many
+fn each_outer<T: Float>(g: &Tensor<T>, x: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
+    match g.ndim() {
+        1 => apply(Outer { alpha }, [g, x]),
+        _ => apply(Matmul { name: "matmul", alpha }, [&g.unsqueeze(-1)?, &x.unsqueeze(0)?]),
+    }
+}
+
 /// alpha A x
 struct Mv<T> {
     alpha: T,
@@ -22,12 +46,15 @@ impl<T: Float> Op<T, 2> for Mv<T> {
     fn keep(&self, [a, x]: [bool; 2]) -> Keep<2> {
         Keep::inputs([x, a])
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// A: alpha grad x^T; x: alpha A^T grad
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let alpha = self.alpha;
         Ok([
-            kept.wrt(0, || apply(Outer { alpha }, [&g, &kept.input(1)]))?,
-            kept.wrt(1, || apply(Mv { alpha }, [&kept.input(0).t()?, &g]))?,
+            kept.wrt(0, || each_outer(&g, &kept.input(1), alpha))?,
+            kept.wrt(1, || transposed_product(&kept.input(0), &g, alpha))?,
         ])
     }
 }
@@ -51,12 +78,15 @@ impl<T: Float> Op<T, 2> for Outer<T> {
     fn keep(&self, [u, v]: [bool; 2]) -> Keep<2> {
         Keep::inputs([v, u])
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// u: alpha grad v; v: alpha grad^T u
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let alpha = self.alpha;
         Ok([
-            kept.wrt(0, || apply(Mv { alpha }, [&g, &kept.input(1)]))?,
-            kept.wrt(1, || apply(Mv { alpha }, [&g.t()?, &kept.input(0)]))?,
+            kept.wrt(0, || each_product(&g, &kept.input(1), alpha))?,
+            kept.wrt(1, || each_product(&g.mt()?, &kept.input(0), alpha))?,
         ])
     }
 }
@@ -74,8 +104,12 @@ impl<T: Float> Op<T, 2> for Dot {
     fn keep(&self, [u, v]: [bool; 2]) -> Keep<2> {
         Keep::inputs([v, u])
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// grad v, grad u
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        let g = if kept.many().is_some() { g.unsqueeze(-1)? } else { g };
         Ok([kept.wrt(0, || g.try_mul(&kept.input(1)))?, kept.wrt(1, || g.try_mul(&kept.input(0)))?])
     }
 }
@@ -102,13 +136,16 @@ impl<T: Float> Op<T, 3> for Addmv<T> {
     fn keep(&self, [_, a, x]: [bool; 3]) -> Keep<3> {
         Keep::inputs([false, x, a])
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// y: beta grad; A: alpha grad x^T; x: alpha A^T grad
     fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
         let alpha = self.alpha;
         Ok([
             kept.wrt(0, || Ok(&g * self.beta))?,
-            kept.wrt(1, || apply(Outer { alpha }, [&g, &kept.input(2)]))?,
-            kept.wrt(2, || apply(Mv { alpha }, [&kept.input(1).t()?, &g]))?,
+            kept.wrt(1, || each_outer(&g, &kept.input(2), alpha))?,
+            kept.wrt(2, || transposed_product(&kept.input(1), &g, alpha))?,
         ])
     }
 }
@@ -131,6 +168,9 @@ impl<T: Float> Op<T, 2> for Matmul<T> {
     }
     fn keep(&self, [a, b]: [bool; 2]) -> Keep<2> {
         Keep::inputs([b, a])
+    }
+    fn batches(&self) -> bool {
+        true
     }
     /// A: alpha grad B^T; B: alpha A^T grad
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
@@ -165,6 +205,9 @@ impl<T: Float> Op<T, 3> for Addmm<T> {
     }
     fn keep(&self, [_, a, b]: [bool; 3]) -> Keep<3> {
         Keep::inputs([false, b, a])
+    }
+    fn batches(&self) -> bool {
+        true
     }
     /// C: beta grad; A: alpha grad B^T; B: alpha A^T grad
     fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {

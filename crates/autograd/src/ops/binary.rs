@@ -23,6 +23,9 @@ impl<T: Number> Op<T, 2> for AddOp {
     fn forward_owned(&self, [a, b]: [Array<T>; 2]) -> Result<Array<T>> {
         into_either("add", a, b, T::plus)
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// grad, grad
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         Ok([kept.wrt(0, || Ok(g.clone()))?, kept.wrt(1, || Ok(g))?])
@@ -44,6 +47,9 @@ impl<T: Number> Op<T, 2> for SubOp {
     }
     fn forward_owned(&self, [a, b]: [Array<T>; 2]) -> Result<Array<T>> {
         into_either("sub", a, b, T::minus)
+    }
+    fn batches(&self) -> bool {
+        true
     }
     /// grad, -grad
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
@@ -69,6 +75,9 @@ impl<T: Number> Op<T, 2> for MulOp {
     }
     fn keep(&self, [a, b]: [bool; 2]) -> Keep<2> {
         Keep::inputs([b, a])
+    }
+    fn batches(&self) -> bool {
+        true
     }
     /// grad b, grad a
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
@@ -100,6 +109,9 @@ impl<T: Float> Op<T, 2> for DivOp {
     }
     fn keep(&self, [_, b]: [bool; 2]) -> Keep<2> {
         Keep::inputs([b, true])
+    }
+    fn batches(&self) -> bool {
+        true
     }
     /// grad / b, -grad (a / b) / b
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {

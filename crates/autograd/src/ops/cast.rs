@@ -14,6 +14,9 @@ impl<T: Float, U: Float> Op<T, 1, U> for Cast {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<U>> {
         kernels::cast("cast", x)
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// grad, in the input's type
     fn vjp(&self, _: &Kept<'_, T, 1, U>, g: Tensor<U>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(apply(Cast, [&g])?)])

@@ -68,6 +68,9 @@ impl<T: Element> Op<T, 2> for Where {
     fn holds(&self) -> usize {
         self.0.allocation().1
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// where(c, grad, 0), where(c, 0, grad)
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let zero = Tensor::scalar(T::default());

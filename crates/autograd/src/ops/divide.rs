@@ -46,6 +46,9 @@ impl<T: Number> Op<T, 2> for Divide {
         Keep::inputs([b && *self != Divide::FloorQuotient; 2])
     }
 
+    fn batches(&self) -> bool {
+        true
+    }
     /// The quotient is flat. The remainder is a - b q: grad, -grad q.
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         if *self == Divide::FloorQuotient {

@@ -50,6 +50,10 @@ impl<T: Float, F: Function> Op<T, 1> for Each<F> {
         Keep { inputs: [F::FROM == From::Input], output: F::FROM == From::Output }
     }
 
+    fn batches(&self) -> bool {
+        true
+    }
+
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let f = self.0;
         if kept.create_graph() {
@@ -369,6 +373,9 @@ impl<T: Number> Op<T, 1> for Negate {
     fn forward_owned(&self, [x]: [Array<T>; 1]) -> Result<Array<T>> {
         kernels::map_owned("neg", x, T::negated)
     }
+    fn batches(&self) -> bool {
+        true
+    }
     fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(apply_owned(Negate, [g])?)])
     }
@@ -386,6 +393,9 @@ impl<T: Number> Op<T, 1> for Magnitude {
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::inputs([true])
+    }
+    fn batches(&self) -> bool {
+        true
     }
     /// grad * sign(x)
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -432,6 +442,9 @@ impl<T: Number> Op<T, 1> for Affine<T> {
     }
     fn forward_owned(&self, [x]: [Array<T>; 1]) -> Result<Array<T>> {
         kernels::map_owned(Op::<T, 1>::name(self), x, |x| self.value(x))
+    }
+    fn batches(&self) -> bool {
+        true
     }
     fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(match *self {

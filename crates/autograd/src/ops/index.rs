@@ -32,6 +32,12 @@ struct Range {
 struct Slice(SmallVec<[Range; 4]>);
 
 impl Slice {
+    /// The same of each of many tensors, along a first dimension.
+    fn of_many(&self, many: Option<usize>) -> Slice {
+        let all = many.map(|len| Range { start: 0, step: 1, len });
+        Slice(all.into_iter().chain(self.0.iter().copied()).collect())
+    }
+
     fn layout(&self, whole: &Layout) -> Layout {
         let cut = |l: Layout, (k, r): (usize, &Range)| l.slice(k, r.start, r.step, r.len);
         self.0.iter().enumerate().fold(whole.clone(), cut)
@@ -46,9 +52,12 @@ impl<T: Element> Op<T, 1> for Slice {
         let cut = |x: Array<T>, (k, r): (usize, &Range)| x.slice("slice", k, r.start, r.step, r.len);
         self.0.iter().enumerate().try_fold(x.clone(), cut)
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// grad at the places of the slice, 0 elsewhere
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let into = Embed { slice: Slice(self.0.clone()), shape: Dims::from_slice(kept.shape(0)) };
+        let into = Embed { slice: self.of_many(kept.many()), shape: kept.cotangent_shape(0) };
         Ok([Some(apply(into, [&g])?)])
     }
 }
@@ -67,9 +76,12 @@ impl<T: Element> Op<T, 1> for Embed {
         let places = self.slice.layout(&Layout::row_major(self.shape.clone()));
         kernels::embed("embed", &self.shape, &places, x)
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// grad at the places of the slice
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        Ok([Some(apply(Slice(self.slice.0.clone()), [&g])?)])
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        Ok([Some(apply(self.slice.of_many(kept.many()), [&g])?)])
     }
 }
 

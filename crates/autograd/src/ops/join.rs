@@ -19,14 +19,18 @@ impl<T: Element> OpMany<T> for Cat {
     fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>> {
         Ok(vec![kernels::cat("cat", x, self.dim)?])
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// each input's stretch of grad
     fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let Some(g) = &g[0] else { return Ok(vec![None; self.sizes.len()]) };
         let mut start = 0;
+        let dim = (self.dim + usize::from(kept.many().is_some())) as isize;
         let stretch = |(i, &size): (usize, &usize)| {
             let from = start;
             start += size as isize;
-            kept.needs(i).then(|| g.narrow(self.dim as isize, from, size)).transpose()
+            kept.needs(i).then(|| g.narrow(dim, from, size)).transpose()
         };
         self.sizes.iter().enumerate().map(stretch).collect()
     }

@@ -37,6 +37,9 @@ impl<T: Float> Op<T, 1> for Norm {
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: self.p != 1.0 }
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// grad sign(x) (|x| / result)^(p - 1), and 0 where the result is 0
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let x = kept.input(0);

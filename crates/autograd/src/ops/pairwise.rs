@@ -37,6 +37,9 @@ impl<T: Float, F: Pair> Op<T, 2> for Each<F> {
         Keep::inputs([left || right; 2])
     }
 
+    fn batches(&self) -> bool {
+        true
+    }
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let f = self.0;
         if kept.create_graph() {

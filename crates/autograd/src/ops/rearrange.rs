@@ -14,6 +14,14 @@ struct Diagonal {
     dims: [usize; 2],
 }
 
+impl Diagonal {
+    /// The same of each of many tensors, along a first dimension.
+    fn of_many(self, many: Option<usize>) -> Self {
+        let lead = usize::from(many.is_some());
+        Diagonal { dims: self.dims.map(|d| d + lead), ..self }
+    }
+}
+
 impl<T: Element> Op<T, 1> for Diagonal {
     fn name(&self) -> &'static str {
         "diagonal"
@@ -21,10 +29,13 @@ impl<T: Element> Op<T, 1> for Diagonal {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         Ok(x.diagonal(self.offset, self.dims))
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// grad on the diagonal, 0 elsewhere
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let shape = Dims::from_slice(kept.shape(0));
-        Ok([Some(apply(OnDiagonal { diagonal: *self, shape }, [&g])?)])
+        let (diagonal, shape) = (self.of_many(kept.many()), kept.cotangent_shape(0));
+        Ok([Some(apply(OnDiagonal { diagonal, shape }, [&g])?)])
     }
 }
 
@@ -43,9 +54,12 @@ impl<T: Element> Op<T, 1> for OnDiagonal {
         let places = Layout::row_major(self.shape.clone()).diagonal(offset, dims);
         kernels::embed("diag_embed", &self.shape, &places, x)
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// the diagonal of grad
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        Ok([Some(apply(self.diagonal, [&g])?)])
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        Ok([Some(apply(self.diagonal.of_many(kept.many()), [&g])?)])
     }
 }
 

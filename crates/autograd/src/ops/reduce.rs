@@ -29,11 +29,14 @@ impl Over {
         shape.iter().zip(&self.mask).filter(|(_, r)| **r).map(|(d, _)| d).product()
     }
 
-    /// A tensor of the reduced shape stretched back over `shape`.
+    /// A tensor of the reduced shape stretched back over `shape`, in each of what further dimensions it
+    /// has in front.
     fn stretch<T: Element>(&self, t: &Tensor<T>, shape: &[usize]) -> Result<Tensor<T>> {
-        let kept: Dims = shape.iter().zip(&self.mask).map(|(&d, &r)| if r { 1 } else { d }).collect();
-        let t = if t.shape() == &kept[..] { t.clone() } else { t.reshape(&kept)? };
-        t.expand(shape)
+        let gone = if self.keepdim { 0 } else { self.mask.iter().filter(|&&r| r).count() };
+        let lead = &t.shape()[..t.ndim() + gone - shape.len()];
+        let kept = shape.iter().zip(&self.mask).map(|(&d, &r)| if r { 1 } else { d });
+        let whole: Dims = lead.iter().chain(shape).copied().collect();
+        t.reshaped(lead.iter().copied().chain(kept).collect())?.expand(&whole)
     }
 }
 
@@ -43,6 +46,9 @@ struct SumOver(Over);
 impl<T: Number> Op<T, 1> for SumOver {
     fn name(&self) -> &'static str {
         "sum"
+    }
+    fn batches(&self) -> bool {
+        true
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         kernels::reduce("sum", x, &self.0.mask, self.0.keepdim, Sum)
@@ -59,6 +65,9 @@ struct MeanOver(Over);
 impl<T: Float> Op<T, 1> for MeanOver {
     fn name(&self) -> &'static str {
         "mean"
+    }
+    fn batches(&self) -> bool {
+        true
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let n = T::of(self.0.count(x.shape()) as f64);
@@ -89,6 +98,9 @@ impl VarOver {
 impl<T: Float> Op<T, 1> for VarOver {
     fn name(&self) -> &'static str {
         if self.root { "std" } else { "var" }
+    }
+    fn batches(&self) -> bool {
+        true
     }
     /// Two passes, the mean first: a sum of squares less the square of the sum would cancel.
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
@@ -147,6 +159,9 @@ impl<T: Number> Op<T, 1> for Extreme {
             Pick::Middle => "median",
         }
     }
+    fn batches(&self) -> bool {
+        true
+    }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let (op, Over { mask, keepdim }) = (Op::<T, 1>::name(self), &self.over);
         if x.shape().iter().zip(mask).any(|(&d, &reduced)| reduced && d == 0) {
@@ -204,16 +219,17 @@ impl<T: Number> Tensor<T> {
         apply(SumOver(Over::new("sum", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?), [self])
     }
 
-    /// Sums what broadcasting to this tensor's shape repeated, back to `shape`.
-    pub(crate) fn sum_to(&self, shape: &[usize]) -> Result<Self> {
-        let lead = self.ndim().saturating_sub(shape.len());
-        let repeated = |k: usize| k < lead || (shape[k - lead] == 1 && self.shape()[k] != 1);
+    /// Sums what broadcasting repeated, back to `shape` after the first `lead` dimensions.
+    pub(crate) fn sum_to(&self, lead: usize, shape: &[usize]) -> Result<Self> {
+        let new = self.ndim().saturating_sub(lead + shape.len());
+        let repeated =
+            |k: usize| k >= lead && (k - lead < new || (shape[k - lead - new] == 1 && self.shape()[k] != 1));
         let mask: SmallVec<[bool; 4]> = (0..self.ndim()).map(repeated).collect();
         let sum = match mask.contains(&true) {
             true => apply(SumOver(Over { mask, keepdim: true }), [self])?,
             false => self.clone(),
         };
-        sum.reshape(shape)
+        sum.reshaped(self.shape()[..lead].iter().chain(shape).copied().collect())
     }
 }
 

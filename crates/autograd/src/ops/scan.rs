@@ -20,9 +20,13 @@ impl<T: Number> Op<T, 1> for CumSum {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         kernels::cumsum("cumsum", x, self.dim, self.reverse)
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// the running sums of grad from the other end
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        Ok([Some(apply(CumSum { reverse: !self.reverse, ..*self }, [&g])?)])
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let dim = self.dim + usize::from(kept.many().is_some());
+        Ok([Some(apply(CumSum { dim, reverse: !self.reverse }, [&g])?)])
     }
 }
 

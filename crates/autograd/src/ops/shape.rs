@@ -18,9 +18,12 @@ impl<T: Element> Op<T, 1> for Reshape {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         x.reshape("reshape", &self.0)
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// grad in the input's shape
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        Ok([Some(apply(Reshape(Dims::from_slice(kept.shape(0))), [&g])?)])
+        Ok([Some(apply(Reshape(kept.cotangent_shape(0)), [&g])?)])
     }
 }
 
@@ -34,11 +37,16 @@ impl<T: Element> Op<T, 1> for Permute {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         Ok(x.permute(&self.0))
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// grad, permuted back
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let mut inverse = self.0.clone();
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        // A dimension of many cotangents stays in front.
+        let lead = usize::from(kept.many().is_some());
+        let mut inverse: Dims = (0..self.0.len() + lead).collect();
         for (k, &d) in self.0.iter().enumerate() {
-            inverse[d] = k;
+            inverse[d + lead] = k + lead;
         }
         Ok([Some(apply(Permute(inverse), [&g])?)])
     }
@@ -56,6 +64,9 @@ impl<T: Element> Op<T, 1> for Expand {
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         x.expand("expand", &self.0)
+    }
+    fn batches(&self) -> bool {
+        true
     }
     /// grad, which the engine sums over what was stretched
     fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {

@@ -36,6 +36,9 @@ impl<T: Float> Op<T, 1> for LogSumExp {
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// grad e^(x - result); 0 where the result is -inf, which PyTorch makes NaN
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let (x, y) = (kept.input(0), kept.output());
@@ -66,10 +69,15 @@ impl<T: Float> Op<T, 1> for Softmax {
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::OUTPUT
     }
+    fn batches(&self) -> bool {
+        true
+    }
     /// softmax: result (grad - sum(grad result)); log_softmax: grad - e^result sum(grad)
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let y = kept.output();
-        let dims: Vec<isize> = (0..self.mask.len()).filter(|&k| self.mask[k]).map(|k| k as isize).collect();
+        let ndim = self.mask.len();
+        let dims = (0..ndim).filter(|&k| self.mask[k]).map(|k| k as isize - ndim as isize);
+        let dims: Vec<isize> = dims.collect();
         Ok([Some(match self.log {
             true => g.try_sub(&y.exp().try_mul(&g.sum_dim(&dims, true)?)?)?,
             false => {
