@@ -175,7 +175,7 @@ impl Replay<'_> {
         let mut along = Tensor::scalar(0.0);
         for (g, u) in grad_with(&loss, &directions, create)?.into_iter().zip(u.values()) {
             if let Some(g) = g {
-                along = along + g.try_mul(tensor(u, self.layout)?.float()?)?.sum();
+                along += g.try_mul(tensor(u, self.layout)?.float()?)?.sum();
             }
         }
         let wrt: Vec<&Tensor> = grads.keys().map(|name| float(&inputs, name)).collect::<Result<_>>()?;

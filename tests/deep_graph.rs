@@ -30,7 +30,7 @@ fn on_a_small_stack(f: impl FnOnce() -> Result<()> + Send + 'static) {
 fn scaled(x: &Tensor, factor: f64, steps: usize) -> Tensor {
     let mut y = x.clone();
     for _ in 0..steps {
-        y = y * factor;
+        y *= factor;
     }
     y
 }

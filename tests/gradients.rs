@@ -268,7 +268,10 @@ const SPREADS: &[(&str, Unary)] = &[
     ("index_select", |x| x.index_select(-1, &Tensor::from([1, 0, -1, 1])).unwrap()),
     ("gather", |x| x.gather(0, &Tensor::full(x.shape(), 1).narrow(0, 0, 1).unwrap()).unwrap()),
     ("scatter_add", |x| x.scatter_add(0, &Tensor::full(x.shape(), -1), &x.sin()).unwrap()),
-    ("index_put", |x| x.index_put(&Tensor::from([1, 1]), &x.narrow(0, 0, 2).unwrap().sin()).unwrap()),
+    ("index_put", |x| x.index_put(&Tensor::from([1, 1]), &x.narrow(0, 0, 2).unwrap().sin(), false).unwrap()),
+    ("index_put, accumulated", |x| {
+        x.index_put(&Tensor::from([1, 1]), &x.narrow(0, 0, 2).unwrap().sin(), true).unwrap()
+    }),
     ("masked_select", |x| x.masked_select(&x.detach().gt(0.0).unwrap()).unwrap()),
     ("diag_embed", |x| x.diag_embed(-1).unwrap()),
     ("huber_loss, near", |x| (x * 0.3).huber_loss(&x.detach().zeros_like(), 1.0).unwrap()),

@@ -20,7 +20,7 @@ pub fn minimize<T: Float>(problem: &Problem<T>) -> Result<Outcome<T>> {
         if converged {
             break;
         }
-        x = x - gradient * step;
+        x -= gradient * step;
     }
     Ok(progress.finish(x, converged))
 }

@@ -135,7 +135,7 @@ pub fn op(name: &str) -> Option<Run> {
         "scatter_add" => {
             |c| one(c.input()?.scatter_add(c.int("dim")?, c.integers("index")?, c.float("src")?)?)
         }
-        "index_put" => |c| one(c.input()?.index_put(c.integers("index")?, c.float("values")?)?),
+        "index_put" => |c| one(c.input()?.index_put(c.integers("index")?, c.float("values")?, true)?),
 
         // Products.
         "einsum" => |c| one(linalg::einsum(&c.text("equation")?, &c.floats()?)?),

@@ -327,13 +327,13 @@ fn lines<T: Float>(y: &Tensor<T>, xs: &[Tensor<T>], create_graph: bool) -> Resul
 pub fn jacobian<T: Float, P: Params<T>, Q: Params<T>>(
     f: impl FnOnce(&P) -> Result<Q>,
     x: &P,
-) -> Result<Q::Outer<P>> {
+) -> Result<Q::Structure<P>> {
     let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
     let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
     let rows = y.tensors().into_iter().map(|y| Ok(x.rebuild(derivatives(&transform, &y, &variables)?)));
-    Ok(y.outer(rows.collect::<Result<_>>().map_err(|e| on_line(e, here))?))
+    Ok(y.structure(rows.collect::<Result<_>>().map_err(|e| on_line(e, here))?))
 }
 
 /// The Hessian of a scalar function at `x`: the shape of `x` twice. Where `x` is several tensors, it is
@@ -356,11 +356,11 @@ pub fn jacobian<T: Float, P: Params<T>, Q: Params<T>>(
 pub fn hessian<T: Float, P: Params<T>>(
     f: impl FnOnce(&P) -> Result<Tensor<T>>,
     x: &P,
-) -> Result<P::Outer<P>> {
+) -> Result<P::Structure<P>> {
     let here = Location::caller();
     let (transform, variables, gradient) = gradient(f, x).map_err(|e| on_line(e, here))?;
     let rows = gradient.iter().map(|g| Ok(x.rebuild(derivatives(&transform, g, &variables)?)));
-    Ok(x.outer(rows.collect::<Result<_>>().map_err(|e| on_line(e, here))?))
+    Ok(x.structure(rows.collect::<Result<_>>().map_err(|e| on_line(e, here))?))
 }
 
 /// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian.
@@ -387,12 +387,12 @@ pub fn hvp<T: Float, P: Params<T>>(f: impl FnOnce(&P) -> Result<Tensor<T>>, x: &
     Ok(x.rebuild(products))
 }
 
-/// The gradient of a scalar function, to be differentiated with respect to the variables.
+/// A transform, its variables, and a gradient that is to be differentiated with respect to them.
+type Gradient<T> = (Transform, Vec<Tensor<T>>, Vec<Tensor<T>>);
+
+/// The gradient of a scalar function, recorded.
 #[track_caller]
-fn gradient<T: Float, P: Params<T>>(
-    f: impl FnOnce(&P) -> Result<Tensor<T>>,
-    x: &P,
-) -> Result<(Transform, Vec<Tensor<T>>, Vec<Tensor<T>>)> {
+fn gradient<T: Float, P: Params<T>>(f: impl FnOnce(&P) -> Result<Tensor<T>>, x: &P) -> Result<Gradient<T>> {
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
     let (_, gradient) = enable_grad(|| value_and_grad(f, &x.rebuild(variables.clone())))?;

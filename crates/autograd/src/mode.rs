@@ -36,6 +36,11 @@ impl Mode {
         Mode::change(|state| State { recording, detecting: false, ..state })
     }
 
+    /// Puts what is recorded down to `site`, unless an operation further out is.
+    pub(crate) fn at(site: &'static Location<'static>) -> Self {
+        Mode::change(|state| State { site: state.site.or(Some(site)), ..state })
+    }
+
     pub(crate) fn detecting() -> Self {
         Mode::change(|state| State { detecting: true, ..state })
     }

@@ -123,7 +123,7 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     fn lead(&self) -> &[usize] {
-        self.many.as_ref().map_or(&[], std::slice::from_ref)
+        self.many.as_slice()
     }
 }
 

@@ -8,7 +8,7 @@ use tensor_core::Float;
 pub trait Params<T: Float>: Sized {
     /// A `Q` for each tensor, in this structure: a Jacobian holds one structure of derivatives for each
     /// tensor of the value. `Vec<Q>` serves where the structure cannot hold anything but tensors.
-    type Outer<Q>;
+    type Structure<Q>;
 
     /// The tensors, in order.
     fn tensors(&self) -> Vec<Tensor<T>>;
@@ -17,11 +17,11 @@ pub trait Params<T: Float>: Sized {
     fn rebuild(&self, tensors: Vec<Tensor<T>>) -> Self;
 
     /// The structure of `parts`, as many as [`Params::tensors`] gave.
-    fn outer<Q>(&self, parts: Vec<Q>) -> Self::Outer<Q>;
+    fn structure<Q>(&self, parts: Vec<Q>) -> Self::Structure<Q>;
 }
 
 impl<T: Float> Params<T> for Tensor<T> {
-    type Outer<Q> = Q;
+    type Structure<Q> = Q;
 
     fn tensors(&self) -> Vec<Tensor<T>> {
         vec![self.clone()]
@@ -29,7 +29,7 @@ impl<T: Float> Params<T> for Tensor<T> {
     fn rebuild(&self, mut tensors: Vec<Tensor<T>>) -> Self {
         tensors.swap_remove(0)
     }
-    fn outer<Q>(&self, mut parts: Vec<Q>) -> Q {
+    fn structure<Q>(&self, mut parts: Vec<Q>) -> Q {
         parts.swap_remove(0)
     }
 }
@@ -41,7 +41,7 @@ fn share<T: Float, P: Params<T>, Q>(of: &P, parts: &mut impl Iterator<Item = Q>)
 }
 
 impl<T: Float, P: Params<T>> Params<T> for Vec<P> {
-    type Outer<Q> = Vec<P::Outer<Q>>;
+    type Structure<Q> = Vec<P::Structure<Q>>;
 
     fn tensors(&self) -> Vec<Tensor<T>> {
         self.iter().flat_map(P::tensors).collect()
@@ -50,14 +50,14 @@ impl<T: Float, P: Params<T>> Params<T> for Vec<P> {
         let mut tensors = tensors.into_iter();
         self.iter().map(|p| p.rebuild(share(p, &mut tensors))).collect()
     }
-    fn outer<Q>(&self, parts: Vec<Q>) -> Self::Outer<Q> {
+    fn structure<Q>(&self, parts: Vec<Q>) -> Self::Structure<Q> {
         let mut parts = parts.into_iter();
-        self.iter().map(|p| p.outer(share(p, &mut parts))).collect()
+        self.iter().map(|p| p.structure(share(p, &mut parts))).collect()
     }
 }
 
 impl<T: Float, P: Params<T>, const N: usize> Params<T> for [P; N] {
-    type Outer<Q> = [P::Outer<Q>; N];
+    type Structure<Q> = [P::Structure<Q>; N];
 
     fn tensors(&self) -> Vec<Tensor<T>> {
         self.iter().flat_map(P::tensors).collect()
@@ -66,16 +66,16 @@ impl<T: Float, P: Params<T>, const N: usize> Params<T> for [P; N] {
         let mut tensors = tensors.into_iter();
         self.each_ref().map(|p| p.rebuild(share(p, &mut tensors)))
     }
-    fn outer<Q>(&self, parts: Vec<Q>) -> Self::Outer<Q> {
+    fn structure<Q>(&self, parts: Vec<Q>) -> Self::Structure<Q> {
         let mut parts = parts.into_iter();
-        self.each_ref().map(|p| p.outer(share(p, &mut parts)))
+        self.each_ref().map(|p| p.structure(share(p, &mut parts)))
     }
 }
 
 macro_rules! tuple_params {
     ($($name:ident $index:tt),*) => {
         impl<T: Float, $($name: Params<T>),*> Params<T> for ($($name,)*) {
-            type Outer<Q> = ($($name::Outer<Q>,)*);
+            type Structure<Q> = ($($name::Structure<Q>,)*);
 
             fn tensors(&self) -> Vec<Tensor<T>> {
                 let mut all = Vec::new();
@@ -86,9 +86,9 @@ macro_rules! tuple_params {
                 let mut tensors = tensors.into_iter();
                 ($( self.$index.rebuild(share(&self.$index, &mut tensors)), )*)
             }
-            fn outer<Q>(&self, parts: Vec<Q>) -> Self::Outer<Q> {
+            fn structure<Q>(&self, parts: Vec<Q>) -> Self::Structure<Q> {
                 let mut parts = parts.into_iter();
-                ($( self.$index.outer(share(&self.$index, &mut parts)), )*)
+                ($( self.$index.structure(share(&self.$index, &mut parts)), )*)
             }
         }
     };
@@ -137,7 +137,7 @@ macro_rules! params {
     };
     (impl [$($bound:tt)*] $T:ty, $Name:ty, $($field:ident),*) => {
         impl<$($bound)*> $crate::Params<$T> for $Name {
-            type Outer<Q> = ::std::vec::Vec<Q>;
+            type Structure<Q> = ::std::vec::Vec<Q>;
 
             fn tensors(&self) -> ::std::vec::Vec<$crate::Tensor<$T>> {
                 let mut all = ::std::vec::Vec::new();
@@ -154,7 +154,7 @@ macro_rules! params {
                     }, )*
                 }
             }
-            fn outer<Q>(&self, parts: ::std::vec::Vec<Q>) -> ::std::vec::Vec<Q> {
+            fn structure<Q>(&self, parts: ::std::vec::Vec<Q>) -> ::std::vec::Vec<Q> {
                 parts
             }
         }

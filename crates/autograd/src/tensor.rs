@@ -66,6 +66,10 @@ impl<T: Element> Tensor<T> {
         &self.value
     }
 
+    pub(crate) fn array_mut(&mut self) -> &mut Array<T> {
+        &mut self.value
+    }
+
     /// The value alone.
     #[inline]
     pub fn into_array(self) -> Array<T> {
@@ -165,15 +169,21 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn get<const N: usize>(&self, index: [isize; N]) -> Result<T> {
         let here = Location::caller();
+        let at = self.place("get", index).map_err(|e| e.at(here))?;
+        Ok(self.value.storage()[self.layout().place(&at)])
+    }
+
+    /// Indices within the dimensions, one for each.
+    pub(crate) fn place<const N: usize>(&self, op: &'static str, index: [isize; N]) -> Result<[usize; N]> {
         if N != self.ndim() {
             let message = format!("{N} indices for shape {:?}: one per dimension is needed", self.shape());
-            return Err(Error::shape("get", message).at(here));
+            return Err(Error::shape(op, message));
         }
         let mut at = [0; N];
         for (k, &i) in index.iter().enumerate() {
-            at[k] = crate::ops::index_in("get", self.shape(), k, i).map_err(|e| e.at(here))?;
+            at[k] = crate::ops::index_in(op, self.shape(), k, i)?;
         }
-        Ok(self.value.storage()[self.layout().place(&at)])
+        Ok(at)
     }
 
     /// Moves the value to a device; nothing happens where it is there already.

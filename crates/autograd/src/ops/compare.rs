@@ -195,6 +195,26 @@ impl Tensor<bool> {
     }
 }
 
+impl<T: Element> Tensor<T> {
+    /// How many elements are not 0 (not `false`).
+    #[track_caller]
+    #[must_use]
+    pub fn count_nonzero(&self) -> usize {
+        let ones = kernels::map("count_nonzero", self.array(), |x| i64::from(x != T::default())).or_raise();
+        Tensor::from(ones).sum().array().single().map_or(0, |n| n as usize)
+    }
+
+    /// How many elements over `dims` are not 0 (not `false`); the dimensions stay with size 1 where
+    /// `keepdim`.
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice.
+    #[track_caller]
+    pub fn count_nonzero_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Tensor<i64>> {
+        self.ne(T::default())?.to_type::<i64>().sum_dim(dims, keepdim)
+    }
+}
+
 impl<T: Float> Tensor<T> {
     /// Where |a - b| <= atol + rtol |b|, or a and b are equal infinities; broadcast. NaN is close to
     /// nothing.

@@ -1,5 +1,6 @@
 //! Elements chosen by tensors: of indices, or of a mask.
 
+use super::index::index_in;
 use crate::op::{Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
 use std::panic::Location;
@@ -144,15 +145,16 @@ impl<T: Number> Tensor<T> {
         apply(Gather { dim, index }, [self])
     }
 
-    /// This tensor with the rows of `values` added to the rows at the indices, a vector, of the first
-    /// dimension; what is added to one row adds up, as NumPy's `add.at` and PyTorch's
-    /// `index_put(.., accumulate=True)` do.
+    /// This tensor with the rows of `values` in place of the rows at the indices, a vector, of the first
+    /// dimension, or added to them where `accumulate`. What is added to one row adds up, as NumPy's
+    /// `add.at` does; of what is put to one row, the last stays.
     ///
     /// ```
     /// use autograd::Tensor;
-    /// let x = Tensor::zeros([3]);
-    /// let y = x.index_put(&Tensor::from([1, 1]), &Tensor::from([2.0, 3.0]))?;
-    /// assert_eq!(y.to_vec(), [0.0, 5.0, 0.0]);
+    /// let (x, index) = (Tensor::from([1.0, 1.0, 1.0]), Tensor::from([1, 1]));
+    /// let values = Tensor::from([2.0, 3.0]);
+    /// assert_eq!(x.index_put(&index, &values, false)?.to_vec(), [1.0, 3.0, 1.0]);
+    /// assert_eq!(x.index_put(&index, &values, true)?.to_vec(), [1.0, 6.0, 1.0]);
     /// # Ok::<(), tensor_core::Error>(())
     /// ```
     ///
@@ -160,12 +162,22 @@ impl<T: Number> Tensor<T> {
     /// Index, where one is out of range or the tensor is a scalar; shape, where the indices are no
     /// vector or `values` do not broadcast to the rows that they name.
     #[track_caller]
-    pub fn index_put(&self, index: &Tensor<i64>, values: &Tensor<T>) -> Result<Self> {
+    pub fn index_put(&self, index: &Tensor<i64>, values: &Tensor<T>, accumulate: bool) -> Result<Self> {
         let here = Location::caller();
         dim("index_put", 0, self.ndim()).map_err(|e| e.at(here))?;
-        let index = along(index, 0, self.shape()).map_err(|e| e.at(here))?;
-        let values = values.expand(index.shape())?;
-        apply(ScatterAdd { dim: 0, index }, [self, &values])
+        let whole = along(index, 0, self.shape()).map_err(|e| e.at(here))?;
+        let values = values.expand(whole.shape())?;
+        if accumulate {
+            return apply(ScatterAdd { dim: 0, index: whole }, [self, &values]);
+        }
+        // Each row comes from here, or from the last of the values that is put to it.
+        let rows = self.shape()[0];
+        let mut sources: Vec<i64> = (0..rows as i64).collect();
+        for (k, i) in index.to_vec().into_iter().enumerate() {
+            let row = index_in("index_put", self.shape(), 0, i as isize).map_err(|e| e.at(here))?;
+            sources[row] = (rows + k) as i64;
+        }
+        Tensor::cat(&[self, &values], 0)?.index_select(0, &Tensor::from(sources))
     }
 
     /// The elements where the mask, broadcast to this shape, holds: a vector, in row-major order.

@@ -1,5 +1,6 @@
 //! The operations, one family a file.
 
+mod assign;
 mod binary;
 mod cast;
 mod compare;

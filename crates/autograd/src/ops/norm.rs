@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use std::panic::Location;
 use tensor_core::kernels::Sum;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, Element, Error, Float, Result, kernels};
+use tensor_core::{Array, Error, Float, Result, kernels};
 
 /// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; 0 < p < inf.
 struct Norm {
@@ -91,16 +91,5 @@ impl<T: Float> Tensor<T> {
         let kept = |(&d, &m): (&usize, &bool)| if m { keepdim.then_some(1) } else { Some(d) };
         let shape: Dims = self.shape().iter().zip(&mask).filter_map(kept).collect();
         apply(Norm { p, mask }, [self])?.reshape(&shape)
-    }
-}
-
-impl<T: Element> Tensor<T> {
-    /// How many elements are not zero, over `dims` (all, where there are none).
-    ///
-    /// # Errors
-    /// Index, for a dimension that does not exist or is named twice.
-    #[track_caller]
-    pub fn count_nonzero(&self, dims: impl IntoDims) -> Result<Tensor<i64>> {
-        self.ne(T::default())?.to_type::<i64>().sum_dim(dims, false)
     }
 }

@@ -1,0 +1,158 @@
+//! Writing into tensors: `+=` and its kin, and single elements. It happens in place where nothing else
+//! shares the elements, and to a copy otherwise, so nobody else ever sees it.
+//!
+//! `x += y` is `x = x + y`, and recorded as such: where x was a leaf, the variable then holds the sum, and
+//! clones of x are the leaf still. Where nothing is recorded, within `no_grad`, a leaf stays the leaf and
+//! has another value.
+
+use crate::mode::{Mode, is_grad_enabled};
+use crate::tensor::Tensor;
+use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
+use std::panic::Location;
+use tensor_core::shape::broadcast;
+use tensor_core::{Element, Error, ErrorKind, Float, Layout, Number, OrRaise, Result};
+
+/// x = f(x), where an operand of shape `other` broadcasts to that of x.
+#[track_caller]
+fn assign<T: Element>(
+    x: &mut Tensor<T>,
+    op: &'static str,
+    other: &[usize],
+    f: impl FnOnce(Tensor<T>) -> Tensor<T>,
+) -> Result<()> {
+    let here = Location::caller();
+    let whole = broadcast(op, x.shape(), other).map_err(|e| e.at(here))?;
+    if whole[..] != *x.shape() {
+        let message = format!("shape {:?} cannot become {:?} in place", x.shape(), &whole[..]);
+        return Err(Error::shape(op, message).at(here));
+    }
+    let leaf = if x.is_leaf() && !is_grad_enabled() { x.take_edge() } else { None };
+    let old = std::mem::replace(x, Tensor::scalar(T::default()));
+    let _mode = Mode::at(here);
+    let new = f(old);
+    *x = if leaf.is_some() { Tensor::from_parts(new.into_array(), leaf) } else { new };
+    Ok(())
+}
+
+impl<T: Element> Tensor<T> {
+    /// Writes one element; negative indices count from the end.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let mut x = Tensor::zeros([2, 2]);
+    /// let before = x.clone();
+    /// x.set([0, -1], 5.0)?;
+    /// assert_eq!(x.to_vec(), [0.0, 5.0, 0.0, 0.0]);
+    /// assert_eq!(before.to_vec(), [0.0; 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, for indices that are not one per dimension; index, for one out of range; graph, for a
+    /// tensor made by a recorded operation, and for one that asks for gradients outside of
+    /// [`no_grad`](crate::no_grad).
+    #[track_caller]
+    pub fn set<const N: usize>(&mut self, index: [isize; N], value: T) -> Result<()> {
+        let here = Location::caller();
+        let at = self.place("set", index).map_err(|e| e.at(here))?;
+        if !self.is_leaf() || (self.is_tracked() && is_grad_enabled()) {
+            let message = "a single element of a tracked tensor is not written: detach() it first, or, where it \
+                           is a leaf, write it within no_grad()";
+            return Err(Error::new(ErrorKind::Graph, "set", message).at(here));
+        }
+        let place = Layout::row_major(self.shape().into()).place(&at);
+        self.array_mut().make_mut().map_err(|e| e.at(here))?[place] = value;
+        Ok(())
+    }
+}
+
+/// An operator that writes its left operand; it panics where the shapes do not broadcast to that.
+macro_rules! assignment {
+    ($Bound:ident $Trait:ident $method:ident $op:tt $name:literal) => {
+        impl<T: $Bound> $Trait<&Tensor<T>> for Tensor<T> {
+            #[track_caller]
+            fn $method(&mut self, other: &Tensor<T>) {
+                assign(self, $name, other.shape(), |x| x $op other).or_raise();
+            }
+        }
+
+        impl<T: $Bound> $Trait<Tensor<T>> for Tensor<T> {
+            #[track_caller]
+            fn $method(&mut self, other: Tensor<T>) {
+                let shape = other.clone();
+                assign(self, $name, shape.shape(), |x| x $op &other).or_raise();
+            }
+        }
+
+        impl<T: $Bound> $Trait<T> for Tensor<T> {
+            #[track_caller]
+            fn $method(&mut self, c: T) {
+                assign(self, $name, &[], |x| x $op c).or_raise();
+            }
+        }
+    };
+}
+assignment!(Number AddAssign add_assign + "add");
+assignment!(Number SubAssign sub_assign - "sub");
+assignment!(Number MulAssign mul_assign * "mul");
+assignment!(Float DivAssign div_assign / "div");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::no_grad;
+
+    #[test]
+    fn what_others_hold_stays_and_what_nobody_holds_is_written_in_place() -> Result<()> {
+        let mut x: Tensor = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+        let (view, place) = (x.row(0)?, x.array().allocation().0);
+        x += &Tensor::from([10.0, 20.0]);
+        assert_eq!((x.to_vec(), view.to_vec()), (vec![11.0, 22.0, 13.0, 24.0], vec![1.0, 2.0]));
+        assert_ne!(x.array().allocation().0, place);
+        let place = x.array().allocation().0;
+        x -= 1.0;
+        x *= Tensor::scalar(2.0);
+        x /= 4.0;
+        assert_eq!(x.to_vec(), [5.0, 10.5, 6.0, 11.5]);
+        assert_eq!(x.array().allocation().0, place);
+        let mut n = Tensor::from([1, 2]);
+        n += 3;
+        assert_eq!(n.to_vec(), [4, 5]);
+        Ok(())
+    }
+
+    #[test]
+    fn assignments_are_differentiated_and_leaves_are_guarded() -> Result<()> {
+        let w = Tensor::from([1.0, 2.0]).requires_grad();
+        let mut y = &w * &w;
+        y += &w;
+        y *= 3.0;
+        y.sum().backward()?;
+        assert_eq!(w.grad().unwrap().to_vec(), [9.0, 15.0]);
+
+        let mut sum = w.clone();
+        sum += &w;
+        assert!(!sum.is_leaf());
+        w.zero_grad();
+        sum.sum().backward()?;
+        assert_eq!(w.grad().unwrap().to_vec(), [2.0, 2.0]);
+
+        let mut w = w;
+        assert_eq!(w.set([0], 1.0).unwrap_err().kind(), ErrorKind::Graph);
+        no_grad(|| w -= &Tensor::from([0.5, 0.5]));
+        no_grad(|| w.set([1], 7.0))?;
+        assert!(w.is_leaf() && w.is_tracked());
+        assert_eq!(w.to_vec(), [0.5, 7.0]);
+
+        let mut y = &w * 2.0;
+        assert_eq!(y.set([0], 1.0).unwrap_err().kind(), ErrorKind::Graph);
+        let e = assign(&mut y, "add", &[3, 2], |x| x).unwrap_err();
+        assert!(e.to_string().contains("[2] cannot become [3, 2]"), "{e}");
+        let site = {
+            y += &w;
+            y.graph().vertices().last().unwrap().site.unwrap().line()
+        };
+        assert_eq!(site, line!() - 3);
+        Ok(())
+    }
+}
