@@ -110,7 +110,45 @@ fn bounds_and_ties() -> Result<()> {
     assert_eq!(gradient(|x| x.max(), [1.0, 3.0, 3.0])?, [0.0, 0.5, 0.5]);
     assert_eq!(gradient(|x| x.amax(0, false), [1.0, 3.0, 3.0])?, [0.0, 0.5, 0.5]);
     assert_eq!(gradient(|x| Ok(x.max_dim(0, false)?.0), [1.0, 3.0, 3.0])?, [0.0, 1.0, 0.0]);
+    assert_eq!(gradient(|x| x.median(), [2.0, 1.0, 2.0, 3.0])?, [0.5, 0.0, 0.5, 0.0]);
+    assert_eq!(Tensor::from([4.0, 1.0, 3.0, 2.0]).median()?.item()?, 2.0, "the lower of the two");
+    assert!(is_nan(&Tensor::from([1.0, f64::NAN, 3.0]).median()?.to_vec()));
+    assert_eq!(Tensor::zeros([0]).median().unwrap_err().kind(), ErrorKind::Shape);
     assert_eq!(Tensor::from([2.5, 3.5, -0.5]).round().to_vec(), [2.0, 4.0, -0.0]);
+    Ok(())
+}
+
+#[test]
+fn activations_far_out_and_at_their_kinks() -> Result<()> {
+    // Value, first and second derivative; the exponential of what is above 0 is never formed.
+    assert_eq!(at(|[x]| Ok(x.elu(1.5)), [1000.0])?, (1000.0, [1.0], [[0.0]]));
+    assert_eq!(at(|[x]| Ok(x.elu(1.0)), [-1000.0])?, (-1.0, [0.0], [[0.0]]));
+    assert_eq!(at(|[x]| Ok(x.elu(2.0)), [0.0])?.1, [2.0]);
+    assert_eq!(at(|[x]| Ok(x.leaky_relu(0.1)), [0.0])?, (0.0, [0.1], [[0.0]]));
+    assert_eq!(at(|[x]| Ok(x.log_sigmoid()), [-1000.0])?, (-1000.0, [1.0], [[0.0]]));
+    assert_eq!(at(|[x]| Ok(x.silu()), [800.0])?, (800.0, [1.0], [[0.0]]));
+    assert_eq!(at(|[x]| Ok(x.gelu()), [40.0])?, (40.0, [1.0], [[0.0]]));
+    assert_eq!(at(|[x]| Ok(x.gelu()), [-40.0])?.0, -0.0);
+    Ok(())
+}
+
+#[test]
+fn masks_and_counts_of_nothing() -> Result<()> {
+    let none = Tensor::zeros_of::<bool>([0, 3]);
+    assert_eq!((none.all(), none.any(), none.count_nonzero()), (true, false, 0));
+    assert_eq!(none.all_dim(0, false)?.to_vec(), [true; 3]);
+    assert_eq!(none.any_dim(0, true)?.shape(), [1, 3]);
+    assert_eq!(none.nonzero().shape(), [0, 2]);
+    assert_eq!(Tensor::scalar(2.0).nonzero().shape(), [1, 0]);
+    assert_eq!(Tensor::from([0.0, f64::NAN, -0.0]).nonzero().to_vec(), [1]);
+    assert_eq!(none.all_dim([0, 0], false).unwrap_err().kind(), ErrorKind::Index);
+    let x = Tensor::from([1.0, 2.0]);
+    let e = x.index_put(&Tensor::from([2]), &Tensor::scalar(1.0), false).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Index);
+    assert_eq!(
+        gradient(|x| x.index_put(&Tensor::from([0, 0]), &x.square(), false), [3.0, 5.0])?,
+        [0.0, 11.0]
+    );
     Ok(())
 }
 

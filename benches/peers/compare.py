@@ -26,7 +26,7 @@ Header = dict[str, Any]
 
 PEERS = Path(__file__).with_name("peers.py")
 RAW = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "benchmarks.json"
-BENCHES = {"least_squares_gradient": "least_squares", "engine": "engine"}
+BENCHES = {"least_squares_gradient": "least_squares", "engine": "engine", "derivatives": "derivatives"}
 # A run beside which other processes took more than this part of a core does not count:
 # BLAS threads that wait for a core taken away slow NumPy down up to a hundredfold.
 MOST_DISTURBED = 0.1

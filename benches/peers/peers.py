@@ -163,6 +163,41 @@ def engine_autograd(name: str) -> Run:
     return lambda: gradient(v)
 
 
+def rosenbrock(x: Any) -> Any:
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
+def hessian_by_hand(x: Any) -> Any:
+    np = load("numpy")
+    expected, i = np.zeros((len(x), len(x))), np.arange(len(x) - 1)
+    expected[i, i] = 1200 * x[:-1] ** 2 - 400 * x[1:] + 2
+    expected[i + 1, i + 1] += 200
+    expected[i, i + 1] = expected[i + 1, i] = -400 * x[:-1]
+    return expected
+
+
+def derivatives_torch(name: str, vectorize: bool = False) -> Run:
+    torch, np = load("torch"), load("numpy")
+    point = np.linspace(-1.2, 1.3, 200)
+    x, v = torch.from_numpy(point), torch.ones(200, dtype=torch.float64)
+    functional = torch.autograd.functional
+    expected = hessian_by_hand(point)
+    if name == "hvp":
+        run, expected = (lambda: functional.hvp(rosenbrock, x, v)[1]), expected @ np.ones(200)
+    else:
+        run = partial(functional.hessian, rosenbrock, x, vectorize=vectorize)
+    if not np.allclose(run().numpy(), expected, rtol=0, atol=1e-9):
+        raise ArithmeticError(f"{name} of Rosenbrock's function is wrong")
+    return run
+
+
+def jvp_layer_torch() -> Run:
+    torch, rng = load("torch"), load("numpy").random.default_rng(SEED)
+    W = torch.from_numpy(rng.standard_normal((200, 200)) * 0.1)
+    x, v = torch.linspace(-1.2, 1.3, 200, dtype=torch.float64), torch.ones(200, dtype=torch.float64)
+    return lambda: torch.func.jvp(lambda x: torch.tanh(W @ x), (x,), (v,))[1]
+
+
 def benchmarks() -> Iterator[Benchmark]:
     least_squares = {
         "numpy": least_squares_numpy,
@@ -179,6 +214,12 @@ def benchmarks() -> Iterator[Benchmark]:
     for name in ("scalar_wxb", "chain_1000_sin", "chain_100_muladd_vec10"):
         yield Benchmark(f"engine/{name}", "torch", partial(engine_torch, name))
         yield Benchmark(f"engine/{name}", "autograd", partial(engine_autograd, name))
+    for name in ("hessian", "hvp"):
+        id = f"derivatives/{name}_rosenbrock/200"
+        yield Benchmark(id, "torch", partial(derivatives_torch, name))
+    yield Benchmark("derivatives/jvp_layer/200", "torch", jvp_layer_torch)
+    id = "derivatives/hessian_rosenbrock/200"
+    yield Benchmark(id, "torch_vectorized", partial(derivatives_torch, "hessian", vectorize=True))
 
 
 def measure(run: Run, seconds: float) -> tuple[float, int] | None:

@@ -76,7 +76,14 @@ def targets() -> list[Target]:
         found += [Target(f"{group}/{d}", "composed", "numpy", 1.0) for d in SIZES]
         found += [Target(f"{group}/1000", "fused", peer, 0.7) for peer in ("numpy", "torch")]
     engine = {"scalar_wxb": 0.03, "chain_1000_sin": 0.03, "chain_100_muladd_vec10": 0.04}
-    return found + [Target(f"engine/{n}", "tapegrad", "torch", e) for n, e in engine.items()]
+    found += [Target(f"engine/{n}", "tapegrad", "torch", e) for n, e in engine.items()]
+    hessian, hvp = (f"derivatives/{name}_rosenbrock/200" for name in ("hessian", "hvp"))
+    return [
+        *found,
+        Target(hessian, "tapegrad", "torch", 0.2),
+        Target(hvp, "tapegrad", "torch", 0.2),
+        Target(hvp, "tapegrad", "gradient", 4.0),
+    ]
 
 
 def readable(seconds: float | None) -> str:
@@ -106,6 +113,16 @@ def target_row(target: Target, ratios: list[float]) -> list[str]:
     return [target.id, names, f"{ratio:.3g}", spread, limit, f"{way}, {distance}"]
 
 
+def section(title: str, group: str, contestants: dict[str, str], results: Results) -> list[str]:
+    """A heading and a table with a row for each id of the group; nothing where there is none."""
+    rows = [
+        [id.removeprefix(group), *(readable(results.median(id, c)) for c in contestants)]
+        for id in results.rounds
+        if id.startswith(group)
+    ]
+    return [f"## {title}", table(["", *contestants.values()], rows)] if rows else []
+
+
 def report(results: Results) -> str:
     parts = ["\n".join(f"- {fact}" for fact in results.facts)]
     for dtype in DTYPES:
@@ -117,14 +134,15 @@ def report(results: Results) -> str:
         ]
         head = ["d", *(label.removeprefix("tapegrad, ") for label, *_ in STYLES.values())]
         parts += [f"## Least squares gradient, {dtype}", table(head, rows)] if rows else []
-    contestants = ("tapegrad", "torch", "autograd")
-    engine = [
-        [id.removeprefix("engine/"), *(readable(results.median(id, c)) for c in contestants)]
-        for id in results.rounds
-        if id.startswith("engine/")
-    ]
-    head = ["", "tapegrad", "PyTorch", "HIPS autograd"]
-    parts += ["## Engine", table(head, engine)] if engine else []
+    engine = {"tapegrad": "tapegrad", "torch": "PyTorch", "autograd": "HIPS autograd"}
+    parts += section("Engine", "engine/", engine, results)
+    derivatives = {
+        "tapegrad": "tapegrad",
+        "gradient": "one gradient of tapegrad's",
+        "torch": "PyTorch",
+        "torch_vectorized": "PyTorch, vectorize=True",
+    }
+    parts += section("Second derivatives", "derivatives/", derivatives, results)
     met = [target_row(t, results.ratios(t)) for t in targets() if t.id in results.rounds]
     head = ["work", "ratio of times", "median", "spread", "target", "verdict"]
     return "\n\n".join([*parts, "## Ratios against the targets", table(head, met)])

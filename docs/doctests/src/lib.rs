@@ -1,2 +1,7 @@
-//! The code in docs/, run as doctests: every cell of the third column of numpy-and-pytorch.md.
+//! The code in docs/, run as doctests: every cell of the last column of numpy-and-pytorch.md, and
+//! adding-an-op.md.
 #![doc = include_str!(concat!(env!("OUT_DIR"), "/cells.md"))]
+
+#[cfg(doctest)]
+#[doc = include_str!("../../adding-an-op.md")]
+pub mod adding_an_op {}
