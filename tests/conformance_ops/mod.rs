@@ -162,10 +162,63 @@ pub fn op(name: &str) -> Option<Run> {
         "logdet" => |c| one(c.input()?.logdet()?),
         "pinv" => |c| one(c.input()?.pinv()?),
         "solve" => |c| one(c.input()?.solve(c.float("other")?)?),
+        "cholesky" => |c| one(linalg::cholesky(&symmetric(c)?, false)?),
+        "cholesky_upper" => |c| one(linalg::cholesky(&symmetric(c)?, true)?),
+        "cholesky_solve" => |c| {
+            one(linalg::cholesky_solve(&linalg::cholesky(&symmetric(c)?, false)?, c.float("other")?, false)?)
+        },
+        "solve_triangular" => |c| {
+            let triangle = linalg::Triangle { upper: c.flag("upper")?, unit: false };
+            one(linalg::solve_triangular(c.input()?, c.float("other")?, triangle)?)
+        },
+        "eigvalsh" => |c| one(linalg::eigvalsh(&symmetric(c)?)?),
+        "eigh_exp" => |c| {
+            let (w, v) = linalg::eigh(&symmetric(c)?)?;
+            one(v.try_mul(&(w * 0.3).exp().unsqueeze(-2)?)?.matmul(&v.mt()?)?)
+        },
+        "symmetric_exp" => |c| one(linalg::symmetric_exp(&(symmetric(c)? * 0.3))?),
+        "svdvals" => |c| one(linalg::svdvals(c.input()?)?),
+        "svd_truncated" => |c| {
+            let (u, s, vt) = linalg::svd(c.input()?)?;
+            let rank = c.int("rank")? as usize;
+            let scaled = u.narrow(-1, 0, rank)?.try_mul(&s.narrow(-1, 0, rank)?.unsqueeze(-2)?)?;
+            one(scaled.matmul(&vt.narrow(-2, 0, rank)?)?)
+        },
+        "qr" => |c| two(linalg::qr(c.input()?)?),
+        "lstsq" => |c| one(linalg::lstsq(c.input()?, c.float("other")?, None)?),
+        "cond" => |c| one(linalg::cond(c.input()?)?),
+        "matrix_rank" => |c| one(linalg::matrix_rank(c.input()?, None)?),
+        "matrix_exp" => |c| one(linalg::matrix_exp(c.input()?)?),
+        "matrix_power" => |c| one(linalg::matrix_power(c.input()?, c.int("n")? as i32)?),
+        "matrix_norm" => |c| one(linalg::matrix_norm(c.input()?, norm(c)?)?),
         "least_squares_loss" => |c| one(least_squares_loss(c.float("mat")?, c.input()?, c.float("target")?)?),
         _ => return None,
     };
     Some(run)
+}
+
+/// The symmetric part of the input.
+fn symmetric(c: &Call) -> Result<Tensor> {
+    let a = c.input()?;
+    Ok((a + a.mt()?) * 0.5)
+}
+
+fn norm(c: &Call) -> Result<linalg::MatrixNorm> {
+    use linalg::MatrixNorm::*;
+    Ok(match c.text("ord") {
+        Ok(name) => match &name[..] {
+            "fro" => Frobenius,
+            "nuc" => Nuclear,
+            "inf" => Rows,
+            _ => SmallestRow,
+        },
+        Err(_) => match c.int("ord")? {
+            1 => Columns,
+            -1 => SmallestColumn,
+            2 => Spectral,
+            _ => SmallestSingular,
+        },
+    })
 }
 
 fn one(output: impl Into<Value>) -> Result<Vec<Value>> {

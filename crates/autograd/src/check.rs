@@ -3,6 +3,7 @@
 use crate::backward::{GradOptions, grad_with};
 use crate::mode::{enable_grad, no_grad};
 use crate::tensor::Tensor;
+use std::fmt;
 use std::panic::Location;
 use tensor_core::{Error, ErrorKind, Result};
 
@@ -11,8 +12,32 @@ use tensor_core::{Error, ErrorKind, Result};
 pub struct CheckReport {
     /// The largest |analytic - numeric| / (1 + |numeric|).
     pub largest_error: f64,
+    /// Where that was; None where nothing was compared.
+    pub worst: Option<Difference>,
     /// How many elements were compared.
     pub elements: usize,
+}
+
+/// A derivative with respect to one element, by the rules and by differences.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Difference {
+    /// The input, by its place.
+    pub input: usize,
+    /// The element, in row-major order.
+    pub element: usize,
+    /// Its value.
+    pub at: f64,
+    /// What the rules say.
+    pub analytic: f64,
+    /// What differences say.
+    pub numeric: f64,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Difference { input, element, at, analytic, numeric } = self;
+        write!(f, "input {input}, element {element} at {at}: analytic {analytic}, numeric {numeric}")
+    }
 }
 
 /// What the checks accept: |analytic - numeric| <= TOLERANCE (1 + |numeric|).
@@ -69,11 +94,13 @@ fn compare(
             };
             let numeric = (8.0 * (at(h)? - at(-h)?) - (at(2.0 * h)? - at(-2.0 * h)?)) / (12.0 * h);
             let error = (a - numeric).abs() / (1.0 + numeric.abs());
-            report.elements += 1;
-            report.largest_error = report.largest_error.max(error);
+            let difference = Difference { input: i, element: k, at: x_k, analytic: a, numeric };
             if error.is_nan() || error > TOLERANCE {
-                let message = format!("input {i}, element {k} at {x_k}: analytic {a}, numeric {numeric}");
-                return Err(Error::new(ErrorKind::Other, op, message));
+                return Err(Error::new(ErrorKind::Other, op, difference.to_string()));
+            }
+            report.elements += 1;
+            if error >= report.largest_error {
+                (report.largest_error, report.worst) = (error, Some(difference));
             }
         }
     }
@@ -90,7 +117,8 @@ fn weights(y: &Tensor<f64>) -> Result<Tensor<f64>> {
 /// ```
 /// use autograd::{Tensor, gradcheck};
 /// let report = gradcheck(|x| Ok(&x[0].sin() * &x[1]), &[Tensor::from([1.0, 2.0]), Tensor::scalar(3.0)])?;
-/// assert!(report.largest_error < 1e-9);
+/// assert!(report.largest_error < 1e-9 && report.elements == 3);
+/// println!("{}", report.worst.unwrap());
 /// # Ok::<(), tensor_core::Error>(())
 /// ```
 ///

@@ -23,7 +23,7 @@ mod tensor;
 
 pub use anomaly::detect_anomaly;
 pub use backward::{GradOptions, grad, grad_with};
-pub use check::{CheckReport, OpCheck, check_op, gradcheck, gradgradcheck};
+pub use check::{CheckReport, Difference, OpCheck, check_op, gradcheck, gradgradcheck};
 pub use checkpoint::checkpoint;
 pub use create::{Nested, arange, linspace};
 pub use functional::{hessian, hvp, jacobian, jvp, value_and_grad, vjp};

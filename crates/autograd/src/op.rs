@@ -231,7 +231,7 @@ impl<T: Element, const N: usize, U: Element> Kept<'_, T, N, U> {
 }
 
 /// Hands a cotangent on after checking its shape against the input's, broadcasting undone.
-#[inline]
+#[inline(always)]
 fn deliver<T: Element>(
     name: &'static str,
     broadcasts: bool,
@@ -242,9 +242,22 @@ fn deliver<T: Element>(
 ) -> Result<()> {
     let (Some(g), Some(edge)) = (g, &context.parents[i]) else { return Ok(()) };
     let g = Cotangent::new(g);
-    if context.many.is_none() && same(g.shape(), edge.shape()) {
-        return out(i, g);
+    match context.many {
+        None if same(g.shape(), edge.shape()) => out(i, g),
+        _ => deliver_reduced(name, broadcasts, context, i, g, edge, out),
     }
+}
+
+/// [`deliver`] where the shapes are not simply the same.
+fn deliver_reduced(
+    name: &'static str,
+    broadcasts: bool,
+    context: &Context<'_>,
+    i: usize,
+    g: Cotangent,
+    edge: &Edge,
+    out: Out<'_>,
+) -> Result<()> {
     let lead = context.lead();
     if let Some(rest) = g.shape().strip_prefix(lead) {
         if same(rest, edge.shape()) {
@@ -339,8 +352,7 @@ pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     mut x: [Tensor<T>; N],
 ) -> Result<Tensor<U>> {
     if is_detecting() {
-        // The inputs have to be seen after the operation.
-        return apply(op, x.each_ref());
+        return apply_shared(op, x);
     }
     let here = Location::caller();
     let edges: [Option<Edge>; N] = from_fn(|i| x[i].take_edge());
@@ -356,6 +368,16 @@ pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     let rule = Arc::new(OpRule { op, inputs, output });
     let edge = tape::record(rule, edges.iter().map(Option::as_ref), value.shape(), here);
     Ok(Tensor::from_parts(value, Some(edge)))
+}
+
+/// [`apply_owned`] that leaves the inputs as they are, to be looked at after the operation.
+#[cold]
+#[track_caller]
+fn apply_shared<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
+    op: O,
+    x: [Tensor<T>; N],
+) -> Result<Tensor<U>> {
+    apply(op, x.each_ref())
 }
 
 /// What an operation of any number of inputs and outputs keeps for its rule.

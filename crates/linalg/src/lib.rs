@@ -4,22 +4,40 @@
 //! Every function is also a method of tensors, through [`Linalg`]. Matrices are the last two
 //! dimensions; the leading ones are a batch.
 
+mod cholesky;
 mod determinant;
 mod einsum;
 mod implicit;
 mod inverse;
 mod least_squares;
+mod lstsq;
 mod methods;
 mod pinv;
+mod power;
 mod product;
+mod qr;
 mod solve;
+mod spectral;
+mod svd;
+mod symmetric;
+mod triangular;
 
+pub use cholesky::{cholesky, cholesky_solve};
 pub use determinant::{det, logdet, slogdet};
 pub use einsum::{cross, einsum, kron, tensordot};
 pub use implicit::{implicit_argmin, implicit_root};
 pub use inverse::inverse;
 pub use least_squares::least_squares_loss;
+pub use lstsq::lstsq;
 pub use methods::Linalg;
 pub use pinv::{pinv, pinv_with};
+pub use power::{matrix_exp, matrix_power};
 pub use product::{addmm, addmv, baddbmm, bmm, dot, matmul, mm, mv, outer};
+pub use qr::{qr, qr_complete};
 pub use solve::solve;
+pub use spectral::{eigh, eigvalsh};
+pub use svd::{MatrixNorm, cond, matrix_norm, matrix_rank, svd, svdvals};
+pub use symmetric::{
+    Analytic, spectral_projector, symmetric_exp, symmetric_function, symmetric_log, symmetric_power,
+};
+pub use triangular::{Triangle, solve_triangular};

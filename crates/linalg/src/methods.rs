@@ -1,5 +1,6 @@
 //! The functions of this crate as methods.
 
+use crate::{MatrixNorm, Triangle};
 use autograd::Tensor;
 use tensor_core::{Float, Result};
 
@@ -95,6 +96,76 @@ pub trait Linalg<T: Float>: Sized {
     /// # Errors
     /// Shape, where the operands do not fit; singular.
     fn solve(&self, b: &Tensor<T>) -> Result<Tensor<T>>;
+    /// [`crate::cholesky`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; not positive definite.
+    fn cholesky(&self, upper: bool) -> Result<Tensor<T>>;
+    /// [`crate::cholesky_solve`]
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit; singular.
+    fn cholesky_solve(&self, b: &Tensor<T>, upper: bool) -> Result<Tensor<T>>;
+    /// [`crate::solve_triangular`]
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit; singular.
+    fn solve_triangular(&self, b: &Tensor<T>, triangle: Triangle) -> Result<Tensor<T>>;
+    /// [`crate::lstsq`]
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit; not converged.
+    fn lstsq(&self, b: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<T>>;
+    /// [`crate::qr`]
+    ///
+    /// # Errors
+    /// Shape, where these are no matrices; argument, for NaN and infinity.
+    fn qr(&self) -> Result<(Tensor<T>, Tensor<T>)>;
+    /// [`crate::eigh`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; not converged.
+    fn eigh(&self) -> Result<(Tensor<T>, Tensor<T>)>;
+    /// [`crate::eigvalsh`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; not converged.
+    fn eigvalsh(&self) -> Result<Tensor<T>>;
+    /// [`crate::svd`]
+    ///
+    /// # Errors
+    /// Shape, where these are no matrices; not converged.
+    fn svd(&self) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)>;
+    /// [`crate::svdvals`]
+    ///
+    /// # Errors
+    /// Shape, where these are no matrices; not converged.
+    fn svdvals(&self) -> Result<Tensor<T>>;
+    /// [`crate::matrix_norm`]
+    ///
+    /// # Errors
+    /// Shape, where these are no matrices; not converged.
+    fn matrix_norm(&self, norm: MatrixNorm) -> Result<Tensor<T>>;
+    /// [`crate::cond`]
+    ///
+    /// # Errors
+    /// Shape, where these are no matrices; not converged.
+    fn cond(&self) -> Result<Tensor<T>>;
+    /// [`crate::matrix_rank`]
+    ///
+    /// # Errors
+    /// Shape, where these are no matrices; not converged.
+    fn matrix_rank(&self, rtol: Option<f64>) -> Result<Tensor<i64>>;
+    /// [`crate::matrix_power`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; singular.
+    fn matrix_power(&self, n: i32) -> Result<Tensor<T>>;
+    /// [`crate::matrix_exp`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; argument, for NaN and infinity.
+    fn matrix_exp(&self) -> Result<Tensor<T>>;
 }
 
 impl<T: Float> Linalg<T> for Tensor<T> {
@@ -169,5 +240,61 @@ impl<T: Float> Linalg<T> for Tensor<T> {
     #[track_caller]
     fn solve(&self, b: &Tensor<T>) -> Result<Tensor<T>> {
         crate::solve(self, b)
+    }
+    #[track_caller]
+    fn cholesky(&self, upper: bool) -> Result<Tensor<T>> {
+        crate::cholesky(self, upper)
+    }
+    #[track_caller]
+    fn cholesky_solve(&self, b: &Tensor<T>, upper: bool) -> Result<Tensor<T>> {
+        crate::cholesky_solve(self, b, upper)
+    }
+    #[track_caller]
+    fn solve_triangular(&self, b: &Tensor<T>, triangle: Triangle) -> Result<Tensor<T>> {
+        crate::solve_triangular(self, b, triangle)
+    }
+    #[track_caller]
+    fn lstsq(&self, b: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<T>> {
+        crate::lstsq(self, b, rtol)
+    }
+    #[track_caller]
+    fn qr(&self) -> Result<(Tensor<T>, Tensor<T>)> {
+        crate::qr(self)
+    }
+    #[track_caller]
+    fn eigh(&self) -> Result<(Tensor<T>, Tensor<T>)> {
+        crate::eigh(self)
+    }
+    #[track_caller]
+    fn eigvalsh(&self) -> Result<Tensor<T>> {
+        crate::eigvalsh(self)
+    }
+    #[track_caller]
+    fn svd(&self) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
+        crate::svd(self)
+    }
+    #[track_caller]
+    fn svdvals(&self) -> Result<Tensor<T>> {
+        crate::svdvals(self)
+    }
+    #[track_caller]
+    fn matrix_norm(&self, norm: MatrixNorm) -> Result<Tensor<T>> {
+        crate::matrix_norm(self, norm)
+    }
+    #[track_caller]
+    fn cond(&self) -> Result<Tensor<T>> {
+        crate::cond(self)
+    }
+    #[track_caller]
+    fn matrix_rank(&self, rtol: Option<f64>) -> Result<Tensor<i64>> {
+        crate::matrix_rank(self, rtol)
+    }
+    #[track_caller]
+    fn matrix_power(&self, n: i32) -> Result<Tensor<T>> {
+        crate::matrix_power(self, n)
+    }
+    #[track_caller]
+    fn matrix_exp(&self) -> Result<Tensor<T>> {
+        crate::matrix_exp(self)
     }
 }

@@ -42,6 +42,37 @@ impl<T: Float> Op<T, 2> for Solve<T> {
     }
 }
 
+/// The operands of a linear system, brought to one batch.
+pub(crate) struct System<T: Float> {
+    pub a: Tensor<T>,
+    /// [.., n, k]
+    pub b: Tensor<T>,
+    /// Whether the right-hand sides were vectors.
+    pub vectors: bool,
+}
+
+/// Square matrices and right-hand sides, matrices or vectors, over leading dimensions that broadcast.
+pub(crate) fn system<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>) -> Result<System<T>> {
+    // PyTorch's rule: vectors are meant by one dimension, or by the shape of A without its last.
+    let vectors = b.ndim() == 1 || (b.ndim() + 1 == a.ndim() && *b.shape() == a.shape()[..a.ndim() - 1]);
+    let b = if vectors { b.unsqueeze(-1)? } else { b.clone() };
+    let fits = matches!((a.shape(), b.shape()), ([.., m, n], [.., k, _]) if m == n && n == k);
+    if !fits {
+        let message = format!(
+            "matrices {:?} and right-hand sides {:?} do not fit: square matrices and as many rows are needed",
+            a.shape(),
+            b.shape()
+        );
+        return Err(Error::shape(op, message));
+    }
+    let batch = broadcast(op, &a.shape()[..a.ndim() - 2], &b.shape()[..b.ndim() - 2])?;
+    let stretched = |t: &Tensor<T>| {
+        let tail = &t.shape()[t.ndim() - 2..];
+        t.expand(batch.iter().chain(tail).copied().collect::<Vec<usize>>())
+    };
+    Ok(System { a: stretched(a)?, b: stretched(&b)?, vectors })
+}
+
 /// The solution X of A X = B for each square matrix of a batch, by LU with partial pivoting.
 ///
 /// B is a batch of matrices [.., n, k] or, where it has one dimension less than A, of vectors
@@ -60,32 +91,13 @@ impl<T: Float> Op<T, 2> for Solve<T> {
 #[track_caller]
 pub fn solve<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     let here = Location::caller();
-    // PyTorch's rule: vectors are meant by one dimension, or by the shape of A without its last.
-    let vectors = b.ndim() == 1 || (b.ndim() + 1 == a.ndim() && *b.shape() == a.shape()[..a.ndim() - 1]);
-    let b = if vectors { b.unsqueeze(-1)? } else { b.clone() };
-    let fits = matches!((a.shape(), b.shape()), ([.., m, n], [.., k, _]) if m == n && n == k);
-    if !fits {
-        let message = format!(
-            "matrices {:?} and right-hand sides {:?} do not fit: square matrices and as many rows are needed",
-            a.shape(),
-            b.shape()
-        );
-        return Err(Error::shape("solve", message).at(here));
-    }
-    let (lead_a, lead_b) = (a.ndim() - 2, b.ndim() - 2);
-    if lead_a == 0 && lead_b > 0 && b.numel() > 0 {
+    if a.ndim() == 2 && b.ndim() > 2 && b.numel() > 0 && b.shape()[b.ndim() - 2] == a.shape()[1] {
         // One matrix for a whole batch: it is factored once, and the batch is more columns.
-        let (n, k) = (b.shape()[lead_b] as isize, b.shape()[lead_b + 1] as isize);
+        let (n, k) = (b.shape()[b.ndim() - 2] as isize, b.shape()[b.ndim() - 1] as isize);
         let columns = b.reshape([-1, n, k])?.permute([1, 0, 2])?.reshape([n, -1])?;
-        let x = solve(a, &columns)?.reshape([n, -1, k])?.permute([1, 0, 2])?.reshape(b.shape())?;
-        return if vectors { x.squeeze(-1) } else { Ok(x) };
+        return solve(a, &columns)?.reshape([n, -1, k])?.permute([1, 0, 2])?.reshape(b.shape());
     }
-    let batch = broadcast("solve", &a.shape()[..lead_a], &b.shape()[..lead_b]).map_err(|e| e.at(here))?;
-    let stretched = |t: &Tensor<T>| {
-        let tail = &t.shape()[t.ndim() - 2..];
-        t.expand(batch.iter().chain(tail).copied().collect::<Vec<usize>>())
-    };
-    let (a, b) = (stretched(a)?, stretched(&b)?);
+    let System { a, b, vectors } = system("solve", a, b).map_err(|e| e.at(here))?;
     let lu = kernels::lu("solve", a.array()).map_err(|e| e.at(here))?;
     if let Some(batch) = lu.singular() {
         return Err(kernels::singular_error("solve", batch, a.shape()).at(here));

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Layout;
 use crate::shape::Dims;
 
-pub use crate::cpu::decompose::{Lu, singular_error};
+pub use crate::cpu::decompose::{Analytic, Lu, Triangle, singular_error};
 pub use crate::cpu::reduce::{All, Any, Max, Min, Reduction, Sum};
 
 /// Runs a kernel on the device its operands share.
@@ -362,11 +362,85 @@ pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
 /// # Errors
 /// Shape, below two dimensions; not converged, which includes NaN and infinity.
 pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
-    if a.ndim() < 2 {
-        return Err(Error::shape(
-            op,
-            format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape()),
-        ));
-    }
+    matrices(op, a)?;
     run_on(op, [a.device()], || cpu::decompose::svd(op, a))
+}
+
+/// The lower triangular L with A = L L^T of each matrix of a batch, of which the lower triangle is read.
+///
+/// # Errors
+/// Shape, where the matrices are not square; not positive definite, naming the first such matrix.
+pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    square(op, a)?;
+    run_on(op, [a.device()], || cpu::decompose::cholesky(op, a))
+}
+
+/// A^-1 B, or A^-T B where `transposed`, for a triangle of each matrix of a batch and matrices B of the same
+/// batch.
+///
+/// # Errors
+/// Shape, where the operands do not fit; singular, naming the first matrix with a zero on its diagonal.
+pub fn solve_triangular<T: Float>(
+    op: &'static str,
+    a: &Array<T>,
+    triangle: Triangle,
+    transposed: bool,
+    b: &Array<T>,
+) -> Result<Array<T>> {
+    square(op, a)?;
+    let lead = a.ndim() - 2;
+    if b.ndim() != a.ndim() || a.shape()[..=lead] != b.shape()[..=lead] {
+        let message = format!("triangles {:?} and right-hand sides {:?} do not fit", a.shape(), b.shape());
+        return Err(Error::shape(op, message));
+    }
+    run_on(op, [a.device(), b.device()], || cpu::decompose::solve_triangular(op, a, triangle, transposed, b))
+}
+
+/// The eigenvalues, ascending, and the eigenvectors, as columns, of each symmetric matrix of a batch, of
+/// which the lower triangle is read.
+///
+/// # Errors
+/// Shape, where the matrices are not square; not converged, which includes NaN and infinity.
+pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
+    square(op, a)?;
+    run_on(op, [a.device()], || cpu::decompose::eigh(op, a))
+}
+
+/// A = Q R of each matrix of a batch, Q with orthonormal columns, as many as the smaller dimension of A, or
+/// as it has rows where `complete`; the diagonal of R is not negative.
+///
+/// # Errors
+/// Shape, below two dimensions; argument, for NaN and infinity.
+pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[Array<T>; 2]> {
+    matrices(op, a)?;
+    run_on(op, [a.device()], || cpu::decompose::qr(op, a, complete))
+}
+
+/// The derivative of order k of a function of a diagonal matrix, whose elements `w` ascend, in k symmetric
+/// directions of the same batch; the function itself for none.
+///
+/// # Errors
+/// Shape, where the directions do not fit.
+pub fn analytic_derivative<T: Float>(
+    op: &'static str,
+    f: &dyn Analytic,
+    w: &Array<T>,
+    directions: &[Array<T>],
+) -> Result<Array<T>> {
+    let n = w.shape().last().copied().unwrap_or(0);
+    let shape: Dims = w.shape().iter().copied().chain([n]).collect();
+    if let Some(wrong) = directions.iter().find(|e| *e.shape() != shape[..]) {
+        let message = format!("a direction of shape {:?} for matrices {:?}", wrong.shape(), &shape[..]);
+        return Err(Error::shape(op, message));
+    }
+    run_on(op, [w.device()], || cpu::decompose::analytic_derivative(f, w, directions))
+}
+
+/// An error below two dimensions.
+fn matrices<T: Float>(op: &'static str, a: &Array<T>) -> Result<()> {
+    if a.ndim() < 2 {
+        let message = format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape());
+        return Err(Error::shape(op, message));
+    }
+    Ok(())
 }

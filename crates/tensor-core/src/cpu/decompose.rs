@@ -1,6 +1,7 @@
 //! The factorisations of [`factor`], applied to batches.
 
 use super::factor;
+pub use super::factor::{Analytic, Triangle};
 use crate::array::Array;
 use crate::buffer::Buffer;
 use crate::element::{Element, Float};
@@ -203,4 +204,139 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
             Err(Error::new(ErrorKind::NotConverged, op, message))
         }
     }
+}
+
+/// The Cholesky factor L of each matrix.
+///
+/// # Errors
+/// Not positive definite, with the number of the first such matrix and its minor.
+pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    let (n, _) = square(a);
+    let mut l = super::copy::copy(op, a)?;
+    let mut minors = vec![0; l.numel().checked_div(n * n).unwrap_or(0)];
+    for_batch((l.make_mut()?, n * n), (&mut minors, 1), n * n * n / 3, |_, l, minor| {
+        minor[0] = factor::cholesky(l, n).err().unwrap_or(0);
+    });
+    let Some(batch) = minors.iter().position(|&minor| minor > 0) else { return Ok(l) };
+    let minor = minors[batch];
+    let message = format!(
+        "matrix {batch} of {:?} is not positive definite: its leading minor of order {minor} is not positive; \
+         adding a multiple of the identity may help",
+        a.shape()
+    );
+    Err(Error::new(ErrorKind::NotPositiveDefinite { batch, minor }, op, message))
+}
+
+/// A^-1 B, or A^-T B, for triangles A [batch.., n, n] and B [batch.., n, k].
+///
+/// # Errors
+/// Singular, with the number of the first matrix that has a zero on its diagonal.
+pub fn solve_triangular<T: Float>(
+    op: &'static str,
+    a: &Array<T>,
+    triangle: Triangle,
+    transposed: bool,
+    b: &Array<T>,
+) -> Result<Array<T>> {
+    let (n, k) = (b.shape()[b.ndim() - 2], b.shape()[b.ndim() - 1]);
+    let a = super::copy::copy(op, a)?;
+    let matrices = a.as_slice().unwrap_or(&[]);
+    if !triangle.unit && n > 0 {
+        let zero = |a: &[T]| (0..n).any(|i| a[i * n + i] == T::ZERO);
+        if let Some(batch) = matrices.chunks_exact(n * n).position(zero) {
+            return Err(singular_error(op, batch, a.shape()));
+        }
+    }
+    let mut out = super::copy::copy(op, b)?;
+    let mut nothing = vec![(); out.numel().checked_div(n * k).unwrap_or(0)];
+    for_batch((out.make_mut()?, n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
+        factor::solve_triangular(&matrices[i * n * n..][..n * n], n, triangle, transposed, b, k);
+    });
+    Ok(out)
+}
+
+/// The eigenvalues, ascending, and the eigenvectors of each symmetric matrix, of which the lower triangle
+/// is read.
+///
+/// # Errors
+/// Not converged, which includes matrices with NaN or infinity.
+pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
+    let (n, batch) = square(a);
+    let mut v = super::copy::copy(op, a)?;
+    let shape: Dims = batch.iter().copied().chain([n]).collect();
+    let mut w = Array::zeros(&shape)?;
+    let failed = AtomicUsize::new(usize::MAX);
+    for_batch((v.make_mut()?, n * n), (w.make_mut()?, n), n * n * n, |i, v, w| {
+        let a = v.to_vec();
+        if factor::eigh(&a, n, w, v).is_err() {
+            failed.fetch_min(i, Relaxed);
+        }
+    });
+    match first(&failed) {
+        None => Ok([w, v]),
+        Some(batch) => {
+            let message = format!(
+                "the eigenvalues of matrix {batch} of {:?} did not converge: check it for NaN and infinity",
+                a.shape()
+            );
+            Err(Error::new(ErrorKind::NotConverged, op, message))
+        }
+    }
+}
+
+/// A = Q R of each matrix [m, n]: Q [m, k] and R [k, n], k = min(m, n), or m where `complete`.
+///
+/// # Errors
+/// Argument, for NaN and infinity.
+pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[Array<T>; 2]> {
+    let lead = a.ndim() - 2;
+    let (m, n) = (a.shape()[lead], a.shape()[lead + 1]);
+    let k = if complete { m } else { m.min(n) };
+    let shape = |tail: &[usize]| -> Dims { a.shape()[..lead].iter().chain(tail).copied().collect() };
+    let (mut q, mut r) = (Array::zeros(&shape(&[m, k]))?, Array::zeros(&shape(&[k, n]))?);
+    let a = super::copy::copy(op, a)?;
+    let matrices = a.as_slice().unwrap_or(&[]);
+    if !matrices.iter().all(|x| Float::is_finite(*x)) {
+        let message = format!("a matrix of {:?} holds NaN or infinity", a.shape());
+        return Err(Error::argument(op, message));
+    }
+    if m * k == 0 {
+        return Ok([q, r]);
+    }
+    let mut parts: Vec<_> = q.make_mut()?.chunks_exact_mut(m * k).map(|q| (q, &mut [][..])).collect();
+    for (part, r) in parts.iter_mut().zip(r.make_mut()?.chunks_exact_mut((k * n).max(1))) {
+        part.1 = r;
+    }
+    let mut nothing = vec![(); parts.len()];
+    for_batch((&mut parts, 1), (&mut nothing, 1), m * n * k, |i, part, _| {
+        let (q, r) = &mut part[0];
+        factor::qr(&matrices[i * m * n..][..m * n], m, n, k, q, r);
+    });
+    drop(parts);
+    Ok([q, r])
+}
+
+/// The derivative of a function of diagonal matrices in symmetric directions, for each matrix of a batch.
+pub fn analytic_derivative<T: Float>(
+    f: &dyn Analytic,
+    w: &Array<T>,
+    directions: &[Array<T>],
+) -> Result<Array<T>> {
+    let n = w.shape()[w.ndim() - 1];
+    let shape: Dims = w.shape().iter().copied().chain([n]).collect();
+    let mut out = Array::zeros(&shape)?;
+    let values: Vec<f64> = w.to_vec().into_iter().map(T::to_f64).collect();
+    let directions: Vec<Vec<T>> = directions.iter().map(Array::to_vec).collect();
+    let mut nothing = vec![(); values.len().checked_div(n).unwrap_or(0)];
+    let cost = n.saturating_pow(directions.len() as u32 + 1);
+    for_batch((out.make_mut()?, n * n), (&mut nothing, 1), cost, |i, out, _| {
+        let matrix = |e: &Vec<T>| e[i * n * n..][..n * n].iter().map(|x| x.to_f64()).collect();
+        let directions: Vec<Vec<f64>> = directions.iter().map(matrix).collect();
+        let mut result = vec![0.0; n * n];
+        factor::derivative(f, &values[i * n..][..n], &directions, &mut result);
+        for (out, x) in out.iter_mut().zip(result) {
+            *out = T::of(x);
+        }
+    });
+    Ok(out)
 }

@@ -1,5 +1,6 @@
 //! Dense factorisations of row-major matrices: LU with partial pivoting and what follows from it
-//! (linear systems, determinant, inverse), and the singular value decomposition.
+//! (linear systems, determinant, inverse), Cholesky, QR, triangular systems, and the decompositions by
+//! singular values and by eigenvalues.
 //!
 //! Every block split depends on the shapes only and no sum is shared between tasks, so the results
 //! are the same bits for every number of rayon threads.
@@ -8,9 +9,13 @@
 //! decomposition with partial pivoting", SIAM J. Matrix Anal. Appl. 18(4), 1997; G. H. Golub and
 //! C. F. Van Loan, "Matrix Computations", 4th edition, sections 3.1, 3.2, 3.4 and 8.6.
 
+mod cholesky;
 mod determinant;
+mod divided;
+mod eigh;
 mod inverse;
 mod lu;
+mod qr;
 mod solve;
 mod svd;
 mod triangular;
@@ -18,8 +23,13 @@ mod triangular;
 #[cfg(test)]
 mod tests;
 
+pub use cholesky::cholesky;
 pub use determinant::{lu_det, lu_slogdet};
+pub use divided::{Analytic, derivative};
+pub use eigh::eigh;
 pub use inverse::inverse;
 pub use lu::lu;
+pub use qr::qr;
 pub use solve::lu_solve;
 pub use svd::svd;
+pub use triangular::{Triangle, solve_triangular};

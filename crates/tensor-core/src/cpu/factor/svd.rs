@@ -78,7 +78,7 @@ pub fn svd<T: Float>(
 
 /// A power of two that brings the largest entry near one if it is far from it, else one: squares and
 /// products of entries then stay in range, as by the scaling in `gesdd`.
-fn scale_for<T: Float>(a: &[T]) -> T {
+pub(super) fn scale_for<T: Float>(a: &[T]) -> T {
     let largest = a.iter().fold(0.0, |max: f64, x| max.max(x.to_f64().abs()));
     let far = 1.0 / T::EPSILON.to_f64();
     if largest == 0.0 || (1.0 / far..=far).contains(&largest) {

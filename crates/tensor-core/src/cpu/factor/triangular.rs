@@ -63,6 +63,42 @@ pub(super) fn solve_lower<T: Float>(l: MatRef<'_, T>, unit: bool, b: MatMut<'_, 
     solve_lower(l22, unit, b2);
 }
 
+/// Which triangle of a matrix is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Triangle {
+    /// The upper one, else the lower one.
+    pub upper: bool,
+    /// Whether its diagonal counts as ones and is not read.
+    pub unit: bool,
+}
+
+impl Triangle {
+    /// The upper triangle with its diagonal.
+    pub const UPPER: Self = Triangle { upper: true, unit: false };
+    /// The lower triangle with its diagonal.
+    pub const LOWER: Self = Triangle { upper: false, unit: false };
+}
+
+/// Solves `A X = B`, or `A^T X = B` if `transposed`, in place of the row-major `n x k` matrix `b`, for a
+/// triangle of the row-major `n x n` matrix `a` (LAPACK `trtrs`).
+pub fn solve_triangular<T: Float>(
+    a: &[T],
+    n: usize,
+    triangle: Triangle,
+    transposed: bool,
+    b: &mut [T],
+    k: usize,
+) {
+    assert!(a.len() == n * n && b.len() == n * k);
+    let a = MatRef::from_row_major_slice(a, n, n);
+    let a = if transposed { a.transpose() } else { a };
+    let b = MatMut::from_row_major_slice_mut(b, n, k);
+    match triangle.upper != transposed {
+        true => solve_upper(a, triangle.unit, b),
+        false => solve_lower(a, triangle.unit, b),
+    }
+}
+
 /// Solves `U X = B` in place of `B`: with the order of the unknowns reversed, `U` is lower.
 pub(super) fn solve_upper<T: Float>(u: MatRef<'_, T>, unit: bool, b: MatMut<'_, T>) {
     solve_lower(u.reverse_rows_and_cols(), unit, b.reverse_rows_mut());

@@ -341,7 +341,23 @@ const SQUARES: &[(&str, Many)] = &[
     ("solve for a vector", |x| x[0].select(0, 0)?.solve(&x[1].select(0, 0)?.select(1, 0)?)),
     ("solve of the transpose", |x| x[0].mt()?.solve(&x[1])),
     ("pinv of a square", |x| x[0].pinv()),
+    ("lstsq", |x| x[0].lstsq(&x[1], None)),
+    ("solve_triangular", |x| x[0].solve_triangular(&x[1], linalg::Triangle::UPPER)),
+    ("cholesky", |x| symmetric(&x[0])?.cholesky(false)),
+    ("cholesky_solve", |x| symmetric(&x[0])?.cholesky(true)?.cholesky_solve(&x[1], true)),
+    ("qr, Q", |x| Ok(x[0].qr()?.0)),
+    ("qr, R", |x| Ok(x[0].qr()?.1)),
+    ("matrix_power", |x| Ok(x[0].matrix_power(3)? / 100.0)),
+    ("matrix_exp", |x| (&x[0] * 0.1).matrix_exp()),
+    ("matrix_norm", |x| x[0].matrix_norm(linalg::MatrixNorm::Frobenius)),
+    ("symmetric_log", |x| linalg::symmetric_log(&symmetric(&x[0])?)),
+    ("symmetric_power", |x| linalg::symmetric_power(&symmetric(&x[0])?, 0.5)),
 ];
+
+/// Positive definite, far from singular.
+fn symmetric(a: &Tensor) -> Result<Tensor> {
+    Ok((a + a.mt()?) * 0.5 + Tensor::eye(a.size(-1)?) * 2.0)
+}
 
 fn config(cases: u32) -> Config {
     Config { cases, failure_persistence: None, ..Config::default() }

@@ -1,6 +1,6 @@
 //! The functional transforms against each other, against closed forms and against differences.
 
-use linalg::{implicit_argmin, implicit_root};
+use tapegrad::linalg::{implicit_argmin, implicit_root};
 use tapegrad::prelude::*;
 use tapegrad::{check_op, checkpoint, gradcheck, gradgradcheck, tape};
 

@@ -1,0 +1,238 @@
+//! The singular value decomposition, and what is made of singular values.
+
+use crate::product::matmul;
+use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
+use std::panic::Location;
+use tensor_core::{Array, Error, Float, Result, kernels};
+
+/// A = U diag(s) V^T, thin: s descending
+struct Svd;
+
+impl<T: Float> OpMany<T> for Svd {
+    fn name(&self) -> &'static str {
+        "svd"
+    }
+    fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>> {
+        Ok(kernels::svd("svd", x[0])?.into())
+    }
+    fn keep(&self, _: &[bool]) -> KeepMany {
+        KeepMany { inputs: Vec::new(), outputs: vec![true; 3] }
+    }
+    /// U (diag(grad_s) + E * skew(U^T grad_U) diag(s) + diag(s) E * skew(V^T grad_V)) V^T, and
+    /// (I - U U^T) grad_U diag(1/s) V^T, and U diag(1/s) grad_V^T (I - V V^T), added up,
+    /// with E_ij = 1 / (s_j^2 - s_i^2), 0 on the diagonal, and skew(X) = X - X^T
+    /// (Townsend, "Differentiating the singular value decomposition", 2016)
+    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+        let (u, s, vt) = (kept.output(0), kept.output(1), kept.output(2));
+        let [m, n] = [u.shape()[u.ndim() - 2], vt.shape()[vt.ndim() - 1]];
+        let k = s.shape()[s.ndim() - 1];
+        let (row, column) = (s.unsqueeze(-2)?, s.unsqueeze(-1)?);
+        // Differences and sums apart, so that no square can overflow; ones where skew is 0 anyway.
+        let gaps = row.try_sub(&column)?.try_add(&Tensor::eye_of(k))?;
+        let sums = row.try_add(&column)?;
+        let sums = sums.eq(T::ZERO)?.where_cond(&Tensor::scalar(T::ONE), &sums)?;
+        let turned =
+            |p: &Tensor<T>, side: &Tensor<T>| (p - p.mt()?).try_div(&gaps)?.try_mul(&side.try_div(&sums)?);
+        let mut inner = match &g[1] {
+            Some(g) => g.diag_embed(0)?,
+            None => s.zeros_like().diag_embed(0)?,
+        };
+        let mut outer = None;
+        if let Some(gu) = &g[0] {
+            let p = matmul(&u.mt()?, gu)?;
+            inner += turned(&p, &row)?;
+            if m > k {
+                let rest = (gu - matmul(&u, &p)?).try_div(&row)?;
+                outer = Some(matmul(&rest, &vt)?);
+            }
+        }
+        if let Some(gvt) = &g[2] {
+            let p = matmul(&vt, &gvt.mt()?)?;
+            inner += turned(&p, &column)?;
+            if n > k {
+                let rest = (gvt - matmul(&p.mt()?, &vt)?).try_div(&column)?;
+                let rest = matmul(&u, &rest)?;
+                outer = Some(match outer {
+                    Some(outer) => outer + rest,
+                    None => rest,
+                });
+            }
+        }
+        let whole = matmul(&matmul(&u, &inner)?, &vt)?;
+        Ok(vec![Some(match outer {
+            Some(outer) => whole + outer,
+            None => whole,
+        })])
+    }
+}
+
+/// The thin singular value decomposition A = U diag(s) V^T of each matrix [m, n] of a batch: U [m, k], s [k]
+/// descending, V^T [k, n], for k = min(m, n). The signs of the vectors are open: only functions that do
+/// not depend on them have a meaning. The gradient with respect to the vectors is not finite where
+/// singular values are equal, or 0 in a matrix that is not square; that of the values is.
+///
+/// ```
+/// use autograd::Tensor;
+/// let (u, s, vt) = linalg::svd(&Tensor::from([[3.0, 0.0], [0.0, -2.0], [0.0, 0.0]]))?;
+/// assert_eq!((u.shape(), vt.shape()), (&[3, 2][..], &[2, 2][..]));
+/// assert!(s.allclose(&Tensor::from([3.0, 2.0]), 1e-12, 0.0)?);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, below two dimensions; not converged, which includes NaN and infinity.
+#[track_caller]
+pub fn svd<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
+    let outputs: [Tensor<T>; 3] = match apply_many(Svd, &[a])?.try_into() {
+        Ok(outputs) => outputs,
+        Err(_) => unreachable!("the operation has three outputs"),
+    };
+    let [u, s, vt] = outputs;
+    Ok((u, s, vt))
+}
+
+/// The singular values of each matrix of a batch, descending.
+///
+/// # Errors
+/// As [`svd`].
+#[track_caller]
+pub fn svdvals<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
+    Ok(svd(a)?.1)
+}
+
+/// Which norm of a matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatrixNorm {
+    /// The root of the sum of squares.
+    Frobenius,
+    /// The sum of the singular values.
+    Nuclear,
+    /// The largest singular value: 2.
+    Spectral,
+    /// The smallest singular value: -2.
+    SmallestSingular,
+    /// The largest sum of absolute values in a column: 1.
+    Columns,
+    /// The smallest sum of absolute values in a column: -1.
+    SmallestColumn,
+    /// The largest sum of absolute values in a row: infinity.
+    Rows,
+    /// The smallest sum of absolute values in a row: minus infinity.
+    SmallestRow,
+}
+
+/// A norm of each matrix of a batch.
+///
+/// ```
+/// use autograd::Tensor;
+/// use linalg::MatrixNorm;
+/// let a = Tensor::from([[3.0, 0.0], [0.0, -4.0]]);
+/// assert_eq!(linalg::matrix_norm(&a, MatrixNorm::Frobenius)?.item()?, 5.0);
+/// assert_eq!(linalg::matrix_norm(&a, MatrixNorm::Columns)?.item()?, 4.0);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, below two dimensions, and for the extremes of no rows, columns or values; as [`svd`].
+#[track_caller]
+pub fn matrix_norm<T: Float>(a: &Tensor<T>, norm: MatrixNorm) -> Result<Tensor<T>> {
+    let here = Location::caller();
+    if a.ndim() < 2 {
+        let message = format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape());
+        return Err(Error::shape("matrix_norm", message).at(here));
+    }
+    match norm {
+        MatrixNorm::Frobenius => a.vector_norm(2.0, [-2, -1], false),
+        MatrixNorm::Nuclear => svdvals(a)?.sum_dim(-1, false),
+        MatrixNorm::Spectral => svdvals(a)?.amax(-1, false),
+        MatrixNorm::SmallestSingular => svdvals(a)?.amin(-1, false),
+        MatrixNorm::Columns => a.abs().sum_dim(-2, false)?.amax(-1, false),
+        MatrixNorm::SmallestColumn => a.abs().sum_dim(-2, false)?.amin(-1, false),
+        MatrixNorm::Rows => a.abs().sum_dim(-1, false)?.amax(-1, false),
+        MatrixNorm::SmallestRow => a.abs().sum_dim(-1, false)?.amin(-1, false),
+    }
+}
+
+/// The ratio of the largest to the smallest singular value of each matrix of a batch; infinite where the
+/// smallest is 0.
+///
+/// # Errors
+/// Shape, below two dimensions and for matrices of no elements; as [`svd`].
+#[track_caller]
+pub fn cond<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
+    let s = svdvals(a)?;
+    s.amax(-1, false)?.try_div(&s.amin(-1, false)?)
+}
+
+/// How many singular values of each matrix of a batch exceed `rtol` times the largest; None stands for
+/// max(m, n) epsilon.
+///
+/// ```
+/// use autograd::Tensor;
+/// let a = Tensor::from([[1.0, 2.0], [2.0, 4.0]]);
+/// assert_eq!(linalg::matrix_rank(&a, None)?.item()?, 1);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`svd`].
+#[track_caller]
+pub fn matrix_rank<T: Float>(a: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<i64>> {
+    let s = svdvals(&a.detach())?;
+    let [.., m, n] = *a.shape() else { return Ok(Tensor::zeros_of::<i64>(s.shape())) };
+    let rtol = rtol.map_or(T::of(m.max(n) as f64) * T::EPSILON, T::of);
+    if m == 0 || n == 0 {
+        return s.gt(T::ZERO)?.count_nonzero_dim(-1, false);
+    }
+    s.gt(&(s.narrow(-1, 0, 1)? * rtol))?.count_nonzero_dim(-1, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use autograd::check_op;
+
+    /// U diag(f(s)) V^T
+    fn function(a: &Tensor<f64>, f: impl Fn(&Tensor<f64>) -> Tensor<f64>) -> Result<Tensor<f64>> {
+        let (u, s, vt) = svd(a)?;
+        matmul(&u.try_mul(&f(&s).unsqueeze(-2)?)?, &vt)
+    }
+
+    #[test]
+    fn values_vectors_and_what_is_made_of_them() -> Result<()> {
+        for shape in [&[1, 1][..], &[4, 3], &[3, 4], &[3, 3], &[2, 4, 2], &[0, 3], &[2, 0, 2]] {
+            check_op(|x| svdvals(&x[0]), &[shape]).run()?;
+            check_op(|x| function(&x[0], |s| s.clone()), &[shape]).reference(|x| Ok(x[0].clone())).run()?;
+            check_op(|x| function(&x[0], |s| s.square()), &[shape]).run()?;
+        }
+        for norm in [
+            MatrixNorm::Frobenius,
+            MatrixNorm::Nuclear,
+            MatrixNorm::Spectral,
+            MatrixNorm::SmallestSingular,
+            MatrixNorm::Columns,
+            MatrixNorm::SmallestColumn,
+            MatrixNorm::Rows,
+            MatrixNorm::SmallestRow,
+        ] {
+            check_op(|x| matrix_norm(&x[0], norm), &[&[2, 4, 3]]).run()?;
+        }
+        check_op(|x| cond(&x[0]), &[&[4, 3]]).run()?;
+        assert_eq!(matrix_rank(&Tensor::zeros([2, 3, 2]), None)?.to_vec(), [0, 0]);
+        assert_eq!(matrix_rank(&Tensor::zeros([2, 0, 2]), None)?.to_vec(), [0, 0]);
+        assert_eq!(matrix_rank(&(Tensor::eye(3) * Tensor::from([1.0, 1e-3, 0.0])), Some(1e-2))?.item()?, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn values_at_large_and_equal_ones() -> Result<()> {
+        // The gaps are formed without squares.
+        let a = (Tensor::eye(2) * Tensor::from([1e200, 3e200])).requires_grad();
+        svdvals(&a)?.sum().backward()?;
+        assert!(a.grad().is_some_and(|g| g.allclose(&Tensor::eye(2), 1e-12, 1e-12).unwrap()));
+        let a = Tensor::eye(3).requires_grad();
+        svdvals(&a)?.sum().backward()?;
+        assert!(a.grad().is_some_and(|g| g.allclose(&Tensor::eye(3), 1e-12, 1e-12).unwrap()));
+        Ok(())
+    }
+}

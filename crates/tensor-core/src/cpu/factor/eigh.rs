@@ -1,0 +1,44 @@
+//! Eigenvalues and eigenvectors of symmetric matrices.
+
+use super::svd::{NotConverged, scale_for};
+use crate::element::Float;
+use faer::diag::DiagMut;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::{MatMut, MatRef, Par};
+
+/// `A = V diag(w) V^T` (LAPACK `syevd`) of the row-major `n x n` matrix `a`, of which the lower triangle
+/// is read: `w` ascending, the columns of the row-major `v` the eigenvectors. On one thread, as `svd`.
+///
+/// # Errors
+///
+/// [`NotConverged`] if the triangle is not finite or the iteration fails; the outputs are unspecified.
+pub fn eigh<T: Float>(a: &[T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(), NotConverged> {
+    assert!(a.len() == n * n && w.len() == n && v.len() == n * n);
+    if n == 0 {
+        return Ok(());
+    }
+    let lower: Vec<T> =
+        a.iter().enumerate().map(|(k, &x)| if k % n <= k / n { x } else { T::ZERO }).collect();
+    if !lower.iter().all(|x| Float::is_finite(*x)) {
+        return Err(NotConverged);
+    }
+    let scale = scale_for(&lower);
+    let lower: Vec<T> = lower.into_iter().map(|x| x * scale).collect();
+    let vectors = ComputeEigenvectors::Yes;
+    let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<T>(n, vectors, Par::Seq, Default::default()));
+    self_adjoint_evd(
+        MatRef::from_row_major_slice(&lower, n, n),
+        DiagMut::from_slice_mut(w),
+        Some(MatMut::from_row_major_slice_mut(v, n, n)),
+        Par::Seq,
+        MemStack::new(&mut memory),
+        Default::default(),
+    )
+    .map_err(|_| NotConverged)?;
+    for x in w.iter_mut() {
+        *x /= scale;
+    }
+    let finite = w.iter().chain(v.iter()).all(|x| Float::is_finite(*x));
+    if finite { Ok(()) } else { Err(NotConverged) }
+}

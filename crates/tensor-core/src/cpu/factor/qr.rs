@@ -1,0 +1,56 @@
+//! QR factorisation by Householder reflections.
+
+use crate::element::Float;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::householder::{
+    apply_block_householder_sequence_on_the_left_in_place_scratch,
+    apply_block_householder_sequence_on_the_left_in_place_with_conj,
+};
+use faer::linalg::qr::no_pivoting::factor::{qr_in_place, qr_in_place_scratch, recommended_block_size};
+use faer::{Conj, Mat, MatMut, Par};
+
+/// `A = Q R` (LAPACK `geqrf`, `orgqr`) of the row-major `m x n` matrix `a`: `q` is `m x k` with orthonormal
+/// columns, `r` is `k x n` and upper triangular with a diagonal that is not negative. `k` is `min(m, n)`, or
+/// `m` for the complete factorisation.
+pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut [T]) {
+    assert!(a.len() == m * n && q.len() == m * k && r.len() == k * n && (k == m.min(n) || k == m));
+    let size = m.min(n);
+    q.fill(T::ZERO);
+    r.fill(T::ZERO);
+    for i in 0..k {
+        q[i * k + i] = T::ONE;
+    }
+    if size == 0 {
+        return;
+    }
+    let mut factors = Mat::from_fn(m, n, |i, j| a[i * n + j]);
+    let block = recommended_block_size::<T>(m, n);
+    let mut coefficients = Mat::<T>::zeros(block, size);
+    let mut memory = MemBuffer::new(qr_in_place_scratch::<T>(m, n, block, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    qr_in_place(factors.as_mut(), coefficients.as_mut(), Par::Seq, stack, Default::default());
+    for i in 0..size {
+        for j in i..n {
+            r[i * n + j] = factors[(i, j)];
+        }
+    }
+    let scratch = apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, block, k);
+    let mut memory = MemBuffer::new(scratch);
+    apply_block_householder_sequence_on_the_left_in_place_with_conj(
+        factors.as_ref().subcols(0, size),
+        coefficients.as_ref(),
+        Conj::No,
+        MatMut::from_row_major_slice_mut(q, m, k),
+        Par::Seq,
+        MemStack::new(&mut memory),
+    );
+    // Reflections leave the signs open: with a diagonal of R that is not negative, the factors are unique.
+    for i in (0..size).filter(|&i| r[i * n + i] < T::ZERO).collect::<Vec<_>>() {
+        for x in &mut r[i * n..(i + 1) * n] {
+            *x = -*x;
+        }
+        for row in q.chunks_exact_mut(k) {
+            row[i] = -row[i];
+        }
+    }
+}
