@@ -1,6 +1,6 @@
 //! The tape: what was recorded, who holds it, and how it is let go.
 //!
-//! A node is a rule and edges to its parents. An [`Edge`] is a counted handle; when the last handle
+//! A node is a rule and edges to its parents. An edge is a counted handle; when the last handle
 //! of a node goes, the node leaves its tape. Leaves are handles without a node: their gradient lies
 //! in the handle. Only this file sees the lock, and holds it for single slotmap operations only.
 

@@ -66,7 +66,7 @@ impl<T: Float> OpMany<T> for Svd {
     }
 }
 
-/// The thin singular value decomposition A = U diag(s) V^T of each matrix [m, n] of a batch: U [m, k], s [k]
+/// The thin singular value decomposition A = U diag(s) V^T of each matrix [m, n] of a batch: U [m, k], s \[k\]
 /// descending, V^T [k, n], for k = min(m, n). The signs of the vectors are open: only functions that do
 /// not depend on them have a meaning. The gradient with respect to the vectors is not finite where
 /// singular values are equal, or 0 in a matrix that is not square; that of the values is.
