@@ -24,7 +24,7 @@ impl<T: Float> Op<T, 1> for Det<T> {
         "det"
     }
     fn forward(&self, _: [&Array<T>; 1]) -> Result<Array<T>> {
-        self.lu.det()
+        self.lu.det("det")
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }
@@ -32,20 +32,38 @@ impl<T: Float> Op<T, 1> for Det<T> {
     fn holds(&self) -> usize {
         self.lu.bytes()
     }
-    /// grad d A^-T (Giles 2008, 2.2.4), the cofactor matrix. Near a singular matrix that is 0 times
-    /// infinity: there the determinant is differentiated in the form of [`det_by_blocks`].
+    /// The cofactor matrix times grad: grad d A^-T (Giles 2008, 2.2.4). Near a singular matrix that is 0 times
+    /// infinity: there the cofactors have a kernel in first order, where the matrices are small, and else the
+    /// determinant is differentiated in the form of [`det_by_blocks`].
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let a = kept.input(0);
-        if self.lu.pivot_ratio() > NEARLY_SINGULAR {
-            let scale = g.try_mul(&kept.output())?.unsqueeze(-1)?.unsqueeze(-1)?;
-            return Ok([Some(inverse(&a)?.mt()?.try_mul(&scale)?)]);
+        if !kept.create_graph()
+            && let Some(whole) = kernels::cofactors("det", a.array(), g.array())?
+        {
+            return Ok([Some(whole.into())]);
         }
-        // In first order `a` is a constant and becomes a leaf of this inner graph.
-        let a = a.requires_grad();
-        let d = enable_grad(|| each_matrix(&a, det_by_blocks))?;
-        let options =
-            GradOptions { create_graph: kept.create_graph(), cotangent: Some(g), ..Default::default() };
-        Ok([grad_with(&d, &[&a], options)?.swap_remove(0)])
+        let regular = |a: &Tensor<T>, d: &Tensor<T>, g: &Tensor<T>| {
+            inverse(a)?.mt()?.try_mul(&g.try_mul(d)?.unsqueeze(-1)?.unsqueeze(-1)?)
+        };
+        let near = self.lu.nearly_singular(NEARLY_SINGULAR);
+        if near.is_empty() {
+            return Ok([Some(regular(&a, &kept.output(), &g)?)]);
+        }
+        // Those matrices on their own, and the identity in their place among the others.
+        let n = a.shape()[a.ndim() - 1];
+        let index = Tensor::from(near.iter().map(|&i| i as i64).collect::<Vec<_>>());
+        let (flat, flat_d, flat_g) =
+            (a.reshape([-1, n as isize, n as isize])?, kept.output().flatten(), g.flatten());
+        let some = flat.index_select(0, &index)?;
+        let others = flat.index_put(&index, &Tensor::eye_of(n).expand(some.shape())?, false)?;
+        // In first order `some` is a constant and becomes a leaf of this inner graph.
+        let some = some.requires_grad();
+        let d = enable_grad(|| each_matrix(&some, det_by_blocks))?;
+        let cotangent = Some(flat_g.index_select(0, &index)?);
+        let options = GradOptions { create_graph: kept.create_graph(), cotangent, ..Default::default() };
+        let answer = grad_with(&d, &[&some], options)?.swap_remove(0).unwrap_or_else(|| some.zeros_like());
+        let whole = regular(&others, &flat_d, &flat_g)?.index_put(&index, &answer, false)?;
+        Ok([Some(whole.reshape(a.shape())?)])
     }
 }
 
@@ -70,7 +88,9 @@ fn det_by_blocks<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     let n = s.len();
     let small = s.first().map_or(T::ZERO, |&largest| largest * T::of(SMALL));
     let r = s.iter().take_while(|&&x| x > small).count();
-    let sign = kernels::lu("det", &u)?.det()?.to_vec()[0] * kernels::lu("det", &vt)?.det()?.to_vec()[0];
+    let of =
+        |orthogonal: &Array<T>| -> Result<T> { Ok(kernels::lu("det", orthogonal)?.det("det")?.to_vec()[0]) };
+    let sign = of(&u)? * of(&vt)?;
     let b = mm(&mm(&Tensor::from(u).t()?, a)?, &Tensor::from(vt).t()?)?;
     let block = |row: usize, column: usize, rows: usize, columns: usize| {
         b.narrow(0, row as isize, rows)?.narrow(1, column as isize, columns)
@@ -148,7 +168,7 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let a = kept.input(0);
         let identity = Tensor::eye_of::<T>(a.shape()[a.ndim() - 1]).expand(a.shape())?;
-        let inverse = apply(Solve { lu: self.lu.clone(), transposed: true }, [&a, &identity])?;
+        let inverse = apply(Solve { lu: self.lu.clone(), transposed: true, lenient: true }, [&a, &identity])?;
         Ok([Some(inverse.try_mul(&g.unsqueeze(-1)?.unsqueeze(-1)?)?)])
     }
 }

@@ -14,14 +14,19 @@ use tensor_core::{Array, Element, Error, Float, Result};
 pub(crate) struct Solve<T: Element> {
     pub lu: Lu<T>,
     pub transposed: bool,
+    /// Whether a singular matrix gives infinities and NaN, and is no error.
+    pub lenient: bool,
 }
 
 impl<T: Float> Op<T, 2> for Solve<T> {
     fn name(&self) -> &'static str {
         "solve"
     }
-    fn forward(&self, [_, b]: [&Array<T>; 2]) -> Result<Array<T>> {
-        self.lu.solve("solve", b, self.transposed)
+    fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
+        match self.lu.solve("solve", b, self.transposed)? {
+            (_, Some(batch)) if !self.lenient => Err(kernels::singular_error("solve", batch, a.shape())),
+            (x, _) => Ok(x),
+        }
     }
     fn keep(&self, [a, _]: [bool; 2]) -> Keep<2> {
         Keep { inputs: [true, false], output: a }
@@ -31,7 +36,7 @@ impl<T: Float> Op<T, 2> for Solve<T> {
     }
     /// B: A^-T grad =: H; A: -H X^T, or its transpose -X H^T for A^T X = B (Giles 2008, 2.3.1)
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
-        let back = Solve { lu: self.lu.clone(), transposed: !self.transposed };
+        let back = Solve { lu: self.lu.clone(), transposed: !self.transposed, lenient: self.lenient };
         let h = apply(back, [&kept.input(0), &g])?;
         let a = kept.wrt(0, || {
             let x = kept.output();
@@ -99,10 +104,7 @@ pub fn solve<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     }
     let System { a, b, vectors } = system("solve", a, b).map_err(|e| e.at(here))?;
     let lu = kernels::lu("solve", a.array()).map_err(|e| e.at(here))?;
-    if let Some(batch) = lu.singular() {
-        return Err(kernels::singular_error("solve", batch, a.shape()).at(here));
-    }
-    let x = apply(Solve { lu, transposed: false }, [&a, &b])?;
+    let x = apply(Solve { lu, transposed: false, lenient: false }, [&a, &b])?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }
 

@@ -143,6 +143,7 @@ pub trait Float:
     + AddAssign
     + Sum
     + faer::traits::RealField
+    + crate::cpu::compiled::Compiled
 {
     /// The distance from 1 to the next larger value.
     const EPSILON: Self;

@@ -260,7 +260,7 @@ pub fn addmv<T: Float>(
         }
     }
     run_on(op, [a.device(), x.device(), y.map_or(a.device(), Array::device)], || {
-        cpu::gemm::addmv(op, y, a, x, beta, alpha)
+        T::addmv(op, y, a, x, beta, alpha)
     })
 }
 
@@ -293,7 +293,7 @@ pub fn addmm<T: Float>(
         }
     }
     run_on(op, [a.device(), b.device(), c.map_or(a.device(), Array::device)], || {
-        cpu::gemm::addmm(op, c, a, b, beta, alpha)
+        T::addmm(op, c, a, b, beta, alpha)
     })
 }
 
@@ -318,12 +318,7 @@ pub fn least_squares<T: Float>(
         );
         return Err(Error::shape(op, message));
     }
-    run_on(op, [a.device(), x.device(), y.device()], || {
-        let (a, v, w) = (cpu::gemm::whole(a), cpu::gemm::vector(x), cpu::gemm::vector(y));
-        let (loss, atr) = cpu::least_squares::least_squares(a, v, w, gradient);
-        let atr = atr.map(|g| Array::from_vec(g, x.shape())).transpose()?;
-        Ok((Array::scalar(loss), atr))
-    })
+    run_on(op, [a.device(), x.device(), y.device()], || T::least_squares(a, x, y, gradient))
 }
 
 /// The batch of square matrices that `a` has to be.
@@ -344,7 +339,23 @@ fn square<T: Float>(op: &'static str, a: &Array<T>) -> Result<()> {
 /// Shape, where the matrices are not square.
 pub fn lu<T: Float>(op: &'static str, a: &Array<T>) -> Result<Lu<T>> {
     square(op, a)?;
-    run_on(op, [a.device()], || cpu::decompose::lu(a))
+    run_on(op, [a.device()], || Ok(T::lu(a)))
+}
+
+/// The derivative of each number of `g` times the determinant of the matrix at its place: the cofactors times
+/// the number, at every rank. None where the matrices are large, or products of their elements leave the range.
+///
+/// # Errors
+/// Shape, where the matrices are not square, or there is not a number for each.
+pub fn cofactors<T: Float>(op: &'static str, a: &Array<T>, g: &Array<T>) -> Result<Option<Array<T>>> {
+    square(op, a)?;
+    if *g.shape() != a.shape()[..a.ndim() - 2] {
+        return Err(Error::shape(
+            op,
+            format!("matrices {:?} and numbers {:?} do not fit", a.shape(), g.shape()),
+        ));
+    }
+    run_on(op, [a.device(), g.device()], || T::cofactors(op, a, g))
 }
 
 /// The inverse of each matrix of a batch.
@@ -353,7 +364,7 @@ pub fn lu<T: Float>(op: &'static str, a: &Array<T>) -> Result<Lu<T>> {
 /// Shape, where the matrices are not square; singular, naming the first one without an inverse.
 pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     square(op, a)?;
-    run_on(op, [a.device()], || cpu::decompose::inverse(op, a))
+    run_on(op, [a.device()], || T::inverse(op, a))
 }
 
 /// The thin singular value decomposition A = U diag(s) V^T of each matrix of a batch: U, s
@@ -363,7 +374,7 @@ pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
 /// Shape, below two dimensions; not converged, which includes NaN and infinity.
 pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
     matrices(op, a)?;
-    run_on(op, [a.device()], || cpu::decompose::svd(op, a))
+    run_on(op, [a.device()], || T::svd(op, a))
 }
 
 /// The lower triangular L with A = L L^T of each matrix of a batch, of which the lower triangle is read.
@@ -372,7 +383,7 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
 /// Shape, where the matrices are not square; not positive definite, naming the first such matrix.
 pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     square(op, a)?;
-    run_on(op, [a.device()], || cpu::decompose::cholesky(op, a))
+    run_on(op, [a.device()], || T::cholesky(op, a))
 }
 
 /// A^-1 B, or A^-T B where `transposed`, for a triangle of each matrix of a batch and matrices B of the same
@@ -393,7 +404,7 @@ pub fn solve_triangular<T: Float>(
         let message = format!("triangles {:?} and right-hand sides {:?} do not fit", a.shape(), b.shape());
         return Err(Error::shape(op, message));
     }
-    run_on(op, [a.device(), b.device()], || cpu::decompose::solve_triangular(op, a, triangle, transposed, b))
+    run_on(op, [a.device(), b.device()], || T::solve_triangular(op, a, triangle, transposed, b))
 }
 
 /// The eigenvalues, ascending, and the eigenvectors, as columns, of each symmetric matrix of a batch, of
@@ -403,7 +414,7 @@ pub fn solve_triangular<T: Float>(
 /// Shape, where the matrices are not square; not converged, which includes NaN and infinity.
 pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
     square(op, a)?;
-    run_on(op, [a.device()], || cpu::decompose::eigh(op, a))
+    run_on(op, [a.device()], || T::eigh(op, a))
 }
 
 /// A = Q R of each matrix of a batch, Q with orthonormal columns, as many as the smaller dimension of A, or
@@ -413,7 +424,7 @@ pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
 /// Shape, below two dimensions; argument, for NaN and infinity.
 pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[Array<T>; 2]> {
     matrices(op, a)?;
-    run_on(op, [a.device()], || cpu::decompose::qr(op, a, complete))
+    run_on(op, [a.device()], || T::qr(op, a, complete))
 }
 
 /// The derivative of order k of a function of a diagonal matrix, whose elements `w` ascend, in k symmetric
@@ -433,7 +444,7 @@ pub fn analytic_derivative<T: Float>(
         let message = format!("a direction of shape {:?} for matrices {:?}", wrong.shape(), &shape[..]);
         return Err(Error::shape(op, message));
     }
-    run_on(op, [w.device()], || cpu::decompose::analytic_derivative(f, w, directions))
+    run_on(op, [w.device()], || T::analytic_derivative(f, w, directions))
 }
 
 /// An error below two dimensions.

@@ -1,6 +1,7 @@
 //! Products of arrays: matrix by vector, and batches of matrices by matrices.
 
 use super::gemv::gemv;
+use super::lanes::{self, Matrices, for_groups};
 use super::nest::Nest;
 use super::simd::{Kernel, dispatch, multiply_add};
 use super::view::{MatRef, VecRef};
@@ -17,6 +18,9 @@ const PARALLEL_FROM: usize = 1 << 18;
 
 /// Multiplications up to which a plain loop beats the packing of a blocked product.
 const TINY: usize = 512;
+
+/// Multiplications up to which the matrices of a batch are multiplied in lanes.
+const SMALL: usize = 1024;
 
 /// The last two dimensions of `layout`, from `place` on, as a matrix in `data`.
 fn matrix<'a, T: Float>(data: &'a [T], layout: &Layout, place: usize) -> MatRef<'a, T> {
@@ -96,6 +100,13 @@ pub fn addmm<T: Float>(
         x.layout().expand(op, &to)
     };
     let (la, lb) = (stretch(a)?, stretch(b)?);
+    let count = data.len() / (m * n);
+    if count >= lanes::FEWEST && (1..=SMALL).contains(&(m * n * k)) && beta == T::ZERO {
+        let (a, b) = (a.view(la), b.view(lb));
+        let inputs = [Matrices::of(op, &a)?, Matrices::of(op, &b)?];
+        for_groups(&lanes::Product { m, k, n, alpha }, &inputs, [(data, m * n)], count, |_, _| ());
+        return Ok(out);
+    }
     let lead = |l: &Layout, d: usize| l.strides()[d];
     let dims = batch.iter().enumerate().map(|(d, &size)| (size, [lead(&la, d), lead(&lb, d)]));
     let nest = Nest::of(dims, [la.offset() as isize, lb.offset() as isize]);

@@ -6,17 +6,31 @@
 
 use std::ops::Range;
 
+use super::gemm;
 use super::gemv::{PARALLEL_FROM, gemv, sum_parts, sum_tree};
 use super::simd::{Kernel, add_rows, dispatch, dot, dot_line, dot_rows, has_16_lanes, multiply_add};
 use super::view::{Lines, MatRef, VecRef};
+use crate::array::Array;
 use crate::element::Float;
+use crate::error::Result;
 
 /// Elements of `A` in one partial sum, as far as the bounds on rows allow.
 const LEAF: usize = 1 << 16;
 
 /// `‖y - A x‖²` and, if `want_gradient`, `Aᵀ (y - A x)`. Any mismatch of the
-/// lengths has been rejected by the caller.
-pub fn least_squares<T: Float>(
+/// shapes has been rejected by the caller.
+pub fn loss<T: Float>(
+    a: &Array<T>,
+    x: &Array<T>,
+    y: &Array<T>,
+    want_gradient: bool,
+) -> Result<(Array<T>, Option<Array<T>>)> {
+    let (loss, gradient) = least_squares(gemm::whole(a), gemm::vector(x), gemm::vector(y), want_gradient);
+    Ok((Array::scalar(loss), gradient.map(|g| Array::from_vec(g, x.shape())).transpose()?))
+}
+
+/// The same for matrices and vectors as the kernels take them.
+fn least_squares<T: Float>(
     a: MatRef<T>,
     x: VecRef<T>,
     y: VecRef<T>,

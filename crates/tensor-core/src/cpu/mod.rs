@@ -1,11 +1,13 @@
 //! The kernels of the CPU, one file per family.
 
+pub mod compiled;
 pub mod copy;
 pub mod decompose;
 pub mod factor;
 pub mod gemm;
 pub mod gemv;
 pub mod index;
+pub mod lanes;
 pub mod least_squares;
 pub mod map;
 pub mod nest;

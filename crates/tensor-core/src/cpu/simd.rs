@@ -24,18 +24,40 @@ pub trait Kernel {
 /// Runs a kernel with the best instruction set of this processor.
 #[inline]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    if is_wide() { dispatch_wide(kernel) } else { plain(kernel) }
+}
+
+/// Whether the processor's vectors are known to hold 32 bytes or more.
+#[inline]
+pub fn is_wide() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return x86::level() != x86::Level::Baseline;
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// Runs a kernel that is written for wide vectors, where there are such; see [`is_wide`].
+#[inline]
+pub fn dispatch_wide<K: Kernel>(kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     match x86::level() {
         // SAFETY: the level is what the processor was found to support.
-        x86::Level::Avx512 => unsafe { x86::avx512(kernel) },
+        x86::Level::Avx512 => return unsafe { x86::avx512(kernel) },
         // SAFETY: as above.
-        x86::Level::Avx2 => unsafe { x86::avx2(kernel) },
-        x86::Level::Baseline => kernel.run::<false>(),
+        x86::Level::Avx2 => return unsafe { x86::avx2(kernel) },
+        x86::Level::Baseline => {}
     }
+    drop(kernel);
+    unreachable!("wide vectors were asked for on a processor without")
+}
+
+/// Runs a kernel with what every processor of the architecture has.
+#[inline]
+pub fn plain<K: Kernel>(kernel: K) -> K::Output {
     // NEON, with fused multiply-add, is part of every 64-bit ARM processor.
     #[cfg(target_arch = "aarch64")]
     return kernel.run::<true>();
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    #[cfg(not(target_arch = "aarch64"))]
     return kernel.run::<false>();
 }
 

@@ -1,32 +1,20 @@
-//! The factorisations of [`factor`], applied to batches.
+//! The factorisations, applied to batches: small matrices in [`lanes`], others one by one by [`factor`].
 
-use super::factor;
+mod lu;
+
 pub use super::factor::{Analytic, Triangle};
+use super::lanes::{self, Matrices, for_groups};
+use super::{copy, factor};
 use crate::array::Array;
-use crate::buffer::Buffer;
-use crate::element::{Element, Float};
+use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::Dims;
+pub use lu::{Lu, cofactors, inverse, lu, lu_det, lu_nearly_singular, lu_slogdet, lu_solve};
 use rayon::prelude::*;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Multiplications in a batch from which its matrices are dealt out to threads.
 const PARALLEL_FROM: usize = 1 << 15;
-
-/// P A = L U of each matrix of a batch; clones share it.
-#[derive(Clone)]
-pub struct Lu<T: Element>(Arc<Factors<T>>);
-
-struct Factors<T: Element> {
-    /// Shape of the batch.
-    batch: Dims,
-    n: usize,
-    /// One after another, row-major: U, and L without its diagonal of ones.
-    lu: Buffer<T>,
-    pivots: Vec<usize>,
-    singular: Option<usize>,
-}
 
 /// Runs `f(number, a, b)` for the matrices of a batch, cut from `a` and `b` in pieces of
 /// `a_size` and `b_size`; `cost` is the work for one.
@@ -50,6 +38,11 @@ fn for_batch<A: Send, B: Send>(
         .for_each(|(i, (a, b))| run(i * part, a, b));
 }
 
+/// Whether the matrices of a batch are small and many enough for lanes.
+fn lanes_pay(count: usize, n: usize) -> bool {
+    (1..=lanes::LARGEST).contains(&n) && count >= lanes::FEWEST
+}
+
 /// The smallest number that was offered, if any.
 fn first(found: &AtomicUsize) -> Option<usize> {
     Some(found.load(Relaxed)).filter(|&i| i != usize::MAX)
@@ -59,98 +52,6 @@ fn first(found: &AtomicUsize) -> Option<usize> {
 fn square<T: Float>(a: &Array<T>) -> (usize, Dims) {
     let lead = a.ndim() - 2;
     (a.shape()[lead], Dims::from_slice(&a.shape()[..lead]))
-}
-
-/// LU with partial pivoting of each matrix; a zero pivot is no error here.
-pub fn lu<T: Float>(a: &Array<T>) -> Result<Lu<T>> {
-    let (n, batch) = square(a);
-    let count: usize = batch.iter().product();
-    let mut lu = a.to_vec();
-    let mut pivots = vec![0; count * n];
-    let singular = AtomicUsize::new(usize::MAX);
-    for_batch((&mut lu, n * n), (&mut pivots, n), n * n * n, |i, a, pivots| {
-        if factor::lu(a, n, pivots).is_some() {
-            singular.fetch_min(i, Relaxed);
-        }
-    });
-    let lu = Buffer::adopt(lu);
-    Ok(Lu(Arc::new(Factors { batch, n, lu, pivots, singular: first(&singular) })))
-}
-
-impl<T: Float> Lu<T> {
-    /// What the factors take, without the pivots.
-    pub fn bytes(&self) -> usize {
-        self.0.lu.bytes()
-    }
-
-    /// The first matrix of the batch that has a pivot of exactly zero.
-    pub fn singular(&self) -> Option<usize> {
-        self.0.singular
-    }
-
-    /// The smallest ratio of a pivot to the largest one over the batch: a cheap measure of how near
-    /// to singular the worst matrix is.
-    pub fn pivot_ratio(&self) -> f64 {
-        let Factors { n, lu, .. } = &*self.0;
-        let ratio = |a: &[T]| {
-            let pivots = (0..*n).map(|i| a[i * n + i].to_f64().abs());
-            let (low, high) = pivots.fold((f64::INFINITY, 0.0f64), |(l, h), p| (l.min(p), h.max(p)));
-            if high == 0.0 { 0.0 } else { low / high }
-        };
-        if *n == 0 { 1.0 } else { lu.chunks_exact(n * n).map(ratio).fold(1.0, f64::min) }
-    }
-
-    /// A^-1 B, or A^-T B, for B of shape [batch.., n, k].
-    pub fn solve(&self, op: &'static str, b: &Array<T>, transposed: bool) -> Result<Array<T>> {
-        let Factors { n, lu, pivots, .. } = &*self.0;
-        let n = *n;
-        let k = b.shape()[b.ndim() - 1];
-        let mut out = super::copy::copy(op, b)?;
-        let mut nothing = vec![(); out.numel().checked_div(n * k).unwrap_or(0)];
-        for_batch((out.make_mut()?, n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
-            factor::lu_solve(&lu[i * n * n..][..n * n], &pivots[i * n..][..n], n, b, k, transposed);
-        });
-        Ok(out)
-    }
-
-    /// The determinants, in the shape of the batch.
-    pub fn det(&self) -> Result<Array<T>> {
-        Array::from_vec(self.each(factor::lu_det), &self.0.batch)
-    }
-
-    /// The signs of the determinants and the logarithms of their absolute values: 0 and minus
-    /// infinity for a singular matrix.
-    pub fn slogdet(&self) -> Result<(Array<T>, Array<T>)> {
-        let (signs, logs) = self.each(factor::lu_slogdet).into_iter().unzip();
-        Ok((Array::from_vec(signs, &self.0.batch)?, Array::from_vec(logs, &self.0.batch)?))
-    }
-
-    /// A function of the factors of each matrix.
-    fn each<R>(&self, f: impl Fn(&[T], &[usize], usize) -> R) -> Vec<R> {
-        let Factors { batch, n, lu, pivots, .. } = &*self.0;
-        let matrix = |i: usize| f(&lu[i * n * n..][..n * n], &pivots[i * n..][..*n], *n);
-        (0..batch.iter().product()).map(matrix).collect()
-    }
-}
-
-/// The inverse of each matrix.
-///
-/// # Errors
-/// Singular, with the number of the first matrix that has no inverse.
-pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
-    let (n, _) = square(a);
-    let mut a = super::copy::copy(op, a)?;
-    let singular = AtomicUsize::new(usize::MAX);
-    let mut out = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
-    for_batch((out.make_mut()?, n * n), (a.make_mut()?, n * n), n * n * n, |i, out, a| {
-        if factor::inverse(a, out, n).is_err() {
-            singular.fetch_min(i, Relaxed);
-        }
-    });
-    match first(&singular) {
-        Some(batch) => Err(singular_error(op, batch, a.shape())),
-        None => Ok(out),
-    }
 }
 
 /// The error of a matrix without an inverse.
@@ -179,21 +80,30 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
     if k == 0 {
         return Ok([u, s, vt]);
     }
-    let a = super::copy::copy(op, a)?;
-    let matrices = a.as_slice().unwrap_or(&[]);
     let failed = AtomicUsize::new(usize::MAX);
-    let mut parts: Vec<_> = (u.make_mut()?.chunks_exact_mut(m * k))
-        .zip(s.make_mut()?.chunks_exact_mut(k))
-        .zip(vt.make_mut()?.chunks_exact_mut(k * n))
-        .collect();
-    let mut nothing = vec![(); parts.len()];
-    for_batch((&mut parts, 1), (&mut nothing, 1), m * n * k, |i, part, _| {
-        let ((u, s), vt) = &mut part[0];
-        if factor::svd(&matrices[i * m * n..][..m * n], m, n, u, s, vt).is_err() {
+    let count = s.numel() / k;
+    let one = |i: usize, a: &[T], [u, s, vt]: [&mut [T]; 3]| {
+        if factor::svd(a, m, n, u, s, vt).is_err() {
             failed.fetch_min(i, Relaxed);
         }
-    });
-    drop(parts);
+    };
+    if m.max(n) <= lanes::LARGEST {
+        let inputs = [Matrices::of(op, a)?];
+        let outputs = [(u.make_mut()?, m * k), (s.make_mut()?, k), (vt.make_mut()?, k * n)];
+        for_groups(&lanes::Svd { m, n }, &inputs, outputs, count, |i, out| one(i, &inputs[0].to_vec(i), out));
+    } else {
+        let a = copy::copy(op, a)?;
+        let matrices = a.as_slice().unwrap_or(&[]);
+        let mut parts: Vec<_> = (u.make_mut()?.chunks_exact_mut(m * k))
+            .zip(s.make_mut()?.chunks_exact_mut(k))
+            .zip(vt.make_mut()?.chunks_exact_mut(k * n))
+            .collect();
+        let mut nothing = vec![(); parts.len()];
+        for_batch((&mut parts, 1), (&mut nothing, 1), m * n * k, |i, part, _| {
+            let ((u, s), vt) = &mut part[0];
+            one(i, &matrices[i * m * n..][..m * n], [u, s, vt]);
+        });
+    }
     match first(&failed) {
         None => Ok([u, s, vt]),
         Some(batch) => {
@@ -211,12 +121,27 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
 /// # Errors
 /// Not positive definite, with the number of the first such matrix and its minor.
 pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
-    let (n, _) = square(a);
-    let mut l = super::copy::copy(op, a)?;
-    let mut minors = vec![0; l.numel().checked_div(n * n).unwrap_or(0)];
-    for_batch((l.make_mut()?, n * n), (&mut minors, 1), n * n * n / 3, |_, l, minor| {
-        minor[0] = factor::cholesky(l, n).err().unwrap_or(0);
-    });
+    let (n, batch) = square(a);
+    let count: usize = batch.iter().product();
+    let mut minors = vec![0; count];
+    let mut l;
+    if lanes_pay(count, n) {
+        l = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
+        let inputs = [Matrices::of(op, a)?];
+        let outputs = [(l.make_mut()?, n * n)];
+        let failed = AtomicUsize::new(usize::MAX);
+        for_groups(&lanes::Cholesky(n), &inputs, outputs, count, |i, _| {
+            failed.fetch_min(i, Relaxed);
+        });
+        if let Some(i) = first(&failed) {
+            minors[i] = factor::cholesky(&mut inputs[0].to_vec(i), n).err().unwrap_or(n);
+        }
+    } else {
+        l = copy::copy(op, a)?;
+        for_batch((l.make_mut()?, n * n), (&mut minors, 1), n * n * n / 3, |_, l, minor| {
+            minor[0] = factor::cholesky(l, n).err().unwrap_or(0);
+        });
+    }
     let Some(batch) = minors.iter().position(|&minor| minor > 0) else { return Ok(l) };
     let minor = minors[batch];
     let message = format!(
@@ -239,7 +164,7 @@ pub fn solve_triangular<T: Float>(
     b: &Array<T>,
 ) -> Result<Array<T>> {
     let (n, k) = (b.shape()[b.ndim() - 2], b.shape()[b.ndim() - 1]);
-    let a = super::copy::copy(op, a)?;
+    let a = copy::copy(op, a)?;
     let matrices = a.as_slice().unwrap_or(&[]);
     if !triangle.unit && n > 0 {
         let zero = |a: &[T]| (0..n).any(|i| a[i * n + i] == T::ZERO);
@@ -247,7 +172,7 @@ pub fn solve_triangular<T: Float>(
             return Err(singular_error(op, batch, a.shape()));
         }
     }
-    let mut out = super::copy::copy(op, b)?;
+    let mut out = copy::copy(op, b)?;
     let mut nothing = vec![(); out.numel().checked_div(n * k).unwrap_or(0)];
     for_batch((out.make_mut()?, n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
         factor::solve_triangular(&matrices[i * n * n..][..n * n], n, triangle, transposed, b, k);
@@ -262,16 +187,27 @@ pub fn solve_triangular<T: Float>(
 /// Not converged, which includes matrices with NaN or infinity.
 pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
     let (n, batch) = square(a);
-    let mut v = super::copy::copy(op, a)?;
+    let count: usize = batch.iter().product();
     let shape: Dims = batch.iter().copied().chain([n]).collect();
     let mut w = Array::zeros(&shape)?;
+    let mut v = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
     let failed = AtomicUsize::new(usize::MAX);
-    for_batch((v.make_mut()?, n * n), (w.make_mut()?, n), n * n * n, |i, v, w| {
-        let a = v.to_vec();
-        if factor::eigh(&a, n, w, v).is_err() {
+    let one = |i: usize, a: &[T], w: &mut [T], v: &mut [T]| {
+        if factor::eigh(a, n, w, v).is_err() {
             failed.fetch_min(i, Relaxed);
         }
-    });
+    };
+    if n <= lanes::LARGEST && v.numel() > 0 {
+        let inputs = [Matrices::of(op, a)?];
+        let outputs = [(w.make_mut()?, n), (v.make_mut()?, n * n)];
+        for_groups(&lanes::Eigh(n), &inputs, outputs, count, |i, [w, v]| one(i, &inputs[0].to_vec(i), w, v));
+    } else {
+        let a = copy::copy(op, a)?;
+        let matrices = a.as_slice().unwrap_or(&[]);
+        for_batch((v.make_mut()?, n * n), (w.make_mut()?, n), n * n * n, |i, v, w| {
+            one(i, &matrices[i * n * n..][..n * n], w, v);
+        });
+    }
     match first(&failed) {
         None => Ok([w, v]),
         Some(batch) => {
@@ -294,13 +230,22 @@ pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[A
     let k = if complete { m } else { m.min(n) };
     let shape = |tail: &[usize]| -> Dims { a.shape()[..lead].iter().chain(tail).copied().collect() };
     let (mut q, mut r) = (Array::zeros(&shape(&[m, k]))?, Array::zeros(&shape(&[k, n]))?);
-    let a = super::copy::copy(op, a)?;
+    let a = copy::copy(op, a)?;
     let matrices = a.as_slice().unwrap_or(&[]);
     if !matrices.iter().all(|x| Float::is_finite(*x)) {
         let message = format!("a matrix of {:?} holds NaN or infinity", a.shape());
         return Err(Error::argument(op, message));
     }
     if m * k == 0 {
+        return Ok([q, r]);
+    }
+    if m.max(n) <= lanes::LARGEST && n > 0 {
+        let count = q.numel() / (m * k);
+        let inputs = [Matrices::of(op, &a)?];
+        let outputs = [(q.make_mut()?, m * k), (r.make_mut()?, k * n)];
+        for_groups(&lanes::Qr { m, n, k }, &inputs, outputs, count, |i, [q, r]| {
+            factor::qr(&inputs[0].to_vec(i), m, n, k, q, r);
+        });
         return Ok([q, r]);
     }
     let mut parts: Vec<_> = q.make_mut()?.chunks_exact_mut(m * k).map(|q| (q, &mut [][..])).collect();

@@ -1,0 +1,52 @@
+//! The kernels of linear algebra as functions of the types themselves: this crate compiles each of them once
+//! for each type, where a generic function would be compiled anew for every program that calls it.
+
+use super::decompose::{self, Analytic, Lu, Triangle};
+use super::{gemm, least_squares};
+use crate::array::Array;
+use crate::error::Result;
+
+macro_rules! compiled {
+    ($(fn $name:ident($($arg:ident: $Arg:ty),*) -> $Output:ty = $path:path;)*) => {
+        /// Kernels of one element type, see the functions of the same names.
+        pub trait Compiled: crate::element::Element {
+            $(#[doc(hidden)] fn $name($($arg: $Arg),*) -> $Output;)*
+        }
+        impl Compiled for f32 {
+            $(fn $name($($arg: $Arg),*) -> $Output { $path($($arg),*) })*
+        }
+        impl Compiled for f64 {
+            $(fn $name($($arg: $Arg),*) -> $Output { $path($($arg),*) })*
+        }
+    };
+}
+
+type Op = &'static str;
+type Pair<T> = (Array<T>, Array<T>);
+type Solution<T> = (Array<T>, Option<usize>);
+type LossAndGradient<T> = (Array<T>, Option<Array<T>>);
+
+compiled! {
+    fn addmv(op: Op, y: Option<&Array<Self>>, a: &Array<Self>, x: &Array<Self>, beta: Self, alpha: Self)
+        -> Result<Array<Self>> = gemm::addmv;
+    fn addmm(op: Op, c: Option<&Array<Self>>, a: &Array<Self>, b: &Array<Self>, beta: Self, alpha: Self)
+        -> Result<Array<Self>> = gemm::addmm;
+    fn least_squares(a: &Array<Self>, x: &Array<Self>, y: &Array<Self>, gradient: bool)
+        -> Result<LossAndGradient<Self>> = least_squares::loss;
+    fn lu(a: &Array<Self>) -> Lu<Self> = decompose::lu;
+    fn lu_solve(lu: &Lu<Self>, op: Op, b: &Array<Self>, transposed: bool)
+        -> Result<Solution<Self>> = decompose::lu_solve;
+    fn lu_det(lu: &Lu<Self>, op: Op) -> Result<Array<Self>> = decompose::lu_det;
+    fn lu_slogdet(lu: &Lu<Self>) -> Result<Pair<Self>> = decompose::lu_slogdet;
+    fn lu_nearly_singular(lu: &Lu<Self>, ratio: f64) -> Vec<usize> = decompose::lu_nearly_singular;
+    fn cofactors(op: Op, a: &Array<Self>, g: &Array<Self>) -> Result<Option<Array<Self>>> = decompose::cofactors;
+    fn inverse(op: Op, a: &Array<Self>) -> Result<Array<Self>> = decompose::inverse;
+    fn svd(op: Op, a: &Array<Self>) -> Result<[Array<Self>; 3]> = decompose::svd;
+    fn cholesky(op: Op, a: &Array<Self>) -> Result<Array<Self>> = decompose::cholesky;
+    fn solve_triangular(op: Op, a: &Array<Self>, triangle: Triangle, transposed: bool, b: &Array<Self>)
+        -> Result<Array<Self>> = decompose::solve_triangular;
+    fn eigh(op: Op, a: &Array<Self>) -> Result<[Array<Self>; 2]> = decompose::eigh;
+    fn qr(op: Op, a: &Array<Self>, complete: bool) -> Result<[Array<Self>; 2]> = decompose::qr;
+    fn analytic_derivative(f: &dyn Analytic, w: &Array<Self>, directions: &[Array<Self>])
+        -> Result<Array<Self>> = decompose::analytic_derivative;
+}

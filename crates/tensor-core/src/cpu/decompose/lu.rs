@@ -1,0 +1,235 @@
+//! LU factorisations, and what follows from them.
+
+use super::{first, for_batch, lanes_pay, singular_error, square};
+use crate::array::Array;
+use crate::buffer::Buffer;
+use crate::cpu::lanes::{self, Matrices, for_groups};
+use crate::cpu::{copy, factor};
+use crate::element::{Element, Float};
+use crate::error::Result;
+use crate::shape::Dims;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// P A = L U of each matrix of a batch; clones share it.
+#[derive(Clone)]
+pub struct Lu<T: Element> {
+    a: Array<T>,
+    /// None for many small matrices: to factor them anew takes less time than to fetch the factors.
+    factors: Option<Arc<Factors<T>>>,
+}
+
+struct Factors<T: Element> {
+    /// One after another, row-major: U, and L without its diagonal of ones.
+    lu: Buffer<T>,
+    pivots: Vec<usize>,
+    singular: Option<usize>,
+}
+
+/// LU with partial pivoting of each matrix; a zero pivot is no error here.
+pub fn lu<T: Float>(a: &Array<T>) -> Lu<T> {
+    let (n, batch) = square(a);
+    let many = lanes_pay(batch.iter().product(), n);
+    let factors = (!many).then(|| Arc::new(Factors::of(a)));
+    Lu { a: a.clone(), factors }
+}
+
+impl<T: Float> Factors<T> {
+    fn of(a: &Array<T>) -> Self {
+        let (n, batch) = square(a);
+        let count: usize = batch.iter().product();
+        let mut lu = a.to_vec();
+        let mut pivots = vec![0; count * n];
+        let singular = AtomicUsize::new(usize::MAX);
+        for_batch((&mut lu, n * n), (&mut pivots, n), n * n * n, |i, a, pivots| {
+            if factor::lu(a, n, pivots).is_some() {
+                singular.fetch_min(i, Relaxed);
+            }
+        });
+        Factors { lu: Buffer::adopt(lu), pivots, singular: first(&singular) }
+    }
+}
+
+impl<T: Float> Lu<T> {
+    /// What the factors take, without the pivots.
+    pub fn bytes(&self) -> usize {
+        self.factors.as_ref().map_or(0, |f| f.lu.bytes())
+    }
+
+    fn factors(&self) -> Arc<Factors<T>> {
+        self.factors.clone().unwrap_or_else(|| Arc::new(Factors::of(&self.a)))
+    }
+
+    /// The matrices whose smallest pivot is less than `ratio` times the largest: a cheap measure of how near to
+    /// singular each is.
+    pub fn nearly_singular(&self, ratio: f64) -> Vec<usize> {
+        T::lu_nearly_singular(self, ratio)
+    }
+
+    /// A^-1 B, or A^-T B, for B of shape [batch.., n, k], with infinities and NaN for a singular matrix; and
+    /// the number of the first such matrix.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn solve(
+        &self,
+        op: &'static str,
+        b: &Array<T>,
+        transposed: bool,
+    ) -> Result<(Array<T>, Option<usize>)> {
+        T::lu_solve(self, op, b, transposed)
+    }
+
+    /// The determinants, in the shape of the batch.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn det(&self, op: &'static str) -> Result<Array<T>> {
+        T::lu_det(self, op)
+    }
+
+    /// The signs of the determinants and the logarithms of their absolute values: 0 and minus
+    /// infinity for a singular matrix.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn slogdet(&self) -> Result<(Array<T>, Array<T>)> {
+        T::lu_slogdet(self)
+    }
+}
+
+/// See [`Lu::nearly_singular`].
+pub fn lu_nearly_singular<T: Float>(lu: &Lu<T>, ratio: f64) -> Vec<usize> {
+    let (n, _) = square(&lu.a);
+    if n == 0 {
+        return Vec::new();
+    }
+    let near = |a: &[T]| {
+        let pivots = (0..n).map(|i| a[i * n + i].to_f64().abs());
+        let (low, high) = pivots.fold((f64::INFINITY, 0.0f64), |(l, h), p| (l.min(p), h.max(p)));
+        high == 0.0 || low / high <= ratio
+    };
+    let factors = lu.factors();
+    factors.lu.chunks_exact(n * n).enumerate().filter(|(_, a)| near(a)).map(|(i, _)| i).collect()
+}
+
+/// See [`Lu::solve`].
+pub fn lu_solve<T: Float>(
+    lu: &Lu<T>,
+    op: &'static str,
+    b: &Array<T>,
+    transposed: bool,
+) -> Result<(Array<T>, Option<usize>)> {
+    let (n, batch) = square(&lu.a);
+    let k = b.shape()[b.ndim() - 1];
+    let Some(factors) = &lu.factors else {
+        let singular = AtomicUsize::new(usize::MAX);
+        let mut out = Array::build(op, Dims::from_slice(b.shape()), |_| {})?;
+        if k > 0 {
+            let inputs = [Matrices::of(op, &lu.a)?, Matrices::of(op, b)?];
+            let one = |i: usize, [x]: [&mut [T]; 1]| {
+                let mut a = inputs[0].to_vec(i);
+                x.copy_from_slice(&inputs[1].to_vec(i));
+                let mut pivots = vec![0; n];
+                if factor::lu(&mut a, n, &mut pivots).is_some() {
+                    singular.fetch_min(i, Relaxed);
+                }
+                factor::lu_solve(&a, &pivots, n, x, k, transposed);
+            };
+            let count = batch.iter().product();
+            for_groups(&lanes::Solve { n, k, transposed }, &inputs, [(out.make_mut()?, n * k)], count, one);
+        }
+        return Ok((out, first(&singular)));
+    };
+    let mut out = copy::copy(op, b)?;
+    let Factors { lu, pivots, singular } = &**factors;
+    let mut nothing = vec![(); out.numel().checked_div(n * k).unwrap_or(0)];
+    for_batch((out.make_mut()?, n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
+        factor::lu_solve(&lu[i * n * n..][..n * n], &pivots[i * n..][..n], n, b, k, transposed);
+    });
+    Ok((out, *singular))
+}
+
+/// See [`Lu::det`].
+pub fn lu_det<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<Array<T>> {
+    let (n, batch) = square(&lu.a);
+    let Some(factors) = &lu.factors else {
+        let inputs = [Matrices::of(op, &lu.a)?];
+        let one = |i: usize, [d]: [&mut [T]; 1]| {
+            let mut a = inputs[0].to_vec(i);
+            let mut pivots = vec![0; n];
+            factor::lu(&mut a, n, &mut pivots);
+            d[0] = factor::lu_det(&a, &pivots, n);
+        };
+        let count = batch.iter().product();
+        let mut out = Array::build(op, batch, |_| {})?;
+        for_groups(&lanes::Determinant(n), &inputs, [(out.make_mut()?, 1)], count, one);
+        return Ok(out);
+    };
+    Array::from_vec(factors.each(n, &batch, factor::lu_det), &batch)
+}
+
+/// See [`Lu::slogdet`].
+pub fn lu_slogdet<T: Float>(lu: &Lu<T>) -> Result<(Array<T>, Array<T>)> {
+    let (n, batch) = square(&lu.a);
+    let (signs, logs) = lu.factors().each(n, &batch, factor::lu_slogdet).into_iter().unzip();
+    Ok((Array::from_vec(signs, &batch)?, Array::from_vec(logs, &batch)?))
+}
+
+impl<T: Float> Factors<T> {
+    /// A function of the factors of each matrix.
+    fn each<R>(&self, n: usize, batch: &[usize], f: impl Fn(&[T], &[usize], usize) -> R) -> Vec<R> {
+        let matrix = |i: usize| f(&self.lu[i * n * n..][..n * n], &self.pivots[i * n..][..n], n);
+        (0..batch.iter().product()).map(matrix).collect()
+    }
+}
+
+/// The cofactors of each matrix of the batch times a number each, `g`; None where they are large, or their
+/// numbers far from one.
+pub fn cofactors<T: Float>(op: &'static str, a: &Array<T>, g: &Array<T>) -> Result<Option<Array<T>>> {
+    let (n, batch) = square(a);
+    if n > lanes::LARGEST {
+        return Ok(None);
+    }
+    let mut out = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
+    if out.numel() == 0 {
+        return Ok(Some(out));
+    }
+    let column = g.insert_dim(g.ndim()).insert_dim(g.ndim());
+    let inputs = [Matrices::of(op, a)?, Matrices::of(op, &column)?];
+    let failed = AtomicUsize::new(usize::MAX);
+    let one = |i: usize, _: [&mut [T]; 1]| {
+        failed.fetch_min(i, Relaxed);
+    };
+    let count = batch.iter().product();
+    for_groups(&lanes::Cofactors(n), &inputs, [(out.make_mut()?, n * n)], count, one);
+    Ok(first(&failed).is_none().then_some(out))
+}
+
+/// The inverse of each matrix.
+///
+/// # Errors
+/// Singular, with the number of the first matrix that has no inverse.
+pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    let (n, batch) = square(a);
+    let singular = AtomicUsize::new(usize::MAX);
+    let mut out = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
+    let one = |i: usize, a: &[T], out: &mut [T]| {
+        if factor::inverse(a, out, n).is_err() {
+            singular.fetch_min(i, Relaxed);
+        }
+    };
+    let count = batch.iter().product();
+    if lanes_pay(count, n) {
+        let inputs = [Matrices::of(op, a)?];
+        let outputs = [(out.make_mut()?, n * n)];
+        for_groups(&lanes::Inverse(n), &inputs, outputs, count, |i, [out]| one(i, &inputs[0].to_vec(i), out));
+    } else {
+        let mut a = copy::copy(op, a)?;
+        for_batch((out.make_mut()?, n * n), (a.make_mut()?, n * n), n * n * n, |i, out, a| one(i, a, out));
+    }
+    match first(&singular) {
+        Some(batch) => Err(singular_error(op, batch, a.shape())),
+        None => Ok(out),
+    }
+}

@@ -1,0 +1,388 @@
+//! LU with partial pivoting, and what follows from it.
+
+use super::{LARGEST, Lanes, Mask, Small, or};
+use crate::cpu::simd::map;
+use crate::element::{Float, Number};
+
+/// Runs `$body` with an order the compiler knows where that is worth it.
+macro_rules! known_order {
+    ($n:expr, |$known:ident| $body:expr) => {
+        match $n {
+            2 => {
+                let $known = 2;
+                $body
+            }
+            3 => {
+                let $known = 3;
+                $body
+            }
+            $known => $body,
+        }
+    };
+}
+
+/// What elimination tells beside the factors of P A = L U, which lie in place, and the row that was exchanged
+/// with each row. Multipliers of a zero pivot are zero; they lie
+/// in the order of the rows only where `KEPT`. Products are rounded, as in `factor::lu`, so that columns that
+/// depend on each other mostly give an exact zero.
+struct Eliminated<T, const W: usize> {
+    sign: Lanes<T, W>,
+    /// The magnitude of the smallest pivot.
+    smallest: Lanes<T, W>,
+}
+
+impl<T: Float, const W: usize> Eliminated<T, W> {
+    /// Where there is no inverse.
+    #[inline(always)]
+    fn singular(&self) -> Mask<W> {
+        self.smallest.holds(Lanes::ZERO, |pivot, zero| pivot == zero)
+    }
+}
+
+#[inline(always)]
+fn eliminate<T: Float, const W: usize, const KEPT: bool>(
+    a: &mut [Lanes<T, W>],
+    n: usize,
+    rows: &mut [Lanes<T, W>],
+) -> Eliminated<T, W> {
+    let mut found = Eliminated { sign: Lanes::ONE, smallest: Lanes::all(T::INFINITY) };
+    let mut old = [Lanes::ZERO; LARGEST];
+    // Rows are numbered by numbers that a lane can hold.
+    let mut number = Lanes::ZERO;
+    for k in 0..n {
+        let (upper, lower) = a[..n * n].split_at_mut((k + 1) * n);
+        let pivot_row = &mut upper[k * n..];
+        let mut best = pivot_row[k].abs();
+        let mut index = number;
+        let mut here = number;
+        for row in lower.chunks_exact(n) {
+            here = here + Lanes::ONE;
+            let magnitude = row[k].abs();
+            // NaN counts as larger than anything.
+            let larger = |x: T, best: T| !(x <= best);
+            index = magnitude.choose(best, larger, here, index);
+            best = magnitude.choose(best, larger, magnitude, best);
+        }
+        let minus = -found.sign;
+        found.sign = index.choose(number, same, found.sign, minus);
+        rows[k] = index;
+        for (j, (p, old)) in pivot_row.iter_mut().zip(&mut old).enumerate() {
+            *old = *p;
+            let (mut row, mut here) = (*p, number);
+            for other in lower.chunks_exact(n) {
+                here = here + Lanes::ONE;
+                row = index.choose(here, same, other[j], row);
+            }
+            *p = row;
+        }
+        let pivot = pivot_row[k];
+        // After a zero, a NaN does not count: the caller looks at the matrix again.
+        let smaller = |pivot: T, smallest: T| pivot < smallest;
+        found.smallest = pivot.abs().choose(found.smallest, smaller, pivot.abs(), found.smallest);
+        let divisor = pivot.choose(Lanes::ZERO, |pivot, zero| pivot == zero, Lanes::ONE, pivot);
+        let mut here = number;
+        for row in lower.chunks_exact_mut(n) {
+            here = here + Lanes::ONE;
+            let exchanged = |old: Lanes<T, W>, x: Lanes<T, W>| index.choose(here, same, old, x);
+            if KEPT {
+                for (x, &old) in row[..k].iter_mut().zip(&old) {
+                    *x = exchanged(old, *x) + Lanes::ZERO;
+                }
+            }
+            let factor = exchanged(old[k], row[k]) / divisor;
+            row[k] = factor;
+            for ((x, &old), &p) in row.iter_mut().zip(&old).zip(&*pivot_row).skip(k + 1) {
+                *x = exchanged(old, *x) - factor * p;
+            }
+        }
+        number = number + Lanes::ONE;
+    }
+    found
+}
+
+#[inline(always)]
+fn same<T: Float>(x: T, y: T) -> bool {
+    x == y
+}
+
+/// Exchanges `x` and `y` where `index` is `here`.
+#[inline(always)]
+fn exchange<T: Float, const W: usize>(
+    index: Lanes<T, W>,
+    here: Lanes<T, W>,
+    x: &mut Lanes<T, W>,
+    y: &mut Lanes<T, W>,
+) {
+    let (first, second) = (index.choose(here, same, *y, *x), index.choose(here, same, *x, *y));
+    // What is added keeps the compiler from stores under a mask, which take many times as long.
+    (*x, *y) = (first + Lanes::ZERO, second + Lanes::ZERO);
+}
+
+/// X P for the exchanges that made P: on columns, in reverse order.
+#[inline(always)]
+fn exchange_columns<T: Float, const W: usize>(x: &mut [Lanes<T, W>], n: usize, rows: &[Lanes<T, W>]) {
+    for k in (0..n).rev() {
+        let mut here = Lanes::all(T::of(k as f64));
+        for j in k + 1..n {
+            here = here + Lanes::ONE;
+            for row in x[..n * n].chunks_exact_mut(n) {
+                let (head, tail) = row.split_at_mut(j);
+                exchange(rows[k], here, &mut head[k], &mut tail[0]);
+            }
+        }
+    }
+}
+
+/// Whether products of these sizes are far from overflow and underflow.
+#[inline(always)]
+fn in_range<T: Float>(x: T) -> bool {
+    let large = T::of(if size_of::<T>() == 4 { 1e30 } else { 1e290 });
+    let abs = Float::abs(x);
+    abs <= large && abs >= T::ONE / large
+}
+
+/// det A: the input is A, the output one number.
+pub struct Determinant(pub usize);
+
+impl<T: Float> Small<T> for Determinant {
+    fn sizes(&self) -> [usize; 3] {
+        [self.0 * self.0, 1, self.0]
+    }
+
+    #[inline(always)]
+    fn run<const W: usize, const FMA: bool>(
+        &self,
+        a: &mut [Lanes<T, W>],
+        output: &mut [Lanes<T, W>],
+        rows: &mut [Lanes<T, W>],
+    ) -> Mask<W> {
+        known_order!(self.0, |n| {
+            // As in `factor::lu_det`, the product is formed in double precision.
+            let mut product = map(eliminate::<T, W, false>(a, n, rows).sign.0, Number::to_f64);
+            let (mut low, mut high) = ([1.0; W], [1.0; W]);
+            for k in 0..n {
+                for l in 0..W {
+                    product[l] *= a[k * n + k].0[l].to_f64();
+                    let magnitude = product[l].abs();
+                    low[l] = if magnitude < low[l] { magnitude } else { low[l] };
+                    high[l] = if magnitude > high[l] { magnitude } else { high[l] };
+                }
+            }
+            output[0] = Lanes(map(product, T::of));
+            // Zeros are left to the caller with what is out of range.
+            let mut failed = [false; W];
+            for l in 0..W {
+                failed[l] = !(in_range(low[l]) && in_range(high[l]));
+            }
+            failed
+        })
+    }
+}
+
+/// A^-1 = U^-1 L^-1 P.
+pub struct Inverse(pub usize);
+
+impl<T: Float> Small<T> for Inverse {
+    fn sizes(&self) -> [usize; 3] {
+        [self.0 * self.0, self.0 * self.0, self.0]
+    }
+
+    #[inline(always)]
+    fn run<const W: usize, const FMA: bool>(
+        &self,
+        a: &mut [Lanes<T, W>],
+        x: &mut [Lanes<T, W>],
+        rows: &mut [Lanes<T, W>],
+    ) -> Mask<W> {
+        known_order!(self.0, |n| {
+            let found = eliminate::<T, W, true>(a, n, rows);
+            // L^-1, of which the upper triangle is zero.
+            for i in 0..n {
+                let (done, row) = x[..n * n].split_at_mut(i * n);
+                row[..n].fill(Lanes::ZERO);
+                row[i] = Lanes::ONE;
+                for k in 0..i {
+                    let factor = a[i * n + k];
+                    for (x, &y) in row[..k + 1].iter_mut().zip(&done[k * n..]) {
+                        *x = x.sub_mul::<FMA>(factor, y);
+                    }
+                }
+            }
+            for i in (0..n).rev() {
+                let (rest, done) = x[..n * n].split_at_mut((i + 1) * n);
+                let row = &mut rest[i * n..];
+                for k in i + 1..n {
+                    let factor = a[i * n + k];
+                    for (x, &y) in row.iter_mut().zip(&done[(k - i - 1) * n..]) {
+                        *x = x.sub_mul::<FMA>(factor, y);
+                    }
+                }
+                let reciprocal = Lanes::ONE / a[i * n + i];
+                row.iter_mut().for_each(|x| *x = *x * reciprocal);
+            }
+            exchange_columns(x, n, rows);
+            // A pivot may be too small for its reciprocal.
+            (Lanes::ONE / found.smallest).holds(Lanes::all(T::INFINITY), |r, infinity| r == infinity)
+        })
+    }
+}
+
+/// A^-1 B or A^-T B, for k columns: the inputs are A and B.
+pub struct Solve {
+    pub n: usize,
+    pub k: usize,
+    pub transposed: bool,
+}
+
+impl<T: Float> Small<T> for Solve {
+    fn sizes(&self) -> [usize; 3] {
+        [self.n * (self.n + self.k), self.n * self.k, self.n]
+    }
+
+    #[inline(always)]
+    fn run<const W: usize, const FMA: bool>(
+        &self,
+        input: &mut [Lanes<T, W>],
+        output: &mut [Lanes<T, W>],
+        rows: &mut [Lanes<T, W>],
+    ) -> Mask<W> {
+        let k = self.k;
+        known_order!(self.n, |n| {
+            let (a, b) = input.split_at_mut(n * n);
+            let singular = eliminate::<T, W, true>(a, n, rows).singular();
+            if self.transposed {
+                substitute::<T, W, FMA>(b, n, k, true, |i, j| a[j * n + i], Some(|i| a[i * n + i]));
+                substitute::<T, W, FMA>(b, n, k, false, |i, j| a[j * n + i], None::<fn(usize) -> _>);
+                exchange_rows(b, n, k, rows, (0..n).rev());
+            } else {
+                exchange_rows(b, n, k, rows, 0..n);
+                substitute::<T, W, FMA>(b, n, k, true, |i, j| a[i * n + j], None::<fn(usize) -> _>);
+                substitute::<T, W, FMA>(b, n, k, false, |i, j| a[i * n + j], Some(|i| a[i * n + i]));
+            }
+            output.copy_from_slice(&b[..n * k]);
+            singular
+        })
+    }
+}
+
+#[inline(always)]
+fn exchange_rows<T: Float, const W: usize>(
+    b: &mut [Lanes<T, W>],
+    n: usize,
+    k: usize,
+    rows: &[Lanes<T, W>],
+    order: impl Iterator<Item = usize>,
+) {
+    for i in order {
+        let (upper, lower) = b[..n * k].split_at_mut((i + 1) * k);
+        let row = &mut upper[i * k..];
+        let mut here = Lanes::all(T::of(i as f64));
+        for other in lower.chunks_exact_mut(k) {
+            here = here + Lanes::ONE;
+            for (x, y) in row.iter_mut().zip(other) {
+                exchange(rows[i], here, x, y);
+            }
+        }
+    }
+}
+
+/// x_i = (b_i - sum_j t_ij x_j) / d_i over the unknowns before i where `forward`, else over those behind it;
+/// without a diagonal it is ones.
+#[inline(always)]
+fn substitute<T: Float, const W: usize, const FMA: bool>(
+    b: &mut [Lanes<T, W>],
+    n: usize,
+    k: usize,
+    forward: bool,
+    t: impl Fn(usize, usize) -> Lanes<T, W>,
+    diagonal: Option<impl Fn(usize) -> Lanes<T, W>>,
+) {
+    for step in 0..n {
+        let i = if forward { step } else { n - 1 - step };
+        for other in 0..step {
+            let j = if forward { other } else { n - 1 - other };
+            let factor = t(i, j);
+            for c in 0..k {
+                b[i * k + c] = b[i * k + c].sub_mul::<FMA>(factor, b[j * k + c]);
+            }
+        }
+        if let Some(diagonal) = &diagonal {
+            for x in &mut b[i * k..(i + 1) * k] {
+                *x = *x / diagonal(i);
+            }
+        }
+    }
+}
+
+/// The cofactors of A times a number, the derivative of that number times det A: the inputs are A and the
+/// number. Exact at every rank, since nothing is divided by a pivot but what is smaller than it.
+///
+/// With P A = L U, cof A = det P (adj U  L^-1 P)^T, and for the triangle U, with E_ii = 1,
+/// adj U_ij = (prod_(k<i) u_kk) E_ij (prod_(k>j) u_kk),
+/// E_ij = -sum_(i<=r<j) E_ir u_rj prod_(r<q<j) u_qq: the minors of U are determinants of Hessenberg matrices
+/// (Golub and Van Loan, section 7.4, for the form; expanded along the last column).
+pub struct Cofactors(pub usize);
+
+impl<T: Float> Small<T> for Cofactors {
+    const ALONE: bool = true;
+
+    fn sizes(&self) -> [usize; 3] {
+        let n = self.0;
+        [n * n + 1, n * n, n * n + 3 * n]
+    }
+
+    #[inline(always)]
+    fn run<const W: usize, const FMA: bool>(
+        &self,
+        input: &mut [Lanes<T, W>],
+        output: &mut [Lanes<T, W>],
+        work: &mut [Lanes<T, W>],
+    ) -> Mask<W> {
+        known_order!(self.0, |n| {
+            let (a, factor) = input.split_at_mut(n * n);
+            let (x, work) = work.split_at_mut(n * n);
+            let (rows, work) = work.split_at_mut(n);
+            let (before, behind) = work.split_at_mut(n);
+            let sign = eliminate::<T, W, true>(a, n, rows).sign;
+            let (mut low, mut high) = (Lanes::ONE, Lanes::ONE);
+            let (mut head, mut tail) = (sign * factor[0], Lanes::ONE);
+            for k in 0..n {
+                (before[k], behind[n - 1 - k]) = (head, tail);
+                (head, tail) = (head * a[k * n + k], tail * a[(n - 1 - k) * n + n - 1 - k]);
+                for product in [head.abs(), tail.abs()] {
+                    low = product.choose(low, |x, low| x < low && x != T::ZERO, product, low);
+                    high = product.choose(high, |x, high| x > high, product, high);
+                }
+            }
+            for i in 0..n {
+                x[i * n..(i + 1) * n].fill(Lanes::ZERO);
+                x[i * n + i] = Lanes::ONE;
+                for j in i + 1..n {
+                    let mut sum = Lanes::ZERO;
+                    for r in i..j {
+                        sum = (x[i * n + r] * a[r * n + j]).add_mul::<FMA>(sum, a[r * n + r]);
+                    }
+                    x[i * n + j] = -sum;
+                }
+                for j in i..n {
+                    x[i * n + j] = before[i] * x[i * n + j] * behind[j];
+                }
+            }
+            // X L^-1, from the last column on.
+            for row in x.chunks_exact_mut(n) {
+                for j in (0..n).rev() {
+                    for k in j + 1..n {
+                        row[j] = row[j].sub_mul::<FMA>(row[k], a[k * n + j]);
+                    }
+                }
+            }
+            exchange_columns(x, n, rows);
+            for i in 0..n {
+                for j in 0..n {
+                    output[j * n + i] = x[i * n + j];
+                }
+            }
+            or(low.holds(low, |x, _| !in_range(x)), high.holds(high, |x, _| !in_range(x)))
+        })
+    }
+}

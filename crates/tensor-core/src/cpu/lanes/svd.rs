@@ -1,0 +1,108 @@
+//! Singular value decomposition.
+
+use super::eigh::{Rotation, SWEEPS, sort};
+use super::qr::squares_leave_range;
+use super::{Lanes, Mask, Small, any, or};
+use crate::element::Float;
+
+/// The thin decomposition A = U diag(s) V^T of `m x n` matrices, s descending. A lane fails where squares
+/// leave the range, a singular value is zero, or the iteration goes on.
+pub struct Svd {
+    pub m: usize,
+    pub n: usize,
+}
+
+impl<T: Float> Small<T> for Svd {
+    const ALONE: bool = true;
+
+    fn sizes(&self) -> [usize; 3] {
+        let (m, n) = (self.m, self.n);
+        let k = m.min(n);
+        [m * n, m * k + k + k * n, k * (m.max(n) + k)]
+    }
+
+    /// One-sided Jacobi (Hestenes; Golub and Van Loan, section 8.6.3): rotations J make the columns of A, or
+    /// its rows where there are fewer, orthogonal to each other. They are then s_i times a unit vector, the
+    /// singular vectors of that side, and J holds those of the other.
+    #[inline(always)]
+    fn run<const W: usize, const FMA: bool>(
+        &self,
+        a: &mut [Lanes<T, W>],
+        output: &mut [Lanes<T, W>],
+        work: &mut [Lanes<T, W>],
+    ) -> Mask<W> {
+        let (m, n) = (self.m, self.n);
+        let (k, long) = (m.min(n), m.max(n));
+        // Each row holds a vector and, behind it, what it is made of.
+        let len = long + k;
+        let rows = &mut work[..k * len];
+        for (j, row) in rows.chunks_exact_mut(len).enumerate() {
+            for i in 0..long {
+                row[i] = if m >= n { a[i * n + j] } else { a[j * n + i] };
+            }
+            row[long..].fill(Lanes::ZERO);
+            row[long + j] = Lanes::ONE;
+        }
+        let out_of_range = squares_leave_range(a);
+        let limit = T::EPSILON * T::of((long as f64).sqrt());
+        let mut goes_on = [true; W];
+        for _ in 0..SWEEPS {
+            goes_on = [false; W];
+            for q in 1..k {
+                for p in 0..q {
+                    let (head, tail) = rows.split_at_mut(q * len);
+                    let (x, y) = (&mut head[p * len..(p + 1) * len], &mut tail[..len]);
+                    let [mut xx, mut yy, mut xy] = [Lanes::ZERO; 3];
+                    for (&x, &y) in x[..long].iter().zip(&y[..long]) {
+                        xx = xx.add_mul::<FMA>(x, x);
+                        yy = yy.add_mul::<FMA>(y, y);
+                        xy = xy.add_mul::<FMA>(x, y);
+                    }
+                    let bound = (xx * yy).sqrt() * Lanes::all(limit);
+                    let turned = xy.abs().holds(bound, |xy, bound| xy > bound);
+                    if !any(turned) {
+                        continue;
+                    }
+                    goes_on = or(goes_on, turned);
+                    let xy = xy.abs().choose(bound, |xy, bound| xy > bound, xy, Lanes::ZERO);
+                    let rotation = Rotation::diagonalising(xx, yy, xy);
+                    for (x, y) in x.iter_mut().zip(y) {
+                        rotation.apply::<FMA>(x, y);
+                    }
+                }
+            }
+            if !any(goes_on) {
+                break;
+            }
+        }
+        // A vector is its row over its length, which has to be known to full precision.
+        let tiny = Lanes::all(T::of(if size_of::<T>() == 4 { 1e-33 } else { 1e-290 }));
+        let (u, rest) = output.split_at_mut(m * k);
+        let (s, vt) = rest.split_at_mut(k);
+        let mut failed = or(out_of_range, goes_on);
+        for (s, row) in s.iter_mut().zip(rows.chunks_exact(len)) {
+            let square = row[..long].iter().fold(Lanes::ZERO, |sum, &x| sum.add_mul::<FMA>(x, x));
+            failed = or(failed, square.holds(tiny, |x, tiny| !(x > tiny)));
+            *s = square.sqrt();
+        }
+        sort(s, rows, len, |x, y| x >= y);
+        for (j, row) in rows.chunks_exact(len).enumerate() {
+            let (vector, made_of) = row.split_at(long);
+            let scale = Lanes::ONE / s[j];
+            if m >= n {
+                for (i, &x) in vector.iter().enumerate() {
+                    u[i * k + j] = x * scale;
+                }
+                vt[j * n..(j + 1) * n].copy_from_slice(made_of);
+            } else {
+                for (x, &y) in vt[j * n..(j + 1) * n].iter_mut().zip(vector) {
+                    *x = y * scale;
+                }
+                for (i, &x) in made_of.iter().enumerate() {
+                    u[i * k + j] = x;
+                }
+            }
+        }
+        failed
+    }
+}

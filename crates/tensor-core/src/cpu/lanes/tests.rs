@@ -1,0 +1,235 @@
+//! Batches against the kernels for single matrices, and against what defines a factorisation.
+
+use super::LARGEST;
+use crate::array::Array;
+use crate::cpu::decompose;
+use crate::cpu::factor;
+use crate::element::Float;
+use crate::error::ErrorKind;
+use crate::kernels;
+
+/// Uniform numbers in -1..1 by a linear congruential generator (Knuth's constants).
+fn random<T: Float>(len: usize, seed: usize) -> Vec<T> {
+    let mut state = (seed as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    (0..len).map(|_| T::of(next())).collect()
+}
+
+fn batch<T: Float>(shape: [usize; 3]) -> Array<T> {
+    Array::from_vec(random(shape.iter().product(), shape[0] + 7 * shape[1] + shape[2]), &shape).unwrap()
+}
+
+/// The greatest difference, relative to the greatest element.
+fn error<T: Float>(found: &Array<T>, expected: &Array<T>) -> f64 {
+    let (found, expected) = (found.to_vec(), expected.to_vec());
+    assert_eq!(found.len(), expected.len());
+    let size = expected.iter().map(|x| x.to_f64().abs()).fold(1e-300, f64::max);
+    found.iter().zip(&expected).map(|(x, y)| (x.to_f64() - y.to_f64()).abs() / size).fold(0.0, |m, e| {
+        assert!(!e.is_nan());
+        f64::max(m, e)
+    })
+}
+
+fn product<T: Float>(a: &Array<T>, b: &Array<T>) -> Array<T> {
+    kernels::addmm("mm", None, a, b, T::ZERO, T::ONE).unwrap()
+}
+
+fn transposed<T: Float>(a: &Array<T>) -> Array<T> {
+    a.permute(&[0, 2, 1])
+}
+
+/// Checks `f` on batches of every size that is treated in another way, as they lie and transposed; `f` gives
+/// an error to be compared with `factor` roundings.
+fn check<T: Float>(square: bool, factor: f64, f: impl Fn(&Array<T>) -> f64) {
+    for count in [1, 3, 4, 16, 21] {
+        for m in 1..=LARGEST {
+            if m > 9 && (m % 5 != 0 || count == 3) && m != LARGEST {
+                continue;
+            }
+            for n in [m, m / 2 + 1] {
+                if square && n != m {
+                    continue;
+                }
+                for a in [batch([count, m, n]), transposed(&batch([count, n, m]))] {
+                    let e = f(&a);
+                    assert!(e <= factor * T::EPSILON.to_f64(), "{count} of {m} x {n}: {e}");
+                }
+            }
+        }
+    }
+}
+
+/// Diagonally dominant.
+fn shifted<T: Float>(a: &Array<T>) -> Array<T> {
+    let n = a.shape()[1];
+    let mut data = a.to_vec();
+    for (i, x) in data.iter_mut().enumerate() {
+        if (i % (n * n)).is_multiple_of(n + 1) {
+            *x += T::of(n as f64);
+        }
+    }
+    Array::from_vec(data, a.shape()).unwrap()
+}
+
+fn identity<T: Float>(count: usize, n: usize) -> Array<T> {
+    let one = |e: usize| if (e % (n * n)).is_multiple_of(n + 1) { T::ONE } else { T::ZERO };
+    Array::from_vec((0..count * n * n).map(one).collect(), &[count, n, n]).unwrap()
+}
+
+fn symmetric<T: Float>(a: &Array<T>) -> Array<T> {
+    kernels::zip("add", a, &transposed(a), |x, y| x + y).unwrap()
+}
+
+fn each<T: Float>() {
+    check::<T>(true, 100.0, |a| {
+        let a = shifted(a);
+        let x = decompose::inverse("inverse", &a).unwrap();
+        error(&product(&a, &x), &identity(a.shape()[0], a.shape()[1]))
+    });
+    for flipped in [false, true] {
+        check::<T>(true, 100.0, |a| {
+            let a = shifted(a);
+            let b = batch([a.shape()[0], a.shape()[1], 3]);
+            let (x, singular) = decompose::lu(&a).solve("solve", &b, flipped).unwrap();
+            assert_eq!(singular, None);
+            error(&product(&if flipped { transposed(&a) } else { a }, &x), &b)
+        });
+    }
+    // The same pivots and products in single matrices and in lanes: the same bits.
+    check::<T>(true, 0.0, |a| {
+        let n = a.shape()[1];
+        let one = |a: &[T]| {
+            let (mut a, mut pivots) = (a.to_vec(), vec![0; n]);
+            factor::lu(&mut a, n, &mut pivots);
+            factor::lu_det(&a, &pivots, n)
+        };
+        let expected = a.to_vec().chunks_exact(n * n).map(one).collect();
+        error(&decompose::lu(a).det("det").unwrap(), &Array::from_vec(expected, &[a.shape()[0]]).unwrap())
+    });
+    check::<T>(true, 100.0, |a| {
+        let spd = shifted(&product(a, &transposed(a)));
+        let l = decompose::cholesky("cholesky", &spd).unwrap();
+        error(&product(&l, &transposed(&l)), &spd)
+    });
+    check::<T>(false, 200.0, |a| {
+        let [count, m, n] = a.shape().try_into().unwrap();
+        [false, true].into_iter().fold(0.0, |worst, complete| {
+            let [q, r] = decompose::qr("qr", a, complete).unwrap();
+            let k = if complete { m } else { m.min(n) };
+            for (e, &x) in r.to_vec().iter().enumerate() {
+                let (i, j) = (e / n % k, e % n);
+                assert!(if j < i { x == T::ZERO } else { j > i || x >= T::ZERO });
+            }
+            worst
+                .max(error(&product(&q, &r), a))
+                .max(error(&product(&transposed(&q), &q), &identity(count, k)))
+        })
+    });
+    check::<T>(true, 500.0, |a| {
+        let (a, n) = (symmetric(a), a.shape()[1]);
+        let [w, v] = decompose::eigh("eigh", &a).unwrap();
+        assert!(w.to_vec().chunks_exact(n).all(|w| w.is_sorted()));
+        let scaled = kernels::zip("mul", &v, &w.insert_dim(1), |v, w| v * w).unwrap();
+        error(&product(&scaled, &transposed(&v)), &a)
+            .max(error(&product(&transposed(&v), &v), &identity(a.shape()[0], n)))
+    });
+    check::<T>(false, 500.0, |a| {
+        let [count, m, n] = a.shape().try_into().unwrap();
+        let k = m.min(n);
+        let [u, s, vt] = decompose::svd("svd", a).unwrap();
+        assert!(s.to_vec().chunks_exact(k).all(|s| s.is_sorted_by(|x, y| x >= y)));
+        let scaled = kernels::zip("mul", &u, &s.insert_dim(1), |u, s| u * s).unwrap();
+        error(&product(&scaled, &vt), a)
+            .max(error(&product(&transposed(&u), &u), &identity(count, k)))
+            .max(error(&product(&vt, &transposed(&vt)), &identity(count, k)))
+    });
+    check::<T>(true, 1000.0, |a| {
+        let a = shifted(a);
+        let d = decompose::lu(&a).det("det").unwrap();
+        let g = Array::from_vec(random(a.shape()[0], 5), &[a.shape()[0]]).unwrap();
+        let Some(found) = decompose::cofactors("det", &a, &g).unwrap() else {
+            // The determinants of the large ones leave the range of single precision.
+            assert!(a.shape()[1] > 20 && size_of::<T>() == 4);
+            return 0.0;
+        };
+        let scale = kernels::zip("mul", &d, &g, |d, g| d * g).unwrap().insert_dim(1).insert_dim(2);
+        let inverse = transposed(&decompose::inverse("inverse", &a).unwrap());
+        error(&found, &kernels::zip("mul", &inverse, &scale, |x, y| x * y).unwrap())
+    });
+}
+
+#[test]
+fn every_order_in_double_precision() {
+    each::<f64>();
+}
+
+#[test]
+fn every_order_in_single_precision() {
+    each::<f32>();
+}
+
+/// Five matrices, of which the third is `a`.
+fn amid(a: [[f64; 3]; 3]) -> Array<f64> {
+    let mut data = shifted(&batch::<f64>([5, 3, 3])).to_vec();
+    data[18..27].copy_from_slice(a.as_flattened());
+    Array::from_vec(data, &[5, 3, 3]).unwrap()
+}
+
+#[test]
+fn matrices_that_lanes_do_not_treat() {
+    let singular = amid([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]);
+    let kind = |e: crate::Error| e.kind();
+    assert_eq!(
+        decompose::inverse("", &singular).map_err(kind).unwrap_err(),
+        ErrorKind::Singular { batch: 2 }
+    );
+    assert_eq!(decompose::lu(&singular).solve("", &singular, false).unwrap().1, Some(2));
+    assert_eq!(decompose::lu(&singular).det("").unwrap().to_vec()[2], 0.0);
+    let e = decompose::cholesky("", &amid([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]])).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::NotPositiveDefinite { batch: 2, minor: 2 });
+    for scale in [0.0, 1e-300, 1e-170, 1e170, 1e300] {
+        let a = amid([[scale, scale, 0.0], [scale, -scale, 0.0], [0.0, 0.0, 0.5 * scale]]);
+        let [w, _] = decompose::eigh("", &a).unwrap();
+        let [u, s, vt] = decompose::svd("", &a).unwrap();
+        let [q, r] = decompose::qr("", &a, false).unwrap();
+        let root = 2f64.sqrt() * scale;
+        for (found, expected) in [
+            (&w.to_vec()[6..9], [-root, 0.5 * scale, root]),
+            (&s.to_vec()[6..9], [root, root, 0.5 * scale]),
+            (&[0, 4, 8].map(|i| r.to_vec()[18 + i])[..], [root, root, 0.5 * scale]),
+        ] {
+            let near = found.iter().zip(expected).all(|(x, y)| (x - y).abs() <= 1e-14 * scale);
+            assert!(near, "{scale}: {found:?} and not {expected:?}");
+        }
+        for orthogonal in [&u, &vt, &q] {
+            assert!(error(&product(orthogonal, &transposed(orthogonal)), &identity(5, 3)) < 1e-14);
+        }
+    }
+    for bad in [f64::NAN, f64::INFINITY] {
+        let a = amid([[1.0, 0.0, 0.0], [bad, 1.0, 0.0], [0.0, 0.0, 1.0]]);
+        assert_eq!(decompose::svd("", &a).map(|_| ()).map_err(kind), Err(ErrorKind::NotConverged));
+        assert_eq!(decompose::eigh("", &a).map(|_| ()).map_err(kind), Err(ErrorKind::NotConverged));
+        assert!(!decompose::lu(&a).det("").unwrap().to_vec()[2].is_finite());
+    }
+    // A NaN beside a zero pivot is no proof of a singular matrix.
+    let a = amid([[0.0, f64::NAN, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
+    assert!(decompose::inverse("", &a).unwrap().to_vec()[18..27].iter().all(|x| x.is_nan()));
+}
+
+#[test]
+fn cofactors_at_every_rank() {
+    let a = amid([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]);
+    let ones = Array::full(&[5], 1.0).unwrap();
+    let found = decompose::cofactors("", &a, &ones).unwrap().unwrap().to_vec();
+    for (x, y) in found[18..27].iter().zip([4.0, 4.0, -4.0, -2.0, -2.0, 2.0, 0.0, 0.0, 0.0]) {
+        assert!((x - y).abs() < 1e-13, "{found:?}");
+    }
+    let rank_one = amid([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [3.0, 6.0, 9.0]]);
+    let found = decompose::cofactors("", &rank_one, &ones).unwrap().unwrap().to_vec();
+    assert!(found[18..27].iter().all(|x| x.abs() < 1e-14));
+    let huge = amid([[1e200, 0.0, 0.0], [0.0, 1e200, 0.0], [0.0, 0.0, 1e-300]]);
+    assert!(decompose::cofactors("", &huge, &ones).unwrap().is_none());
+}
