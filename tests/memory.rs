@@ -1,9 +1,32 @@
 //! Nothing leaks, operations keep what their rules read and nothing else, and running out is an error.
 //! One test: the counters are the program's.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tapegrad::prelude::*;
 use tapegrad::{Array, Kept, Op, apply, kernels, memory, tape};
+
+/// The system's allocator, and how often it was asked.
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call is passed on to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        // SAFETY: the caller's promises are those of the system's allocator.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
 
 /// An operation whose rule fails, or panics.
 struct Broken {
@@ -163,6 +186,41 @@ fn chains_take_what_is_kept_and_two_buffers() {
     assert!(peak > kept, "a chain that keeps nothing would prove nothing");
 }
 
+type One = fn(&Tensor) -> Result<Tensor>;
+
+/// Ten times as many small matrices take no more allocations, but for what the threads' queues take.
+fn batches_of_small_matrices_allocate_nothing_for_each() {
+    let operations: [(&str, One); 9] = [
+        ("matmul", |a| a.matmul(a)),
+        ("inverse", |a| a.inverse()),
+        ("det", |a| a.det()),
+        ("gradient of det", |a| Ok(value_and_grad(|a: &Tensor| Ok(a.det()?.sum()), a)?.1)),
+        ("solve", |a| a.solve(&Tensor::ones([a.size(0)?, a.size(1)?]))),
+        ("cholesky", |a| a.cholesky(false)),
+        ("qr", |a| Ok(a.qr()?.0)),
+        ("eigh", |a| a.eigvalsh()),
+        ("svd", |a| a.svdvals()),
+    ];
+    for n in [3, 8, 32] {
+        let asked = |f: One, batch: usize| {
+            let low = Tensor::rand([batch, n, n]).tril(-1).unwrap();
+            let a = &low + low.mt().unwrap() + Tensor::eye(n) * (2 * n) as f64;
+            (0..5)
+                .map(|_| {
+                    let start = ALLOCATIONS.load(Relaxed);
+                    f(&a).unwrap();
+                    ALLOCATIONS.load(Relaxed) - start
+                })
+                .min()
+                .unwrap()
+        };
+        for (name, f) in operations {
+            let (few, many) = (asked(f, 100), asked(f, 1000));
+            assert!(many <= few + 64, "{name} {n} x {n}: {few} allocations for 100, {many} for 1000");
+        }
+    }
+}
+
 fn live() -> (usize, usize) {
     (memory::stats().live, tape::nodes())
 }
@@ -171,6 +229,7 @@ fn live() -> (usize, usize) {
 fn memory_comes_back() {
     operations_keep_what_their_rules_read();
     chains_take_what_is_kept_and_two_buffers();
+    batches_of_small_matrices_allocate_nothing_for_each();
 
     let a = Tensor::rand([200, 100]);
     let y = Tensor::rand([200]);

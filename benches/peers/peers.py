@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any, NamedTuple
 
+import linalg
+
 SIZES = (3, 10, 30, 100, 300, 1000)
 ROWS_PER_COLUMN = 10
 DTYPES = {"f64": "float64", "f32": "float32"}
@@ -198,6 +200,10 @@ def jvp_layer_torch() -> Run:
     return lambda: torch.func.jvp(lambda x: torch.tanh(W @ x), (x,), (v,))[1]
 
 
+def linalg_torch(op: str, dtype: str, what: str, shape: tuple[int, ...]) -> Run:
+    return linalg.build(load("torch"), op, dtype, what, shape)
+
+
 def benchmarks() -> Iterator[Benchmark]:
     least_squares = {
         "numpy": least_squares_numpy,
@@ -220,6 +226,11 @@ def benchmarks() -> Iterator[Benchmark]:
     yield Benchmark("derivatives/jvp_layer/200", "torch", jvp_layer_torch)
     id = "derivatives/hessian_rosenbrock/200"
     yield Benchmark(id, "torch_vectorized", partial(derivatives_torch, "hessian", vectorize=True))
+    for op, shape in linalg.works():
+        for dtype in DTYPES:
+            for what in ("forward", "gradient"):
+                id = f"linalg/{op}/{dtype}/{what}/{linalg.size(shape)}"
+                yield Benchmark(id, "torch", partial(linalg_torch, op, dtype, what, shape))
 
 
 def measure(run: Run, seconds: float) -> tuple[float, int] | None:

@@ -1,6 +1,8 @@
 """What compare.py measured, as docs/benchmarks.md and docs/benchmarks.svg."""
 
+import enum
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,10 +10,26 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
+import linalg
 from peers import DTYPES, SIZES
 
 DOCS, PLOT = Path("docs/benchmarks.md"), Path("docs/benchmarks.svg")
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+class Part(enum.Enum):
+    """What is measured in one run, and stands between its own marks in the document."""
+
+    GRADIENTS = "measured"
+    LINALG = "linear algebra"
+
+    def holds(self, id: str) -> bool:
+        return id.startswith("linalg/") == (self is Part.LINALG)
+
+    @property
+    def marks(self) -> tuple[str, str]:
+        return f"<!-- {self.value}: begin -->", f"<!-- {self.value}: end -->"
+
+
 # Label, colour of Okabe and Ito's palette (grey for its yellow), marker, line style.
 STYLES = {
     "by_hand": ("tapegrad, by hand", "#000000", "o", "-"),
@@ -23,7 +41,7 @@ STYLES = {
     "autograd": ("HIPS autograd", "#E69F00", "P", "--"),
     "jax": ("JAX, jitted", "#56B4E9", "*", "--"),
 }
-INTRODUCTION = f"""# Benchmarks
+INTRODUCTION = """# Benchmarks
 
 The gradient of ‖y − Ax‖² with respect to x, for A of 10 d rows and d columns, and chains of small
 operations, in which the engine's own cost shows. By hand, composed and fused are tapegrad's; the
@@ -32,6 +50,7 @@ with their default threads. From the root of the repository:
 
     pip install -r benches/peers/requirements.txt
     python benches/peers/compare.py
+    python benches/peers/compare.py --linalg
 
 A machine's speed drifts within minutes, so each round runs, size by size, the Rust bench and the
 peers next to one another (every second round the peers first), and each ratio is formed within a
@@ -39,8 +58,11 @@ round. Times and ratios are medians over the rounds; the spread is the least and
 A run beside which other processes took over a tenth of a core is made again, and left out if that
 goes on: libraries whose threads wait for one another suffer from it far more than others.
 
-{BEGIN}
-{END}
+<!-- measured: begin -->
+<!-- measured: end -->
+
+<!-- linear algebra: begin -->
+<!-- linear algebra: end -->
 """
 
 Seconds = dict[str, float]
@@ -83,7 +105,16 @@ def targets() -> list[Target]:
         Target(hessian, "tapegrad", "torch", 0.2),
         Target(hvp, "tapegrad", "torch", 0.2),
         Target(hvp, "tapegrad", "gradient", 4.0),
+        *linalg_targets(),
     ]
+
+
+def linalg_targets() -> Iterator[Target]:
+    for op, shape in linalg.works():
+        for dtype in DTYPES:
+            for what in ("forward", "gradient"):
+                id = f"linalg/{op}/{dtype}/{what}/{linalg.size(shape)}"
+                yield Target(id, "tapegrad", "torch", linalg.limit(op, shape))
 
 
 def readable(seconds: float | None) -> str:
@@ -143,6 +174,8 @@ def report(results: Results) -> str:
         "torch_vectorized": "PyTorch, vectorize=True",
     }
     parts += section("Second derivatives", "derivatives/", derivatives, results)
+    linear = {"tapegrad": "tapegrad", "torch": "PyTorch"}
+    parts += section("Times of linear algebra", "linalg/", linear, results)
     met = [target_row(t, results.ratios(t)) for t in targets() if t.id in results.rounds]
     head = ["work", "ratio of times", "median", "spread", "target", "verdict"]
     return "\n\n".join([*parts, "## Ratios against the targets", table(head, met)])
@@ -169,11 +202,14 @@ def plot(results: Results) -> None:
     figure.savefig(PLOT, metadata={"Date": None})
 
 
-def write_docs(results: Results) -> None:
-    """Replaces what stands between the marks, and keeps the rest as it is."""
+def write_docs(results: Results, part: Part) -> None:
+    """Replaces what stands between the marks of the part, and keeps the rest as it is."""
     DOCS.parent.mkdir(exist_ok=True)
-    before, _, rest = (DOCS.read_text() if DOCS.exists() else INTRODUCTION).partition(BEGIN)
-    after = rest.partition(END)[2]
-    picture = f"![Time of the gradient against d]({PLOT.name})"
-    DOCS.write_text(f"{before}{BEGIN}\n\n{picture}\n\n{report(results)}\n\n{END}{after}")
-    plot(results)
+    begin, end = part.marks
+    before, _, rest = (DOCS.read_text() if DOCS.exists() else INTRODUCTION).partition(begin)
+    after = rest.partition(end)[2]
+    text = report(results)
+    if part is Part.GRADIENTS:
+        text = f"![Time of the gradient against d]({PLOT.name})\n\n{text}"
+        plot(results)
+    DOCS.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")

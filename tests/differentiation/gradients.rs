@@ -345,6 +345,27 @@ const SQUARES: &[(&str, Many)] = &[
     ("solve_triangular", |x| x[0].solve_triangular(&x[1], linalg::Triangle::UPPER)),
     ("cholesky", |x| symmetric(&x[0])?.cholesky(false)),
     ("cholesky_solve", |x| symmetric(&x[0])?.cholesky(true)?.cholesky_solve(&x[1], true)),
+    ("cholesky_jitter", |x| Ok(linalg::cholesky_jitter(&symmetric(&x[0])?, 1e-9)?.0)),
+    ("lu, L", |x| Ok(linalg::lu(&x[0])?.1)),
+    ("lu, U", |x| Ok(linalg::lu(&x[0])?.2)),
+    ("pinv of a symmetric one", |x| {
+        let options = linalg::PinvOptions { hermitian: true, ..Default::default() };
+        linalg::pinv_with(&symmetric(&x[0])?, options)
+    }),
+    ("multi_dot", |x| linalg::multi_dot(&[&x[0].select(0, 0)?, &x[1].select(0, 0)?])),
+    ("vander", |x| linalg::vander(&x[1], 3, true)),
+    ("block_diag", |x| linalg::block_diag(&[&x[0].select(0, 0)?, &x[1].select(0, 0)?])),
+    ("toeplitz", |x| linalg::toeplitz(&x[0].flatten(), &x[1].flatten())),
+    ("svdvals", |x| x[0].svdvals()),
+    ("A by its svd", |x| {
+        let (u, s, vt) = x[0].svd()?;
+        u.try_mul(&s.unsqueeze(-2)?)?.matmul(&vt)
+    }),
+    ("eigvalsh", |x| symmetric(&x[0])?.eigvalsh()),
+    ("A by its eigh", |x| {
+        let (w, v) = symmetric(&x[0])?.eigh()?;
+        v.try_mul(&w.unsqueeze(-2)?)?.matmul(&v.mt()?)
+    }),
     ("qr, Q", |x| Ok(x[0].qr()?.0)),
     ("qr, R", |x| Ok(x[0].qr()?.1)),
     ("matrix_power", |x| Ok(x[0].matrix_power(3)? / 100.0)),

@@ -18,7 +18,7 @@ struct Drawn {
 }
 
 fn drawn(square: bool) -> impl Strategy<Value = Drawn> {
-    (1..4usize, 1..13usize, 1..13usize, 0.0..6.0f64, any::<bool>(), any::<u64>()).prop_map(
+    (1..10usize, 1..13usize, 1..13usize, 0.0..6.0f64, any::<bool>(), any::<u64>()).prop_map(
         move |(batch, m, n, digits, transposed, seed)| Drawn {
             batch,
             m,

@@ -4,17 +4,20 @@ use crate::solve::{System, system};
 use crate::triangular::triangular;
 use autograd::{Keep, Kept, Op, Tensor, apply};
 use std::panic::Location;
-use tensor_core::{Array, Error, Float, Result, kernels};
+use tensor_core::{Array, Element, Error, Float, Result, kernels};
 
 /// L lower triangular, A = L L^T
-struct Cholesky;
+struct Cholesky<T: Element> {
+    /// The factors, where they are known already.
+    known: Option<Array<T>>,
+}
 
-impl<T: Float> Op<T, 1> for Cholesky {
+impl<T: Float> Op<T, 1> for Cholesky<T> {
     fn name(&self) -> &'static str {
         "cholesky"
     }
     fn forward(&self, [a]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::cholesky("cholesky", a)
+        self.known.clone().map_or_else(|| kernels::cholesky("cholesky", a), Ok)
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::OUTPUT
@@ -46,8 +49,77 @@ impl<T: Float> Op<T, 1> for Cholesky {
 /// first leading minor that is not positive.
 #[track_caller]
 pub fn cholesky<T: Float>(a: &Tensor<T>, upper: bool) -> Result<Tensor<T>> {
-    let l = apply(Cholesky, [a])?;
+    let l = apply(Cholesky { known: None }, [a])?;
     if upper { l.mt() } else { Ok(l) }
+}
+
+/// As [`cholesky`], and the order of the first leading minor of each matrix that is not positive, 0 for those
+/// that are positive definite: the others are no error, and have NaN for a factor.
+///
+/// ```
+/// use autograd::Tensor;
+/// let a = Tensor::from([[[4.0, 2.0], [2.0, 10.0]], [[1.0, 2.0], [2.0, 1.0]]]);
+/// let (l, info) = linalg::cholesky_ex(&a, false)?;
+/// assert_eq!(info.to_vec(), [0, 2]);
+/// assert_eq!(l.row(0)?.to_vec(), [2.0, 0.0, 1.0, 3.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Shape, where the matrices are not square.
+#[track_caller]
+pub fn cholesky_ex<T: Float>(a: &Tensor<T>, upper: bool) -> Result<(Tensor<T>, Tensor<i64>)> {
+    let here = Location::caller();
+    let (l, minors) = kernels::cholesky_ex("cholesky_ex", a.array()).map_err(|e| e.at(here))?;
+    let l = apply(Cholesky { known: Some(l) }, [a])?;
+    Ok((if upper { l.mt()? } else { l }, minors.into()))
+}
+
+/// How often [`cholesky_jitter`] adds more.
+const JITTERS: usize = 10;
+
+/// The lower factor of each matrix of a batch that is positive definite but for rounding, and what was added to
+/// the diagonals, a number each: 0 where nothing was needed, else the least of `jitter`, 10 `jitter`, 100
+/// `jitter`, .. times the mean size of the diagonal that is enough, ten times at most. What is added counts as a
+/// constant in the gradient.
+///
+/// ```
+/// use autograd::Tensor;
+/// let a = Tensor::from([[1.0, 1.0], [1.0, 1.0]]);
+/// let (l, added) = linalg::cholesky_jitter(&a, 1e-8)?;
+/// assert_eq!(added.item()?, 1e-8);
+/// assert!(linalg::mm(&l, &l.t()?)?.allclose(&a, 1e-7, 0.0)?);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`cholesky`], where that is not enough; argument, for a jitter that is not positive.
+#[track_caller]
+pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T>, Tensor<T>)> {
+    let here = Location::caller();
+    if jitter.is_nan() || jitter <= 0.0 {
+        let message = format!("a jitter of {jitter} is not possible: it has to be positive");
+        return Err(Error::argument("cholesky_jitter", message).at(here));
+    }
+    let (l, info) = cholesky_ex(a, false)?;
+    let mut failed = info.ne(0)?;
+    let mut added = Tensor::zeros_of::<T>(info.shape());
+    if !failed.any() {
+        return Ok((l, added));
+    }
+    let fixed = a.detach();
+    let size = fixed.diagonal(0, -2, -1)?.abs().mean_dim(-1, false)?;
+    let identity = Tensor::eye_of::<T>(a.shape()[a.ndim() - 1]);
+    let raised =
+        |a: &Tensor<T>, by: &Tensor<T>| a.try_add(&identity.try_mul(&by.unsqueeze(-1)?.unsqueeze(-1)?)?);
+    for attempt in 0..JITTERS {
+        added = failed.where_cond(&(&size * T::of(jitter * 10f64.powi(attempt as i32))), &added)?;
+        failed = cholesky_ex(&raised(&fixed, &added)?, false)?.1.ne(0)?;
+        if !failed.any() {
+            break;
+        }
+    }
+    Ok((cholesky(&raised(a, &added)?, false)?, added))
 }
 
 /// The solution X of A X = B from the factor that [`cholesky`] gave, lower or `upper`: two triangular
@@ -99,6 +171,29 @@ mod tests {
             let f = |x: &[Tensor<f64>]| cholesky_solve(&cholesky(&definite(&x[0])?, upper)?, &x[1], upper);
             check_op(f, &shapes).reference(|x| crate::solve(&definite(&x[0])?, &x[1])).run()?;
         }
+        Ok(())
+    }
+
+    #[test]
+    fn matrices_that_are_nearly_definite() -> Result<()> {
+        let batch = |x: &Tensor<f64>| Tensor::stack(&[&definite(x)?, &(definite(x)? * 2.0)], 0);
+        check_op(|x| Ok(cholesky_ex(&batch(&x[0])?, true)?.0), &[&[3, 3]])
+            .reference(|x| cholesky(&batch(&x[0])?, true))
+            .run()?;
+        // One that needs nothing, one of rank one, and one that is negative by a little.
+        let x = Tensor::from([1.0, 2.0, 3.0]);
+        let low = crate::outer(&x, &x)?;
+        let a = Tensor::stack(&[&Tensor::eye(3), &low, &(&low - Tensor::eye(3) * 1e-6)], 0)?;
+        let (l, added) = cholesky_jitter(&a, 1e-9)?;
+        let added = added.to_vec();
+        assert!(added[0] == 0.0 && added[1] < 1e-7 && (1e-6..1e-4).contains(&added[2]), "{added:?}");
+        assert!(crate::matmul(&l, &l.mt()?)?.allclose(&a, 1e-4, 0.0)?);
+        check_op(|x| Ok(cholesky_jitter(&definite(&x[0])?, 1e-9)?.0), &[&[2, 3, 3]]).run()?;
+        assert_eq!(
+            cholesky_jitter(&-Tensor::eye(2), 1e-12).unwrap_err().kind(),
+            ErrorKind::NotPositiveDefinite { batch: 0, minor: 1 }
+        );
+        assert_eq!(cholesky_jitter(&low, 0.0).unwrap_err().kind(), ErrorKind::Argument);
         Ok(())
     }
 

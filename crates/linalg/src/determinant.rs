@@ -45,7 +45,7 @@ impl<T: Float> Op<T, 1> for Det<T> {
         let regular = |a: &Tensor<T>, d: &Tensor<T>, g: &Tensor<T>| {
             inverse(a)?.mt()?.try_mul(&g.try_mul(d)?.unsqueeze(-1)?.unsqueeze(-1)?)
         };
-        let near = self.lu.nearly_singular(NEARLY_SINGULAR);
+        let near = self.lu.nearly_singular("det", NEARLY_SINGULAR)?;
         if near.is_empty() {
             return Ok([Some(regular(&a, &kept.output(), &g)?)]);
         }
@@ -156,7 +156,7 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
         "slogdet"
     }
     fn forward(&self, _: [&Array<T>; 1]) -> Result<Array<T>> {
-        Ok(self.lu.slogdet()?.1)
+        Ok(self.lu.slogdet("slogdet")?.1)
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::inputs([true])
@@ -191,7 +191,7 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
 pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
     let here = std::panic::Location::caller();
     let lu = kernels::lu("slogdet", a.array()).map_err(|e| e.at(here))?;
-    let (sign, _) = lu.slogdet().map_err(|e| e.at(here))?;
+    let (sign, _) = lu.slogdet("slogdet").map_err(|e| e.at(here))?;
     Ok((sign.into(), apply(LogAbs { lu }, [a])?))
 }
 

@@ -4,6 +4,7 @@
 //! Every function is also a method of tensors, through [`Linalg`]. Matrices are the last two
 //! dimensions; the leading ones are a batch.
 
+mod chain;
 mod cholesky;
 mod determinant;
 mod einsum;
@@ -11,6 +12,7 @@ mod implicit;
 mod inverse;
 mod least_squares;
 mod lstsq;
+mod lu;
 mod methods;
 mod pinv;
 mod power;
@@ -18,24 +20,28 @@ mod product;
 mod qr;
 mod solve;
 mod spectral;
+mod structured;
 mod svd;
 mod symmetric;
 mod triangular;
 
-pub use cholesky::{cholesky, cholesky_solve};
+pub use chain::multi_dot;
+pub use cholesky::{cholesky, cholesky_ex, cholesky_jitter, cholesky_solve};
 pub use determinant::{det, logdet, slogdet};
 pub use einsum::{cross, einsum, kron, tensordot};
 pub use implicit::{implicit_argmin, implicit_root};
 pub use inverse::inverse;
 pub use least_squares::least_squares_loss;
 pub use lstsq::lstsq;
+pub use lu::{lu, lu_solve};
 pub use methods::Linalg;
-pub use pinv::{pinv, pinv_with};
+pub use pinv::{PinvOptions, pinv, pinv_with};
 pub use power::{matrix_exp, matrix_power};
 pub use product::{addmm, addmv, baddbmm, bmm, dot, matmul, mm, mv, outer};
 pub use qr::{qr, qr_complete};
 pub use solve::solve;
 pub use spectral::{eigh, eigvalsh};
+pub use structured::{block_diag, toeplitz, vander};
 pub use svd::{MatrixNorm, cond, matrix_norm, matrix_rank, svd, svdvals};
 pub use symmetric::{
     Analytic, spectral_projector, symmetric_exp, symmetric_function, symmetric_log, symmetric_power,

@@ -1,6 +1,6 @@
 //! Least squares solutions.
 
-use crate::pinv::{pinv, pinv_with};
+use crate::pinv::{PinvOptions, pinv_with};
 use crate::product::matmul;
 use autograd::Tensor;
 use std::panic::Location;
@@ -35,11 +35,7 @@ pub fn lstsq<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Resul
         );
         return Err(Error::shape("lstsq", message).at(here));
     }
-    let inverse = match rtol {
-        Some(rtol) => pinv_with(a, T::of(rtol))?,
-        None => pinv(a)?,
-    };
-    let x = matmul(&inverse, &columns)?;
+    let x = matmul(&pinv_with(a, PinvOptions { rtol, ..Default::default() })?, &columns)?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }
 

@@ -2,32 +2,56 @@
 
 use crate::product::matmul;
 use autograd::{Keep, Kept, Op, Tensor, apply};
-use tensor_core::{Array, Error, Float, Result, kernels};
+use tensor_core::kernels::{self, Max};
+use tensor_core::{Array, Error, Float, Number, Result};
 
-/// P = A^+
-struct Pinv<T> {
-    rtol: Option<T>,
+/// When a singular value of a pseudoinverse counts as zero: where it is at most the larger of `atol` and `rtol`
+/// times the largest one.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PinvOptions {
+    /// None stands for max(m, n) epsilon, and for 0 beside an `atol`.
+    pub rtol: Option<f64>,
+    /// None stands for 0.
+    pub atol: Option<f64>,
+    /// Whether the matrices are symmetric, and their eigenvalues do: of others the symmetric part is taken.
+    pub hermitian: bool,
 }
 
-impl<T: Float> Op<T, 1> for Pinv<T> {
+/// P = A^+
+struct Pinv(PinvOptions);
+
+impl<T: Float> Op<T, 1> for Pinv {
     fn name(&self) -> &'static str {
         "pinv"
     }
     /// V diag(1/s, 0 for those below rtol times the largest) U^T
     fn forward(&self, [a]: [&Array<T>; 1]) -> Result<Array<T>> {
-        let [u, s, vt] = kernels::svd("pinv", a)?;
-        let (m, n) = (a.shape()[a.ndim() - 2], a.shape()[a.ndim() - 1]);
-        let rtol = self.rtol.unwrap_or(T::of(m.max(n) as f64) * T::EPSILON);
-        let k = s.ndim() - 1;
-        let weights = if s.shape()[k] == 0 {
-            s
-        } else {
-            let largest = s.slice("pinv", k, 0, 1, 1)?;
-            kernels::zip("pinv", &s, &largest, |s, l| if s > rtol * l { T::ONE / s } else { T::ZERO })?
-        };
+        let k = a.ndim() - 2;
         let mut swap: Vec<usize> = (0..a.ndim()).collect();
         swap.swap(k, k + 1);
-        let v = kernels::zip("pinv", &vt.permute(&swap), &weights.insert_dim(k), |v, w| v * w)?;
+        let ([u, s, v], size) = if self.0.hermitian {
+            let [w, v] = kernels::eigh("pinv", a)?;
+            ([v.clone(), w.clone(), v], kernels::map("pinv", &w, Number::magnitude)?)
+        } else {
+            let [u, s, vt] = kernels::svd("pinv", a)?;
+            ([u, s.clone(), vt.permute(&swap)], s)
+        };
+        let default = match self.0.atol {
+            None => a.shape()[k].max(a.shape()[k + 1]) as f64 * T::EPSILON.to_f64(),
+            Some(_) => 0.0,
+        };
+        let (rtol, atol) = (T::of(self.0.rtol.unwrap_or(default)), T::of(self.0.atol.unwrap_or(0.0)));
+        let mask: Vec<bool> = (0..s.ndim()).map(|d| d == k).collect();
+        let weights = if s.numel() == 0 {
+            s
+        } else {
+            let largest = kernels::reduce("pinv", &size, &mask, true, Max)?;
+            let bound = kernels::map("pinv", &largest, |l| if rtol * l > atol { rtol * l } else { atol })?;
+            let large = kernels::zip("pinv", &size, &bound, |s, bound| s > bound)?;
+            let reciprocal = kernels::map("pinv", &s, |s| T::ONE / s)?;
+            kernels::select("pinv", &large, &reciprocal, &Array::scalar(T::ZERO))?
+        };
+        let v = kernels::zip("pinv", &v, &weights.insert_dim(k), |v, w| v * w)?;
         kernels::addmm("pinv", None, &v, &u.permute(&swap), T::ZERO, T::ONE)
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
@@ -76,20 +100,38 @@ fn tall<T: Float>(a: &Tensor<T>, p: &Tensor<T>, g: &Tensor<T>) -> Result<Tensor<
 /// Shape, below two dimensions; not converged, which includes NaN and infinity.
 #[track_caller]
 pub fn pinv<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    apply(Pinv { rtol: None }, [a])
+    apply(Pinv(PinvOptions::default()), [a])
 }
 
-/// [`pinv`], with the ratio to the largest singular value from which one counts as zero.
+/// [`pinv`], with a choice of what counts as zero, and for symmetric matrices.
+///
+/// ```
+/// use autograd::Tensor;
+/// use linalg::PinvOptions;
+/// let a = Tensor::from([[2.0, 0.0], [0.0, 1e-3]]);
+/// let p = linalg::pinv_with(&a, PinvOptions { atol: Some(1e-2), hermitian: true, ..Default::default() })?;
+/// assert_eq!(p.to_vec(), [0.5, 0.0, 0.0, 0.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 ///
 /// # Errors
-/// As [`pinv`]; argument, for a ratio that is negative or NaN.
+/// As [`pinv`]; argument, for a tolerance that is negative or NaN; shape, for symmetric matrices that are not
+/// square.
 #[track_caller]
-pub fn pinv_with<T: Float>(a: &Tensor<T>, rtol: T) -> Result<Tensor<T>> {
-    if rtol >= T::ZERO {
-        return apply(Pinv { rtol: Some(rtol) }, [a]);
+pub fn pinv_with<T: Float>(a: &Tensor<T>, options: PinvOptions) -> Result<Tensor<T>> {
+    let here = std::panic::Location::caller();
+    if let Some(wrong) = [options.rtol, options.atol].into_iter().flatten().find(|&t| t.is_nan() || t < 0.0) {
+        let message = format!("a tolerance of {wrong} is not possible: it must not be negative");
+        return Err(Error::argument("pinv", message).at(here));
     }
-    let message = format!("a tolerance of {rtol} is not possible: it must not be negative");
-    Err(Error::argument("pinv", message).at(std::panic::Location::caller()))
+    if options.hermitian {
+        if !matches!(a.shape(), [.., m, n] if m == n) {
+            let message = format!("shape {:?}: symmetric matrices are square", a.shape());
+            return Err(Error::shape("pinv", message).at(here));
+        }
+        return apply(Pinv(options), [&((a + a.mt()?) * T::of(0.5))]);
+    }
+    apply(Pinv(options), [a])
 }
 
 #[cfg(test)]
@@ -102,6 +144,26 @@ mod tests {
         for shape in [&[4, 2][..], &[2, 4], &[3, 3], &[2, 5, 3], &[0, 3], &[3, 0]] {
             check_op(|x| pinv(&x[0]), &[shape]).run()?;
         }
+        Ok(())
+    }
+
+    #[test]
+    fn symmetric_ones_and_tolerances() -> Result<()> {
+        let options = PinvOptions { hermitian: true, ..Default::default() };
+        for shape in [&[1, 1][..], &[3, 3], &[2, 4, 4], &[0, 0]] {
+            let symmetric = |x: &Tensor<f64>| Ok::<_, Error>(x + x.mt()?);
+            check_op(|x| pinv_with(&symmetric(&x[0])?, options), &[shape])
+                .reference(|x| pinv(&symmetric(&x[0])?))
+                .run()?;
+        }
+        let diagonal = Tensor::eye(3) * Tensor::from([4.0, -2.0, 1e-3]);
+        let rank = |options| Ok::<_, Error>(pinv_with(&diagonal, options)?.ne(0.0)?.count_nonzero());
+        assert_eq!(rank(PinvOptions::default())?, 3);
+        assert_eq!(rank(PinvOptions { rtol: Some(1e-2), ..options })?, 2);
+        assert_eq!(rank(PinvOptions { rtol: Some(0.4), ..Default::default() })?, 2);
+        assert_eq!(rank(PinvOptions { atol: Some(3.0), ..options })?, 1);
+        assert!(pinv_with(&diagonal, PinvOptions { atol: Some(-1.0), ..options }).is_err());
+        assert!(pinv_with(&Tensor::ones([2, 3]), options).is_err());
         Ok(())
     }
 

@@ -339,7 +339,7 @@ fn square<T: Float>(op: &'static str, a: &Array<T>) -> Result<()> {
 /// Shape, where the matrices are not square.
 pub fn lu<T: Float>(op: &'static str, a: &Array<T>) -> Result<Lu<T>> {
     square(op, a)?;
-    run_on(op, [a.device()], || Ok(T::lu(a)))
+    run_on(op, [a.device()], || T::lu(op, a))
 }
 
 /// The derivative of each number of `g` times the determinant of the matrix at its place: the cofactors times
@@ -384,6 +384,16 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
 pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     square(op, a)?;
     run_on(op, [a.device()], || T::cholesky(op, a))
+}
+
+/// As [`cholesky`], with NaN for the factor of a matrix that is not positive definite, and the order of its first
+/// leading minor that is not positive; 0 for the others.
+///
+/// # Errors
+/// Shape, where the matrices are not square.
+pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
+    square(op, a)?;
+    run_on(op, [a.device()], || T::cholesky_ex(op, a))
 }
 
 /// A^-1 B, or A^-T B where `transposed`, for a triangle of each matrix of a batch and matrices B of the same

@@ -33,16 +33,18 @@ compiled! {
         -> Result<Array<Self>> = gemm::addmm;
     fn least_squares(a: &Array<Self>, x: &Array<Self>, y: &Array<Self>, gradient: bool)
         -> Result<LossAndGradient<Self>> = least_squares::loss;
-    fn lu(a: &Array<Self>) -> Lu<Self> = decompose::lu;
+    fn lu(op: Op, a: &Array<Self>) -> Result<Lu<Self>> = decompose::lu;
     fn lu_solve(lu: &Lu<Self>, op: Op, b: &Array<Self>, transposed: bool)
         -> Result<Solution<Self>> = decompose::lu_solve;
     fn lu_det(lu: &Lu<Self>, op: Op) -> Result<Array<Self>> = decompose::lu_det;
-    fn lu_slogdet(lu: &Lu<Self>) -> Result<Pair<Self>> = decompose::lu_slogdet;
-    fn lu_nearly_singular(lu: &Lu<Self>, ratio: f64) -> Vec<usize> = decompose::lu_nearly_singular;
+    fn lu_slogdet(lu: &Lu<Self>, op: Op) -> Result<Pair<Self>> = decompose::lu_slogdet;
+    fn lu_unpack(lu: &Lu<Self>, op: Op) -> Result<(Array<Self>, Array<i64>)> = decompose::lu_unpack;
+    fn lu_nearly_singular(lu: &Lu<Self>, op: Op, ratio: f64) -> Result<Vec<usize>> = decompose::lu_nearly_singular;
     fn cofactors(op: Op, a: &Array<Self>, g: &Array<Self>) -> Result<Option<Array<Self>>> = decompose::cofactors;
     fn inverse(op: Op, a: &Array<Self>) -> Result<Array<Self>> = decompose::inverse;
     fn svd(op: Op, a: &Array<Self>) -> Result<[Array<Self>; 3]> = decompose::svd;
     fn cholesky(op: Op, a: &Array<Self>) -> Result<Array<Self>> = decompose::cholesky;
+    fn cholesky_ex(op: Op, a: &Array<Self>) -> Result<(Array<Self>, Array<i64>)> = decompose::cholesky_ex;
     fn solve_triangular(op: Op, a: &Array<Self>, triangle: Triangle, transposed: bool, b: &Array<Self>)
         -> Result<Array<Self>> = decompose::solve_triangular;
     fn eigh(op: Op, a: &Array<Self>) -> Result<[Array<Self>; 2]> = decompose::eigh;

@@ -13,8 +13,11 @@ use crate::shape::{self, Dims};
 use faer::Par;
 use rayon::prelude::*;
 
-/// Multiplications from which a product is worth several threads.
+/// Multiplications from which a batch is dealt out to the threads.
 const PARALLEL_FROM: usize = 1 << 18;
+
+/// Multiplications from which a single product is: its threads wait for each other.
+const PARALLEL_FROM_ONE: usize = 1 << 20;
 
 /// Multiplications up to which a plain loop beats the packing of a blocked product.
 const TINY: usize = 512;
@@ -126,13 +129,13 @@ pub fn addmm<T: Float>(
         });
     };
     // Large matrices are shared among the threads one at a time, small ones are dealt out.
-    if matrices > 1 && work < PARALLEL_FROM && work.saturating_mul(matrices) >= PARALLEL_FROM {
+    if matrices > 1 && work < PARALLEL_FROM_ONE && work.saturating_mul(matrices) >= PARALLEL_FROM {
         let part = matrices.div_ceil(4 * rayon::current_num_threads());
         data.par_chunks_mut(part * m * n)
             .enumerate()
             .for_each(|(i, out)| range(i * part, out.len() / (m * n), out, Par::Seq));
     } else {
-        range(0, matrices, data, if work >= PARALLEL_FROM { Par::rayon(0) } else { Par::Seq });
+        range(0, matrices, data, if work >= PARALLEL_FROM_ONE { Par::rayon(0) } else { Par::Seq });
     }
     Ok(out)
 }

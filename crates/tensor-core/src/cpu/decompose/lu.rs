@@ -2,7 +2,6 @@
 
 use super::{first, for_batch, lanes_pay, singular_error, square};
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::cpu::lanes::{self, Matrices, for_groups};
 use crate::cpu::{copy, factor};
 use crate::element::{Element, Float};
@@ -21,49 +20,58 @@ pub struct Lu<T: Element> {
 
 struct Factors<T: Element> {
     /// One after another, row-major: U, and L without its diagonal of ones.
-    lu: Buffer<T>,
+    lu: Array<T>,
     pivots: Vec<usize>,
     singular: Option<usize>,
 }
 
 /// LU with partial pivoting of each matrix; a zero pivot is no error here.
-pub fn lu<T: Float>(a: &Array<T>) -> Lu<T> {
+pub fn lu<T: Float>(op: &'static str, a: &Array<T>) -> Result<Lu<T>> {
     let (n, batch) = square(a);
     let many = lanes_pay(batch.iter().product(), n);
-    let factors = (!many).then(|| Arc::new(Factors::of(a)));
-    Lu { a: a.clone(), factors }
+    let factors = if many { None } else { Some(Arc::new(Factors::of(op, a)?)) };
+    Ok(Lu { a: a.clone(), factors })
 }
 
 impl<T: Float> Factors<T> {
-    fn of(a: &Array<T>) -> Self {
+    fn of(op: &'static str, a: &Array<T>) -> Result<Self> {
         let (n, batch) = square(a);
         let count: usize = batch.iter().product();
-        let mut lu = a.to_vec();
+        let mut lu = copy::copy(op, a)?;
         let mut pivots = vec![0; count * n];
         let singular = AtomicUsize::new(usize::MAX);
-        for_batch((&mut lu, n * n), (&mut pivots, n), n * n * n, |i, a, pivots| {
+        for_batch((lu.make_mut()?, n * n), (&mut pivots, n), n * n * n, |i, a, pivots| {
             if factor::lu(a, n, pivots).is_some() {
                 singular.fetch_min(i, Relaxed);
             }
         });
-        Factors { lu: Buffer::adopt(lu), pivots, singular: first(&singular) }
+        Ok(Factors { lu, pivots, singular: first(&singular) })
+    }
+}
+
+impl<T: Element> Factors<T> {
+    fn rows(&self) -> &[T] {
+        self.lu.as_slice().unwrap_or(&[])
     }
 }
 
 impl<T: Float> Lu<T> {
     /// What the factors take, without the pivots.
     pub fn bytes(&self) -> usize {
-        self.factors.as_ref().map_or(0, |f| f.lu.bytes())
+        self.factors.as_ref().map_or(0, |f| f.lu.allocation().1)
     }
 
-    fn factors(&self) -> Arc<Factors<T>> {
-        self.factors.clone().unwrap_or_else(|| Arc::new(Factors::of(&self.a)))
+    fn factors(&self, op: &'static str) -> Result<Arc<Factors<T>>> {
+        self.factors.clone().map_or_else(|| Factors::of(op, &self.a).map(Arc::new), Ok)
     }
 
     /// The matrices whose smallest pivot is less than `ratio` times the largest: a cheap measure of how near to
     /// singular each is.
-    pub fn nearly_singular(&self, ratio: f64) -> Vec<usize> {
-        T::lu_nearly_singular(self, ratio)
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn nearly_singular(&self, op: &'static str, ratio: f64) -> Result<Vec<usize>> {
+        T::lu_nearly_singular(self, op, ratio)
     }
 
     /// A^-1 B, or A^-T B, for B of shape [batch.., n, k], with infinities and NaN for a singular matrix; and
@@ -88,29 +96,38 @@ impl<T: Float> Lu<T> {
         T::lu_det(self, op)
     }
 
+    /// The factors, U with L below it, and the rows of A in the order in which they make L U.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn unpack(&self, op: &'static str) -> Result<(Array<T>, Array<i64>)> {
+        T::lu_unpack(self, op)
+    }
+
     /// The signs of the determinants and the logarithms of their absolute values: 0 and minus
     /// infinity for a singular matrix.
     ///
     /// # Errors
     /// Out of memory.
-    pub fn slogdet(&self) -> Result<(Array<T>, Array<T>)> {
-        T::lu_slogdet(self)
+    pub fn slogdet(&self, op: &'static str) -> Result<(Array<T>, Array<T>)> {
+        T::lu_slogdet(self, op)
     }
 }
 
 /// See [`Lu::nearly_singular`].
-pub fn lu_nearly_singular<T: Float>(lu: &Lu<T>, ratio: f64) -> Vec<usize> {
+pub fn lu_nearly_singular<T: Float>(lu: &Lu<T>, op: &'static str, ratio: f64) -> Result<Vec<usize>> {
     let (n, _) = square(&lu.a);
     if n == 0 {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let near = |a: &[T]| {
         let pivots = (0..n).map(|i| a[i * n + i].to_f64().abs());
         let (low, high) = pivots.fold((f64::INFINITY, 0.0f64), |(l, h), p| (l.min(p), h.max(p)));
         high == 0.0 || low / high <= ratio
     };
-    let factors = lu.factors();
-    factors.lu.chunks_exact(n * n).enumerate().filter(|(_, a)| near(a)).map(|(i, _)| i).collect()
+    let factors = lu.factors(op)?;
+    let matrices = factors.rows().chunks_exact(n * n).enumerate();
+    Ok(matrices.filter(|(_, a)| near(a)).map(|(i, _)| i).collect())
 }
 
 /// See [`Lu::solve`].
@@ -142,7 +159,7 @@ pub fn lu_solve<T: Float>(
         return Ok((out, first(&singular)));
     };
     let mut out = copy::copy(op, b)?;
-    let Factors { lu, pivots, singular } = &**factors;
+    let (lu, Factors { pivots, singular, .. }) = (factors.rows(), &**factors);
     let mut nothing = vec![(); out.numel().checked_div(n * k).unwrap_or(0)];
     for_batch((out.make_mut()?, n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
         factor::lu_solve(&lu[i * n * n..][..n * n], &pivots[i * n..][..n], n, b, k, transposed);
@@ -169,17 +186,33 @@ pub fn lu_det<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<Array<T>> {
     Array::from_vec(factors.each(n, &batch, factor::lu_det), &batch)
 }
 
-/// See [`Lu::slogdet`].
-pub fn lu_slogdet<T: Float>(lu: &Lu<T>) -> Result<(Array<T>, Array<T>)> {
+/// See [`Lu::unpack`].
+pub fn lu_unpack<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<(Array<T>, Array<i64>)> {
     let (n, batch) = square(&lu.a);
-    let (signs, logs) = lu.factors().each(n, &batch, factor::lu_slogdet).into_iter().unzip();
+    let factors = lu.factors(op)?;
+    let mut order: Vec<i64> = Vec::with_capacity(factors.pivots.len());
+    for pivots in factors.pivots.chunks_exact(n.max(1)) {
+        let start = order.len();
+        order.extend(0..n as i64);
+        for (i, &pivot) in pivots.iter().enumerate() {
+            order.swap(start + i, start + pivot);
+        }
+    }
+    let rows: Dims = batch.iter().copied().chain([n]).collect();
+    Ok((factors.lu.clone(), Array::from_vec(order, &rows)?))
+}
+
+/// See [`Lu::slogdet`].
+pub fn lu_slogdet<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<(Array<T>, Array<T>)> {
+    let (n, batch) = square(&lu.a);
+    let (signs, logs) = lu.factors(op)?.each(n, &batch, factor::lu_slogdet).into_iter().unzip();
     Ok((Array::from_vec(signs, &batch)?, Array::from_vec(logs, &batch)?))
 }
 
 impl<T: Float> Factors<T> {
     /// A function of the factors of each matrix.
     fn each<R>(&self, n: usize, batch: &[usize], f: impl Fn(&[T], &[usize], usize) -> R) -> Vec<R> {
-        let matrix = |i: usize| f(&self.lu[i * n * n..][..n * n], &self.pivots[i * n..][..n], n);
+        let matrix = |i: usize| f(&self.rows()[i * n * n..][..n * n], &self.pivots[i * n..][..n], n);
         (0..batch.iter().product()).map(matrix).collect()
     }
 }

@@ -9,9 +9,10 @@ use crate::array::Array;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::Dims;
-pub use lu::{Lu, cofactors, inverse, lu, lu_det, lu_nearly_singular, lu_slogdet, lu_solve};
+pub use lu::{Lu, cofactors, inverse, lu, lu_det, lu_nearly_singular, lu_slogdet, lu_solve, lu_unpack};
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 /// Multiplications in a batch from which its matrices are dealt out to threads.
 const PARALLEL_FROM: usize = 1 << 15;
@@ -116,34 +117,46 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
     }
 }
 
-/// The Cholesky factor L of each matrix.
-///
-/// # Errors
-/// Not positive definite, with the number of the first such matrix and its minor.
-pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+/// The Cholesky factor L of each matrix, and the order of the first leading minor that is not positive, or 0:
+/// such a matrix has NaN for a factor.
+pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
     let (n, batch) = square(a);
     let count: usize = batch.iter().product();
-    let mut minors = vec![0; count];
+    let mut minors = vec![0i64; count];
     let mut l;
     if lanes_pay(count, n) {
         l = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
         let inputs = [Matrices::of(op, a)?];
         let outputs = [(l.make_mut()?, n * n)];
-        let failed = AtomicUsize::new(usize::MAX);
-        for_groups(&lanes::Cholesky(n), &inputs, outputs, count, |i, _| {
-            failed.fetch_min(i, Relaxed);
+        let failed = Mutex::new(Vec::new());
+        for_groups(&lanes::Cholesky(n), &inputs, outputs, count, |i, [l]| {
+            l.fill(T::NAN);
+            failed.lock().unwrap_or_else(PoisonError::into_inner).push(i);
         });
-        if let Some(i) = first(&failed) {
-            minors[i] = factor::cholesky(&mut inputs[0].to_vec(i), n).err().unwrap_or(n);
+        for i in failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            minors[i] = factor::cholesky(&mut inputs[0].to_vec(i), n).err().unwrap_or(n) as i64;
         }
     } else {
         l = copy::copy(op, a)?;
         for_batch((l.make_mut()?, n * n), (&mut minors, 1), n * n * n / 3, |_, l, minor| {
-            minor[0] = factor::cholesky(l, n).err().unwrap_or(0);
+            if let Err(order) = factor::cholesky(l, n) {
+                l.fill(T::NAN);
+                minor[0] = order as i64;
+            }
         });
     }
+    Ok((l, Array::from_vec(minors, &batch)?))
+}
+
+/// The Cholesky factor L of each matrix.
+///
+/// # Errors
+/// Not positive definite, with the number of the first such matrix and its minor.
+pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    let (l, minors) = cholesky_ex(op, a)?;
+    let minors = minors.into_vec();
     let Some(batch) = minors.iter().position(|&minor| minor > 0) else { return Ok(l) };
-    let minor = minors[batch];
+    let minor = minors[batch] as usize;
     let message = format!(
         "matrix {batch} of {:?} is not positive definite: its leading minor of order {minor} is not positive; \
          adding a multiple of the identity may help",

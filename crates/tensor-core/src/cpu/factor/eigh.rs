@@ -1,6 +1,7 @@
 //! Eigenvalues and eigenvectors of symmetric matrices.
 
 use super::svd::{NotConverged, scale_for};
+use super::transpose;
 use crate::element::Float;
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack};
@@ -18,24 +19,31 @@ pub fn eigh<T: Float>(a: &[T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(),
     if n == 0 {
         return Ok(());
     }
-    let lower: Vec<T> =
-        a.iter().enumerate().map(|(k, &x)| if k % n <= k / n { x } else { T::ZERO }).collect();
-    if !lower.iter().all(|x| Float::is_finite(*x)) {
+    // Rows and columns change places: the lower triangle, mirrored, is also that of a column-major matrix,
+    // in which faer is at its best.
+    let mut whole = a.to_vec();
+    for i in 0..n {
+        for j in i + 1..n {
+            whole[i * n + j] = whole[j * n + i];
+        }
+    }
+    if !whole.iter().all(|x| Float::is_finite(*x)) {
         return Err(NotConverged);
     }
-    let scale = scale_for(&lower);
-    let lower: Vec<T> = lower.into_iter().map(|x| x * scale).collect();
+    let scale = scale_for(&whole);
+    whole.iter_mut().for_each(|x| *x *= scale);
     let vectors = ComputeEigenvectors::Yes;
     let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<T>(n, vectors, Par::Seq, Default::default()));
     self_adjoint_evd(
-        MatRef::from_row_major_slice(&lower, n, n),
+        MatRef::from_column_major_slice(&whole, n, n),
         DiagMut::from_slice_mut(w),
-        Some(MatMut::from_row_major_slice_mut(v, n, n)),
+        Some(MatMut::from_column_major_slice_mut(v, n, n)),
         Par::Seq,
         MemStack::new(&mut memory),
         Default::default(),
     )
     .map_err(|_| NotConverged)?;
+    transpose(v, n);
     for x in w.iter_mut() {
         *x /= scale;
     }

@@ -1,5 +1,6 @@
 //! QR factorisation by Householder reflections.
 
+use super::to_rows;
 use crate::element::Float;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::householder::{
@@ -15,13 +16,14 @@ use faer::{Conj, Mat, MatMut, Par};
 pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut [T]) {
     assert!(a.len() == m * n && q.len() == m * k && r.len() == k * n && (k == m.min(n) || k == m));
     let size = m.min(n);
-    q.fill(T::ZERO);
     r.fill(T::ZERO);
+    // Column by column, as faer is at its best.
+    let mut columns = vec![T::ZERO; m * k];
     for i in 0..k {
-        q[i * k + i] = T::ONE;
+        columns[i * m + i] = T::ONE;
     }
     if size == 0 {
-        return;
+        return q.copy_from_slice(&columns);
     }
     let mut factors = Mat::from_fn(m, n, |i, j| a[i * n + j]);
     let block = recommended_block_size::<T>(m, n);
@@ -40,17 +42,19 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
         factors.as_ref().subcols(0, size),
         coefficients.as_ref(),
         Conj::No,
-        MatMut::from_row_major_slice_mut(q, m, k),
+        MatMut::from_column_major_slice_mut(&mut columns, m, k),
         Par::Seq,
         MemStack::new(&mut memory),
     );
+    to_rows(&columns, m, k, q);
     // Reflections leave the signs open: with a diagonal of R that is not negative, the factors are unique.
-    for i in (0..size).filter(|&i| r[i * n + i] < T::ZERO).collect::<Vec<_>>() {
-        for x in &mut r[i * n..(i + 1) * n] {
+    let negative: Vec<bool> = (0..size).map(|i| r[i * n + i] < T::ZERO).collect();
+    for (row, _) in r.chunks_exact_mut(n).zip(&negative).filter(|(_, negative)| **negative) {
+        row.iter_mut().for_each(|x| *x = -*x);
+    }
+    for row in q.chunks_exact_mut(k) {
+        for (x, _) in row.iter_mut().zip(&negative).filter(|(_, negative)| **negative) {
             *x = -*x;
-        }
-        for row in q.chunks_exact_mut(k) {
-            row[i] = -row[i];
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Singular value decomposition.
 
+use super::to_rows;
 use crate::element::Float;
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack};
@@ -57,18 +58,21 @@ pub fn svd<T: Float>(
         scaled = a.iter().map(|&x| x * scale).collect();
         &scaled
     };
+    // faer is at its best with columns that are contiguous: those of A^T = V diag(s) U^T are.
+    let mut columns = vec![T::ZERO; m * k];
     let thin = ComputeSvdVectors::Thin;
-    let mut memory = MemBuffer::new(svd_scratch::<T>(m, n, thin, thin, Par::Seq, Default::default()));
+    let mut memory = MemBuffer::new(svd_scratch::<T>(n, m, thin, thin, Par::Seq, Default::default()));
     faer_svd(
-        MatRef::from_row_major_slice(a, m, n),
+        MatRef::from_column_major_slice(a, n, m),
         DiagMut::from_slice_mut(s),
-        Some(MatMut::from_row_major_slice_mut(u, m, k)),
         Some(MatMut::from_column_major_slice_mut(vt, n, k)),
+        Some(MatMut::from_column_major_slice_mut(&mut columns, m, k)),
         Par::Seq,
         MemStack::new(&mut memory),
         Default::default(),
     )
     .map_err(|_| NotConverged)?;
+    to_rows(&columns, m, k, u);
     for x in s.iter_mut() {
         *x /= scale;
     }

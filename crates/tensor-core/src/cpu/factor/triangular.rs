@@ -41,6 +41,17 @@ pub(super) fn subtract_product<T: Float>(dst: MatMut<'_, T>, lhs: MatRef<'_, T>,
     }
 }
 
+/// [`solve_lower`] for many columns: strips of them are independent tasks.
+pub(super) fn solve_strips<T: Float>(l: MatRef<'_, T>, unit: bool, b: MatMut<'_, T>) {
+    let (n, k) = (b.nrows(), b.ncols());
+    if n.saturating_mul(n).saturating_mul(k) >= PARALLEL_PRODUCT && k >= 2 * SMALLEST_TASK {
+        let (left, right) = b.split_at_col_mut(task_split(k));
+        rayon::join(|| solve_strips(l, unit, left), || solve_strips(l, unit, right));
+    } else {
+        solve_lower(l, unit, b);
+    }
+}
+
 /// Solves `L X = B` in place of `B` (LAPACK `trsm`, left, lower), with ones for the diagonal of `L`
 /// if `unit`. `L` is halved: `X1 = L11^-1 B1`, then `X2 = L22^-1 (B2 - L21 X1)`.
 ///
@@ -94,8 +105,8 @@ pub fn solve_triangular<T: Float>(
     let a = if transposed { a.transpose() } else { a };
     let b = MatMut::from_row_major_slice_mut(b, n, k);
     match triangle.upper != transposed {
-        true => solve_upper(a, triangle.unit, b),
-        false => solve_lower(a, triangle.unit, b),
+        true => solve_strips(a.reverse_rows_and_cols(), triangle.unit, b.reverse_rows_mut()),
+        false => solve_strips(a, triangle.unit, b),
     }
 }
 

@@ -93,7 +93,7 @@ fn each<T: Float>() {
         check::<T>(true, 100.0, |a| {
             let a = shifted(a);
             let b = batch([a.shape()[0], a.shape()[1], 3]);
-            let (x, singular) = decompose::lu(&a).solve("solve", &b, flipped).unwrap();
+            let (x, singular) = decompose::lu("", &a).unwrap().solve("solve", &b, flipped).unwrap();
             assert_eq!(singular, None);
             error(&product(&if flipped { transposed(&a) } else { a }, &x), &b)
         });
@@ -107,7 +107,10 @@ fn each<T: Float>() {
             factor::lu_det(&a, &pivots, n)
         };
         let expected = a.to_vec().chunks_exact(n * n).map(one).collect();
-        error(&decompose::lu(a).det("det").unwrap(), &Array::from_vec(expected, &[a.shape()[0]]).unwrap())
+        error(
+            &decompose::lu("", a).unwrap().det("det").unwrap(),
+            &Array::from_vec(expected, &[a.shape()[0]]).unwrap(),
+        )
     });
     check::<T>(true, 100.0, |a| {
         let spd = shifted(&product(a, &transposed(a)));
@@ -148,7 +151,7 @@ fn each<T: Float>() {
     });
     check::<T>(true, 1000.0, |a| {
         let a = shifted(a);
-        let d = decompose::lu(&a).det("det").unwrap();
+        let d = decompose::lu("", &a).unwrap().det("det").unwrap();
         let g = Array::from_vec(random(a.shape()[0], 5), &[a.shape()[0]]).unwrap();
         let Some(found) = decompose::cofactors("det", &a, &g).unwrap() else {
             // The determinants of the large ones leave the range of single precision.
@@ -186,8 +189,8 @@ fn matrices_that_lanes_do_not_treat() {
         decompose::inverse("", &singular).map_err(kind).unwrap_err(),
         ErrorKind::Singular { batch: 2 }
     );
-    assert_eq!(decompose::lu(&singular).solve("", &singular, false).unwrap().1, Some(2));
-    assert_eq!(decompose::lu(&singular).det("").unwrap().to_vec()[2], 0.0);
+    assert_eq!(decompose::lu("", &singular).unwrap().solve("", &singular, false).unwrap().1, Some(2));
+    assert_eq!(decompose::lu("", &singular).unwrap().det("").unwrap().to_vec()[2], 0.0);
     let e = decompose::cholesky("", &amid([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]])).unwrap_err();
     assert_eq!(e.kind(), ErrorKind::NotPositiveDefinite { batch: 2, minor: 2 });
     for scale in [0.0, 1e-300, 1e-170, 1e170, 1e300] {
@@ -212,7 +215,7 @@ fn matrices_that_lanes_do_not_treat() {
         let a = amid([[1.0, 0.0, 0.0], [bad, 1.0, 0.0], [0.0, 0.0, 1.0]]);
         assert_eq!(decompose::svd("", &a).map(|_| ()).map_err(kind), Err(ErrorKind::NotConverged));
         assert_eq!(decompose::eigh("", &a).map(|_| ()).map_err(kind), Err(ErrorKind::NotConverged));
-        assert!(!decompose::lu(&a).det("").unwrap().to_vec()[2].is_finite());
+        assert!(!decompose::lu("", &a).unwrap().det("").unwrap().to_vec()[2].is_finite());
     }
     // A NaN beside a zero pivot is no proof of a singular matrix.
     let a = amid([[0.0, f64::NAN, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
