@@ -8,12 +8,14 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::time::Duration;
 use tapegrad::prelude::*;
 
-/// An operation over operands that all come from one of these.
+type Function<T> = fn(&[Tensor<T>]) -> Result<Vec<Tensor<T>>>;
+
+/// An operation, and what it is measured on.
 struct Work<T: Float> {
     name: &'static str,
     /// The shapes of the operands, for the shape of a matrix.
     shapes: fn(&[usize]) -> Vec<Vec<usize>>,
-    f: fn(&[Tensor<T>]) -> Result<Vec<Tensor<T>>>,
+    f: Function<T>,
 }
 
 /// Without the last dimension.

@@ -1,6 +1,6 @@
 //! The functions of this crate as methods.
 
-use crate::{MatrixNorm, Triangle};
+use crate::{MatrixNorm, PinvOptions, Triangle};
 use autograd::Tensor;
 use tensor_core::{Float, Result};
 
@@ -166,6 +166,36 @@ pub trait Linalg<T: Float>: Sized {
     /// # Errors
     /// Shape, where the matrices are not square; argument, for NaN and infinity.
     fn matrix_exp(&self) -> Result<Tensor<T>>;
+    /// [`crate::cholesky_ex`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square.
+    fn cholesky_ex(&self, upper: bool) -> Result<(Tensor<T>, Tensor<i64>)>;
+    /// [`crate::cholesky_jitter`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; argument; not positive definite.
+    fn cholesky_jitter(&self, jitter: f64) -> Result<(Tensor<T>, Tensor<T>)>;
+    /// [`crate::lu`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square.
+    fn lu(&self) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)>;
+    /// [`crate::pinv_with`]
+    ///
+    /// # Errors
+    /// Shape, where these are no matrices, or not symmetric; argument; not converged.
+    fn pinv_with(&self, options: PinvOptions) -> Result<Tensor<T>>;
+    /// [`crate::symmetric_power`]
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; argument; not converged.
+    fn symmetric_power(&self, p: f64) -> Result<Tensor<T>>;
+    /// [`crate::vander`]
+    ///
+    /// # Errors
+    /// Shape, for a scalar.
+    fn vander(&self, n: usize, decreasing: bool) -> Result<Tensor<T>>;
 }
 
 impl<T: Float> Linalg<T> for Tensor<T> {
@@ -296,5 +326,29 @@ impl<T: Float> Linalg<T> for Tensor<T> {
     #[track_caller]
     fn matrix_exp(&self) -> Result<Tensor<T>> {
         crate::matrix_exp(self)
+    }
+    #[track_caller]
+    fn cholesky_ex(&self, upper: bool) -> Result<(Tensor<T>, Tensor<i64>)> {
+        crate::cholesky_ex(self, upper)
+    }
+    #[track_caller]
+    fn cholesky_jitter(&self, jitter: f64) -> Result<(Tensor<T>, Tensor<T>)> {
+        crate::cholesky_jitter(self, jitter)
+    }
+    #[track_caller]
+    fn lu(&self) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
+        crate::lu(self)
+    }
+    #[track_caller]
+    fn pinv_with(&self, options: PinvOptions) -> Result<Tensor<T>> {
+        crate::pinv_with(self, options)
+    }
+    #[track_caller]
+    fn symmetric_power(&self, p: f64) -> Result<Tensor<T>> {
+        crate::symmetric_power(self, p)
+    }
+    #[track_caller]
+    fn vander(&self, n: usize, decreasing: bool) -> Result<Tensor<T>> {
+        crate::vander(self, n, decreasing)
     }
 }

@@ -76,15 +76,20 @@ impl<T: Float> Small<T> for Eigh {
                 }
             }
             whole = whole + off;
-            let limit = T::EPSILON * T::EPSILON * T::of(0.25);
+            let limit = whole * Lanes::all(T::EPSILON * T::EPSILON * T::of(0.25));
             // NaN goes on for ever.
-            goes_on = off.holds(whole, |off, whole| !(off <= limit * whole));
+            goes_on = off.holds(limit, |off, limit| !(off <= limit));
             if sweep == SWEEPS || !any(goes_on) {
                 break;
             }
+            // All that is left out together stays within the limit.
+            let small = limit * Lanes::all(T::of(1.0 / (n * n) as f64));
             for q in 1..n {
                 for p in 0..q {
-                    rotate::<T, W, FMA>(a, vt, n, p, q);
+                    let r = a[q * n + p];
+                    if any((r * r).holds(small, |square, small| square > small)) {
+                        rotate::<T, W, FMA>(a, vt, n, p, q);
+                    }
                 }
             }
         }

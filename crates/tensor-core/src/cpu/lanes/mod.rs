@@ -5,6 +5,9 @@
 //! A few lanes may need what the algorithm in lanes does not do (a zero pivot, numbers far from one, an
 //! iteration that goes on): they are reported, and the caller treats those matrices one by one.
 
+#![expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN has to be on the side of what fails")]
+#![expect(clippy::needless_range_loop, reason = "lanes of several numbers are walked together")]
+
 mod cholesky;
 mod eigh;
 mod group;
