@@ -20,13 +20,18 @@ from pathlib import Path
 from typing import Any
 
 from peers import benchmarks
-from report import DOCS, PLOT, Results, Seconds, report, write_docs
+from report import DOCS, PLOT, Part, Results, Seconds, report, write_docs
 
 Header = dict[str, Any]
 
 PEERS = Path(__file__).with_name("peers.py")
 RAW = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "benchmarks.json"
-BENCHES = {"least_squares_gradient": "least_squares", "engine": "engine", "derivatives": "derivatives"}
+BENCHES = {
+    "least_squares_gradient": "least_squares",
+    "engine": "engine",
+    "derivatives": "derivatives",
+    "linalg": "linalg",
+}
 # A run beside which other processes took more than this part of a core does not count:
 # BLAS threads that wait for a core taken away slow NumPy down up to a hundredfold.
 MOST_DISTURBED = 0.1
@@ -42,29 +47,38 @@ def output(*command: str | Path, **environment: str) -> str:
     return done.stdout
 
 
-def measure_rust(id: str, seconds: float) -> tuple[Header, Seconds]:
-    head, _, name = id.rpartition("/")
+def measure_rust(ids: list[str], seconds: float) -> tuple[Header, dict[str, Seconds]]:
+    """The median times of every contestant, by id; the ids are of one bench."""
+    heads = {id: id.rpartition("/")[::2] for id in ids}
+    # A contestant's name may stand before the last part of an id.
+    pattern = "|".join(f"^{head}(/[^/]+)?/{name}$" for head, name in heads.values())
     arguments = f"--noplot --nresamples 2000 --warm-up-time {seconds / 4}".split()
-    arguments += ["--measurement-time", str(seconds), f"^{head}(/[^/]+)?/{name}$"]
-    bench = ("cargo", "bench", "-q", "--bench", BENCHES[head.split("/")[0]], "--")
-    times = {}
+    arguments += ["--measurement-time", str(seconds), pattern]
+    bench = ("cargo", "bench", "-q", "--bench", BENCHES[ids[0].split("/")[0]], "--")
+    times: dict[str, Seconds] = {id: {} for id in ids}
     # A folder of its own keeps results of earlier runs out.
     with tempfile.TemporaryDirectory() as folder:
         output(*bench, *arguments, CRITERION_HOME=folder)
         for found in Path(folder).glob("**/new/benchmark.json"):
             full_id = json.loads(found.read_text())["full_id"]
-            contestant = full_id.removeprefix(head).removesuffix(name).strip("/") or "tapegrad"
             estimates = json.loads(found.with_name("estimates.json").read_text())
-            times[contestant] = estimates["median"]["point_estimate"] * 1e-9
-    if not times:
-        sys.exit(f"no Rust bench has the id {id}")
+            for id, (head, name) in heads.items():
+                if full_id == id or full_id.startswith(f"{head}/") and full_id.endswith(f"/{name}"):
+                    contestant = full_id.removeprefix(head).removesuffix(name).strip("/") or "tapegrad"
+                    times[id][contestant] = estimates["median"]["point_estimate"] * 1e-9
+    if missing := [id for id in ids if not times[id]]:
+        sys.exit(f"no Rust bench has the ids {missing}")
     return {}, times
 
 
-def measure_peers(id: str, seconds: float) -> tuple[Header, Seconds]:
-    command = (sys.executable, PEERS, "--filter", f"^{id}$", "--seconds", str(seconds))
+def measure_peers(ids: list[str], seconds: float) -> tuple[Header, dict[str, Seconds]]:
+    pattern = "|".join(f"^{id}$" for id in ids)
+    command = (sys.executable, PEERS, "--filter", pattern, "--seconds", str(seconds))
     header, *lines = map(json.loads, output(*command).splitlines())
-    return header, {line["peer"]: line["seconds"] for line in lines}
+    times: dict[str, Seconds] = {id: {} for id in ids}
+    for line in lines:
+        times[line["id"]][line["peer"]] = line["seconds"]
+    return header, times
 
 
 def busy_seconds_of_others() -> float:
@@ -75,7 +89,9 @@ def busy_seconds_of_others() -> float:
     return busy - sum(os.times()[:4])
 
 
-def undisturbed(measure: Callable[[], tuple[Header, Seconds]]) -> tuple[Header, Seconds]:
+def undisturbed(
+    measure: Callable[[], tuple[Header, dict[str, Seconds]]],
+) -> tuple[Header, dict[str, Seconds]]:
     """The first try beside which others left the cores alone; without times if there is none."""
     for _ in range(TRIES):
         others, start = busy_seconds_of_others(), time.perf_counter()
@@ -88,23 +104,32 @@ def undisturbed(measure: Callable[[], tuple[Header, Seconds]]) -> tuple[Header, 
     return header, {}
 
 
+def groups(ids: list[str]) -> list[list[str]]:
+    """What is measured in one process: each id on its own, but of linear algebra all sizes of an operation."""
+    key = lambda id: "/".join(id.split("/")[:3]) if Part.LINALG.holds(id) else id  # noqa: E731
+    found: dict[str, list[str]] = {}
+    for id in ids:
+        found.setdefault(key(id), []).append(id)
+    return list(found.values())
+
+
 def measure_all(ids: list[str], rounds: int, seconds: float) -> Results:
     output("cargo", "bench", "--no-run", *(f"--bench={bench}" for bench in BENCHES.values()))
     facts = facts_of_machine()  # of before: the commit may change while this runs
-    found: dict[str, list[Seconds]] = {id: [] for id in ids}
+    found: dict[str, list[Seconds]] = {id: [{} for _ in range(rounds)] for id in ids}
     header: Header = {}
     left_out = 0
     for number in range(rounds):
-        for id in ids:
-            found[id].append({})
+        for group in groups(ids):
             sides = [measure_rust, measure_peers]
             for side in sides if number % 2 == 0 else reversed(sides):
-                told, times = undisturbed(partial(side, id, seconds))
+                told, times = undisturbed(partial(side, group, seconds))
                 header |= told
-                found[id][-1] |= times
+                for id in group:
+                    found[id][number] |= times.get(id, {})
                 left_out += not times
-            print(f"round {number + 1}/{rounds} {id}", file=sys.stderr)
-    runs = 2 * rounds * len(ids)
+            print(f"round {number + 1}/{rounds} {group[0]}", file=sys.stderr)
+    runs = 2 * rounds * len(groups(ids))
     method = f"{rounds} rounds, {seconds} s per measurement; {left_out} of {runs} runs left out"
     return Results(found, [*facts_of_peers(header), *facts, f"Method: {method}"])
 
@@ -144,9 +169,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="0.1 s per measurement, for a trial")
+    parser.add_argument("--linalg", action="store_true", help="linear algebra, and nothing else")
     parser.add_argument("--filter", default="", help="regex on the ids; prints, writes no docs")
     options = parser.parse_args()
-    ids = [id for id in dict.fromkeys(b.id for b in benchmarks()) if re.search(options.filter, id)]
+    part = Part.LINALG if options.linalg else Part.GRADIENTS
+    ids = [id for id in dict.fromkeys(b.id for b in benchmarks()) if part.holds(id)]
+    ids = [id for id in ids if re.search(options.filter, id)]
     if not ids:
         sys.exit("the filter leaves nothing to measure")
     results = measure_all(ids, options.rounds, 0.1 if options.quick else 1.0)
@@ -155,7 +183,7 @@ def main() -> None:
     if options.filter:
         print(report(results))
     else:
-        write_docs(results)
+        write_docs(results, part)
 
 
 if __name__ == "__main__":

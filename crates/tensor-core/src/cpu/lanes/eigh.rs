@@ -82,14 +82,13 @@ impl<T: Float> Small<T> for Eigh {
             if sweep == SWEEPS || !any(goes_on) {
                 break;
             }
-            // All that is left out together stays within the limit.
+            // All that is left out together stays within the limit. A matrix that is done rests, whatever those
+            // beside it need.
             let small = limit * Lanes::all(T::of(1.0 / (n * n) as f64));
+            let small = off.choose(limit, |off, limit| off <= limit, Lanes::all(T::INFINITY), small);
             for q in 1..n {
                 for p in 0..q {
-                    let r = a[q * n + p];
-                    if any((r * r).holds(small, |square, small| square > small)) {
-                        rotate::<T, W, FMA>(a, vt, n, p, q);
-                    }
+                    rotate::<T, W, FMA>(a, vt, n, (p, q), small);
                 }
             }
         }
@@ -106,20 +105,25 @@ impl<T: Float> Small<T> for Eigh {
     }
 }
 
-/// Makes the element (q, p) zero, p < q, in the lower triangle of `a`.
+/// Makes the element (q, p) zero, p < q, in the lower triangle of `a`, where its square is more than `small`.
 #[inline(always)]
 fn rotate<T: Float, const W: usize, const FMA: bool>(
     a: &mut [Lanes<T, W>],
     vt: &mut [Lanes<T, W>],
     n: usize,
-    p: usize,
-    q: usize,
+    (p, q): (usize, usize),
+    small: Lanes<T, W>,
 ) {
     let r = a[q * n + p];
+    let large = |square: T, small: T| square > small;
+    if !any((r * r).holds(small, large)) {
+        return;
+    }
+    a[q * n + p] = (r * r).choose(small, large, Lanes::ZERO, r);
+    let r = (r * r).choose(small, large, r, Lanes::ZERO);
     let rotation = Rotation::diagonalising(a[p * n + p], a[q * n + q], r);
     a[p * n + p] = a[p * n + p].sub_mul::<FMA>(rotation.t, r);
     a[q * n + q] = a[q * n + q].add_mul::<FMA>(rotation.t, r);
-    a[q * n + p] = Lanes::ZERO;
     let (upper, lower) = a[..n * n].split_at_mut(q * n);
     let (row_p, row_q) = (&mut upper[p * n..(p + 1) * n], &mut lower[..n]);
     for (x, y) in row_p[..p].iter_mut().zip(&mut row_q[..p]) {

@@ -21,10 +21,7 @@ macro_rules! known_order {
     };
 }
 
-/// What elimination tells beside the factors of P A = L U, which lie in place, and the row that was exchanged
-/// with each row. Multipliers of a zero pivot are zero; they lie
-/// in the order of the rows only where `KEPT`. Products are rounded, as in `factor::lu`, so that columns that
-/// depend on each other mostly give an exact zero.
+/// What elimination tells beside the factors and the exchanges of rows.
 struct Eliminated<T, const W: usize> {
     sign: Lanes<T, W>,
     /// The magnitude of the smallest pivot.
@@ -39,6 +36,9 @@ impl<T: Float, const W: usize> Eliminated<T, W> {
     }
 }
 
+/// P A = L U in place of A; row k was exchanged with row `rows[k]`. Multipliers of a zero pivot are zero, and lie
+/// in the order of the rows only where `KEPT`. Products are rounded, as in `factor::lu`, so that columns that
+/// depend on each other mostly give an exact zero.
 #[inline(always)]
 fn eliminate<T: Float, const W: usize, const KEPT: bool>(
     a: &mut [Lanes<T, W>],

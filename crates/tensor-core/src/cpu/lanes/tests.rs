@@ -223,6 +223,25 @@ fn matrices_that_lanes_do_not_treat() {
 }
 
 #[test]
+fn a_matrix_does_not_feel_its_neighbours() {
+    let (n, count) = (6, 40);
+    let data = symmetric(&batch::<f64>([count, n, n])).to_vec();
+    // In the other order, beside others and in other lanes.
+    let reversed: Vec<f64> = data.chunks_exact(n * n).rev().flatten().copied().collect();
+    let [a, b] = [data, reversed].map(|data| Array::from_vec(data, &[count, n, n]).unwrap());
+    let turned = |x: &Array<f64>| -> Vec<f64> {
+        x.to_vec().chunks_exact(x.numel() / count).rev().flatten().copied().collect()
+    };
+    for (x, y) in decompose::eigh("", &a).unwrap().iter().zip(&decompose::eigh("", &b).unwrap()) {
+        assert_eq!(x.to_vec(), turned(y));
+    }
+    for (x, y) in decompose::svd("", &a).unwrap().iter().zip(&decompose::svd("", &b).unwrap()) {
+        assert_eq!(x.to_vec(), turned(y));
+    }
+    assert_eq!(decompose::inverse("", &a).unwrap().to_vec(), turned(&decompose::inverse("", &b).unwrap()));
+}
+
+#[test]
 fn cofactors_at_every_rank() {
     let a = amid([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]);
     let ones = Array::full(&[5], 1.0).unwrap();
