@@ -107,19 +107,19 @@ pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T
     if !failed.any() {
         return Ok((l, added));
     }
-    let fixed = a.detach();
-    let size = fixed.diagonal(0, -2, -1)?.abs().mean_dim(-1, false)?;
+    let size = a.detach().diagonal(0, -2, -1)?.abs().mean_dim(-1, false)?;
     let identity = Tensor::eye_of::<T>(a.shape()[a.ndim() - 1]);
-    let raised =
-        |a: &Tensor<T>, by: &Tensor<T>| a.try_add(&identity.try_mul(&by.unsqueeze(-1)?.unsqueeze(-1)?)?);
+    let raised = |by: &Tensor<T>| a.try_add(&identity.try_mul(&by.unsqueeze(-1)?.unsqueeze(-1)?)?);
     for attempt in 0..JITTERS {
         added = failed.where_cond(&(&size * T::of(jitter * 10f64.powi(attempt as i32))), &added)?;
-        failed = cholesky_ex(&raised(&fixed, &added)?, false)?.1.ne(0)?;
+        let (l, info) = cholesky_ex(&raised(&added)?, false)?;
+        failed = info.ne(0)?;
         if !failed.any() {
-            break;
+            return Ok((l, added));
         }
     }
-    Ok((cholesky(&raised(a, &added)?, false)?, added))
+    // Not enough: the error names the matrix.
+    Ok((cholesky(&raised(&added)?, false)?, added))
 }
 
 /// The solution X of A X = B from the factor that [`cholesky`] gave, lower or `upper`: two triangular

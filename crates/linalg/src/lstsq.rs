@@ -2,6 +2,7 @@
 
 use crate::pinv::{PinvOptions, pinv_with};
 use crate::product::matmul;
+use crate::solve::are_vectors;
 use autograd::Tensor;
 use std::panic::Location;
 use tensor_core::{Error, Float, Result};
@@ -25,7 +26,7 @@ use tensor_core::{Error, Float, Result};
 #[track_caller]
 pub fn lstsq<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<T>> {
     let here = Location::caller();
-    let vectors = b.ndim() == 1 || (b.ndim() + 1 == a.ndim() && *b.shape() == a.shape()[..a.ndim() - 1]);
+    let vectors = are_vectors(a, b);
     let columns = if vectors { b.unsqueeze(-1)? } else { b.clone() };
     if !matches!((a.shape(), columns.shape()), ([.., m, _], [.., k, _]) if m == k) {
         let message = format!(

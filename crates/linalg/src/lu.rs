@@ -5,12 +5,12 @@ use crate::solve::{System, system};
 use crate::triangular::{Triangle, solve_triangular, triangular};
 use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
 use std::panic::Location;
-use tensor_core::kernels::Lu;
 use tensor_core::{Array, Element, Float, Result, kernels};
 
 /// L and U of A = P L U
 struct Factors<T: Element> {
-    lu: Lu<T>,
+    /// U, and L below it without its diagonal.
+    whole: Array<T>,
     p: Tensor<T>,
 }
 
@@ -19,7 +19,7 @@ impl<T: Float> OpMany<T> for Factors<T> {
         "lu"
     }
     fn forward(&self, _: &[&Array<T>]) -> Result<Vec<Array<T>>> {
-        let whole = Tensor::from(self.lu.unpack("lu")?.0);
+        let whole = Tensor::from(self.whole.clone());
         let n = whole.shape()[whole.ndim() - 1];
         let l = whole.tril(-1)?.try_add(&Tensor::eye_of(n))?;
         Ok(vec![l.array().clone(), whole.triu(0)?.array().clone()])
@@ -28,7 +28,7 @@ impl<T: Float> OpMany<T> for Factors<T> {
         KeepMany { inputs: Vec::new(), outputs: vec![true; 2] }
     }
     fn holds(&self) -> usize {
-        self.lu.bytes() + self.p.array().allocation().1
+        self.whole.allocation().1 + self.p.array().allocation().1
     }
     /// P L^-T (tril_(-1)(L^T grad_L) + triu(grad_U U^T)) U^-T (de Hoog, Anderssen and Lukas, "Differentiation of
     /// matrix functionals using triangular factorization", Math. Comp. 80, 2011)
@@ -71,13 +71,13 @@ impl<T: Float> OpMany<T> for Factors<T> {
 #[track_caller]
 pub fn lu<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
     let here = Location::caller();
-    let lu = kernels::lu("lu", a.array()).map_err(|e| e.at(here))?;
+    let (whole, order) =
+        kernels::lu("lu", a.array()).and_then(|lu| lu.unpack("lu")).map_err(|e| e.at(here))?;
     // Row i of L U is row order_i of A, so column i of P is that of the identity.
-    let (_, order) = lu.unpack("lu").map_err(|e| e.at(here))?;
     let n = a.shape()[a.ndim() - 1];
     let rows = Tensor::from(order).unsqueeze(-2)?;
     let p = Tensor::from((0..n as i64).collect::<Vec<_>>()).unsqueeze(-1)?.eq(&rows)?.to_type::<T>();
-    let mut factors = apply_many(Factors { lu, p: p.clone() }, &[a])?;
+    let mut factors = apply_many(Factors { whole, p: p.clone() }, &[a])?;
     let u = factors.swap_remove(1);
     Ok((p, factors.swap_remove(0), u))
 }

@@ -56,10 +56,15 @@ pub(crate) struct System<T: Float> {
     pub vectors: bool,
 }
 
+/// Whether the right-hand sides `b` of matrices `a` are vectors. PyTorch's rule: these are meant by one dimension,
+/// or by the shape of A without its last.
+pub(crate) fn are_vectors<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> bool {
+    b.ndim() == 1 || (b.ndim() + 1 == a.ndim() && *b.shape() == a.shape()[..a.ndim() - 1])
+}
+
 /// Square matrices and right-hand sides, matrices or vectors, over leading dimensions that broadcast.
 pub(crate) fn system<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>) -> Result<System<T>> {
-    // PyTorch's rule: vectors are meant by one dimension, or by the shape of A without its last.
-    let vectors = b.ndim() == 1 || (b.ndim() + 1 == a.ndim() && *b.shape() == a.shape()[..a.ndim() - 1]);
+    let vectors = are_vectors(a, b);
     let b = if vectors { b.unsqueeze(-1)? } else { b.clone() };
     let fits = matches!((a.shape(), b.shape()), ([.., m, n], [.., k, _]) if m == n && n == k);
     if !fits {
