@@ -24,12 +24,10 @@ impl<T: Float, const W: usize> Rotation<T, W> {
     /// Loan, algorithm 8.5.1).
     #[inline(always)]
     pub fn diagonalising(p: Lanes<T, W>, q: Lanes<T, W>, r: Lanes<T, W>) -> Self {
-        let none = |r: T, zero: T| r == zero;
-        let divisor = r.choose(Lanes::ZERO, none, Lanes::ONE, r + r);
-        let theta = (q - p) / divisor;
-        let root = Lanes::ONE.add_mul::<false>(theta, theta).sqrt();
-        let signed = theta.choose(Lanes::ZERO, |x, zero| x < zero, theta - root, theta + root);
-        let t = r.choose(Lanes::ZERO, none, Lanes::ZERO, Lanes::ONE / signed);
+        let (d, r) = (q - p, r + r);
+        let root = (d * d).add_mul::<false>(r, r).sqrt();
+        let divisor = d.choose(Lanes::ZERO, |d, zero| d < zero, d - root, d + root);
+        let t = r.choose(Lanes::ZERO, |r, zero| r == zero, Lanes::ZERO, r / divisor);
         let c = Lanes::ONE / Lanes::ONE.add_mul::<false>(t, t).sqrt();
         Rotation { c, s: t * c, t }
     }

@@ -1,25 +1,8 @@
 //! LU with partial pivoting, and what follows from it.
 
-use super::{LARGEST, Lanes, Mask, Small, or};
+use super::{LARGEST, Lanes, Mask, Small, or, tile, tile_mut};
 use crate::cpu::simd::map;
 use crate::element::{Float, Number};
-
-/// Runs `$body` with an order the compiler knows where that is worth it.
-macro_rules! known_order {
-    ($n:expr, |$known:ident| $body:expr) => {
-        match $n {
-            2 => {
-                let $known = 2;
-                $body
-            }
-            3 => {
-                let $known = 3;
-                $body
-            }
-            $known => $body,
-        }
-    };
-}
 
 /// What elimination tells beside the factors and the exchanges of rows.
 struct Eliminated<T, const W: usize> {
@@ -55,9 +38,9 @@ fn eliminate<T: Float, const W: usize, const KEPT: bool>(
         let mut best = pivot_row[k].abs();
         let mut index = number;
         let mut here = number;
-        for row in lower.chunks_exact(n) {
+        for i in 0..n - k - 1 {
             here = here + Lanes::ONE;
-            let magnitude = row[k].abs();
+            let magnitude = lower[i * n + k].abs();
             // NaN counts as larger than anything.
             let larger = |x: T, best: T| !(x <= best);
             index = magnitude.choose(best, larger, here, index);
@@ -66,22 +49,28 @@ fn eliminate<T: Float, const W: usize, const KEPT: bool>(
         let minus = -found.sign;
         found.sign = index.choose(number, same, found.sign, minus);
         rows[k] = index;
-        for (j, (p, old)) in pivot_row.iter_mut().zip(&mut old).enumerate() {
-            *old = *p;
-            let (mut row, mut here) = (*p, number);
-            for other in lower.chunks_exact(n) {
+        let from = if KEPT { 0 } else { k };
+        old[from..n].copy_from_slice(&pivot_row[from..]);
+        for_tiles!(from..n, |C, at| {
+            let chosen = tile_mut::<_, W, C>(pivot_row, n, 0, at);
+            let (mut row, mut here) = (*chosen, number);
+            for i in 0..n - k - 1 {
                 here = here + Lanes::ONE;
-                row = index.choose(here, same, other[j], row);
+                let other = tile::<_, W, C>(lower, n, i, at);
+                for c in 0..C {
+                    row[c] = index.choose(here, same, other[c], row[c]);
+                }
             }
-            *p = row;
-        }
+            *chosen = row;
+        });
         let pivot = pivot_row[k];
         // After a zero, a NaN does not count: the caller looks at the matrix again.
         let smaller = |pivot: T, smallest: T| pivot < smallest;
         found.smallest = pivot.abs().choose(found.smallest, smaller, pivot.abs(), found.smallest);
         let divisor = pivot.choose(Lanes::ZERO, |pivot, zero| pivot == zero, Lanes::ONE, pivot);
         let mut here = number;
-        for row in lower.chunks_exact_mut(n) {
+        for i in 0..n - k - 1 {
+            let row = &mut lower[i * n..(i + 1) * n];
             here = here + Lanes::ONE;
             let exchanged = |old: Lanes<T, W>, x: Lanes<T, W>| index.choose(here, same, old, x);
             if KEPT {
@@ -118,19 +107,50 @@ fn exchange<T: Float, const W: usize>(
     (*x, *y) = (first + Lanes::ZERO, second + Lanes::ZERO);
 }
 
-/// X P for the exchanges that made P: on columns, in reverse order.
+/// X = L^-1 P, for the factors and exchanges that [`eliminate`] leaves.
 #[inline(always)]
-fn exchange_columns<T: Float, const W: usize>(x: &mut [Lanes<T, W>], n: usize, rows: &[Lanes<T, W>]) {
-    for k in (0..n).rev() {
-        let mut here = Lanes::all(T::of(k as f64));
-        for j in k + 1..n {
+fn invert_lower<T: Float, const W: usize, const FMA: bool>(
+    x: &mut [Lanes<T, W>],
+    a: &[Lanes<T, W>],
+    n: usize,
+    rows: &[Lanes<T, W>],
+) {
+    // Row k of P has its one in column `order[k]`.
+    let mut order = [Lanes::ZERO; LARGEST];
+    for k in 1..n {
+        order[k] = order[k - 1] + Lanes::ONE;
+    }
+    exchange_rows(&mut order, n, 1, rows, 0..n);
+    for i in 0..n {
+        let (done, row) = x[..n * n].split_at_mut(i * n);
+        let mut here = Lanes::ZERO;
+        for x in &mut row[..n] {
+            *x = order[i].choose(here, same, Lanes::ONE, Lanes::ZERO);
             here = here + Lanes::ONE;
-            for row in x[..n * n].chunks_exact_mut(n) {
-                let (head, tail) = row.split_at_mut(j);
-                exchange(rows[k], here, &mut head[k], &mut tail[0]);
+        }
+        subtract_rows::<T, W, FMA>(row, n, &a[i * n..i * n + i], done);
+    }
+}
+
+/// `row - sum_k factors_k rows_k` for rows of `n`.
+#[inline(always)]
+fn subtract_rows<T: Float, const W: usize, const FMA: bool>(
+    row: &mut [Lanes<T, W>],
+    n: usize,
+    factors: &[Lanes<T, W>],
+    rows: &[Lanes<T, W>],
+) {
+    for_tiles!(0..n, |C, at| {
+        let tiled = tile_mut::<_, W, C>(row, n, 0, at);
+        let mut x = *tiled;
+        for (k, &factor) in factors.iter().enumerate() {
+            let y = tile::<_, W, C>(rows, n, k, at);
+            for c in 0..C {
+                x[c] = x[c].sub_mul::<FMA>(factor, y[c]);
             }
         }
-    }
+        *tiled = x;
+    });
 }
 
 /// Whether products of these sizes are far from overflow and underflow.
@@ -196,33 +216,17 @@ impl<T: Float> Small<T> for Inverse {
     ) -> Mask<W> {
         known_order!(self.0, |n| {
             let found = eliminate::<T, W, true>(a, n, rows);
-            // L^-1, of which the upper triangle is zero.
-            for i in 0..n {
-                let (done, row) = x[..n * n].split_at_mut(i * n);
-                row[..n].fill(Lanes::ZERO);
-                row[i] = Lanes::ONE;
-                for k in 0..i {
-                    let factor = a[i * n + k];
-                    for (x, &y) in row[..k + 1].iter_mut().zip(&done[k * n..]) {
-                        *x = x.sub_mul::<FMA>(factor, y);
-                    }
-                }
-            }
+            invert_lower::<T, W, FMA>(x, a, n, rows);
             for i in (0..n).rev() {
                 let (rest, done) = x[..n * n].split_at_mut((i + 1) * n);
                 let row = &mut rest[i * n..];
-                for k in i + 1..n {
-                    let factor = a[i * n + k];
-                    for (x, &y) in row.iter_mut().zip(&done[(k - i - 1) * n..]) {
-                        *x = x.sub_mul::<FMA>(factor, y);
-                    }
-                }
+                subtract_rows::<T, W, FMA>(row, n, &a[i * n + i + 1..(i + 1) * n], done);
                 let reciprocal = Lanes::ONE / a[i * n + i];
                 row.iter_mut().for_each(|x| *x = *x * reciprocal);
             }
-            exchange_columns(x, n, rows);
             // A pivot may be too small for its reciprocal.
-            (Lanes::ONE / found.smallest).holds(Lanes::all(T::INFINITY), |r, infinity| r == infinity)
+            let tiny = T::of(if size_of::<T>() == 4 { 1e-37 } else { 1e-307 });
+            found.smallest.holds(Lanes::all(tiny), |pivot, tiny| pivot < tiny)
         })
     }
 }
@@ -277,9 +281,9 @@ fn exchange_rows<T: Float, const W: usize>(
         let (upper, lower) = b[..n * k].split_at_mut((i + 1) * k);
         let row = &mut upper[i * k..];
         let mut here = Lanes::all(T::of(i as f64));
-        for other in lower.chunks_exact_mut(k) {
+        for other in 0..n - i - 1 {
             here = here + Lanes::ONE;
-            for (x, y) in row.iter_mut().zip(other) {
+            for (x, y) in row.iter_mut().zip(&mut lower[other * k..(other + 1) * k]) {
                 exchange(rows[i], here, x, y);
             }
         }
@@ -328,7 +332,7 @@ impl<T: Float> Small<T> for Cofactors {
 
     fn sizes(&self) -> [usize; 3] {
         let n = self.0;
-        [n * n + 1, n * n, n * n + 3 * n]
+        [n * n + 1, n * n, 2 * n * n + 3 * n]
     }
 
     #[inline(always)]
@@ -341,6 +345,7 @@ impl<T: Float> Small<T> for Cofactors {
         known_order!(self.0, |n| {
             let (a, factor) = input.split_at_mut(n * n);
             let (x, work) = work.split_at_mut(n * n);
+            let (lower, work) = work.split_at_mut(n * n);
             let (rows, work) = work.split_at_mut(n);
             let (before, behind) = work.split_at_mut(n);
             let sign = eliminate::<T, W, true>(a, n, rows).sign;
@@ -368,19 +373,20 @@ impl<T: Float> Small<T> for Cofactors {
                     x[i * n + j] = before[i] * x[i * n + j] * behind[j];
                 }
             }
-            // X L^-1, from the last column on.
-            for row in x.chunks_exact_mut(n) {
-                for j in (0..n).rev() {
-                    for k in j + 1..n {
-                        row[j] = row[j].sub_mul::<FMA>(row[k], a[k * n + j]);
-                    }
-                }
-            }
-            exchange_columns(x, n, rows);
+            invert_lower::<T, W, FMA>(lower, a, n, rows);
             for i in 0..n {
-                for j in 0..n {
-                    output[j * n + i] = x[i * n + j];
-                }
+                for_tiles!(0..n, |C, at| {
+                    let mut sums = [Lanes::ZERO; C];
+                    for k in i..n {
+                        let y = tile::<_, W, C>(lower, n, k, at);
+                        for c in 0..C {
+                            sums[c] = sums[c].add_mul::<FMA>(x[i * n + k], y[c]);
+                        }
+                    }
+                    for c in 0..C {
+                        output[(at + c) * n + i] = sums[c];
+                    }
+                });
             }
             or(low.holds(low, |x, _| !in_range(x)), high.holds(high, |x, _| !in_range(x)))
         })

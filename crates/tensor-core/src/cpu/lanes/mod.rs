@@ -8,6 +8,42 @@
 #![expect(clippy::neg_cmp_op_on_partial_ord, reason = "NaN has to be on the side of what fails")]
 #![expect(clippy::needless_range_loop, reason = "lanes of several numbers are walked together")]
 
+/// Runs `$body` with an order the compiler knows where that is worth it.
+macro_rules! known_order {
+    ($n:expr, |$known:ident| $body:expr) => {
+        match $n {
+            2 => {
+                let $known = 2;
+                $body
+            }
+            3 => {
+                let $known = 3;
+                $body
+            }
+            $known => $body,
+        }
+    };
+}
+
+/// Runs `$body` for all columns of a range, `$C` of them from `$at` on at once, so that what it sums stays in
+/// registers.
+macro_rules! for_tiles {
+    ($columns:expr, |$C:ident, $at:ident| $body:expr) => {{
+        let columns = $columns;
+        let mut $at = columns.start;
+        while $at + 4 <= columns.end {
+            const $C: usize = 4;
+            $body;
+            $at += $C;
+        }
+        while $at < columns.end {
+            const $C: usize = 1;
+            $body;
+            $at += $C;
+        }
+    }};
+}
+
 mod cholesky;
 mod eigh;
 mod group;
@@ -140,6 +176,29 @@ pub fn or<const W: usize>(mut a: Mask<W>, b: Mask<W>) -> Mask<W> {
         a[l] |= b[l];
     }
     a
+}
+
+/// The numbers of row `i` from column `at` on. (An iterator over rows would divide to find their number, which
+/// takes longer than what is done with a row.)
+#[inline(always)]
+fn tile<T, const W: usize, const C: usize>(
+    a: &[Lanes<T, W>],
+    cols: usize,
+    i: usize,
+    at: usize,
+) -> &[Lanes<T, W>; C] {
+    a[i * cols + at..].first_chunk().expect("the columns of a tile are there")
+}
+
+/// [`tile`], to be written to.
+#[inline(always)]
+fn tile_mut<T, const W: usize, const C: usize>(
+    a: &mut [Lanes<T, W>],
+    cols: usize,
+    i: usize,
+    at: usize,
+) -> &mut [Lanes<T, W>; C] {
+    a[i * cols + at..].first_chunk_mut().expect("the columns of a tile are there")
 }
 
 /// A function of small matrices, written once for any number of lanes.

@@ -1,6 +1,7 @@
 //! Products of matrices.
 
-use super::{Lanes, Mask, Small};
+use super::{Lanes, Mask, Small, tile, tile_mut};
+use crate::cpu::simd::map;
 use crate::element::Float;
 
 /// alpha A B for `m x k` matrices A and `k x n` matrices B.
@@ -10,9 +11,6 @@ pub struct Product<T> {
     pub n: usize,
     pub alpha: T,
 }
-
-/// Numbers of a row of the product that are summed at once, in registers.
-const TILE: usize = 4;
 
 impl<T: Float> Small<T> for Product<T> {
     fn sizes(&self) -> [usize; 3] {
@@ -27,29 +25,33 @@ impl<T: Float> Small<T> for Product<T> {
         _: &mut [Lanes<T, W>],
     ) -> Mask<W> {
         let Product { m, k, n, alpha } = *self;
-        let (a, b) = input.split_at(m * k);
-        let alpha = Lanes::all(alpha);
-        for i in 0..m {
-            let row = &a[i * k..(i + 1) * k];
-            let out = &mut output[i * n..(i + 1) * n];
-            let (tiles, rest) = out.as_chunks_mut::<TILE>();
-            for (t, tile) in tiles.iter_mut().enumerate() {
-                let mut sums = [Lanes::ZERO; TILE];
-                for (l, &x) in row.iter().enumerate() {
-                    let b = &b[l * n + t * TILE..][..TILE];
-                    for (sum, &y) in sums.iter_mut().zip(b) {
-                        *sum = sum.add_mul::<FMA>(x, y);
-                    }
-                }
-                *tile = sums.map(|sum| sum * alpha);
-            }
-            let done = n - rest.len();
-            for (j, out) in rest.iter_mut().enumerate() {
-                let column = row.iter().enumerate();
-                *out =
-                    alpha * column.fold(Lanes::ZERO, |s, (l, &x)| s.add_mul::<FMA>(x, b[l * n + done + j]));
-            }
+        if m == n && n == k {
+            known_order!(n, |n| multiply::<T, W, FMA>(input, output, [n; 3], alpha));
+        } else {
+            multiply::<T, W, FMA>(input, output, [m, k, n], alpha);
         }
         [false; W]
+    }
+}
+
+#[inline(always)]
+fn multiply<T: Float, const W: usize, const FMA: bool>(
+    input: &[Lanes<T, W>],
+    output: &mut [Lanes<T, W>],
+    [m, k, n]: [usize; 3],
+    alpha: T,
+) {
+    let (a, b) = input.split_at(m * k);
+    for i in 0..m {
+        for_tiles!(0..n, |C, at| {
+            let mut sums = [Lanes::ZERO; C];
+            for (l, &x) in a[i * k..(i + 1) * k].iter().enumerate() {
+                let y = tile::<_, W, C>(b, n, l, at);
+                for c in 0..C {
+                    sums[c] = sums[c].add_mul::<FMA>(x, y[c]);
+                }
+            }
+            *tile_mut(output, n, i, at) = map(sums, |sum| sum * Lanes::all(alpha));
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! QR factorisation.
 
-use super::{Lanes, Mask, Small};
+use super::{Lanes, Mask, Small, tile, tile_mut};
+use crate::cpu::simd::map;
 use crate::element::Float;
 
 /// A = Q R of `m x n` matrices with `k` columns of Q, the smaller of both or `m`; the diagonal of R is not
@@ -16,7 +17,7 @@ impl<T: Float> Small<T> for Qr {
 
     fn sizes(&self) -> [usize; 3] {
         let Qr { m, n, k } = *self;
-        [m * n, m * k + k * n, m.min(n)]
+        [m * n, m * k + k * n, m + m.min(n)]
     }
 
     /// Householder reflections H = I - tau v v^T with v_j = 1 (Golub and Van Loan, section 5.2; LAPACK
@@ -26,10 +27,12 @@ impl<T: Float> Small<T> for Qr {
         &self,
         a: &mut [Lanes<T, W>],
         output: &mut [Lanes<T, W>],
-        tau: &mut [Lanes<T, W>],
+        work: &mut [Lanes<T, W>],
     ) -> Mask<W> {
         let Qr { m, n, k } = *self;
         let (q, r) = output.split_at_mut(m * k);
+        // Behind the one that leads it.
+        let (v, tau) = work.split_at_mut(m);
         let failed = squares_leave_range(a);
         for j in 0..m.min(n) {
             let mut rest = Lanes::ZERO;
@@ -50,35 +53,19 @@ impl<T: Float> Small<T> for Qr {
             a[j * n + j] = beta;
             for i in j + 1..m {
                 a[i * n + j] = a[i * n + j] * scale;
+                v[i] = a[i * n + j];
             }
-            for c in j + 1..n {
-                let mut sum = a[j * n + c];
-                for i in j + 1..m {
-                    sum = sum.add_mul::<FMA>(a[i * n + j], a[i * n + c]);
-                }
-                sum = sum * tau[j];
-                a[j * n + c] = a[j * n + c] - sum;
-                for i in j + 1..m {
-                    a[i * n + c] = a[i * n + c].sub_mul::<FMA>(a[i * n + j], sum);
-                }
-            }
+            reflect::<T, W, FMA>(a, n, j + 1, &v[..m], j, tau[j]);
         }
         q[..m * k].fill(Lanes::ZERO);
         for i in 0..k {
             q[i * k + i] = Lanes::ONE;
         }
         for j in (0..m.min(n)).rev() {
-            for c in j..k {
-                let mut sum = q[j * k + c];
-                for i in j + 1..m {
-                    sum = sum.add_mul::<FMA>(a[i * n + j], q[i * k + c]);
-                }
-                sum = sum * tau[j];
-                q[j * k + c] = q[j * k + c] - sum;
-                for i in j + 1..m {
-                    q[i * k + c] = q[i * k + c].sub_mul::<FMA>(a[i * n + j], sum);
-                }
+            for i in j + 1..m {
+                v[i] = a[i * n + j];
             }
+            reflect::<T, W, FMA>(q, k, j, &v[..m], j, tau[j]);
         }
         // Reflections leave the signs open: with a diagonal of R that is not negative, the factors are unique.
         for i in 0..k {
@@ -94,6 +81,38 @@ impl<T: Float> Small<T> for Qr {
         }
         failed
     }
+}
+
+/// (I - tau v v^T) X for the columns of X behind `from`; `v` is zero before its `j`-th number, and that is one.
+#[inline(always)]
+fn reflect<T: Float, const W: usize, const FMA: bool>(
+    x: &mut [Lanes<T, W>],
+    cols: usize,
+    from: usize,
+    v: &[Lanes<T, W>],
+    j: usize,
+    tau: Lanes<T, W>,
+) {
+    for_tiles!(from..cols, |C, at| {
+        let mut sums = *tile::<_, W, C>(x, cols, j, at);
+        for i in j + 1..v.len() {
+            let x = tile::<_, W, C>(x, cols, i, at);
+            for c in 0..C {
+                sums[c] = sums[c].add_mul::<FMA>(v[i], x[c]);
+            }
+        }
+        let sums = map(sums, |sum| sum * tau);
+        let first = tile_mut::<_, W, C>(x, cols, j, at);
+        for c in 0..C {
+            first[c] = first[c] - sums[c];
+        }
+        for i in j + 1..v.len() {
+            let x = tile_mut::<_, W, C>(x, cols, i, at);
+            for c in 0..C {
+                x[c] = x[c].sub_mul::<FMA>(v[i], sums[c]);
+            }
+        }
+    });
 }
 
 /// Where the largest number is neither zero nor far from overflow and underflow of its square.
