@@ -209,15 +209,10 @@ fn norm(c: &Call) -> Result<linalg::MatrixNorm> {
         Ok(name) => match &name[..] {
             "fro" => Frobenius,
             "nuc" => Nuclear,
-            "inf" => Rows,
-            _ => SmallestRow,
+            "inf" => Order(f64::INFINITY),
+            _ => Order(f64::NEG_INFINITY),
         },
-        Err(_) => match c.int("ord")? {
-            1 => Columns,
-            -1 => SmallestColumn,
-            2 => Spectral,
-            _ => SmallestSingular,
-        },
+        Err(_) => Order(c.int("ord")? as f64),
     })
 }
 

@@ -8,6 +8,7 @@ mod chain;
 mod cholesky;
 mod determinant;
 mod einsum;
+mod gaps;
 mod implicit;
 mod inverse;
 mod least_squares;

@@ -2,13 +2,93 @@
 
 use crate::pinv::{PinvOptions, pinv_with};
 use crate::product::matmul;
-use crate::solve::are_vectors;
-use autograd::Tensor;
+use crate::qr::qr;
+use crate::solve::{are_vectors, one_batch};
+use crate::triangular::triangular;
+use autograd::{Keep, Kept, Op, Tensor, apply};
 use std::panic::Location;
-use tensor_core::{Error, Float, Result};
+use tensor_core::{Array, Element, Error, Float, Result};
+
+/// X = A^+ B, which was found already
+struct LeastNorm<T: Element> {
+    x: Array<T>,
+    rtol: Option<f64>,
+    full_rank: bool,
+}
+
+impl<T: Float> Op<T, 2> for LeastNorm<T> {
+    fn name(&self) -> &'static str {
+        "lstsq"
+    }
+    fn forward(&self, _: [&Array<T>; 2]) -> Result<Array<T>> {
+        Ok(self.x.clone())
+    }
+    fn keep(&self, [a, _]: [bool; 2]) -> Keep<2> {
+        Keep { inputs: [true, a], output: a }
+    }
+    /// B: (A^+)^T grad =: Y; A: (B - A X) (A^+ Y)^T + (A^+)^T X (grad - A^T Y)^T - Y X^T, of which the first term is
+    /// zero for independent rows and the second for independent columns (Golub and Pereyra 1973, equation 4.12,
+    /// applied to B). The pseudoinverse of the transpose is the transpose of the pseudoinverse.
+    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        let a = kept.input(0);
+        let at = a.mt()?;
+        let y = least_norm(&at, &g, self.rtol)?;
+        let (m, n) = (a.shape()[a.ndim() - 2], a.shape()[a.ndim() - 1]);
+        let gradient = kept.wrt(0, || {
+            let (b, x) = (kept.input(1), kept.output());
+            let mut whole = -matmul(&y, &x.mt()?)?;
+            if m > n || !self.full_rank {
+                let z = least_norm(&a, &y, self.rtol)?;
+                whole += matmul(&(b - matmul(&a, &x)?), &z.mt()?)?;
+            }
+            if m < n || !self.full_rank {
+                let w = least_norm(&at, &x, self.rtol)?;
+                whole += matmul(&w, &(&g - matmul(&at, &y)?).mt()?)?;
+            }
+            Ok(whole)
+        })?;
+        Ok([gradient, kept.wrt(1, || Ok(y))?])
+    }
+}
+
+/// A^+ B for matrices of one batch.
+fn least_norm<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<T>> {
+    let values = [a.detach(), b.detach()];
+    let (x, full_rank) = match by_qr(&values, rtol) {
+        Some(x) => (x, true),
+        // What QR cannot do, or refuses, is left to the singular values.
+        None => {
+            let p = pinv_with(&values[0], PinvOptions { rtol, ..Default::default() })?;
+            (matmul(&p, &values[1])?, false)
+        }
+    };
+    apply(LeastNorm { x: x.array().clone(), rtol, full_rank }, [a, b])
+}
+
+/// The solutions R^-1 Q^T B of A = Q R, or Q R^-T B of A^T = Q R, where all matrices are certainly of full rank:
+/// |R| |R^-1|, in the Frobenius norm, is at least the ratio of the largest singular value to the smallest.
+fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Option<Tensor<T>> {
+    let (m, n) = (a.shape()[a.ndim() - 2], a.shape()[a.ndim() - 1]);
+    let rtol = rtol.unwrap_or(m.max(n) as f64 * T::EPSILON.to_f64());
+    let run = || -> Result<Option<Tensor<T>>> {
+        let (q, r) = if m >= n { qr(a)? } else { qr(&a.mt()?)? };
+        let identity = Tensor::eye_of(m.min(n)).expand(r.shape())?;
+        let inverse = triangular(&r, &identity, true, false)?;
+        let size = |t: &Tensor<T>| t.vector_norm(2.0, [-2, -1], false);
+        if !(size(&r)?.try_mul(&size(&inverse)?)? * T::of(rtol)).lt(T::ONE)?.all() {
+            return Ok(None);
+        }
+        Ok(Some(if m >= n {
+            triangular(&r, &matmul(&q.mt()?, b)?, true, false)?
+        } else {
+            matmul(&q, &triangular(&r, b, true, true)?)?
+        }))
+    };
+    run().unwrap_or(None)
+}
 
 /// The X of least norm among those that minimise ||A X - B|| for each matrix [m, n] of a batch, of any shape
-/// and rank: A^+ B. Singular values of at most `rtol` times the largest count as zero; None stands for
+/// and rank: A^+ B, by QR where the rank is full, else by the singular value decomposition. Singular values of at most `rtol` times the largest count as zero; None stands for
 /// max(m, n) epsilon. B is a batch of matrices [.., m, k] or, where it has one dimension less than A, of
 /// vectors [.., m]. Of derivatives it has those of the pseudoinverse: of changes that keep the rank.
 ///
@@ -36,7 +116,11 @@ pub fn lstsq<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Resul
         );
         return Err(Error::shape("lstsq", message).at(here));
     }
-    let x = matmul(&pinv_with(a, PinvOptions { rtol, ..Default::default() })?, &columns)?;
+    let run = || {
+        let [a, b] = one_batch("lstsq", a, &columns)?;
+        least_norm(&a, &b, rtol)
+    };
+    let x = run().map_err(|e| e.at(here))?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }
 
@@ -57,6 +141,15 @@ mod tests {
         for s in shapes {
             check_op(|x| lstsq(&x[0], &x[1], None), &s).run()?;
         }
+        for (m, n) in [(300, 20), (20, 300), (40, 40)] {
+            let (a, b) = (Tensor::randn([m, n]), Tensor::randn([m, 2]));
+            let expected = matmul(&crate::pinv(&a)?, &b)?;
+            assert!(lstsq(&a, &b, None)?.allclose(&expected, 1e-10, 1e-12)?);
+        }
+        // The cut is where it was asked for, also where the rank is full.
+        let (a, b) = (Tensor::from([[1.0, 0.0], [0.0, 1e-3], [0.0, 0.0]]), Tensor::ones([3]));
+        assert_eq!(lstsq(&a, &b, Some(1e-2))?.to_vec(), [1.0, 0.0]);
+        assert!(lstsq(&a, &b, None)?.allclose(&Tensor::from([1.0, 1e3]), 1e-12, 0.0)?);
         // Of rank one, through its factors.
         let f = |x: &[Tensor<f64>]| lstsq(&crate::outer(&x[0], &x[1])?, &x[2], None);
         let x = [Tensor::from([1.0, 2.0, -1.0]), Tensor::from([0.5, 3.0]), Tensor::from([1.0, 0.0, 2.0])];

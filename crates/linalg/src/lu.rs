@@ -3,15 +3,14 @@
 use crate::product::matmul;
 use crate::solve::{System, system};
 use crate::triangular::{Triangle, solve_triangular, triangular};
-use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many, is_grad_enabled};
 use std::panic::Location;
 use tensor_core::{Array, Element, Float, Result, kernels};
 
-/// L and U of A = P L U
+/// L and U of A = L U for square matrices whose rows are in the order of their pivots
 struct Factors<T: Element> {
     /// U, and L below it without its diagonal.
     whole: Array<T>,
-    p: Tensor<T>,
 }
 
 impl<T: Float> OpMany<T> for Factors<T> {
@@ -28,9 +27,9 @@ impl<T: Float> OpMany<T> for Factors<T> {
         KeepMany { inputs: Vec::new(), outputs: vec![true; 2] }
     }
     fn holds(&self) -> usize {
-        self.whole.allocation().1 + self.p.array().allocation().1
+        self.whole.allocation().1
     }
-    /// P L^-T (tril_(-1)(L^T grad_L) + triu(grad_U U^T)) U^-T (de Hoog, Anderssen and Lukas, "Differentiation of
+    /// L^-T (tril_(-1)(L^T grad_L) + triu(grad_U U^T)) U^-T (de Hoog, Anderssen and Lukas, "Differentiation of
     /// matrix functionals using triangular factorization", Math. Comp. 80, 2011)
     fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let (l, u) = (kept.output(0), kept.output(1));
@@ -48,14 +47,13 @@ impl<T: Float> OpMany<T> for Factors<T> {
         let Some(inner) = inner else { return Ok(vec![None]) };
         let left = triangular(&l, &inner, false, true)?;
         // X U^-T is the transpose of U^-1 X^T.
-        let whole = triangular(&u, &left.mt()?, true, false)?.mt()?;
-        Ok(vec![Some(matmul(&self.p, &whole)?)])
+        Ok(vec![Some(triangular(&u, &left.mt()?, true, false)?.mt()?)])
     }
 }
 
-/// A = P L U for each square matrix of a batch, by partial pivoting: a permutation, a lower triangle with ones
-/// on its diagonal, and an upper one. A singular matrix has a zero on the diagonal of U. The gradient is that
-/// of changes which do not change the pivots.
+/// A = P L U for each matrix [m, n] of a batch, by partial pivoting: a permutation [m, m], L [m, k] lower triangular
+/// with ones on its diagonal and U [k, n] upper triangular, k = min(m, n). A matrix whose columns depend on each
+/// other has a zero on the diagonal of U. The gradient is that of changes which do not change the pivots.
 ///
 /// ```
 /// use autograd::Tensor;
@@ -67,19 +65,44 @@ impl<T: Float> OpMany<T> for Factors<T> {
 /// ```
 ///
 /// # Errors
-/// Shape, where the matrices are not square; in the gradient singular, where a pivot is zero.
+/// Shape, below two dimensions; singular, where a pivot is zero, in the gradient, and for a tracked matrix with more
+/// rows than columns.
 #[track_caller]
 pub fn lu<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
     let here = Location::caller();
-    let (whole, order) =
-        kernels::lu("lu", a.array()).and_then(|lu| lu.unpack("lu")).map_err(|e| e.at(here))?;
+    factor(a).map_err(|e| e.at(here))
+}
+
+fn factor<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
+    let (whole, order) = kernels::lu_factors("lu", a.array())?;
+    let whole = Tensor::from(whole);
+    let (m, n) = (a.shape()[a.ndim() - 2], a.shape()[a.ndim() - 1]);
+    let k = m.min(n);
     // Row i of L U is row order_i of A, so column i of P is that of the identity.
-    let n = a.shape()[a.ndim() - 1];
-    let rows = Tensor::from(order).unsqueeze(-2)?;
-    let p = Tensor::from((0..n as i64).collect::<Vec<_>>()).unsqueeze(-1)?.eq(&rows)?.to_type::<T>();
-    let mut factors = apply_many(Factors { whole, p: p.clone() }, &[a])?;
-    let u = factors.swap_remove(1);
-    Ok((p, factors.swap_remove(0), u))
+    let order = Tensor::from(order);
+    let rows = Tensor::from((0..m as i64).collect::<Vec<_>>()).unsqueeze(-1)?;
+    let p = rows.eq(&order.unsqueeze(-2)?)?.to_type::<T>();
+    let ordered = a.gather(-2, &order.unsqueeze(-1)?.expand(a.shape())?)?;
+    let part = |t: &Tensor<T>, dim, from: usize, to: usize| t.narrow(dim, from as isize, to - from);
+    let square = part(&part(&ordered, -2, 0, k)?, -1, 0, k)?;
+    let above = part(&whole, -2, 0, k)?;
+    let mut factors = apply_many(Factors { whole: above.array().clone() }, &[&square])?;
+    let (mut u, mut l) = (factors.swap_remove(1), factors.swap_remove(0));
+    if m > k {
+        // L2 U = A2, which is what the factors hold, too.
+        let below = if a.is_tracked() && is_grad_enabled() {
+            triangular(&u, &part(&ordered, -2, k, m)?.mt()?, true, true)?.mt()?
+        } else {
+            part(&whole, -2, k, m)?
+        };
+        l = Tensor::cat(&[&l, &below], -2)?;
+    }
+    if n > k {
+        // L U2 = A2
+        let beside = part(&ordered, -1, k, n)?;
+        u = Tensor::cat(&[&u, &triangular(&l, &beside, false, false)?], -1)?;
+    }
+    Ok((p, l, u))
 }
 
 /// The solution X of A X = B from the factors that [`lu`] gave: U^-1 L^-1 P^T B. B is a batch of matrices or of
@@ -114,7 +137,9 @@ mod tests {
 
     #[test]
     fn factors_and_systems() -> Result<()> {
-        for shape in [&[1, 1][..], &[4, 4], &[2, 3, 3], &[5, 3, 3], &[0, 0], &[0, 2, 2]] {
+        for shape in
+            [&[1, 1][..], &[4, 4], &[2, 3, 3], &[5, 3, 3], &[0, 0], &[0, 2, 2], &[5, 3], &[2, 3, 5], &[3, 0]]
+        {
             check_op(|x| Ok(lu(&x[0])?.1), &[shape]).run()?;
             check_op(|x| Ok(lu(&x[0])?.2), &[shape]).run()?;
             let product = |x: &[Tensor<f64>]| {
@@ -131,7 +156,20 @@ mod tests {
             };
             check_op(f, &s).reference(|x| crate::solve(&(&x[0] + Tensor::eye(3) * 4.0), &x[1])).run()?;
         }
-        assert_eq!(lu(&Tensor::ones([2, 3])).unwrap_err().kind(), ErrorKind::Shape);
+        for shape in [[200, 70], [70, 200], [100, 100]] {
+            let a = Tensor::randn(shape);
+            let (p, l, u) = lu(&a)?;
+            assert!(matmul(&p, &matmul(&l, &u)?)?.allclose(&a, 1e-11, 1e-12)?);
+            assert!(l.abs().le(1.0)?.all());
+        }
+        assert_eq!(lu(&Tensor::ones([3])).unwrap_err().kind(), ErrorKind::Shape);
+        for shape in [[3, 3], [4, 2]] {
+            let (p, l, u) = lu(&Tensor::ones(shape))?;
+            assert_eq!(u.select(-1, 1)?.to_vec()[1], 0.0);
+            assert_eq!(matmul(&p, &matmul(&l, &u)?)?.to_vec(), vec![1.0; shape[0] * shape[1]]);
+        }
+        let e = lu(&Tensor::ones([4, 2]).requires_grad()).unwrap_err();
+        assert_eq!(e.kind(), ErrorKind::Singular { batch: 0 });
         Ok(())
     }
 }

@@ -145,7 +145,7 @@ pub trait Linalg<T: Float>: Sized {
     ///
     /// # Errors
     /// Shape, where these are no matrices; not converged.
-    fn matrix_norm(&self, norm: MatrixNorm) -> Result<Tensor<T>>;
+    fn matrix_norm(&self, norm: impl Into<MatrixNorm>) -> Result<Tensor<T>>;
     /// [`crate::cond`]
     ///
     /// # Errors
@@ -308,7 +308,7 @@ impl<T: Float> Linalg<T> for Tensor<T> {
         crate::svdvals(self)
     }
     #[track_caller]
-    fn matrix_norm(&self, norm: MatrixNorm) -> Result<Tensor<T>> {
+    fn matrix_norm(&self, norm: impl Into<MatrixNorm>) -> Result<Tensor<T>> {
         crate::matrix_norm(self, norm)
     }
     #[track_caller]

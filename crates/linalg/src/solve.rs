@@ -75,12 +75,18 @@ pub(crate) fn system<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>) -
         );
         return Err(Error::shape(op, message));
     }
+    let [a, b] = one_batch(op, a, &b)?;
+    Ok(System { a, b, vectors })
+}
+
+/// The matrices `a` and `b` over leading dimensions that broadcast.
+pub(crate) fn one_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>) -> Result<[Tensor<T>; 2]> {
     let batch = broadcast(op, &a.shape()[..a.ndim() - 2], &b.shape()[..b.ndim() - 2])?;
     let stretched = |t: &Tensor<T>| {
         let tail = &t.shape()[t.ndim() - 2..];
         t.expand(batch.iter().chain(tail).copied().collect::<Vec<usize>>())
     };
-    Ok(System { a: stretched(a)?, b: stretched(&b)?, vectors })
+    Ok([stretched(a)?, stretched(b)?])
 }
 
 /// The solution X of A X = B for each square matrix of a batch, by LU with partial pivoting.

@@ -1,8 +1,10 @@
 //! Eigenvalues and eigenvectors of symmetric matrices.
 
+use crate::gaps::over_gaps;
 use crate::product::matmul;
 use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
-use tensor_core::{Array, Error, ErrorKind, Float, Result, kernels};
+use tensor_core::kernels::{self, Gaps};
+use tensor_core::{Array, Float, Result};
 
 /// w ascending, V with orthonormal columns, A = V diag(w) V^T
 struct Eigh;
@@ -25,7 +27,10 @@ impl<T: Float> OpMany<T> for Eigh {
         KeepMany { inputs: Vec::new(), outputs: vec![true, true] }
     }
     /// V (diag(grad_w) + F * (V^T grad_V)) V^T with F_ij = 1 / (w_j - w_i), 0 on the diagonal, made symmetric
-    /// (Giles 2008, 3.1)
+    /// (Giles 2008, 3.1). F is antisymmetric: the symmetric part of F * P is F times the antisymmetric part of P.
+    ///
+    /// Where eigenvalues are equal, the vectors may turn within their space: a cotangent that feels it has no
+    /// answer; one that does not has the answer 0.
     fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let v = kept.output(1);
         let vt = v.mt()?;
@@ -34,51 +39,22 @@ impl<T: Float> OpMany<T> for Eigh {
             None => None,
         };
         if let Some(g) = &g[1] {
-            let p = matmul(&vt, g)?;
-            // F is antisymmetric: the symmetric part of F * P is F times half the antisymmetric part of P.
-            let turning = (&p - p.mt()?) * T::of(0.5);
-            let rotated = divided_by_gaps(&kept.output(0), &turning)?;
+            let n = v.shape()[v.ndim() - 1];
+            let gaps = Gaps { transpose: -T::ONE, other: -T::ONE, rounding: Some(rounding(n)) };
+            let turned = over_gaps(&matmul(&vt, g)?, &kept.output(0), gaps, Some("eigh"))?;
             inner = Some(match inner {
-                Some(inner) => inner + rotated,
-                None => rotated,
+                Some(inner) => inner + turned,
+                None => turned,
             });
         }
         let Some(inner) = inner else { return Ok(vec![None]) };
-        let whole = matmul(&matmul(&v, &inner)?, &vt)?;
-        Ok(vec![Some((&whole + whole.mt()?) * T::of(0.5))])
+        Ok(vec![Some(matmul(&matmul(&v, &inner)?, &vt)?)])
     }
-}
-
-/// Elements over w_j - w_i. Where eigenvalues are equal, the vectors may turn within their space, and a
-/// cotangent that feels it has no answer; one that does not has the answer 0.
-fn divided_by_gaps<T: Float>(w: &Tensor<T>, turning: &Tensor<T>) -> Result<Tensor<T>> {
-    let gaps = w.unsqueeze(-2)?.try_sub(&w.unsqueeze(-1)?)?;
-    let n = w.shape()[w.ndim() - 1];
-    if n == 0 {
-        return Ok(turning.clone());
-    }
-    let limit = |t: &Tensor<T>, dims: &[isize]| -> Result<Tensor<T>> {
-        Ok(t.detach().abs().amax(dims, true)? * rounding::<T>(n))
-    };
-    let equal = gaps.detach().abs().le(&limit(w, &[-1])?.unsqueeze(-1)?)?;
-    let felt = turning.detach().abs().gt(&limit(turning, &[-1, -2])?)?.logical_and(&equal)?;
-    if felt.any() {
-        let at = felt.nonzero().to_vec();
-        let message = format!(
-            "eigenvalues {} and {} are equal, and the function depends on their vectors: its gradient does not \
-             exist; use a function of the whole space, as symmetric_function is",
-            at[at.len().min(w.ndim() + 1) - 2],
-            at[at.len().min(w.ndim() + 1) - 1]
-        );
-        return Err(Error::new(ErrorKind::Argument, "eigh", message));
-    }
-    let apart = equal.where_cond(&Tensor::scalar(T::ONE), &gaps)?;
-    equal.where_cond(&Tensor::scalar(T::ZERO), &turning.try_div(&apart)?)
 }
 
 /// The eigenvalues of each symmetric matrix of a batch, ascending, and its eigenvectors, the columns of an
 /// orthogonal matrix: A = V diag(w) V^T. Of A the lower triangle is read; its gradient is that of a
-/// symmetric matrix, and symmetric. The sign of each vector is open: only functions that do not depend
+/// symmetric matrix, and symmetric but for rounding. The sign of each vector is open: only functions that do not depend
 /// on it have a meaning.
 ///
 /// ```
@@ -113,6 +89,7 @@ pub fn eigvalsh<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 mod tests {
     use super::*;
     use autograd::{check_op, gradcheck};
+    use tensor_core::ErrorKind;
 
     fn symmetric(x: &Tensor<f64>) -> Result<Tensor<f64>> {
         Ok((x + x.mt()?) * 0.5)

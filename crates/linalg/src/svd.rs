@@ -1,9 +1,11 @@
 //! The singular value decomposition, and what is made of singular values.
 
+use crate::gaps::over_gaps;
 use crate::product::matmul;
 use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
 use std::panic::Location;
-use tensor_core::{Array, Error, Float, Result, kernels};
+use tensor_core::kernels::{self, Gaps};
+use tensor_core::{Array, Error, Float, Result};
 
 /// A = U diag(s) V^T, thin: s descending
 struct Svd;
@@ -18,45 +20,45 @@ impl<T: Float> OpMany<T> for Svd {
     fn keep(&self, _: &[bool]) -> KeepMany {
         KeepMany { inputs: Vec::new(), outputs: vec![true; 3] }
     }
-    /// U (diag(grad_s) + E * skew(U^T grad_U) diag(s) + diag(s) E * skew(V^T grad_V)) V^T, and
-    /// (I - U U^T) grad_U diag(1/s) V^T, and U diag(1/s) grad_V^T (I - V V^T), added up,
-    /// with E_ij = 1 / (s_j^2 - s_i^2), 0 on the diagonal, and skew(X) = X - X^T
-    /// (Townsend, "Differentiating the singular value decomposition", 2016)
+    /// U (diag(grad_s) + F * skew(P + Q) + G * skew(P - Q)) V^T, and (I - U U^T) grad_U diag(1/s) V^T, and
+    /// U diag(1/s) grad_V^T (I - V V^T), added up, with P = U^T grad_U, Q = V^T grad_V, skew(X) = (X - X^T) / 2,
+    /// F_ij = 1 / (s_j - s_i) and G_ij = 1 / (s_j + s_i), 0 on the diagonal
+    /// (Townsend, "Differentiating the singular value decomposition", 2016, in whose terms F + G is
+    /// 2 s_j / (s_j^2 - s_i^2) and F - G is 2 s_i / (s_j^2 - s_i^2); no square can overflow here)
     fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let (u, s, vt) = (kept.output(0), kept.output(1), kept.output(2));
         let [m, n] = [u.shape()[u.ndim() - 2], vt.shape()[vt.ndim() - 1]];
         let k = s.shape()[s.ndim() - 1];
-        let (row, column) = (s.unsqueeze(-2)?, s.unsqueeze(-1)?);
-        // Differences and sums apart, so that no square can overflow; ones where skew is 0 anyway.
-        let gaps = row.try_sub(&column)?.try_add(&Tensor::eye_of(k))?;
-        let sums = row.try_add(&column)?;
-        let sums = sums.eq(T::ZERO)?.where_cond(&Tensor::scalar(T::ONE), &sums)?;
-        let turned =
-            |p: &Tensor<T>, side: &Tensor<T>| (p - p.mt()?).try_div(&gaps)?.try_mul(&side.try_div(&sums)?);
+        let p = g[0].as_ref().map(|g| matmul(&u.mt()?, g)).transpose()?;
+        let q = g[2].as_ref().map(|g| matmul(&vt, &g.mt()?)).transpose()?;
+        let sum_and_difference = match (&p, &q) {
+            (Some(p), Some(q)) => Some((p + q, p - q)),
+            (Some(p), None) => Some((p.clone(), p.clone())),
+            (None, Some(q)) => Some((q.clone(), -q)),
+            (None, None) => None,
+        };
         let mut inner = match &g[1] {
             Some(g) => g.diag_embed(0)?,
             None => s.zeros_like().diag_embed(0)?,
         };
-        let mut outer = None;
-        if let Some(gu) = &g[0] {
-            let p = matmul(&u.mt()?, gu)?;
-            inner += turned(&p, &row)?;
-            if m > k {
-                let rest = (gu - matmul(&u, &p)?).try_div(&row)?;
-                outer = Some(matmul(&rest, &vt)?);
-            }
+        if let Some((sum, difference)) = sum_and_difference {
+            let gaps = |other, rounding| Gaps { transpose: -T::ONE, other, rounding };
+            inner += over_gaps(&sum, &s, gaps(-T::ONE, None), None)?;
+            // Two values of zero have nothing to turn.
+            inner += over_gaps(&difference, &s, gaps(T::ONE, Some(T::ZERO)), None)?;
         }
-        if let Some(gvt) = &g[2] {
-            let p = matmul(&vt, &gvt.mt()?)?;
-            inner += turned(&p, &column)?;
-            if n > k {
-                let rest = (gvt - matmul(&p.mt()?, &vt)?).try_div(&column)?;
-                let rest = matmul(&u, &rest)?;
-                outer = Some(match outer {
-                    Some(outer) => outer + rest,
-                    None => rest,
-                });
-            }
+        let mut outer = None;
+        if let (Some(g), Some(p), true) = (&g[0], &p, m > k) {
+            let rest = (g - matmul(&u, p)?).try_div(&s.unsqueeze(-2)?)?;
+            outer = Some(matmul(&rest, &vt)?);
+        }
+        if let (Some(g), Some(q), true) = (&g[2], &q, n > k) {
+            let rest = (g - matmul(&q.mt()?, &vt)?).try_div(&s.unsqueeze(-1)?)?;
+            let rest = matmul(&u, &rest)?;
+            outer = Some(match outer {
+                Some(outer) => outer + rest,
+                None => rest,
+            });
         }
         let whole = matmul(&matmul(&u, &inner)?, &vt)?;
         Ok(vec![Some(match outer {
@@ -100,25 +102,22 @@ pub fn svdvals<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     Ok(svd(a)?.1)
 }
 
-/// Which norm of a matrix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which norm of a matrix; a number stands for the order.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum MatrixNorm {
     /// The root of the sum of squares.
     Frobenius,
     /// The sum of the singular values.
     Nuclear,
-    /// The largest singular value: 2.
-    Spectral,
-    /// The smallest singular value: -2.
-    SmallestSingular,
-    /// The largest sum of absolute values in a column: 1.
-    Columns,
-    /// The smallest sum of absolute values in a column: -1.
-    SmallestColumn,
-    /// The largest sum of absolute values in a row: infinity.
-    Rows,
-    /// The smallest sum of absolute values in a row: minus infinity.
-    SmallestRow,
+    /// 2 and -2: the largest and the smallest singular value; 1 and -1: the largest and the smallest sum of absolute
+    /// values in a column; infinity and minus infinity: the same of a row.
+    Order(f64),
+}
+
+impl From<f64> for MatrixNorm {
+    fn from(order: f64) -> Self {
+        MatrixNorm::Order(order)
+    }
 }
 
 /// A norm of each matrix of a batch.
@@ -128,28 +127,34 @@ pub enum MatrixNorm {
 /// use linalg::MatrixNorm;
 /// let a = Tensor::from([[3.0, 0.0], [0.0, -4.0]]);
 /// assert_eq!(linalg::matrix_norm(&a, MatrixNorm::Frobenius)?.item()?, 5.0);
-/// assert_eq!(linalg::matrix_norm(&a, MatrixNorm::Columns)?.item()?, 4.0);
+/// assert_eq!(linalg::matrix_norm(&a, 1.0)?.item()?, 4.0);
 /// # Ok::<(), tensor_core::Error>(())
 /// ```
 ///
 /// # Errors
-/// Shape, below two dimensions, and for the extremes of no rows, columns or values; as [`svd`].
+/// Shape, below two dimensions, and for the extremes of no rows, columns or values; argument, for an order that
+/// is none of those six; as [`svd`].
 #[track_caller]
-pub fn matrix_norm<T: Float>(a: &Tensor<T>, norm: MatrixNorm) -> Result<Tensor<T>> {
+pub fn matrix_norm<T: Float>(a: &Tensor<T>, norm: impl Into<MatrixNorm>) -> Result<Tensor<T>> {
     let here = Location::caller();
     if a.ndim() < 2 {
         let message = format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape());
         return Err(Error::shape("matrix_norm", message).at(here));
     }
-    match norm {
+    let sums = |dim| a.abs().sum_dim(dim, false);
+    match norm.into() {
         MatrixNorm::Frobenius => a.vector_norm(2.0, [-2, -1], false),
         MatrixNorm::Nuclear => svdvals(a)?.sum_dim(-1, false),
-        MatrixNorm::Spectral => svdvals(a)?.amax(-1, false),
-        MatrixNorm::SmallestSingular => svdvals(a)?.amin(-1, false),
-        MatrixNorm::Columns => a.abs().sum_dim(-2, false)?.amax(-1, false),
-        MatrixNorm::SmallestColumn => a.abs().sum_dim(-2, false)?.amin(-1, false),
-        MatrixNorm::Rows => a.abs().sum_dim(-1, false)?.amax(-1, false),
-        MatrixNorm::SmallestRow => a.abs().sum_dim(-1, false)?.amin(-1, false),
+        MatrixNorm::Order(2.0) => svdvals(a)?.amax(-1, false),
+        MatrixNorm::Order(-2.0) => svdvals(a)?.amin(-1, false),
+        MatrixNorm::Order(1.0) => sums(-2)?.amax(-1, false),
+        MatrixNorm::Order(-1.0) => sums(-2)?.amin(-1, false),
+        MatrixNorm::Order(f64::INFINITY) => sums(-1)?.amax(-1, false),
+        MatrixNorm::Order(f64::NEG_INFINITY) => sums(-1)?.amin(-1, false),
+        MatrixNorm::Order(p) => {
+            let message = format!("no matrix norm of order {p}: 1, 2, infinity and their negatives are");
+            Err(Error::argument("matrix_norm", message).at(here))
+        }
     }
 }
 
@@ -208,12 +213,12 @@ mod tests {
         for norm in [
             MatrixNorm::Frobenius,
             MatrixNorm::Nuclear,
-            MatrixNorm::Spectral,
-            MatrixNorm::SmallestSingular,
-            MatrixNorm::Columns,
-            MatrixNorm::SmallestColumn,
-            MatrixNorm::Rows,
-            MatrixNorm::SmallestRow,
+            MatrixNorm::Order(2.0),
+            MatrixNorm::Order(-2.0),
+            MatrixNorm::Order(1.0),
+            MatrixNorm::Order(-1.0),
+            MatrixNorm::Order(f64::INFINITY),
+            MatrixNorm::Order(f64::NEG_INFINITY),
         ] {
             check_op(|x| matrix_norm(&x[0], norm), &[&[2, 4, 3]]).run()?;
         }

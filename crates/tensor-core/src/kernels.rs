@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Layout;
 use crate::shape::Dims;
 
-pub use crate::cpu::decompose::{Analytic, Lu, Triangle, singular_error};
+pub use crate::cpu::decompose::{Analytic, Gaps, Lu, Triangle, singular_error};
 pub use crate::cpu::reduce::{All, Any, Max, Min, Reduction, Sum};
 
 /// Runs a kernel on the device its operands share.
@@ -342,6 +342,16 @@ pub fn lu<T: Float>(op: &'static str, a: &Array<T>) -> Result<Lu<T>> {
     run_on(op, [a.device()], || T::lu(op, a))
 }
 
+/// The factors of the first k = min(m, n) columns of each matrix [m, n] of a batch: U, and L below it without its
+/// diagonal of ones, and the rows of A in the order in which they make L U.
+///
+/// # Errors
+/// Shape, below two dimensions.
+pub fn lu_factors<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
+    matrices(op, a)?;
+    run_on(op, [a.device()], || T::lu_factors(op, a))
+}
+
 /// The derivative of each number of `g` times the determinant of the matrix at its place: the cofactors times
 /// the number, at every rank. None where the matrices are large, or products of their elements leave the range.
 ///
@@ -425,6 +435,27 @@ pub fn solve_triangular<T: Float>(
 pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
     square(op, a)?;
     run_on(op, [a.device()], || T::eigh(op, a))
+}
+
+/// (p_ij + transpose p_ji) / (2 (w_j + other w_i)), zero on the diagonal, for each matrix `p` and spectrum `w` of a
+/// batch: parts of the derivatives of eigenvectors and singular vectors. Gaps up to `rounding` times the largest
+/// w count as zero, and so do quotients by them; the second answer is the position in `p` of the first numerator
+/// that was lost so, though not negligible.
+///
+/// # Errors
+/// Shape, where the spectra do not fit the matrices.
+pub fn over_gaps<T: Float>(
+    op: &'static str,
+    p: &Array<T>,
+    w: &Array<T>,
+    gaps: Gaps<T>,
+) -> Result<(Array<T>, Option<usize>)> {
+    square(op, p)?;
+    if p.shape()[..p.ndim() - 1] != *w.shape() {
+        let message = format!("matrices {:?} and spectra {:?} do not fit", p.shape(), w.shape());
+        return Err(Error::shape(op, message));
+    }
+    run_on(op, [p.device(), w.device()], || T::over_gaps(op, p, w, gaps))
 }
 
 /// A = Q R of each matrix of a batch, Q with orthonormal columns, as many as the smaller dimension of A, or

@@ -1,7 +1,7 @@
 //! The kernels of linear algebra as functions of the types themselves: this crate compiles each of them once
 //! for each type, where a generic function would be compiled anew for every program that calls it.
 
-use super::decompose::{self, Analytic, Lu, Triangle};
+use super::decompose::{self, Analytic, Gaps, Lu, Triangle};
 use super::{gemm, least_squares};
 use crate::array::Array;
 use crate::error::Result;
@@ -38,7 +38,7 @@ compiled! {
         -> Result<Solution<Self>> = decompose::lu_solve;
     fn lu_det(lu: &Lu<Self>, op: Op) -> Result<Array<Self>> = decompose::lu_det;
     fn lu_slogdet(lu: &Lu<Self>, op: Op) -> Result<Pair<Self>> = decompose::lu_slogdet;
-    fn lu_unpack(lu: &Lu<Self>, op: Op) -> Result<(Array<Self>, Array<i64>)> = decompose::lu_unpack;
+    fn lu_factors(op: Op, a: &Array<Self>) -> Result<(Array<Self>, Array<i64>)> = decompose::lu_factors;
     fn lu_nearly_singular(lu: &Lu<Self>, op: Op, ratio: f64) -> Result<Vec<usize>> = decompose::lu_nearly_singular;
     fn cofactors(op: Op, a: &Array<Self>, g: &Array<Self>) -> Result<Option<Array<Self>>> = decompose::cofactors;
     fn inverse(op: Op, a: &Array<Self>) -> Result<Array<Self>> = decompose::inverse;
@@ -48,6 +48,8 @@ compiled! {
     fn solve_triangular(op: Op, a: &Array<Self>, triangle: Triangle, transposed: bool, b: &Array<Self>)
         -> Result<Array<Self>> = decompose::solve_triangular;
     fn eigh(op: Op, a: &Array<Self>) -> Result<[Array<Self>; 2]> = decompose::eigh;
+    fn over_gaps(op: Op, p: &Array<Self>, w: &Array<Self>, gaps: Gaps<Self>)
+        -> Result<(Array<Self>, Option<usize>)> = decompose::over_gaps;
     fn qr(op: Op, a: &Array<Self>, complete: bool) -> Result<[Array<Self>; 2]> = decompose::qr;
     fn analytic_derivative(f: &dyn Analytic, w: &Array<Self>, directions: &[Array<Self>])
         -> Result<Array<Self>> = decompose::analytic_derivative;

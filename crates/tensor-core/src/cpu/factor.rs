@@ -28,7 +28,7 @@ pub use determinant::{lu_det, lu_slogdet};
 pub use divided::{Analytic, derivative};
 pub use eigh::eigh;
 pub use inverse::inverse;
-pub use lu::lu;
+pub use lu::{lu, lu_tall};
 pub use qr::qr;
 pub use solve::lu_solve;
 pub use svd::svd;

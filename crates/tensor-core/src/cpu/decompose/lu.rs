@@ -33,6 +33,24 @@ pub fn lu<T: Float>(op: &'static str, a: &Array<T>) -> Result<Lu<T>> {
     Ok(Lu { a: a.clone(), factors })
 }
 
+/// The factors of the first columns, as many as there are rows at most, and the order of the rows.
+pub fn lu_factors<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
+    let lead = a.ndim() - 2;
+    let (m, k) = (a.shape()[lead], a.shape()[lead].min(a.shape()[lead + 1]));
+    let first_columns = a.slice(op, lead + 1, 0, 1, k)?;
+    let mut lu = copy::copy(op, &first_columns)?;
+    let rows: Dims = a.shape()[..=lead].iter().copied().collect();
+    let mut order: Vec<i64> = (0..rows.iter().product()).map(|i: usize| (i % m.max(1)) as i64).collect();
+    for_batch((lu.make_mut()?, m * k), (&mut order, m), m * k * k, |_, a, order| {
+        let mut pivots = vec![0; k];
+        factor::lu_tall(a, m, k, &mut pivots);
+        for (i, pivot) in pivots.into_iter().enumerate() {
+            order.swap(i, pivot);
+        }
+    });
+    Ok((lu, Array::from_vec(order, &rows)?))
+}
+
 impl<T: Float> Factors<T> {
     fn of(op: &'static str, a: &Array<T>) -> Result<Self> {
         let (n, batch) = square(a);
@@ -94,14 +112,6 @@ impl<T: Float> Lu<T> {
     /// Out of memory.
     pub fn det(&self, op: &'static str) -> Result<Array<T>> {
         T::lu_det(self, op)
-    }
-
-    /// The factors, U with L below it, and the rows of A in the order in which they make L U.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub fn unpack(&self, op: &'static str) -> Result<(Array<T>, Array<i64>)> {
-        T::lu_unpack(self, op)
     }
 
     /// The signs of the determinants and the logarithms of their absolute values: 0 and minus
@@ -184,22 +194,6 @@ pub fn lu_det<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<Array<T>> {
         return Ok(out);
     };
     Array::from_vec(factors.each(n, &batch, factor::lu_det), &batch)
-}
-
-/// See [`Lu::unpack`].
-pub fn lu_unpack<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<(Array<T>, Array<i64>)> {
-    let (n, batch) = square(&lu.a);
-    let factors = lu.factors(op)?;
-    let mut order: Vec<i64> = Vec::with_capacity(factors.pivots.len());
-    for pivots in factors.pivots.chunks_exact(n.max(1)) {
-        let start = order.len();
-        order.extend(0..n as i64);
-        for (i, &pivot) in pivots.iter().enumerate() {
-            order.swap(start + i, start + pivot);
-        }
-    }
-    let rows: Dims = batch.iter().copied().chain([n]).collect();
-    Ok((factors.lu.clone(), Array::from_vec(order, &rows)?))
 }
 
 /// See [`Lu::slogdet`].

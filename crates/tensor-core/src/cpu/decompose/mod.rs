@@ -1,5 +1,6 @@
 //! The factorisations, applied to batches: small matrices in [`lanes`], others one by one by [`factor`].
 
+mod gaps;
 mod lu;
 
 pub use super::factor::{Analytic, Triangle};
@@ -9,8 +10,10 @@ use crate::array::Array;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shape::Dims;
-pub use lu::{Lu, cofactors, inverse, lu, lu_det, lu_nearly_singular, lu_slogdet, lu_solve, lu_unpack};
+pub use gaps::{Gaps, over_gaps};
+pub use lu::{Lu, cofactors, inverse, lu, lu_det, lu_factors, lu_nearly_singular, lu_slogdet, lu_solve};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -42,6 +45,14 @@ fn for_batch<A: Send, B: Send>(
 /// Whether the matrices of a batch are small and many enough for lanes.
 fn lanes_pay(count: usize, n: usize) -> bool {
     (1..=lanes::LARGEST).contains(&n) && count >= lanes::FEWEST
+}
+
+/// The elements in order, where they lie if they lie so.
+fn elements<'a, T: Float>(op: &'static str, a: &'a Array<T>) -> Result<Cow<'a, [T]>> {
+    match a.as_slice() {
+        Some(elements) => Ok(Cow::Borrowed(elements)),
+        None => Ok(Cow::Owned(copy::copy(op, a)?.into_vec())),
+    }
 }
 
 /// The smallest number that was offered, if any.
@@ -93,8 +104,7 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
         let outputs = [(u.make_mut()?, m * k), (s.make_mut()?, k), (vt.make_mut()?, k * n)];
         for_groups(&lanes::Svd { m, n }, &inputs, outputs, count, |i, out| one(i, &inputs[0].to_vec(i), out));
     } else {
-        let a = copy::copy(op, a)?;
-        let matrices = a.as_slice().unwrap_or(&[]);
+        let matrices = elements(op, a)?;
         let mut parts: Vec<_> = (u.make_mut()?.chunks_exact_mut(m * k))
             .zip(s.make_mut()?.chunks_exact_mut(k))
             .zip(vt.make_mut()?.chunks_exact_mut(k * n))
@@ -177,8 +187,7 @@ pub fn solve_triangular<T: Float>(
     b: &Array<T>,
 ) -> Result<Array<T>> {
     let (n, k) = (b.shape()[b.ndim() - 2], b.shape()[b.ndim() - 1]);
-    let a = copy::copy(op, a)?;
-    let matrices = a.as_slice().unwrap_or(&[]);
+    let matrices = elements(op, a)?;
     if !triangle.unit && n > 0 {
         let zero = |a: &[T]| (0..n).any(|i| a[i * n + i] == T::ZERO);
         if let Some(batch) = matrices.chunks_exact(n * n).position(zero) {
@@ -215,8 +224,7 @@ pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
         let outputs = [(w.make_mut()?, n), (v.make_mut()?, n * n)];
         for_groups(&lanes::Eigh(n), &inputs, outputs, count, |i, [w, v]| one(i, &inputs[0].to_vec(i), w, v));
     } else {
-        let a = copy::copy(op, a)?;
-        let matrices = a.as_slice().unwrap_or(&[]);
+        let matrices = elements(op, a)?;
         for_batch((v.make_mut()?, n * n), (w.make_mut()?, n), n * n * n, |i, v, w| {
             one(i, &matrices[i * n * n..][..n * n], w, v);
         });
@@ -243,8 +251,7 @@ pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[A
     let k = if complete { m } else { m.min(n) };
     let shape = |tail: &[usize]| -> Dims { a.shape()[..lead].iter().chain(tail).copied().collect() };
     let (mut q, mut r) = (Array::zeros(&shape(&[m, k]))?, Array::zeros(&shape(&[k, n]))?);
-    let a = copy::copy(op, a)?;
-    let matrices = a.as_slice().unwrap_or(&[]);
+    let matrices = elements(op, a)?;
     if !matrices.iter().all(|x| Float::is_finite(*x)) {
         let message = format!("a matrix of {:?} holds NaN or infinity", a.shape());
         return Err(Error::argument(op, message));
@@ -254,7 +261,7 @@ pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[A
     }
     if m.max(n) <= lanes::LARGEST && n > 0 {
         let count = q.numel() / (m * k);
-        let inputs = [Matrices::of(op, &a)?];
+        let inputs = [Matrices::of(op, a)?];
         let outputs = [(q.make_mut()?, m * k), (r.make_mut()?, k * n)];
         for_groups(&lanes::Qr { m, n, k }, &inputs, outputs, count, |i, [q, r]| {
             factor::qr(&inputs[0].to_vec(i), m, n, k, q, r);

@@ -48,6 +48,21 @@ pub fn lu<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize
     Some(zero)
 }
 
+/// As [`lu`] for the `m x n` matrix `a`, `m >= n`, without its answer.
+///
+/// # Panics
+///
+/// If `a` does not hold `m * n` or `pivots` does not hold `n` values.
+pub fn lu_tall<T: Float>(a: &mut [T], m: usize, n: usize, pivots: &mut [usize]) {
+    if m == n {
+        lu(a, n, pivots);
+        return;
+    }
+    assert!(m > n && a.len() == m * n && pivots.len() == n);
+    let mut panel = vec![T::ZERO; panel_stride(m) * PANEL.min(n)];
+    factor_columns(MatMut::from_row_major_slice_mut(a, m, n), pivots, &mut panel);
+}
+
 /// Index and value of the entry of largest magnitude, the first of equals; NaN counts as largest,
 /// so that it is not passed over for a zero.
 #[inline(always)]

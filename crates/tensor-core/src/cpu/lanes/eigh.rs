@@ -1,143 +1,217 @@
 //! Eigenvalues and eigenvectors of symmetric matrices.
 
-use super::qr::squares_leave_range;
-use super::{Lanes, Mask, Small, any, or};
+use super::qr::{largest, leaves_range, reflect, reflector};
+use super::{Lanes, Mask, Small, any, or, tile, tile_mut};
+use crate::cpu::simd::map;
 use crate::element::Float;
 
-/// Sweeps in which a matrix of any spectrum converges: six to eight are usual at the largest order.
-pub(super) const SWEEPS: usize = 16;
+/// Steps that an eigenvalue may take; one to three are usual.
+const STEPS: usize = 30;
 
 /// w ascending and V with A = V diag(w) V^T, of which the lower triangle is read. A lane fails where squares
 /// leave the range or the iteration goes on.
 pub struct Eigh(pub usize);
-
-/// A rotation in the plane of two axes.
-#[derive(Clone, Copy)]
-pub(super) struct Rotation<T, const W: usize> {
-    pub c: Lanes<T, W>,
-    pub s: Lanes<T, W>,
-    pub t: Lanes<T, W>,
-}
-
-impl<T: Float, const W: usize> Rotation<T, W> {
-    /// The rotation by the smaller angle that makes [p r; r q] diagonal; none where `r` is zero (Golub and Van
-    /// Loan, algorithm 8.5.1).
-    #[inline(always)]
-    pub fn diagonalising(p: Lanes<T, W>, q: Lanes<T, W>, r: Lanes<T, W>) -> Self {
-        let (d, r) = (q - p, r + r);
-        let root = (d * d).add_mul::<false>(r, r).sqrt();
-        let divisor = d.choose(Lanes::ZERO, |d, zero| d < zero, d - root, d + root);
-        let t = r.choose(Lanes::ZERO, |r, zero| r == zero, Lanes::ZERO, r / divisor);
-        let c = Lanes::ONE / Lanes::ONE.add_mul::<false>(t, t).sqrt();
-        Rotation { c, s: t * c, t }
-    }
-
-    /// (x, y) := (c x - s y, s x + c y)
-    #[inline(always)]
-    pub fn apply<const FMA: bool>(self, x: &mut Lanes<T, W>, y: &mut Lanes<T, W>) {
-        (*x, *y) = ((self.c * *x).sub_mul::<FMA>(self.s, *y), (self.c * *y).add_mul::<FMA>(self.s, *x));
-    }
-}
 
 impl<T: Float> Small<T> for Eigh {
     const ALONE: bool = true;
 
     fn sizes(&self) -> [usize; 3] {
         let n = self.0;
-        [n * n, n + n * n, n * n]
+        [n * n, n + n * n, n * n + 3 * n]
     }
 
-    /// Cyclic Jacobi (Golub and Van Loan, section 8.5): rotations until what is off the diagonal is below the
-    /// rounding of the whole.
+    /// Reflections make the matrix tridiagonal, and implicit QL steps diagonal (Golub and Van Loan, sections
+    /// 8.3.1 and 8.3.5; EISPACK `imtql2`).
     #[inline(always)]
     fn run<const W: usize, const FMA: bool>(
         &self,
         a: &mut [Lanes<T, W>],
         output: &mut [Lanes<T, W>],
-        vt: &mut [Lanes<T, W>],
+        work: &mut [Lanes<T, W>],
     ) -> Mask<W> {
         let n = self.0;
-        let (w, v) = output.split_at_mut(n);
-        let vt = &mut vt[..n * n];
-        vt.fill(Lanes::ZERO);
+        let (d, v) = output.split_at_mut(n);
+        let (vt, work) = work.split_at_mut(n * n);
+        let (e, work) = work.split_at_mut(n);
+        let whole = largest(a);
+        // What is negligible has to have a square, too.
+        let failed = leaves_range(whole, if size_of::<T>() == 4 { 1e9 } else { 1e130 });
+        let negligible = whole * Lanes::all(T::EPSILON * T::of(0.01));
+        tridiagonal::<T, W, FMA>(a, d, e, v, work, negligible * negligible);
         for i in 0..n {
-            vt[i * n + i] = Lanes::ONE;
-        }
-        let mut goes_on = [true; W];
-        let failed = squares_leave_range(a);
-        for sweep in 0..=SWEEPS {
-            let (mut off, mut whole) = (Lanes::ZERO, Lanes::ZERO);
-            for i in 0..n {
-                whole = whole.add_mul::<FMA>(a[i * n + i], a[i * n + i]);
-                for &x in &a[i * n..i * n + i] {
-                    off = off.add_mul::<FMA>(x, x);
-                }
-            }
-            whole = whole + off;
-            let limit = whole * Lanes::all(T::EPSILON * T::EPSILON * T::of(0.25));
-            // NaN goes on for ever.
-            goes_on = off.holds(limit, |off, limit| !(off <= limit));
-            if sweep == SWEEPS || !any(goes_on) {
-                break;
-            }
-            // All that is left out together stays within the limit. A matrix that is done rests, whatever those
-            // beside it need.
-            let small = limit * Lanes::all(T::of(1.0 / (n * n) as f64));
-            let small = off.choose(limit, |off, limit| off <= limit, Lanes::all(T::INFINITY), small);
-            for q in 1..n {
-                for p in 0..q {
-                    rotate::<T, W, FMA>(a, vt, n, (p, q), small);
-                }
+            for j in 0..n {
+                vt[i * n + j] = v[j * n + i];
             }
         }
-        for i in 0..n {
-            w[i] = a[i * n + i];
+        let mut failed = or(failed, ql::<T, W, FMA>(d, e, vt, negligible, failed));
+        for &d in &*d {
+            failed = or(failed, d.holds(d, |x, y| !(x - y == T::ZERO)));
         }
-        sort(w, vt, n, |x, y| x <= y);
+        sort(d, vt, n, |x, y| x <= y);
         for i in 0..n {
             for j in 0..n {
                 v[i * n + j] = vt[j * n + i];
             }
         }
-        or(failed, goes_on)
+        failed
     }
 }
 
-/// Makes the element (q, p) zero, p < q, in the lower triangle of `a`, where its square is more than `small`.
+/// Q^T A Q = T: the diagonal of T in `d`, what is beside it in `e`. A is lost; squares that are negligible are
+/// left out.
 #[inline(always)]
-fn rotate<T: Float, const W: usize, const FMA: bool>(
+fn tridiagonal<T: Float, const W: usize, const FMA: bool>(
     a: &mut [Lanes<T, W>],
-    vt: &mut [Lanes<T, W>],
-    n: usize,
-    (p, q): (usize, usize),
-    small: Lanes<T, W>,
+    d: &mut [Lanes<T, W>],
+    e: &mut [Lanes<T, W>],
+    q: &mut [Lanes<T, W>],
+    work: &mut [Lanes<T, W>],
+    negligible: Lanes<T, W>,
 ) {
-    let r = a[q * n + p];
-    let large = |square: T, small: T| square > small;
-    if !any((r * r).holds(small, large)) {
-        return;
+    let n = d.len();
+    let (v, tau) = work.split_at_mut(n);
+    for i in 0..n {
+        for j in 0..i {
+            a[j * n + i] = a[i * n + j];
+        }
     }
-    a[q * n + p] = (r * r).choose(small, large, Lanes::ZERO, r);
-    let r = (r * r).choose(small, large, r, Lanes::ZERO);
-    let rotation = Rotation::diagonalising(a[p * n + p], a[q * n + q], r);
-    a[p * n + p] = a[p * n + p].sub_mul::<FMA>(rotation.t, r);
-    a[q * n + q] = a[q * n + q].add_mul::<FMA>(rotation.t, r);
-    let (upper, lower) = a[..n * n].split_at_mut(q * n);
-    let (row_p, row_q) = (&mut upper[p * n..(p + 1) * n], &mut lower[..n]);
-    for (x, y) in row_p[..p].iter_mut().zip(&mut row_q[..p]) {
-        rotation.apply::<FMA>(x, y);
+    for k in 0..n.saturating_sub(1) {
+        let mut rest = Lanes::ZERO;
+        for i in k + 2..n {
+            rest = rest.add_mul::<FMA>(a[i * n + k], a[i * n + k]);
+        }
+        let scale;
+        (e[k], tau[k], scale) = reflector::<T, W, FMA>(a[(k + 1) * n + k], rest, negligible);
+        v[k + 1] = Lanes::ONE;
+        for i in k + 2..n {
+            a[i * n + k] = a[i * n + k] * scale;
+            v[i] = a[i * n + k];
+        }
+        // H A H = A - v p^T - p v^T for p = tau (A v - (tau / 2) (v^T A v) v), which has its place in `d`.
+        let mut product = Lanes::ZERO;
+        for_tiles!(k + 1..n, |C, at| {
+            let mut sums = [Lanes::ZERO; C];
+            for i in k + 1..n {
+                let x = tile::<_, W, C>(a, n, i, at);
+                for c in 0..C {
+                    sums[c] = sums[c].add_mul::<FMA>(v[i], x[c]);
+                }
+            }
+            let sums = map(sums, |sum| sum * tau[k]);
+            for c in 0..C {
+                product = product.add_mul::<FMA>(sums[c], v[at + c]);
+            }
+            *tile_mut(d, n, 0, at) = sums;
+        });
+        let half = product * tau[k] * Lanes::all(T::of(0.5));
+        for i in k + 1..n {
+            d[i] = d[i].sub_mul::<FMA>(half, v[i]);
+        }
+        for i in k + 1..n {
+            for_tiles!(k + 1..n, |C, at| {
+                let x = tile_mut::<_, W, C>(a, n, i, at);
+                for c in 0..C {
+                    x[c] = x[c].sub_mul::<FMA>(v[i], d[at + c]).sub_mul::<FMA>(d[i], v[at + c]);
+                }
+            });
+        }
     }
-    for i in p + 1..q {
-        rotation.apply::<FMA>(&mut upper[i * n + p], &mut lower[i]);
+    for i in 0..n {
+        d[i] = a[i * n + i];
     }
-    for row in lower.chunks_exact_mut(n).skip(1) {
-        let (head, tail) = row.split_at_mut(q);
-        rotation.apply::<FMA>(&mut head[p], &mut tail[0]);
+    q[..n * n].fill(Lanes::ZERO);
+    for i in 0..n {
+        q[i * n + i] = Lanes::ONE;
     }
-    let (head, tail) = vt.split_at_mut(q * n);
-    for (x, y) in head[p * n..(p + 1) * n].iter_mut().zip(&mut tail[..n]) {
-        rotation.apply::<FMA>(x, y);
+    for k in (0..n.saturating_sub(2)).rev() {
+        for i in k + 2..n {
+            v[i] = a[i * n + k];
+        }
+        reflect::<T, W, FMA>(q, n, k + 1, &v[..n], k + 1, tau[k]);
     }
+}
+
+/// Makes T diagonal, and applies the rotations to the rows of `vt`; the lanes in which it does not, beside those
+/// that have failed already.
+///
+/// Each lane has its own way: it works where a part of T begins and ends that hangs together, and rests, which
+/// is a rotation by nothing, while those beside it need more steps.
+#[inline(always)]
+fn ql<T: Float, const W: usize, const FMA: bool>(
+    d: &mut [Lanes<T, W>],
+    e: &mut [Lanes<T, W>],
+    vt: &mut [Lanes<T, W>],
+    negligible: Lanes<T, W>,
+    failed: Mask<W>,
+) -> Mask<W> {
+    let n = d.len();
+    let number = |i: usize| Lanes::<T, W>::all(T::of(i as f64));
+    let equal = |x: T, y: T| x == y;
+    let less = |x: T, y: T| x < y;
+    let mut resting = Lanes::ZERO;
+    for l in 0..W {
+        resting.0[l] = if failed[l] { T::ONE } else { T::ZERO };
+    }
+    for l in 0..n.saturating_sub(1) {
+        for step in 0..=STEPS {
+            // The part that begins at l ends at m.
+            let mut m = number(n - 1);
+            for i in (l..n - 1).rev() {
+                let beside = (d[i].abs() + d[i + 1].abs()) * Lanes::all(T::EPSILON) + negligible;
+                m = e[i].abs().choose(beside, |e, beside| e <= beside, number(i), m);
+            }
+            m = resting.choose(Lanes::ZERO, equal, m, number(l));
+            let works = m.holds(number(l), |m, l| m > l);
+            if !any(works) {
+                break;
+            }
+            if step == STEPS {
+                for l in 0..W {
+                    resting.0[l] = if works[l] { T::ONE } else { resting.0[l] };
+                }
+                break;
+            }
+            // Wilkinson's shift.
+            let divisor = number(l).choose(m, less, e[l], Lanes::ONE);
+            let half = (d[l + 1] - d[l]) / (divisor + divisor);
+            let root = Lanes::ONE.add_mul::<FMA>(half, half).sqrt();
+            let signed = half.choose(Lanes::ZERO, less, half - root, half + root);
+            let shift = d[l] - e[l] / signed;
+            let (mut s, mut c, mut p, mut g) = (Lanes::ZERO, Lanes::ONE, Lanes::ZERO, Lanes::ZERO);
+            for i in (l..n - 1).rev() {
+                let (here, next) = (number(i), number(i + 1));
+                s = m.choose(next, equal, Lanes::ONE, s);
+                g = m.choose(next, equal, d[i + 1] - shift, g);
+                let (f, b) = (s * e[i], c * e[i]);
+                let r = (f * f).add_mul::<FMA>(g, g).sqrt();
+                let below = next.choose(m, less, r, e[i + 1]);
+                e[i + 1] = m.choose(next, equal, Lanes::ZERO, below);
+                let reciprocal = Lanes::ONE / here.choose(m, less, r, Lanes::ONE);
+                s = here.choose(m, less, f * reciprocal, Lanes::ZERO);
+                c = here.choose(m, less, g * reciprocal, Lanes::ONE);
+                let q = d[i + 1] - p;
+                let r = ((d[i] - q) * s).add_mul::<FMA>(c + c, b);
+                p = s * r;
+                d[i + 1] = here.choose(m, less, q + p, d[i + 1]);
+                g = here.choose(m, less, (c * r) - b, g);
+                for_tiles!(0..n, |C, at| {
+                    let x = *tile::<_, W, C>(vt, n, i, at);
+                    let y = *tile::<_, W, C>(vt, n, i + 1, at);
+                    let (mut turned, mut other) = (x, y);
+                    for k in 0..C {
+                        turned[k] = (c * x[k]).sub_mul::<FMA>(s, y[k]);
+                        other[k] = (c * y[k]).add_mul::<FMA>(s, x[k]);
+                    }
+                    *tile_mut(vt, n, i, at) = turned;
+                    *tile_mut(vt, n, i + 1, at) = other;
+                });
+            }
+            let works = |l: T, m: T| l < m;
+            d[l] = number(l).choose(m, works, d[l] - p, d[l]);
+            e[l] = number(l).choose(m, works, g, e[l]);
+        }
+    }
+    resting.holds(Lanes::ZERO, |resting, zero| resting != zero)
 }
 
 /// Sorts the values, and with them the rows of `len` numbers, so that `ordered` holds for neighbours.
@@ -151,11 +225,16 @@ pub(super) fn sort<T: Float, const W: usize>(
     for end in (1..values.len()).rev() {
         for i in 0..end {
             let (x, y) = (values[i], values[i + 1]);
+            if !any(x.holds(y, |x, y| !ordered(x, y))) {
+                continue;
+            }
             values[i] = x.choose(y, ordered, x, y);
             values[i + 1] = x.choose(y, ordered, y, x);
             let (head, tail) = rows.split_at_mut((i + 1) * len);
             for (u, v) in head[i * len..].iter_mut().zip(tail) {
-                (*u, *v) = (x.choose(y, ordered, *u, *v), x.choose(y, ordered, *v, *u));
+                let (first, second) = (x.choose(y, ordered, *u, *v), x.choose(y, ordered, *v, *u));
+                // What is added keeps the compiler from stores under a mask.
+                (*u, *v) = (first + Lanes::ZERO, second + Lanes::ZERO);
             }
         }
     }

@@ -31,7 +31,7 @@ impl<'a, T: Float> Matrices<'a, T> {
             return Ok(Matrices { data: Cow::Borrowed(data), steps, rows, cols });
         }
         let copy = crate::cpu::copy::copy(op, a)?;
-        Ok(Matrices { data: Cow::Owned(copy.to_vec()), steps: [rows * cols, cols, 1], rows, cols })
+        Ok(Matrices { data: Cow::Owned(copy.into_vec()), steps: [rows * cols, cols, 1], rows, cols })
     }
 
     /// Numbers in a matrix.

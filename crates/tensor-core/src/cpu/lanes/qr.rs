@@ -1,6 +1,6 @@
 //! QR factorisation.
 
-use super::{Lanes, Mask, Small, tile, tile_mut};
+use super::{Lanes, Mask, Small, or, tile, tile_mut};
 use crate::cpu::simd::map;
 use crate::element::Float;
 
@@ -33,23 +33,17 @@ impl<T: Float> Small<T> for Qr {
         let (q, r) = output.split_at_mut(m * k);
         // Behind the one that leads it.
         let (v, tau) = work.split_at_mut(m);
-        let failed = squares_leave_range(a);
+        let mut failed = squares_leave_range(a);
+        // A length has to be known to full precision.
+        let tiny = Lanes::all(T::of(if size_of::<T>() == 4 { 1e-30 } else { 1e-290 }));
         for j in 0..m.min(n) {
             let mut rest = Lanes::ZERO;
             for i in j + 1..m {
                 rest = rest.add_mul::<FMA>(a[i * n + j], a[i * n + j]);
             }
-            let alpha = a[j * n + j];
-            let square = rest.add_mul::<FMA>(alpha, alpha);
-            let norm = square.sqrt();
-            let beta = alpha.choose(Lanes::ZERO, |x, zero| x > zero, -norm, norm);
-            // Nothing to reflect where the column is done already.
-            let done = |rest: T, zero: T| rest == zero;
-            let beta = rest.choose(Lanes::ZERO, done, alpha, beta);
-            let divisor = rest.choose(Lanes::ZERO, done, Lanes::ONE, beta);
-            tau[j] = (beta - alpha) / divisor;
-            let scale = rest.choose(Lanes::ZERO, done, Lanes::ONE, alpha - beta);
-            let scale = Lanes::ONE / scale;
+            let (beta, scale);
+            (beta, tau[j], scale) = reflector::<T, W, FMA>(a[j * n + j], rest, Lanes::ZERO);
+            failed = or(failed, rest.holds(tiny, |rest, tiny| rest > T::ZERO && rest < tiny));
             a[j * n + j] = beta;
             for i in j + 1..m {
                 a[i * n + j] = a[i * n + j] * scale;
@@ -83,9 +77,27 @@ impl<T: Float> Small<T> for Qr {
     }
 }
 
+/// beta, tau and 1 / (alpha - beta) of the reflection I - tau v v^T that makes (beta, 0, ..) of a vector of which
+/// alpha is the first number and `rest` the sum of the other squares: v is 1 and the other numbers over
+/// alpha - beta. Where `rest` is not above `negligible`, there is nothing to reflect.
+#[inline(always)]
+pub(super) fn reflector<T: Float, const W: usize, const FMA: bool>(
+    alpha: Lanes<T, W>,
+    rest: Lanes<T, W>,
+    negligible: Lanes<T, W>,
+) -> (Lanes<T, W>, Lanes<T, W>, Lanes<T, W>) {
+    let norm = rest.add_mul::<FMA>(alpha, alpha).sqrt();
+    let beta = alpha.choose(Lanes::ZERO, |x, zero| x > zero, -norm, norm);
+    let done = |rest: T, negligible: T| rest <= negligible;
+    let beta = rest.choose(negligible, done, alpha, beta);
+    let divisor = rest.choose(negligible, done, Lanes::ONE, beta);
+    let difference = rest.choose(negligible, done, Lanes::ONE, alpha - beta);
+    (beta, (beta - alpha) / divisor, Lanes::ONE / difference)
+}
+
 /// (I - tau v v^T) X for the columns of X behind `from`; `v` is zero before its `j`-th number, and that is one.
 #[inline(always)]
-fn reflect<T: Float, const W: usize, const FMA: bool>(
+pub(super) fn reflect<T: Float, const W: usize, const FMA: bool>(
     x: &mut [Lanes<T, W>],
     cols: usize,
     from: usize,
@@ -118,9 +130,19 @@ fn reflect<T: Float, const W: usize, const FMA: bool>(
 /// Where the largest number is neither zero nor far from overflow and underflow of its square.
 #[inline(always)]
 pub(super) fn squares_leave_range<T: Float, const W: usize>(a: &[Lanes<T, W>]) -> Mask<W> {
-    // NaN is never larger, and is found by who looks at the results.
+    leaves_range(largest(a), if size_of::<T>() == 4 { 1e14 } else { 1e140 })
+}
+
+/// The largest magnitude; NaN is never larger, and is found by who looks at the results.
+#[inline(always)]
+pub(super) fn largest<T: Float, const W: usize>(a: &[Lanes<T, W>]) -> Lanes<T, W> {
     let larger = |x: T, y: T| x > y;
-    let largest = a.iter().fold(Lanes::ZERO, |l, x| x.abs().choose(l, larger, x.abs(), l));
-    let high = T::of(if size_of::<T>() == 4 { 1e14 } else { 1e140 });
-    largest.holds(Lanes::ZERO, |x, zero| x != zero && !(T::ONE / high..=high).contains(&x))
+    a.iter().fold(Lanes::ZERO, |l, x| x.abs().choose(l, larger, x.abs(), l))
+}
+
+/// Where a magnitude is neither zero nor between 1 / high and high.
+#[inline(always)]
+pub(super) fn leaves_range<T: Float, const W: usize>(x: Lanes<T, W>, high: f64) -> Mask<W> {
+    let (low, high) = (T::of(1.0 / high), T::of(high));
+    x.holds(Lanes::ZERO, |x, zero| x != zero && !(low..=high).contains(&x))
 }

@@ -1,15 +1,45 @@
 //! Singular value decomposition.
 
-use super::eigh::{Rotation, SWEEPS, sort};
+use super::eigh::sort;
 use super::qr::squares_leave_range;
 use super::{Lanes, Mask, Small, any, or};
 use crate::element::Float;
+
+/// Sweeps in which a matrix of any spectrum converges: six to eight are usual at the largest order.
+const SWEEPS: usize = 16;
 
 /// The thin decomposition A = U diag(s) V^T of `m x n` matrices, s descending. A lane fails where squares
 /// leave the range, a singular value is zero, or the iteration goes on.
 pub struct Svd {
     pub m: usize,
     pub n: usize,
+}
+
+/// A rotation in the plane of two axes.
+#[derive(Clone, Copy)]
+struct Rotation<T, const W: usize> {
+    c: Lanes<T, W>,
+    s: Lanes<T, W>,
+}
+
+impl<T: Float, const W: usize> Rotation<T, W> {
+    /// The rotation by the smaller angle that makes [p r; r q] diagonal; none where `r` is zero (Golub and Van
+    /// Loan, algorithm 8.5.1).
+    #[inline(always)]
+    fn diagonalising(p: Lanes<T, W>, q: Lanes<T, W>, r: Lanes<T, W>) -> Self {
+        let (d, r) = (q - p, r + r);
+        let root = (d * d).add_mul::<false>(r, r).sqrt();
+        let divisor = d.choose(Lanes::ZERO, |d, zero| d < zero, d - root, d + root);
+        let t = r.choose(Lanes::ZERO, |r, zero| r == zero, Lanes::ZERO, r / divisor);
+        let c = Lanes::ONE / Lanes::ONE.add_mul::<false>(t, t).sqrt();
+        Rotation { c, s: t * c }
+    }
+
+    /// (x, y) := (c x - s y, s x + c y)
+    #[inline(always)]
+    fn apply<const FMA: bool>(self, x: &mut Lanes<T, W>, y: &mut Lanes<T, W>) {
+        (*x, *y) = ((self.c * *x).sub_mul::<FMA>(self.s, *y), (self.c * *y).add_mul::<FMA>(self.s, *x));
+    }
 }
 
 impl<T: Float> Small<T> for Svd {

@@ -241,6 +241,55 @@ fn a_matrix_does_not_feel_its_neighbours() {
     assert_eq!(decompose::inverse("", &a).unwrap().to_vec(), turned(&decompose::inverse("", &b).unwrap()));
 }
 
+/// Symmetric matrices that an iteration finds hard, or finds done.
+fn spectra<T: Float>(n: usize) -> Array<T> {
+    let ahead = |i: usize, j: usize| i.abs_diff(j) == 1;
+    let kinds: [&dyn Fn(usize, usize) -> f64; 9] = [
+        &|_, _| 0.0,
+        &|i, j| (i == j) as usize as f64,
+        &|_, _| 1.0,
+        &|i, j| ahead(i, j) as usize as f64,
+        // A sum of parts of two rows, each with the same values.
+        &|i, j| (i / 2 == j / 2 && i != j) as usize as f64,
+        &|i, j| if i == j { 10f64.powi(-(i as i32)) } else { 0.0 },
+        &|i, j| 10f64.powi(-((i + j) as i32) / 4),
+        &|i, j| 1.0 / (i + j + 1) as f64,
+        // Wilkinson's: pairs that are nearly equal.
+        &|i, j| if i == j { (n as f64 / 2.0 - i as f64).abs() } else { ahead(i, j) as usize as f64 },
+    ];
+    let data = kinds.iter().flat_map(|f| (0..n * n).map(move |e| T::of(f(e / n, e % n)))).collect();
+    Array::from_vec(data, &[kinds.len(), n, n]).unwrap()
+}
+
+fn hard_spectra<T: Float>() {
+    for n in 1..=LARGEST {
+        let a = spectra::<T>(n);
+        let [w, v] = decompose::eigh("eigh", &a).unwrap();
+        let scaled = kernels::zip("mul", &v, &w.insert_dim(1), |v, w| v * w).unwrap();
+        let worst = error(&product(&scaled, &transposed(&v)), &a)
+            .max(error(&product(&transposed(&v), &v), &identity(9, n)));
+        assert!(worst < 100.0 * T::EPSILON.to_f64(), "{n}: {worst:e}");
+        // What is left of dependent columns is next to nothing, and Q orthogonal all the same.
+        let [q, r] = decompose::qr("qr", &a, false).unwrap();
+        let worst = error(&product(&q, &r), &a).max(error(&product(&transposed(&q), &q), &identity(9, n)));
+        assert!(worst < 100.0 * T::EPSILON.to_f64(), "{n}: {worst:e}");
+        // One by one, in one lane.
+        let together = w.to_vec();
+        for (a, together) in a.to_vec().chunks_exact(n * n).zip(together.chunks_exact(n)) {
+            let one = Array::from_vec(a.to_vec(), &[1, n, n]).unwrap();
+            let [alone, _] = decompose::eigh("eigh", &one).unwrap();
+            let together = Array::from_vec(together.to_vec(), &[1, n]).unwrap();
+            assert!(error(&alone, &together) < 100.0 * T::EPSILON.to_f64());
+        }
+    }
+}
+
+#[test]
+fn spectra_that_are_hard_or_done() {
+    hard_spectra::<f64>();
+    hard_spectra::<f32>();
+}
+
 #[test]
 fn cofactors_at_every_rank() {
     let a = amid([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0], [1.0, 0.0, 1.0]]);
