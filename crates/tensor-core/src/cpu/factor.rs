@@ -7,7 +7,7 @@
 //!
 //! References: LAPACK (`getrf`, `getrs`, `getri`, `gesdd`); S. Toledo, "Locality of reference in LU
 //! decomposition with partial pivoting", SIAM J. Matrix Anal. Appl. 18(4), 1997; G. H. Golub and
-//! C. F. Van Loan, "Matrix Computations", 4th edition, sections 3.1, 3.2, 3.4 and 8.6.
+//! C. F. Van Loan, "Matrix Computations", 4th edition, sections 3.1, 3.2, 3.4, 8.3 and 8.6.
 
 mod cholesky;
 mod determinant;
@@ -15,6 +15,7 @@ mod divided;
 mod eigh;
 mod inverse;
 mod lu;
+mod ql;
 mod qr;
 mod solve;
 mod svd;

@@ -153,7 +153,13 @@ pub fn lu_solve<T: Float>(
         let singular = AtomicUsize::new(usize::MAX);
         let mut out = Array::build(op, Dims::from_slice(b.shape()), |_| {})?;
         if k > 0 {
-            let inputs = [Matrices::of(op, &lu.a)?, Matrices::of(op, b)?];
+            // The system with A^T has an elimination of its own.
+            let mut axes: Dims = (0..lu.a.ndim()).collect();
+            if transposed {
+                axes[..].swap(lu.a.ndim() - 2, lu.a.ndim() - 1);
+            }
+            let a = lu.a.permute(&axes);
+            let inputs = [Matrices::of(op, &a)?, Matrices::of(op, b)?];
             let one = |i: usize, [x]: [&mut [T]; 1]| {
                 let mut a = inputs[0].to_vec(i);
                 x.copy_from_slice(&inputs[1].to_vec(i));
@@ -161,10 +167,10 @@ pub fn lu_solve<T: Float>(
                 if factor::lu(&mut a, n, &mut pivots).is_some() {
                     singular.fetch_min(i, Relaxed);
                 }
-                factor::lu_solve(&a, &pivots, n, x, k, transposed);
+                factor::lu_solve(&a, &pivots, n, x, k, false);
             };
             let count = batch.iter().product();
-            for_groups(&lanes::Solve { n, k, transposed }, &inputs, [(out.make_mut()?, n * k)], count, one);
+            for_groups(&lanes::Solve { n, k }, &inputs, [(out.make_mut()?, n * k)], count, one);
         }
         return Ok((out, first(&singular)));
     };

@@ -219,7 +219,7 @@ pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
             failed.fetch_min(i, Relaxed);
         }
     };
-    if n <= lanes::LARGEST && v.numel() > 0 {
+    if lanes_pay(count, n) {
         let inputs = [Matrices::of(op, a)?];
         let outputs = [(w.make_mut()?, n), (v.make_mut()?, n * n)];
         for_groups(&lanes::Eigh(n), &inputs, outputs, count, |i, [w, v]| one(i, &inputs[0].to_vec(i), w, v));

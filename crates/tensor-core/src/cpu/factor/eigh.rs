@@ -1,5 +1,6 @@
 //! Eigenvalues and eigenvectors of symmetric matrices.
 
+use super::ql::eigh_ql;
 use super::svd::{NotConverged, scale_for};
 use super::transpose;
 use crate::element::Float;
@@ -7,6 +8,9 @@ use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::{MatMut, MatRef, Par};
+
+/// The largest order that reflections and QL steps treat in less time than faer.
+const QL: usize = 100;
 
 /// `A = V diag(w) V^T` (LAPACK `syevd`) of the row-major `n x n` matrix `a`, of which the lower triangle
 /// is read: `w` ascending, the columns of the row-major `v` the eigenvectors. On one thread, as `svd`.
@@ -32,10 +36,24 @@ pub fn eigh<T: Float>(a: &[T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(),
     }
     let scale = scale_for(&whole);
     whole.iter_mut().for_each(|x| *x *= scale);
+    if n <= QL {
+        eigh_ql(&mut whole, n, w, v)?;
+    } else {
+        eigh_faer(&whole, n, w, v)?;
+    }
+    for x in w.iter_mut() {
+        *x /= scale;
+    }
+    let finite = w.iter().chain(v.iter()).all(|x| Float::is_finite(*x));
+    if finite { Ok(()) } else { Err(NotConverged) }
+}
+
+/// As [`eigh_ql`], for orders at which divide and conquer takes less time.
+fn eigh_faer<T: Float>(a: &[T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(), NotConverged> {
     let vectors = ComputeEigenvectors::Yes;
     let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<T>(n, vectors, Par::Seq, Default::default()));
     self_adjoint_evd(
-        MatRef::from_column_major_slice(&whole, n, n),
+        MatRef::from_column_major_slice(a, n, n),
         DiagMut::from_slice_mut(w),
         Some(MatMut::from_column_major_slice_mut(v, n, n)),
         Par::Seq,
@@ -44,9 +62,5 @@ pub fn eigh<T: Float>(a: &[T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(),
     )
     .map_err(|_| NotConverged)?;
     transpose(v, n);
-    for x in w.iter_mut() {
-        *x /= scale;
-    }
-    let finite = w.iter().chain(v.iter()).all(|x| Float::is_finite(*x));
-    if finite { Ok(()) } else { Err(NotConverged) }
+    Ok(())
 }

@@ -13,8 +13,6 @@ const STEPS: usize = 30;
 pub struct Eigh(pub usize);
 
 impl<T: Float> Small<T> for Eigh {
-    const ALONE: bool = true;
-
     fn sizes(&self) -> [usize; 3] {
         let n = self.0;
         [n * n, n + n * n, n * n + 3 * n]

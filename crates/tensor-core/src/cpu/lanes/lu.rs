@@ -19,28 +19,30 @@ impl<T: Float, const W: usize> Eliminated<T, W> {
     }
 }
 
-/// P A = L U in place of A; row k was exchanged with row `rows[k]`. Multipliers of a zero pivot are zero, and lie
+/// P A = L U in place of A, the first of `cols` columns, of which the others become those of L^-1 P; row k was
+/// exchanged with row `rows[k]`. `old` has room for a row. Multipliers of a zero pivot are zero, and lie
 /// in the order of the rows only where `KEPT`. Products are rounded, as in `factor::lu`, so that columns that
 /// depend on each other mostly give an exact zero.
 #[inline(always)]
 fn eliminate<T: Float, const W: usize, const KEPT: bool>(
     a: &mut [Lanes<T, W>],
-    n: usize,
+    [n, cols]: [usize; 2],
     rows: &mut [Lanes<T, W>],
+    old: &mut [Lanes<T, W>],
 ) -> Eliminated<T, W> {
     let mut found = Eliminated { sign: Lanes::ONE, smallest: Lanes::all(T::INFINITY) };
-    let mut old = [Lanes::ZERO; LARGEST];
+    let old = &mut old[..cols];
     // Rows are numbered by numbers that a lane can hold.
     let mut number = Lanes::ZERO;
     for k in 0..n {
-        let (upper, lower) = a[..n * n].split_at_mut((k + 1) * n);
-        let pivot_row = &mut upper[k * n..];
+        let (upper, lower) = a[..n * cols].split_at_mut((k + 1) * cols);
+        let pivot_row = &mut upper[k * cols..];
         let mut best = pivot_row[k].abs();
         let mut index = number;
         let mut here = number;
         for i in 0..n - k - 1 {
             here = here + Lanes::ONE;
-            let magnitude = lower[i * n + k].abs();
+            let magnitude = lower[i * cols + k].abs();
             // NaN counts as larger than anything.
             let larger = |x: T, best: T| !(x <= best);
             index = magnitude.choose(best, larger, here, index);
@@ -50,13 +52,13 @@ fn eliminate<T: Float, const W: usize, const KEPT: bool>(
         found.sign = index.choose(number, same, found.sign, minus);
         rows[k] = index;
         let from = if KEPT { 0 } else { k };
-        old[from..n].copy_from_slice(&pivot_row[from..]);
-        for_tiles!(from..n, |C, at| {
-            let chosen = tile_mut::<_, W, C>(pivot_row, n, 0, at);
+        old[from..cols].copy_from_slice(&pivot_row[from..]);
+        for_tiles!(from..cols, |C, at| {
+            let chosen = tile_mut::<_, W, C>(pivot_row, cols, 0, at);
             let (mut row, mut here) = (*chosen, number);
             for i in 0..n - k - 1 {
                 here = here + Lanes::ONE;
-                let other = tile::<_, W, C>(lower, n, i, at);
+                let other = tile::<_, W, C>(lower, cols, i, at);
                 for c in 0..C {
                     row[c] = index.choose(here, same, other[c], row[c]);
                 }
@@ -70,17 +72,17 @@ fn eliminate<T: Float, const W: usize, const KEPT: bool>(
         let divisor = pivot.choose(Lanes::ZERO, |pivot, zero| pivot == zero, Lanes::ONE, pivot);
         let mut here = number;
         for i in 0..n - k - 1 {
-            let row = &mut lower[i * n..(i + 1) * n];
+            let row = &mut lower[i * cols..(i + 1) * cols];
             here = here + Lanes::ONE;
             let exchanged = |old: Lanes<T, W>, x: Lanes<T, W>| index.choose(here, same, old, x);
             if KEPT {
-                for (x, &old) in row[..k].iter_mut().zip(&old) {
+                for (x, &old) in row[..k].iter_mut().zip(&*old) {
                     *x = exchanged(old, *x) + Lanes::ZERO;
                 }
             }
             let factor = exchanged(old[k], row[k]) / divisor;
             row[k] = factor;
-            for ((x, &old), &p) in row.iter_mut().zip(&old).zip(&*pivot_row).skip(k + 1) {
+            for ((x, &old), &p) in row.iter_mut().zip(&*old).zip(&*pivot_row).skip(k + 1) {
                 *x = exchanged(old, *x) - factor * p;
             }
         }
@@ -92,19 +94,6 @@ fn eliminate<T: Float, const W: usize, const KEPT: bool>(
 #[inline(always)]
 fn same<T: Float>(x: T, y: T) -> bool {
     x == y
-}
-
-/// Exchanges `x` and `y` where `index` is `here`.
-#[inline(always)]
-fn exchange<T: Float, const W: usize>(
-    index: Lanes<T, W>,
-    here: Lanes<T, W>,
-    x: &mut Lanes<T, W>,
-    y: &mut Lanes<T, W>,
-) {
-    let (first, second) = (index.choose(here, same, *y, *x), index.choose(here, same, *x, *y));
-    // What is added keeps the compiler from stores under a mask, which take many times as long.
-    (*x, *y) = (first + Lanes::ZERO, second + Lanes::ZERO);
 }
 
 /// X = L^-1 P, for the factors and exchanges that [`eliminate`] leaves.
@@ -120,7 +109,17 @@ fn invert_lower<T: Float, const W: usize, const FMA: bool>(
     for k in 1..n {
         order[k] = order[k - 1] + Lanes::ONE;
     }
-    exchange_rows(&mut order, n, 1, rows, 0..n);
+    for k in 0..n {
+        let (upper, lower) = order[..n].split_at_mut(k + 1);
+        let mut here = Lanes::all(T::of(k as f64));
+        for other in lower {
+            here = here + Lanes::ONE;
+            let (x, y) = (upper[k], *other);
+            // What is added keeps the compiler from stores under a mask, which take many times as long.
+            upper[k] = rows[k].choose(here, same, y, x) + Lanes::ZERO;
+            *other = rows[k].choose(here, same, x, y) + Lanes::ZERO;
+        }
+    }
     for i in 0..n {
         let (done, row) = x[..n * n].split_at_mut(i * n);
         let mut here = Lanes::ZERO;
@@ -177,8 +176,9 @@ impl<T: Float> Small<T> for Determinant {
         rows: &mut [Lanes<T, W>],
     ) -> Mask<W> {
         known_order!(self.0, |n| {
+            let mut old = [Lanes::ZERO; LARGEST];
             // As in `factor::lu_det`, the product is formed in double precision.
-            let mut product = map(eliminate::<T, W, false>(a, n, rows).sign.0, Number::to_f64);
+            let mut product = map(eliminate::<T, W, false>(a, [n, n], rows, &mut old).sign.0, Number::to_f64);
             let (mut low, mut high) = ([1.0; W], [1.0; W]);
             for k in 0..n {
                 for l in 0..W {
@@ -215,7 +215,8 @@ impl<T: Float> Small<T> for Inverse {
         rows: &mut [Lanes<T, W>],
     ) -> Mask<W> {
         known_order!(self.0, |n| {
-            let found = eliminate::<T, W, true>(a, n, rows);
+            let mut old = [Lanes::ZERO; LARGEST];
+            let found = eliminate::<T, W, true>(a, [n, n], rows, &mut old);
             invert_lower::<T, W, FMA>(x, a, n, rows);
             for i in (0..n).rev() {
                 let (rest, done) = x[..n * n].split_at_mut((i + 1) * n);
@@ -231,91 +232,58 @@ impl<T: Float> Small<T> for Inverse {
     }
 }
 
-/// A^-1 B or A^-T B, for k columns: the inputs are A and B.
+/// A^-1 B, for k columns: the inputs are A and B.
 pub struct Solve {
     pub n: usize,
     pub k: usize,
-    pub transposed: bool,
 }
 
 impl<T: Float> Small<T> for Solve {
     fn sizes(&self) -> [usize; 3] {
-        [self.n * (self.n + self.k), self.n * self.k, self.n]
+        let Solve { n, k } = *self;
+        [n * (n + k), n * k, n * (n + k) + n + n + k]
     }
 
     #[inline(always)]
     fn run<const W: usize, const FMA: bool>(
         &self,
         input: &mut [Lanes<T, W>],
-        output: &mut [Lanes<T, W>],
-        rows: &mut [Lanes<T, W>],
+        x: &mut [Lanes<T, W>],
+        work: &mut [Lanes<T, W>],
     ) -> Mask<W> {
-        let k = self.k;
-        known_order!(self.n, |n| {
-            let (a, b) = input.split_at_mut(n * n);
-            let singular = eliminate::<T, W, true>(a, n, rows).singular();
-            if self.transposed {
-                substitute::<T, W, FMA>(b, n, k, true, |i, j| a[j * n + i], Some(|i| a[i * n + i]));
-                substitute::<T, W, FMA>(b, n, k, false, |i, j| a[j * n + i], None::<fn(usize) -> _>);
-                exchange_rows(b, n, k, rows, (0..n).rev());
-            } else {
-                exchange_rows(b, n, k, rows, 0..n);
-                substitute::<T, W, FMA>(b, n, k, true, |i, j| a[i * n + j], None::<fn(usize) -> _>);
-                substitute::<T, W, FMA>(b, n, k, false, |i, j| a[i * n + j], Some(|i| a[i * n + i]));
-            }
-            output.copy_from_slice(&b[..n * k]);
-            singular
+        known_order!(self.n, |n| match self.k {
+            1 => solve::<T, W, FMA>(input, x, work, n, 1),
+            k => solve::<T, W, FMA>(input, x, work, n, k),
         })
     }
 }
 
 #[inline(always)]
-fn exchange_rows<T: Float, const W: usize>(
-    b: &mut [Lanes<T, W>],
+fn solve<T: Float, const W: usize, const FMA: bool>(
+    input: &[Lanes<T, W>],
+    x: &mut [Lanes<T, W>],
+    work: &mut [Lanes<T, W>],
     n: usize,
     k: usize,
-    rows: &[Lanes<T, W>],
-    order: impl Iterator<Item = usize>,
-) {
-    for i in order {
-        let (upper, lower) = b[..n * k].split_at_mut((i + 1) * k);
-        let row = &mut upper[i * k..];
-        let mut here = Lanes::all(T::of(i as f64));
-        for other in 0..n - i - 1 {
-            here = here + Lanes::ONE;
-            for (x, y) in row.iter_mut().zip(&mut lower[other * k..(other + 1) * k]) {
-                exchange(rows[i], here, x, y);
-            }
-        }
+) -> Mask<W> {
+    let (a, b) = input.split_at(n * n);
+    // B beside A goes through the elimination with it.
+    let cols = n + k;
+    let (both, work) = work.split_at_mut(n * cols);
+    for i in 0..n {
+        both[i * cols..][..n].copy_from_slice(&a[i * n..][..n]);
+        both[i * cols + n..][..k].copy_from_slice(&b[i * k..][..k]);
     }
-}
-
-/// x_i = (b_i - sum_j t_ij x_j) / d_i over the unknowns before i where `forward`, else over those behind it;
-/// without a diagonal it is ones.
-#[inline(always)]
-fn substitute<T: Float, const W: usize, const FMA: bool>(
-    b: &mut [Lanes<T, W>],
-    n: usize,
-    k: usize,
-    forward: bool,
-    t: impl Fn(usize, usize) -> Lanes<T, W>,
-    diagonal: Option<impl Fn(usize) -> Lanes<T, W>>,
-) {
-    for step in 0..n {
-        let i = if forward { step } else { n - 1 - step };
-        for other in 0..step {
-            let j = if forward { other } else { n - 1 - other };
-            let factor = t(i, j);
-            for c in 0..k {
-                b[i * k + c] = b[i * k + c].sub_mul::<FMA>(factor, b[j * k + c]);
-            }
-        }
-        if let Some(diagonal) = &diagonal {
-            for x in &mut b[i * k..(i + 1) * k] {
-                *x = *x / diagonal(i);
-            }
-        }
+    let (rows, old) = work.split_at_mut(n);
+    let singular = eliminate::<T, W, false>(both, [n, cols], rows, old).singular();
+    for i in (0..n).rev() {
+        let (rest, done) = x[..n * k].split_at_mut((i + 1) * k);
+        let (row, x) = (&both[i * cols..(i + 1) * cols], &mut rest[i * k..]);
+        x.copy_from_slice(&row[n..]);
+        subtract_rows::<T, W, FMA>(x, k, &row[i + 1..n], done);
+        x.iter_mut().for_each(|x| *x = *x / row[i]);
     }
+    singular
 }
 
 /// The cofactors of A times a number, the derivative of that number times det A: the inputs are A and the
@@ -348,7 +316,8 @@ impl<T: Float> Small<T> for Cofactors {
             let (lower, work) = work.split_at_mut(n * n);
             let (rows, work) = work.split_at_mut(n);
             let (before, behind) = work.split_at_mut(n);
-            let sign = eliminate::<T, W, true>(a, n, rows).sign;
+            let mut old = [Lanes::ZERO; LARGEST];
+            let sign = eliminate::<T, W, true>(a, [n, n], rows, &mut old).sign;
             let (mut low, mut high) = (Lanes::ONE, Lanes::ONE);
             let (mut head, mut tail) = (sign * factor[0], Lanes::ONE);
             for k in 0..n {

@@ -1,7 +1,7 @@
 //! Singular value decomposition.
 
 use super::eigh::sort;
-use super::qr::squares_leave_range;
+use super::qr::{largest, leaves_range};
 use super::{Lanes, Mask, Small, any, or};
 use crate::element::Float;
 
@@ -20,6 +20,7 @@ pub struct Svd {
 struct Rotation<T, const W: usize> {
     c: Lanes<T, W>,
     s: Lanes<T, W>,
+    t: Lanes<T, W>,
 }
 
 impl<T: Float, const W: usize> Rotation<T, W> {
@@ -32,7 +33,7 @@ impl<T: Float, const W: usize> Rotation<T, W> {
         let divisor = d.choose(Lanes::ZERO, |d, zero| d < zero, d - root, d + root);
         let t = r.choose(Lanes::ZERO, |r, zero| r == zero, Lanes::ZERO, r / divisor);
         let c = Lanes::ONE / Lanes::ONE.add_mul::<false>(t, t).sqrt();
-        Rotation { c, s: t * c }
+        Rotation { c, s: t * c, t }
     }
 
     /// (x, y) := (c x - s y, s x + c y)
@@ -48,7 +49,7 @@ impl<T: Float> Small<T> for Svd {
     fn sizes(&self) -> [usize; 3] {
         let (m, n) = (self.m, self.n);
         let k = m.min(n);
-        [m * n, m * k + k + k * n, k * (m.max(n) + k)]
+        [m * n, m * k + k + k * n, k * (m.max(n) + k) + k]
     }
 
     /// One-sided Jacobi (Hestenes; Golub and Van Loan, section 8.6.3): rotations J make the columns of A, or
@@ -65,7 +66,7 @@ impl<T: Float> Small<T> for Svd {
         let (k, long) = (m.min(n), m.max(n));
         // Each row holds a vector and, behind it, what it is made of.
         let len = long + k;
-        let rows = &mut work[..k * len];
+        let (rows, squares) = work.split_at_mut(k * len);
         for (j, row) in rows.chunks_exact_mut(len).enumerate() {
             for i in 0..long {
                 row[i] = if m >= n { a[i * n + j] } else { a[j * n + i] };
@@ -73,29 +74,39 @@ impl<T: Float> Small<T> for Svd {
             row[long..].fill(Lanes::ZERO);
             row[long + j] = Lanes::ONE;
         }
-        let out_of_range = squares_leave_range(a);
+        // Products of squares are formed.
+        let out_of_range = leaves_range(largest(a), if size_of::<T>() == 4 { 1e8 } else { 1e70 });
         let limit = T::EPSILON * T::of((long as f64).sqrt());
+        let square =
+            |row: &[Lanes<T, W>]| row[..long].iter().fold(Lanes::ZERO, |sum, &x| sum.add_mul::<FMA>(x, x));
         let mut goes_on = [true; W];
         for _ in 0..SWEEPS {
             goes_on = [false; W];
+            // Anew in every sweep: within it they follow from the rotations, and lose a little.
+            for (square_of, row) in squares.iter_mut().zip(rows.chunks_exact(len)) {
+                *square_of = square(row);
+            }
             for q in 1..k {
                 for p in 0..q {
                     let (head, tail) = rows.split_at_mut(q * len);
                     let (x, y) = (&mut head[p * len..(p + 1) * len], &mut tail[..len]);
-                    let [mut xx, mut yy, mut xy] = [Lanes::ZERO; 3];
+                    let mut xy = Lanes::ZERO;
                     for (&x, &y) in x[..long].iter().zip(&y[..long]) {
-                        xx = xx.add_mul::<FMA>(x, x);
-                        yy = yy.add_mul::<FMA>(y, y);
                         xy = xy.add_mul::<FMA>(x, y);
                     }
+                    let (xx, yy) = (squares[p], squares[q]);
                     let bound = (xx * yy).sqrt() * Lanes::all(limit);
-                    let turned = xy.abs().holds(bound, |xy, bound| xy > bound);
+                    // A square that rounding made negative has no bound.
+                    let larger = |xy: T, bound: T| !(xy <= bound);
+                    let turned = xy.abs().holds(bound, larger);
                     if !any(turned) {
                         continue;
                     }
                     goes_on = or(goes_on, turned);
-                    let xy = xy.abs().choose(bound, |xy, bound| xy > bound, xy, Lanes::ZERO);
+                    let xy = xy.abs().choose(bound, larger, xy, Lanes::ZERO);
                     let rotation = Rotation::diagonalising(xx, yy, xy);
+                    squares[p] = xx.sub_mul::<FMA>(rotation.t, xy);
+                    squares[q] = yy.add_mul::<FMA>(rotation.t, xy);
                     for (x, y) in x.iter_mut().zip(y) {
                         rotation.apply::<FMA>(x, y);
                     }
@@ -111,7 +122,7 @@ impl<T: Float> Small<T> for Svd {
         let (s, vt) = rest.split_at_mut(k);
         let mut failed = or(out_of_range, goes_on);
         for (s, row) in s.iter_mut().zip(rows.chunks_exact(len)) {
-            let square = row[..long].iter().fold(Lanes::ZERO, |sum, &x| sum.add_mul::<FMA>(x, x));
+            let square = square(row);
             failed = or(failed, square.holds(tiny, |x, tiny| !(x > tiny)));
             *s = square.sqrt();
         }
