@@ -144,6 +144,7 @@ pub trait Float:
     + Sum
     + faer::traits::RealField
     + crate::cpu::compiled::Compiled
+    + crate::cpu::blas::Library
 {
     /// The distance from 1 to the next larger value.
     const EPSILON: Self;

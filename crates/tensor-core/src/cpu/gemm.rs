@@ -157,6 +157,10 @@ fn product<T: Float>(alpha: T, a: MatRef<T>, b: MatRef<T>, beta: T, out: &mut [T
     if m * n * k <= TINY {
         return dispatch(Tiny { alpha, a, b, out });
     }
+    #[cfg(feature = "blas")]
+    if m * n * k >= super::blas::FROM.pow(3) && T::gemm([m, k, n], alpha, a.parts(), b.parts(), out) {
+        return;
+    }
     let out = faer::MatMut::from_row_major_slice_mut(out, m, n);
     faer::linalg::matmul::matmul(out, faer::Accum::Add, a.to_faer(), b.to_faer(), alpha, par);
 }

@@ -1,5 +1,6 @@
 //! The kernels of the CPU, one file per family.
 
+pub mod blas;
 pub mod compiled;
 pub mod copy;
 pub mod decompose;

@@ -116,6 +116,12 @@ impl<'a, T: Float> MatRef<'a, T> {
         unsafe { faer::MatRef::from_raw_parts(first, self.rows, self.cols, self.row_stride, self.col_stride) }
     }
 
+    /// The elements from the first on, and the strides of rows and columns.
+    #[cfg(feature = "blas")]
+    pub fn parts(self) -> (&'a [T], [isize; 2]) {
+        (&self.data[self.offset..], [self.row_stride, self.col_stride])
+    }
+
     /// Row `i`.
     pub fn row(&self, i: usize) -> VecRef<'a, T> {
         VecRef {

@@ -2,6 +2,8 @@
 
 use super::transpose;
 use super::triangular::{SMALLEST_TASK, solve_strips, subtract_product, task_split};
+#[cfg(feature = "blas")]
+use crate::cpu::blas;
 use crate::cpu::simd::{Kernel, dispatch, subtract_multiple};
 use crate::element::{Element, Float};
 use faer::reborrow::{Reborrow, ReborrowMut};
@@ -18,13 +20,25 @@ const SMALL: usize = 32;
 /// The order of the first leading minor that is not positive; `a` is then unspecified.
 pub fn cholesky<T: Float>(a: &mut [T], n: usize) -> Result<(), usize> {
     assert_eq!(a.len(), n * n);
+    large(a, n)?;
+    for (i, row) in a.chunks_exact_mut(n.max(1)).enumerate() {
+        row[i + 1..].fill(T::ZERO);
+    }
+    Ok(())
+}
+
+/// L in the lower triangle.
+fn large<T: Float>(a: &mut [T], n: usize) -> Result<(), usize> {
+    #[cfg(feature = "blas")]
+    if n >= blas::FROM
+        && let Some(info) = T::potrf(a, n)
+    {
+        return if info == 0 { Ok(()) } else { Err(info as usize) };
+    }
     // U = L^T has its factors in rows, which are contiguous.
     transpose(a, n);
     factor(MatMut::from_row_major_slice_mut(a, n, n))?;
     transpose(a, n);
-    for (i, row) in a.chunks_exact_mut(n.max(1)).enumerate() {
-        row[i + 1..].fill(T::ZERO);
-    }
     Ok(())
 }
 

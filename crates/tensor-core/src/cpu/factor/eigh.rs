@@ -39,7 +39,7 @@ pub fn eigh<T: Float>(a: &[T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(),
     if n <= QL {
         eigh_ql(&mut whole, n, w, v)?;
     } else {
-        eigh_faer(&whole, n, w, v)?;
+        large(&mut whole, n, w, v)?;
     }
     for x in w.iter_mut() {
         *x /= scale;
@@ -49,7 +49,15 @@ pub fn eigh<T: Float>(a: &[T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(),
 }
 
 /// As [`eigh_ql`], for orders at which divide and conquer takes less time.
-fn eigh_faer<T: Float>(a: &[T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(), NotConverged> {
+fn large<T: Float>(a: &mut [T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(), NotConverged> {
+    #[cfg(feature = "blas")]
+    if n >= crate::cpu::blas::FROM
+        && let Some(info) = T::syevd(a, n, w)
+    {
+        v.copy_from_slice(a);
+        transpose(v, n);
+        return if info == 0 { Ok(()) } else { Err(NotConverged) };
+    }
     let vectors = ComputeEigenvectors::Yes;
     let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<T>(n, vectors, Par::Seq, Default::default()));
     self_adjoint_evd(

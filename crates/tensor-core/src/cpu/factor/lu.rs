@@ -1,6 +1,8 @@
 //! LU factorisation with partial pivoting.
 
 use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, subtract_product, task_split};
+#[cfg(feature = "blas")]
+use crate::cpu::blas;
 use crate::cpu::simd::{Kernel, dispatch, sub_mul};
 use crate::element::{Element, Float};
 use faer::reborrow::{Reborrow, ReborrowMut};
@@ -37,8 +39,7 @@ pub fn lu<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize
             dispatch(Elimination { a, n, pivots })
         }
     } else {
-        let mut panel = vec![T::ZERO; panel_stride(n) * PANEL];
-        factor_columns(MatMut::from_row_major_slice_mut(a, n, n), pivots, &mut panel)
+        large(a, n, pivots)
     }?;
     // An entry that was NaN is NaN still: it was only scaled and added to.
     if a.iter().any(|x| Element::is_nan(*x)) {
@@ -46,6 +47,24 @@ pub fn lu<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize
         return None;
     }
     Some(zero)
+}
+
+fn large<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize> {
+    #[cfg(feature = "blas")]
+    if n >= blas::FROM {
+        let mut from_one = vec![0; n];
+        super::transpose(a, n);
+        let info = T::getrf(a, n, &mut from_one);
+        super::transpose(a, n);
+        if let Some(info) = info {
+            for (pivot, from_one) in pivots.iter_mut().zip(from_one) {
+                *pivot = from_one as usize - 1;
+            }
+            return (info as usize).checked_sub(1);
+        }
+    }
+    let mut panel = vec![T::ZERO; panel_stride(n) * PANEL];
+    factor_columns(MatMut::from_row_major_slice_mut(a, n, n), pivots, &mut panel)
 }
 
 /// As [`lu`] for the `m x n` matrix `a`, `m >= n`, without its answer.

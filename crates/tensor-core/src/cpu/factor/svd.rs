@@ -58,6 +58,31 @@ pub fn svd<T: Float>(
         scaled = a.iter().map(|&x| x * scale).collect();
         &scaled
     };
+    large(a, m, n, u, s, vt)?;
+    for x in s.iter_mut() {
+        *x /= scale;
+    }
+    let finite = |values: &[T]| values.iter().all(|x| Float::is_finite(*x));
+    if finite(u) && finite(vt) { Ok(()) } else { Err(NotConverged) }
+}
+
+/// The decomposition of a finite matrix with elements around one.
+fn large<T: Float>(
+    a: &[T],
+    m: usize,
+    n: usize,
+    u: &mut [T],
+    s: &mut [T],
+    vt: &mut [T],
+) -> Result<(), NotConverged> {
+    let k = m.min(n);
+    // Read by columns, A is A^T = V diag(s) U^T, and what is U by rows is U^T by columns.
+    #[cfg(feature = "blas")]
+    if k >= crate::cpu::blas::FROM
+        && let Some(info) = T::gesdd(&mut a.to_vec(), n, m, vt, s, u)
+    {
+        return if info == 0 { Ok(()) } else { Err(NotConverged) };
+    }
     // faer is at its best with columns that are contiguous: those of A^T = V diag(s) U^T are.
     let mut columns = vec![T::ZERO; m * k];
     let thin = ComputeSvdVectors::Thin;
@@ -73,11 +98,7 @@ pub fn svd<T: Float>(
     )
     .map_err(|_| NotConverged)?;
     to_rows(&columns, m, k, u);
-    for x in s.iter_mut() {
-        *x /= scale;
-    }
-    let finite = |values: &[T]| values.iter().all(|x| Float::is_finite(*x));
-    if finite(u) && finite(vt) { Ok(()) } else { Err(NotConverged) }
+    Ok(())
 }
 
 /// A power of two that brings the largest entry near one if it is far from it, else one: squares and

@@ -1,7 +1,9 @@
 //! The factorisations against their definitions, and against themselves on other thread counts.
 
 use super::svd::NotConverged;
-use super::{inverse, lu, lu_det, lu_slogdet, lu_solve, svd};
+use super::{cholesky, inverse, lu, lu_det, lu_slogdet, lu_solve, svd};
+use crate::array::Array;
+use crate::cpu::gemm::addmm;
 use crate::element::Float;
 
 const ORDERS: [usize; 15] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 31, 32, 33, 64, 100, 257];
@@ -307,6 +309,50 @@ fn nan_spreads_and_is_not_singular() {
     }
 }
 
+fn check_cholesky<T: Float>(n: usize) {
+    let b: Vec<T> = random(n * n, n as u64);
+    let mut a: Vec<T> = product(&b, &transpose(&b, n, n), n, n, n).into_iter().map(T::of).collect();
+    (0..n).for_each(|i| a[i * n + i] += T::of(n as f64));
+    let mut l = a.clone();
+    assert_eq!(cholesky(&mut l, n), Ok(()));
+    assert!((0..n).all(|i| l[i * n + i + 1..(i + 1) * n].iter().all(|&x| x == T::ZERO)));
+    let error = difference(&product(&l, &transpose(&l, n, n), n, n, n), &a);
+    assert!(error <= 4.0 * n as f64 * T::EPSILON.to_f64() * max_abs(&a), "{n}: {error}");
+    if n > 2 {
+        a[(n - 2) * n + n - 2] = -T::ONE;
+        assert_eq!(cholesky(&mut a, n), Err(n - 1));
+    }
+}
+
+#[test]
+fn cholesky_reconstructs() {
+    for n in ORDERS {
+        check_cholesky::<f32>(n);
+        check_cholesky::<f64>(n);
+    }
+}
+
+#[test]
+fn products_of_large_matrices_of_any_strides() {
+    let (m, k, n) = (300, 260, 280);
+    let (a, b): (Vec<f64>, Vec<f64>) = (random(m * k, 1), random(k * n, 2));
+    let expected = product(&a, &b, m, k, n);
+    let as_it_lies =
+        |x: &[f64], rows: usize, cols: usize| Array::from_vec(x.to_vec(), &[rows, cols]).unwrap();
+    let turned = |x: &[f64], rows, cols| as_it_lies(&transpose(x, rows, cols), cols, rows).permute(&[1, 0]);
+    let backwards = |x: &[f64], rows: usize, cols: usize| {
+        let reversed = x.chunks_exact(cols).rev().flatten().copied().collect();
+        Array::from_vec(reversed, &[rows, cols]).unwrap().slice("", 0, rows - 1, -1, rows).unwrap()
+    };
+    let layouts: [&dyn Fn(&[f64], usize, usize) -> Array<f64>; 3] = [&as_it_lies, &turned, &backwards];
+    for left in layouts {
+        for right in layouts {
+            let found = addmm("mm", None, &left(&a, m, k), &right(&b, k, n), 0.0, 1.0).unwrap();
+            assert!(difference(&expected, &found.to_vec()) <= 1e-13 * k as f64);
+        }
+    }
+}
+
 fn check_svd<T: Float>(a: &[T], m: usize, n: usize) -> Vec<T> {
     let k = m.min(n);
     let nan = T::of(f64::NAN);
@@ -389,6 +435,7 @@ fn svd_of_matrices_that_are_not_finite() {
     }
 }
 
+#[cfg(not(feature = "blas"))]
 fn all_results<T: Float>(n: usize) -> Vec<T> {
     let a = random::<T>(n * n, 11);
     let (f, pivots, _) = factored(&a, n);
@@ -410,6 +457,7 @@ fn all_results<T: Float>(n: usize) -> Vec<T> {
     all
 }
 
+#[cfg(not(feature = "blas"))]
 fn same_on_all_pools<T: Float>(n: usize) -> Result<(), rayon::ThreadPoolBuildError> {
     let mut first: Option<Vec<T>> = None;
     for threads in [1, 2, 3] {
@@ -422,6 +470,8 @@ fn same_on_all_pools<T: Float>(n: usize) -> Result<(), rayon::ThreadPoolBuildErr
     Ok(())
 }
 
+/// Of our own kernels: a library that is linked decides for itself.
+#[cfg(not(feature = "blas"))]
 #[test]
 fn same_bits_for_every_number_of_threads() -> Result<(), rayon::ThreadPoolBuildError> {
     for n in [3, 40, 130, 257, 400] {

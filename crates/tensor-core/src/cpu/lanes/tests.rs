@@ -262,7 +262,7 @@ fn spectra<T: Float>(n: usize) -> Array<T> {
 }
 
 fn hard_spectra<T: Float>() {
-    for n in (1..=LARGEST).chain([33, 64, 100, 101]) {
+    for n in (1..=LARGEST).chain([33, 64, 100, 101, 257]) {
         let a = spectra::<T>(n);
         let bound = 100.max(4 * n) as f64 * T::EPSILON.to_f64();
         let [w, v] = decompose::eigh("eigh", &a).unwrap();
