@@ -10,7 +10,7 @@ impl Library for f32 {}
 impl Library for f64 {}
 
 #[cfg(feature = "blas")]
-pub use linked::{FROM, Library};
+pub use linked::{FROM, LU_FROM, Library};
 
 #[cfg(feature = "blas")]
 mod linked {
@@ -19,6 +19,19 @@ mod linked {
 
     /// The smallest order for which the library is asked.
     pub const FROM: usize = 256;
+    /// The same for LU, in which our own is as fast at 512.
+    pub const LU_FROM: usize = 768;
+
+    /// What a routine may take: OpenBLAS keeps the jobs of all its threads there, half a megabyte for each level of
+    /// its recursions, which a thread of the program's need not have.
+    const STACK: usize = 64 << 20;
+
+    /// Runs a routine on a stack of its own; None where the system has no thread for it.
+    fn call(routine: impl FnOnce() + Send) -> Option<()> {
+        std::thread::scope(|scope| {
+            std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, routine).ok()?.join().ok()
+        })
+    }
 
     /// A dimension as LAPACK counts it; None for larger ones.
     fn int(n: usize) -> Option<i32> {
@@ -86,7 +99,7 @@ mod linked {
                     let layout = CBLAS_LAYOUT::CblasRowMajor;
                     // SAFETY: the last elements that the strides reach are inside the slices, and `out` holds
                     // m n elements.
-                    unsafe {
+                    let done = call(|| unsafe {
                         cblas_sys::$gemm(
                             layout,
                             ta,
@@ -103,15 +116,15 @@ mod linked {
                             out.as_mut_ptr(),
                             ni,
                         );
-                    }
-                    true
+                    });
+                    done.is_some()
                 }
 
                 fn getrf(a: &mut [$T], n: usize, pivots: &mut [i32]) -> Option<i32> {
                     assert!(a.len() == n * n && pivots.len() == n);
                     let (order, mut info) = (int(n)?, 0);
                     // SAFETY: the matrix and the pivots have the sizes that are told.
-                    unsafe {
+                    call(|| unsafe {
                         lapack_sys::$getrf(
                             &order,
                             &order,
@@ -120,7 +133,7 @@ mod linked {
                             pivots.as_mut_ptr(),
                             &mut info,
                         );
-                    }
+                    })?;
                     Some(info)
                 }
 
@@ -128,9 +141,9 @@ mod linked {
                     assert!(a.len() == n * n);
                     let (order, mut info) = (int(n)?, 0);
                     // SAFETY: the matrix has the size that is told.
-                    unsafe {
+                    call(|| unsafe {
                         lapack_sys::$potrf(&(b'U' as c_char), &order, a.as_mut_ptr(), &order, &mut info);
-                    }
+                    })?;
                     Some(info)
                 }
 
@@ -149,7 +162,7 @@ mod linked {
                             }
                         };
                         // SAFETY: the matrix, the values and the working memory have the sizes that are told.
-                        unsafe {
+                        call(|| unsafe {
                             lapack_sys::$syevd(
                                 &(b'V' as c_char),
                                 &(b'U' as c_char),
@@ -163,7 +176,7 @@ mod linked {
                                 &sizes[1],
                                 &mut info,
                             );
-                        }
+                        })?;
                     }
                     Some(info)
                 }
@@ -189,7 +202,7 @@ mod linked {
                             }
                         };
                         // SAFETY: the matrices, the values and the working memory have the sizes that are told.
-                        unsafe {
+                        call(|| unsafe {
                             lapack_sys::$gesdd(
                                 &(b'S' as c_char),
                                 &mi,
@@ -206,7 +219,7 @@ mod linked {
                                 integers.as_mut_ptr(),
                                 &mut info,
                             );
-                        }
+                        })?;
                     }
                     Some(info)
                 }

@@ -51,7 +51,7 @@ pub fn lu<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize
 
 fn large<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize> {
     #[cfg(feature = "blas")]
-    if n >= blas::FROM {
+    if n >= blas::LU_FROM {
         let mut from_one = vec![0; n];
         super::transpose(a, n);
         let info = T::getrf(a, n, &mut from_one);

@@ -92,7 +92,7 @@ fn check_factors<T: Float>(a: &[T], n: usize) {
 
 #[test]
 fn lu_reconstructs() {
-    for n in ORDERS {
+    for n in ORDERS.into_iter().chain([800]) {
         check_factors(&random::<f64>(n * n, n as u64 + 1), n);
         check_factors(&random::<f32>(n * n, n as u64 + 1), n);
     }
