@@ -344,7 +344,8 @@ fn products_of_large_matrices_of_any_strides() {
         let reversed = x.chunks_exact(cols).rev().flatten().copied().collect();
         Array::from_vec(reversed, &[rows, cols]).unwrap().slice("", 0, rows - 1, -1, rows).unwrap()
     };
-    let layouts: [&dyn Fn(&[f64], usize, usize) -> Array<f64>; 3] = [&as_it_lies, &turned, &backwards];
+    type Lies<'a> = &'a dyn Fn(&[f64], usize, usize) -> Array<f64>;
+    let layouts: [Lies<'_>; 3] = [&as_it_lies, &turned, &backwards];
     for left in layouts {
         for right in layouts {
             let found = addmm("mm", None, &left(&a, m, k), &right(&b, k, n), 0.0, 1.0).unwrap();
