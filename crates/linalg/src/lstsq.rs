@@ -71,6 +71,10 @@ fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Option<Tensor<
     let (m, n) = (a.shape()[a.ndim() - 2], a.shape()[a.ndim() - 1]);
     let rtol = rtol.unwrap_or(m.max(n) as f64 * T::EPSILON.to_f64());
     let run = || -> Result<Option<Tensor<T>>> {
+        // A tolerance that means nothing is for pinv to refuse.
+        if !(rtol >= 0.0) {
+            return Ok(None);
+        }
         let (q, r) = if m >= n { qr(a)? } else { qr(&a.mt()?)? };
         let identity = Tensor::eye_of(m.min(n)).expand(r.shape())?;
         let inverse = triangular(&r, &identity, true, false)?;
@@ -88,8 +92,8 @@ fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Option<Tensor<
 }
 
 /// The X of least norm among those that minimise ||A X - B|| for each matrix [m, n] of a batch, of any shape
-/// and rank: A^+ B, by QR where the rank is full, else by the singular value decomposition. Singular values of at most `rtol` times the largest count as zero; None stands for
-/// max(m, n) epsilon. B is a batch of matrices [.., m, k] or, where it has one dimension less than A, of
+/// and rank: A^+ B, by QR where the rank is certainly full, else by the singular value decomposition. Singular values
+/// of at most `rtol` times the largest count as zero; None stands for max(m, n) epsilon. B is a batch of matrices [.., m, k] or, where it has one dimension less than A, of
 /// vectors [.., m]. Of derivatives it has those of the pseudoinverse: of changes that keep the rank.
 ///
 /// ```
@@ -102,7 +106,8 @@ fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Option<Tensor<
 /// ```
 ///
 /// # Errors
-/// Shape, where the operands do not fit; not converged, which includes NaN and infinity.
+/// Shape, where the operands do not fit; argument, for a tolerance that is negative or NaN; not converged, which
+/// includes NaN and infinity.
 #[track_caller]
 pub fn lstsq<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<T>> {
     let here = Location::caller();
@@ -150,6 +155,9 @@ mod tests {
         let (a, b) = (Tensor::from([[1.0, 0.0], [0.0, 1e-3], [0.0, 0.0]]), Tensor::ones([3]));
         assert_eq!(lstsq(&a, &b, Some(1e-2))?.to_vec(), [1.0, 0.0]);
         assert!(lstsq(&a, &b, None)?.allclose(&Tensor::from([1.0, 1e3]), 1e-12, 0.0)?);
+        for rtol in [-1.0, f64::NAN] {
+            assert_eq!(lstsq(&a, &b, Some(rtol)).unwrap_err().kind(), tensor_core::ErrorKind::Argument);
+        }
         // Of rank one, through its factors.
         let f = |x: &[Tensor<f64>]| lstsq(&crate::outer(&x[0], &x[1])?, &x[2], None);
         let x = [Tensor::from([1.0, 2.0, -1.0]), Tensor::from([0.5, 3.0]), Tensor::from([1.0, 0.0, 2.0])];
