@@ -72,7 +72,7 @@ fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Option<Tensor<
     let rtol = rtol.unwrap_or(m.max(n) as f64 * T::EPSILON.to_f64());
     let run = || -> Result<Option<Tensor<T>>> {
         // A tolerance that means nothing is for pinv to refuse.
-        if !(rtol >= 0.0) {
+        if rtol.is_nan() || rtol < 0.0 {
             return Ok(None);
         }
         let (q, r) = if m >= n { qr(a)? } else { qr(&a.mt()?)? };

@@ -33,6 +33,11 @@ mod linked {
         })
     }
 
+    /// What a routine says of the matrix; None where it refused an argument, and has done nothing.
+    fn answer(info: i32) -> Option<i32> {
+        (info >= 0).then_some(info)
+    }
+
     /// A dimension as LAPACK counts it; None for larger ones.
     fn int(n: usize) -> Option<i32> {
         i32::try_from(n).ok()
@@ -134,7 +139,7 @@ mod linked {
                             &mut info,
                         );
                     })?;
-                    Some(info)
+                    answer(info)
                 }
 
                 fn potrf(a: &mut [$T], n: usize) -> Option<i32> {
@@ -144,7 +149,7 @@ mod linked {
                     call(|| unsafe {
                         lapack_sys::$potrf(&(b'U' as c_char), &order, a.as_mut_ptr(), &order, &mut info);
                     })?;
-                    Some(info)
+                    answer(info)
                 }
 
                 fn syevd(a: &mut [$T], n: usize, w: &mut [$T]) -> Option<i32> {
@@ -178,7 +183,7 @@ mod linked {
                             );
                         })?;
                     }
-                    Some(info)
+                    answer(info)
                 }
 
                 fn gesdd(
@@ -221,7 +226,7 @@ mod linked {
                             );
                         })?;
                     }
-                    Some(info)
+                    answer(info)
                 }
             }
         };

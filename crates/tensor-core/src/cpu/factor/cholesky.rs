@@ -29,8 +29,10 @@ pub fn cholesky<T: Float>(a: &mut [T], n: usize) -> Result<(), usize> {
 
 /// L in the lower triangle.
 fn large<T: Float>(a: &mut [T], n: usize) -> Result<(), usize> {
+    // What becomes of NaN, libraries do not agree on.
     #[cfg(feature = "blas")]
     if n >= blas::FROM
+        && a.iter().all(|x| Float::is_finite(*x))
         && let Some(info) = T::potrf(a, n)
     {
         return if info == 0 { Ok(()) } else { Err(info as usize) };

@@ -50,8 +50,9 @@ pub fn lu<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize
 }
 
 fn large<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize> {
+    // What becomes of NaN, libraries do not agree on.
     #[cfg(feature = "blas")]
-    if n >= blas::LU_FROM {
+    if n >= blas::LU_FROM && a.iter().all(|x| Float::is_finite(*x)) {
         let mut from_one = vec![0; n];
         super::transpose(a, n);
         let info = T::getrf(a, n, &mut from_one);

@@ -320,6 +320,8 @@ fn check_cholesky<T: Float>(n: usize) {
     assert!(error <= 4.0 * n as f64 * T::EPSILON.to_f64() * max_abs(&a), "{n}: {error}");
     if n > 2 {
         a[(n - 2) * n + n - 2] = -T::ONE;
+        assert_eq!(cholesky(&mut a.clone(), n), Err(n - 1));
+        a[(n - 2) * n + n - 2] = T::NAN;
         assert_eq!(cholesky(&mut a, n), Err(n - 1));
     }
 }
