@@ -4,8 +4,9 @@ pub use autograd::*;
 pub use linalg;
 pub use ndarray;
 pub use tensor_core::{
-    Array, DType, Device, Element, Error, ErrorKind, Float, Layout, Number, PrintOptions, Result, Scalar,
-    kernels, memory, print_options, random, set_print_options, shape,
+    Array, Code, DType, Device, Element, Error, ErrorKind, Expression, Float, Formula, Layout, Number,
+    PrintOptions, Result, Scalar, cuda, formula, kernels, memory, on_cpu, print_options, random,
+    set_print_options, shape,
 };
 
 /// The version of this crate.
@@ -20,5 +21,5 @@ pub mod prelude {
     pub use linalg::{self, Linalg, least_squares_loss};
     pub use ndarray::s;
     pub use tensor_core::random::manual_seed;
-    pub use tensor_core::{DType, Device, Element, Error, ErrorKind, Float, Result};
+    pub use tensor_core::{DType, Device, Element, Error, ErrorKind, Float, Result, cuda};
 }

@@ -1,12 +1,14 @@
 //! Replays the conformance cases, computed with PyTorch: values, gradients, second derivatives and
 //! refusals of every operation, with inputs as given and again with inputs that are not contiguous.
 //!
-//! `CONFORMANCE_DIR` names another folder of cases. `CONFORMANCE_ALLOW_UNSUPPORTED=1` lets the run
+//! `CONFORMANCE_DIR` names another folder of cases, `CONFORMANCE_DEVICE` another device than the CPU. `CONFORMANCE_ALLOW_UNSUPPORTED=1` lets the run
 //! pass with operations that the library does not have.
 
 mod conformance_ops;
 
-use conformance_ops::{Call, Difference, Layout, Run, Tolerance, Value, compare, malformed, op, tensor};
+use conformance_ops::{
+    Call, DEVICE, Difference, Layout, Run, Tolerance, Value, compare, malformed, op, tensor,
+};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -43,7 +45,8 @@ fn conformance() {
     std::panic::set_hook(hook);
 
     let Tally { passed, failed, unsupported, complaints } = tally;
-    let summary = format!("conformance: {passed} passed, {failed} failed, {unsupported} unsupported");
+    let summary =
+        format!("conformance on {}: {passed} passed, {failed} failed, {unsupported} unsupported", *DEVICE);
     say(&summary);
     assert!(passed + failed + unsupported > 0, "no cases in {}", folder.display());
     let fine = failed == 0 && (unsupported == 0 || allow_unsupported);

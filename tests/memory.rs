@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tapegrad::prelude::*;
-use tapegrad::{Array, Kept, Op, apply, kernels, memory, tape};
+use tapegrad::{Array, Kept, Op, apply, formula, kernels, memory, tape};
 
 /// The system's allocator, and how often it was asked.
 struct Counting;
@@ -38,7 +38,7 @@ impl Op<f64, 1> for Broken {
         "broken"
     }
     fn forward(&self, [x]: [&Array<f64>; 1]) -> Result<Array<f64>> {
-        kernels::map("broken", x, |x| 2.0 * x)
+        kernels::map("broken", x, formula!(|x: f64| x * 2.0))
     }
     fn vjp(&self, _: &Kept<'_, f64, 1>, _: Tensor) -> Result<[Option<Tensor>; 1]> {
         assert!(!self.panics, "this rule panics");

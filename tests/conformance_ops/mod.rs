@@ -4,7 +4,7 @@ mod call;
 mod value;
 
 pub use call::Call;
-pub use value::{Difference, Layout, Tolerance, Value, compare, malformed, tensor};
+pub use value::{DEVICE, Difference, Layout, Tolerance, Value, compare, malformed, tensor};
 
 use ndarray::SliceInfoElem;
 use tapegrad::prelude::*;

@@ -2,7 +2,14 @@
 
 use serde_json::Value as Json;
 use std::fmt;
+use std::sync::LazyLock;
 use tapegrad::prelude::*;
+
+/// The device that `CONFORMANCE_DEVICE` names (cpu where it is not set), on which every case runs.
+pub static DEVICE: LazyLock<Device> = LazyLock::new(|| {
+    let name = std::env::var("CONFORMANCE_DEVICE").unwrap_or("cpu".to_string());
+    name.parse().unwrap_or_else(|e| panic!("CONFORMANCE_DEVICE: {e}"))
+});
 
 /// A tensor of one of the types that cases have.
 pub enum Value {
@@ -110,15 +117,19 @@ fn lay_out<T: Element>(
     let data: Option<Vec<T>> = data.iter().map(read).collect();
     let data = data.ok_or_else(|| malformed("elements of another type than dtype says"))?;
     let x = match layout {
-        Layout::AsGiven => return Tensor::from_vec(data, shape),
+        Layout::AsGiven => return Tensor::from_vec(data, shape)?.to_device(&DEVICE),
         Layout::Transposed if shape.iter().filter(|&&n| n > 1).count() > 1 => {
             let reversed: Vec<isize> = (0..shape.len() as isize).rev().collect();
-            Tensor::from_vec(data, shape)?.permute(&reversed)?.contiguous().permute(&reversed)?
+            Tensor::from_vec(data, shape)?
+                .to_device(&DEVICE)?
+                .permute(&reversed)?
+                .contiguous()
+                .permute(&reversed)?
         }
         Layout::Transposed | Layout::Strided => {
             shape.push(2);
             let pairs = data.into_iter().flat_map(|x| [between(x), x]).collect();
-            Tensor::from_vec(pairs, shape)?.select(-1, 1)?
+            Tensor::from_vec(pairs, shape)?.to_device(&DEVICE)?.select(-1, 1)?
         }
     };
     if x.numel() > 1 && x.is_contiguous() {

@@ -4,8 +4,8 @@
 use std::panic::{Location, catch_unwind};
 use tapegrad::prelude::*;
 use tapegrad::{
-    Array, Keep, Kept, KeptMany, Op, OpMany, apply, apply_many, check_op, gradcheck, gradgradcheck, kernels,
-    memory, tape,
+    Array, Keep, Kept, KeptMany, Op, OpMany, apply, apply_many, check_op, formula, gradcheck, gradgradcheck,
+    kernels, memory, tape,
 };
 
 fn create_graph<T: Float>() -> GradOptions<T> {
@@ -462,7 +462,7 @@ impl<T: Float> Op<T, 1> for WrongSlope {
         "wrong_slope"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map("wrong_slope", x, |x| x * x * x)
+        kernels::map("wrong_slope", x, formula!(|x: T| x * x * x))
     }
     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
         Keep::inputs(needs)
@@ -480,7 +480,7 @@ impl<T: Float> Op<T, 1> for Frozen {
         "frozen"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map("frozen", x, |x| x * x * x)
+        kernels::map("frozen", x, formula!(|x: T| x * x * x))
     }
     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
         Keep::inputs(needs)
@@ -508,8 +508,8 @@ impl<T: Float> OpMany<T> for ProductAndSum {
         "product_and_sum"
     }
     fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>> {
-        let product = kernels::zip("product_and_sum", x[0], x[1], |x, y| x * y)?;
-        Ok(vec![product, kernels::zip("product_and_sum", x[0], x[1], |x, y| x + y)?])
+        let product = kernels::zip("product_and_sum", x[0], x[1], formula!(|x: T, y: T| x * y))?;
+        Ok(vec![product, kernels::zip("product_and_sum", x[0], x[1], formula!(|x: T, y: T| x + y))?])
     }
     fn keep(&self, needs: &[bool]) -> tapegrad::KeepMany {
         tapegrad::KeepMany { inputs: vec![needs[1], needs[0]], outputs: vec![] }

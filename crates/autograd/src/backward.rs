@@ -287,7 +287,7 @@ pub(crate) fn grads_of<T: Float>(
 /// The cotangent a walk starts from.
 fn seed<T: Float>(op: &'static str, y: &Tensor<T>, cotangent: Option<Tensor<T>>) -> Result<Cotangent> {
     match cotangent {
-        None => Ok(Cotangent::new(Tensor::constant(Array::repeat(y.shape(), T::ONE)?))),
+        None => Ok(Cotangent::new(Tensor::constant(Array::repeat_on(y.device(), y.shape(), T::ONE)?))),
         Some(g) if g.shape() == y.shape() => Ok(Cotangent::new(g)),
         Some(g) => {
             let message =

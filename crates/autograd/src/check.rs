@@ -5,7 +5,7 @@ use crate::mode::{enable_grad, no_grad};
 use crate::tensor::Tensor;
 use std::fmt;
 use std::panic::Location;
-use tensor_core::{Error, ErrorKind, Result};
+use tensor_core::{Error, ErrorKind, Result, cuda};
 
 /// How far a check's gradients lay from the differences.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -265,8 +265,41 @@ impl<'a> OpCheck<'a> {
                 close("gradients in f32", &a.cast(), b, 1e-3)?;
             }
         }
+        self.on_gpu(&inputs, &value, &expected)
+    }
+
+    /// On a GPU, where there is one: values and derivatives of both orders as on the CPU. Functions that hold
+    /// tensors of their own on the CPU cannot be moved, and are left out.
+    fn on_gpu(&self, inputs: &[Tensor<f64>], value: &Tensor<f64>, expected: &[Tensor<f64>]) -> Result<()> {
+        if !cuda::is_available() {
+            return Ok(());
+        }
+        let moved: Vec<Tensor<f64>> = inputs.iter().map(Tensor::cuda).collect::<Result<_>>()?;
+        match (self.f)(&moved) {
+            Err(e) if e.to_string().contains("operands are on different devices") => return Ok(()),
+            found => close("values on the GPU", &found?.cpu(), value, 1e-10)?,
+        }
+        for (a, b) in gradients(&self.f, &moved)?.iter().zip(expected) {
+            close("gradients on the GPU", &a.cpu(), b, 1e-9)?;
+        }
+        let (a, b) = (curvature(&self.f, &moved)?, curvature(&self.f, inputs)?);
+        for (a, b) in a.iter().zip(&b) {
+            close("second derivatives on the GPU", &a.cpu(), b, 1e-8)?;
+        }
         Ok(())
     }
+}
+
+/// The gradients of the sum of the squares of the gradients of the sum of the squared outputs.
+fn curvature<T: tensor_core::Float>(f: &Function<'_, T>, inputs: &[Tensor<T>]) -> Result<Vec<Tensor<T>>> {
+    let size = |x: &[Tensor<T>]| -> Result<Tensor<T>> {
+        let squares = |x: &[Tensor<T>]| f(x)?.square().sum().reshape(());
+        let wrt: Vec<&Tensor<T>> = x.iter().collect();
+        let grads = grad_with(&squares(x)?, &wrt, GradOptions { create_graph: true, ..Default::default() })?;
+        let zero = x.first().map_or(Tensor::scalar(T::ZERO), |x| x.detach().zeros_like().sum());
+        grads.iter().flatten().try_fold(zero, |sum, g| sum.try_add(&g.square().sum()))
+    };
+    gradients(&(Box::new(|x: &[Tensor<T>]| size(x)) as Function<'_, T>), inputs)
 }
 
 /// The gradients of the sum of the outputs, zeros where there are none.

@@ -6,8 +6,10 @@
 use crate::tensor::Tensor;
 use rand::Rng;
 use std::panic::Location;
-use tensor_core::shape::IntoShape;
-use tensor_core::{Array, Element, Error, Float, Number, OrRaise, Result, random};
+use tensor_core::shape::{Dims, IntoShape};
+use tensor_core::{
+    Array, Device, Element, Error, Float, Layout, Number, OrRaise, Result, formula, kernels, random,
+};
 
 impl Tensor<f64> {
     /// Zeros.
@@ -83,12 +85,7 @@ impl Tensor<f64> {
     #[track_caller]
     #[must_use]
     pub fn eye_of<T: Number>(n: usize) -> Tensor<T> {
-        let diagonal = || -> Result<Array<T>> {
-            let mut a = Array::zeros(&[n, n])?;
-            a.make_mut()?.iter_mut().step_by(n + 1).for_each(|x| *x = T::ONE);
-            Ok(a)
-        };
-        diagonal().or_raise().into()
+        Tensor::eye_on(&Device::Cpu, n).or_raise()
     }
 
     /// Uniform numbers in [0, 1), from the generator that `manual_seed` seeds.
@@ -99,6 +96,26 @@ impl Tensor<f64> {
     #[must_use]
     pub fn rand(shape: impl IntoShape) -> Self {
         Tensor::rand_of(shape)
+    }
+
+    /// Uniform numbers in [0, 1) on a device: the same ones as on any other.
+    ///
+    /// # Errors
+    /// Out of memory; device, where it cannot be used.
+    #[track_caller]
+    pub fn rand_on<T: Float>(device: &Device, shape: impl IntoShape) -> Result<Tensor<T>> {
+        let here = Location::caller();
+        Ok(random::rand_on(*device, &shape.into_shape()).map_err(|e| e.at(here))?.into())
+    }
+
+    /// Standard normal numbers on a device: the same ones as on any other, up to rounding.
+    ///
+    /// # Errors
+    /// Out of memory; device, where it cannot be used.
+    #[track_caller]
+    pub fn randn_on<T: Float>(device: &Device, shape: impl IntoShape) -> Result<Tensor<T>> {
+        let here = Location::caller();
+        Ok(random::randn_on(*device, &shape.into_shape()).map_err(|e| e.at(here))?.into())
     }
 
     /// Uniform numbers in [0, 1) of either float type.
@@ -198,6 +215,26 @@ impl<T: Element> Tensor<T> {
         Ok(Array::full(&shape.into_shape(), value).map_err(|e| e.at(here))?.into())
     }
 
+    /// Zeros (`false` for truth values) on a device.
+    ///
+    /// # Errors
+    /// Out of memory; device, where it cannot be used.
+    #[track_caller]
+    pub fn zeros_on(device: &Device, shape: impl IntoShape) -> Result<Self> {
+        let here = Location::caller();
+        Ok(Array::zeros_on(*device, &shape.into_shape()).map_err(|e| e.at(here))?.into())
+    }
+
+    /// One value everywhere, on a device, where it is stored once until something is written.
+    ///
+    /// # Errors
+    /// Out of memory; device, where it cannot be used.
+    #[track_caller]
+    pub fn full_on(device: &Device, shape: impl IntoShape, value: T) -> Result<Self> {
+        let here = Location::caller();
+        Ok(Array::repeat_on(*device, &shape.into_shape(), value).map_err(|e| e.at(here))?.into())
+    }
+
     /// Takes a vector over, without copying, in row-major order.
     ///
     /// # Errors
@@ -230,6 +267,22 @@ impl<T: Element> Tensor<T> {
     }
 }
 
+impl<T: Number> Tensor<T> {
+    /// The `n x n` matrix with ones on its diagonal, on a device.
+    ///
+    /// # Errors
+    /// Out of memory; device, where it cannot be used.
+    #[track_caller]
+    pub fn eye_on(device: &Device, n: usize) -> Result<Self> {
+        let here = Location::caller();
+        let eye = || {
+            let diagonal = Layout::row_major(Dims::from_slice(&[n, n])).diagonal(0, [0, 1]);
+            kernels::embed("eye", &[n, n], &diagonal, &Array::repeat_on(*device, &[n], T::ONE)?)
+        };
+        Ok(eye().map_err(|e| e.at(here))?.into())
+    }
+}
+
 /// `start`, `start + step`, ... up to and without `end`.
 ///
 /// ```
@@ -241,6 +294,15 @@ impl<T: Element> Tensor<T> {
 /// Argument, for a step of zero or away from `end`, or one that is not finite; out of memory.
 #[track_caller]
 pub fn arange<T: Number>(start: T, end: T, step: T) -> Result<Tensor<T>> {
+    arange_on(&Device::Cpu, start, end, step)
+}
+
+/// As [`arange`], on a device.
+///
+/// # Errors
+/// As [`arange`]; device, where it cannot be used.
+#[track_caller]
+pub fn arange_on<T: Number>(device: &Device, start: T, end: T, step: T) -> Result<Tensor<T>> {
     let here = Location::caller();
     let count = ((end.to_f64() - start.to_f64()) / step.to_f64()).ceil();
     if !count.is_finite() || count < 0.0 {
@@ -250,11 +312,14 @@ pub fn arange<T: Number>(start: T, end: T, step: T) -> Result<Tensor<T>> {
     if count >= (isize::MAX / 8) as f64 {
         return Err(Error::out_of_memory("arange", usize::MAX).at(here));
     }
-    let mut x = Array::zeros(&[count as usize]).map_err(|e| e.at(here))?;
-    for (i, x) in x.make_mut()?.iter_mut().enumerate() {
-        *x = start.plus(step.times(T::from_i64(i as i64)));
-    }
-    Ok(x.into())
+    let all = || -> Result<Array<T>> {
+        let i = kernels::cast("arange", &kernels::arange("arange", *device, count as usize)?)?;
+        // Where there is nothing to do, nothing is rounded.
+        let i =
+            if step == T::ONE { i } else { kernels::map_owned("arange", i, formula!(|i: T| i.times(step)))? };
+        if start == T::ZERO { Ok(i) } else { kernels::map_owned("arange", i, formula!(|i: T| i.plus(start))) }
+    };
+    Ok(all().map_err(|e| e.at(here))?.into())
 }
 
 /// `steps` numbers from `start` to `end`, both included, evenly spaced.

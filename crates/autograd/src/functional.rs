@@ -256,7 +256,7 @@ const BATCH: usize = 1 << 14;
 fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, xs: &[Tensor<T>]) -> Result<Vec<Tensor<T>>> {
     let (m, n) = (y.numel(), xs.iter().map(Tensor::numel).sum::<usize>());
     let shape = |x: &Tensor<T>| -> Vec<usize> { y.shape().iter().chain(x.shape()).copied().collect() };
-    let nothing = |x: &Tensor<T>| Tensor::try_full(shape(x), T::ZERO);
+    let nothing = |x: &Tensor<T>| Tensor::zeros_on(&x.device(), shape(x));
     if m == 0 || n == 0 || !y.is_tracked() {
         return xs.iter().map(nothing).collect();
     }
@@ -289,7 +289,8 @@ fn lines<T: Float>(y: &Tensor<T>, xs: &[Tensor<T>], create_graph: bool) -> Resul
         let rows = at_once.min(m - start);
         // Ones at (0, start), (1, start + 1), and so on: rows of the identity.
         let places = Layout::row_major(Dims::from_slice(&[rows, m])).diagonal(start as isize, [0, 1]);
-        let basis = kernels::embed("jacobian", &[rows, m], &places, &Array::repeat(&[rows], T::ONE)?)?;
+        let ones = Array::repeat_on(y.device(), &[rows], T::ONE)?;
+        let basis = kernels::embed("jacobian", &[rows, m], &places, &ones)?;
         let shape: Vec<usize> = [rows].iter().chain(y.shape()).copied().collect();
         let cotangent = Some(Tensor::from(basis).reshape(shape)?);
         let options = GradOptions { create_graph, retain_graph: true, cotangent, batched: true };

@@ -10,7 +10,7 @@ use std::array::from_fn;
 use std::panic::Location;
 use std::sync::Arc;
 use tensor_core::shape::{Dims, broadcast, same};
-use tensor_core::{Array, Element, Error, Result};
+use tensor_core::{Array, Device, Element, Error, Result};
 
 /// What an operation keeps for its rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl<const N: usize> Keep<N> {
 ///
 /// ```
 /// use autograd::{Keep, Kept, Op, Tensor, apply};
-/// use tensor_core::{Array, Float, Result, kernels};
+/// use tensor_core::{Array, Float, Result, formula, kernels};
 ///
 /// /// y = x^3
 /// struct Cube;
@@ -46,7 +46,7 @@ impl<const N: usize> Keep<N> {
 ///         "cube"
 ///     }
 ///     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-///         kernels::map("cube", x, |x| x * x * x)
+///         kernels::map("cube", x, formula!(|x: T| x * x * x))
 ///     }
 ///     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
 ///         Keep::inputs(needs)
@@ -316,6 +316,22 @@ impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule for OpRule<O, 
     }
 }
 
+/// Numbers on the CPU that are differentiated beside operands on a GPU, moved there: so their cotangents come back
+/// to them. None where there are none.
+#[inline]
+fn joined<T: Element, const N: usize>(x: [&Tensor<T>; N]) -> Result<Option<[Tensor<T>; N]>> {
+    let Some(gpu) = x.iter().map(|t| t.device()).find(|d| *d != Device::Cpu) else { return Ok(None) };
+    let lonely = |t: &Tensor<T>| t.is_tracked() && t.ndim() == 0 && t.device() == Device::Cpu;
+    if !x.iter().any(|t| lonely(t)) {
+        return Ok(None);
+    }
+    let mut joined = x.map(Tensor::clone);
+    for t in joined.iter_mut().filter(|t| lonely(t)) {
+        *t = t.to_device(&gpu)?;
+    }
+    Ok(Some(joined))
+}
+
 /// Applies an operation, and records it where an input is tracked.
 ///
 /// # Errors
@@ -326,6 +342,9 @@ pub fn apply<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     op: O,
     x: [&Tensor<T>; N],
 ) -> Result<Tensor<U>> {
+    if let Some(joined) = joined(x)? {
+        return apply(op, joined.each_ref());
+    }
     let here = Location::caller();
     let value = op.forward(x.map(Tensor::array)).map_err(|e| e.at(here))?;
     if is_detecting() {
@@ -353,6 +372,9 @@ pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
 ) -> Result<Tensor<U>> {
     if is_detecting() {
         return apply_shared(op, x);
+    }
+    if let Some(joined) = joined(x.each_ref())? {
+        return apply_owned(op, joined);
     }
     let here = Location::caller();
     let edges: [Option<Edge>; N] = from_fn(|i| x[i].take_edge());

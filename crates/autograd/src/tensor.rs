@@ -153,13 +153,7 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn item(&self) -> Result<T> {
         let here = Location::caller();
-        self.value.single().ok_or_else(|| {
-            let message = format!(
-                "shape {:?} does not have exactly one element: index it, or use to_vec",
-                self.shape()
-            );
-            Error::shape("item", message).at(here)
-        })
+        self.value.item("item").map_err(|e| e.at(here))
     }
 
     /// The element at `index`, one number per dimension, negative ones counted from the end.
@@ -170,7 +164,13 @@ impl<T: Element> Tensor<T> {
     pub fn get<const N: usize>(&self, index: [isize; N]) -> Result<T> {
         let here = Location::caller();
         let at = self.place("get", index).map_err(|e| e.at(here))?;
-        Ok(self.value.storage()[self.layout().place(&at)])
+        match self.device() {
+            Device::Cpu => Ok(self.value.storage()[self.layout().place(&at)]),
+            _ => {
+                let one = |x: Array<T>, (k, &i): (usize, &usize)| x.slice("get", k, i, 1, 1);
+                at.iter().enumerate().try_fold(self.value.clone(), one)?.item("get").map_err(|e| e.at(here))
+            }
+        }
     }
 
     /// Indices within the dimensions, one for each.
@@ -186,27 +186,16 @@ impl<T: Element> Tensor<T> {
         Ok(at)
     }
 
-    /// Moves the value to a device; nothing happens where it is there already.
-    ///
-    /// # Errors
-    /// Device, where it cannot be used.
-    #[track_caller]
-    pub fn to_device(&self, device: &Device) -> Result<Self> {
-        if *device == self.device() {
-            return Ok(self.clone());
-        }
-        let here = Location::caller();
-        let unreachable =
-            format!("tensors cannot be moved from {} to {device} in this version", self.device());
-        Err(Error::new(tensor_core::ErrorKind::Device, "to_device", unreachable).at(here))
-    }
-
     /// Takes an ndarray's vector over, without copying, whatever its strides.
     pub fn from_ndarray<D: Dimension>(array: ndarray::Array<T, D>) -> Self {
         Tensor::constant(Array::from_ndarray(array))
     }
 
     /// Borrows the elements as an ndarray view, whatever the strides.
+    ///
+    /// # Panics
+    /// Where they are on a GPU: [`Tensor::cpu`] brings them back.
+    #[track_caller]
     pub fn as_ndarray(&self) -> ArrayViewD<'_, T> {
         self.value.as_ndarray()
     }

@@ -103,12 +103,12 @@ pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T
     }
     let (l, info) = cholesky_ex(a, false)?;
     let mut failed = info.ne(0)?;
-    let mut added = Tensor::zeros_of::<T>(info.shape());
+    let mut added = Tensor::zeros_on(&info.device(), info.shape())?;
     if !failed.any() {
         return Ok((l, added));
     }
     let size = a.detach().diagonal(0, -2, -1)?.abs().mean_dim(-1, false)?;
-    let identity = Tensor::eye_of::<T>(a.shape()[a.ndim() - 1]);
+    let identity = Tensor::eye_on(&a.device(), a.shape()[a.ndim() - 1])?;
     let raised = |by: &Tensor<T>| a.try_add(&identity.try_mul(&by.unsqueeze(-1)?.unsqueeze(-1)?)?);
     for attempt in 0..JITTERS {
         added = failed.where_cond(&(&size * T::of(jitter * 10f64.powi(attempt as i32))), &added)?;

@@ -51,11 +51,12 @@ impl<T: Float> Op<T, 1> for Det<T> {
         }
         // Those matrices on their own, and the identity in their place among the others.
         let n = a.shape()[a.ndim() - 1];
-        let index = Tensor::from(near.iter().map(|&i| i as i64).collect::<Vec<_>>());
+        let index =
+            Tensor::from(near.iter().map(|&i| i as i64).collect::<Vec<_>>()).to_device(&a.device())?;
         let (flat, flat_d, flat_g) =
             (a.reshape([-1, n as isize, n as isize])?, kept.output().flatten(), g.flatten());
         let some = flat.index_select(0, &index)?;
-        let others = flat.index_put(&index, &Tensor::eye_of(n).expand(some.shape())?, false)?;
+        let others = flat.index_put(&index, &Tensor::eye_on(&a.device(), n)?.expand(some.shape())?, false)?;
         // In first order `some` is a constant and becomes a leaf of this inner graph.
         let some = some.requires_grad();
         let d = enable_grad(|| each_matrix(&some, det_by_blocks))?;
@@ -107,7 +108,7 @@ fn det_by_blocks<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// (Gantmacher, The Theory of Matrices I, chapter IV, section 5).
 fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
     let n = s.shape()[0];
-    let identity = Tensor::eye_of::<T>(n);
+    let identity = Tensor::eye_on(&s.device(), n)?;
     let mut m = identity.clone();
     let mut c = Tensor::scalar(T::ONE);
     for k in 1..=n {
@@ -167,7 +168,7 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
     /// grad A^-T, infinite or NaN for a singular matrix
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let a = kept.input(0);
-        let identity = Tensor::eye_of::<T>(a.shape()[a.ndim() - 1]).expand(a.shape())?;
+        let identity = Tensor::eye_on(&a.device(), a.shape()[a.ndim() - 1])?.expand(a.shape())?;
         let inverse = apply(Solve { lu: self.lu.clone(), transposed: true, lenient: true }, [&a, &identity])?;
         Ok([Some(inverse.try_mul(&g.unsqueeze(-1)?.unsqueeze(-1)?)?)])
     }

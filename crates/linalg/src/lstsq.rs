@@ -76,7 +76,7 @@ fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Option<Tensor<
             return Ok(None);
         }
         let (q, r) = if m >= n { qr(a)? } else { qr(&a.mt()?)? };
-        let identity = Tensor::eye_of(m.min(n)).expand(r.shape())?;
+        let identity = Tensor::eye_on(&r.device(), m.min(n))?.expand(r.shape())?;
         let inverse = triangular(&r, &identity, true, false)?;
         let size = |t: &Tensor<T>| t.vector_norm(2.0, [-2, -1], false);
         if !(size(&r)?.try_mul(&size(&inverse)?)? * T::of(rtol)).lt(T::ONE)?.all() {

@@ -3,7 +3,7 @@
 use crate::product::matmul;
 use crate::solve::{System, system};
 use crate::triangular::{Triangle, solve_triangular, triangular};
-use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many, is_grad_enabled};
+use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many, arange_on, is_grad_enabled};
 use std::panic::Location;
 use tensor_core::{Array, Element, Float, Result, kernels};
 
@@ -20,7 +20,7 @@ impl<T: Float> OpMany<T> for Factors<T> {
     fn forward(&self, _: &[&Array<T>]) -> Result<Vec<Array<T>>> {
         let whole = Tensor::from(self.whole.clone());
         let n = whole.shape()[whole.ndim() - 1];
-        let l = whole.tril(-1)?.try_add(&Tensor::eye_of(n))?;
+        let l = whole.tril(-1)?.try_add(&Tensor::eye_on(&whole.device(), n)?)?;
         Ok(vec![l.array().clone(), whole.triu(0)?.array().clone()])
     }
     fn keep(&self, _: &[bool]) -> KeepMany {
@@ -80,7 +80,7 @@ fn factor<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> 
     let k = m.min(n);
     // Row i of L U is row order_i of A, so column i of P is that of the identity.
     let order = Tensor::from(order);
-    let rows = Tensor::from((0..m as i64).collect::<Vec<_>>()).unsqueeze(-1)?;
+    let rows = arange_on(&a.device(), 0, m as i64, 1)?.unsqueeze(-1)?;
     let p = rows.eq(&order.unsqueeze(-2)?)?.to_type::<T>();
     let ordered = a.gather(-2, &order.unsqueeze(-1)?.expand(a.shape())?)?;
     let part = |t: &Tensor<T>, dim, from: usize, to: usize| t.narrow(dim, from as isize, to - from);

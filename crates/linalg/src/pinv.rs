@@ -3,7 +3,7 @@
 use crate::product::matmul;
 use autograd::{Keep, Kept, Op, Tensor, apply};
 use tensor_core::kernels::{self, Max};
-use tensor_core::{Array, Error, Float, Number, Result};
+use tensor_core::{Array, Code, Error, Expression, Float, Formula, Result, formula};
 
 /// When a singular value of a pseudoinverse counts as zero: where it is at most the larger of `atol` and `rtol`
 /// times the largest one.
@@ -31,7 +31,7 @@ impl<T: Float> Op<T, 1> for Pinv {
         swap.swap(k, k + 1);
         let ([u, s, v], size) = if self.0.hermitian {
             let [w, v] = kernels::eigh("pinv", a)?;
-            ([v.clone(), w.clone(), v], kernels::map("pinv", &w, Number::magnitude)?)
+            ([v.clone(), w.clone(), v], kernels::map("pinv", &w, formula!(|w: T| w.magnitude()))?)
         } else {
             let [u, s, vt] = kernels::svd("pinv", a)?;
             ([u, s.clone(), vt.permute(&swap)], s)
@@ -46,12 +46,24 @@ impl<T: Float> Op<T, 1> for Pinv {
             s
         } else {
             let largest = kernels::reduce("pinv", &size, &mask, true, Max)?;
-            let bound = kernels::map("pinv", &largest, |l| if rtol * l > atol { rtol * l } else { atol })?;
-            let large = kernels::zip("pinv", &size, &bound, |s, bound| s > bound)?;
-            let reciprocal = kernels::map("pinv", &s, |s| T::ONE / s)?;
+            let bound = |l: T| if rtol * l > atol { rtol * l } else { atol };
+            let bound = kernels::map(
+                "pinv",
+                &largest,
+                Formula::new(bound, |[l]: [Code; 1]| {
+                    Code::cuda("$0 > $1 ? $0 : $1", T::DTYPE, &[l * rtol, atol.into()])
+                }),
+            )?;
+            let large = kernels::zip(
+                "pinv",
+                &size,
+                &bound,
+                Formula::new(|s, b| s > b, |[s, b]: [Code; 2]| b.below(&s)),
+            )?;
+            let reciprocal = kernels::map("pinv", &s, formula!(|s: T| s.reciprocal()))?;
             kernels::select("pinv", &large, &reciprocal, &Array::scalar(T::ZERO))?
         };
-        let v = kernels::zip("pinv", &v, &weights.insert_dim(k), |v, w| v * w)?;
+        let v = kernels::zip("pinv", &v, &weights.insert_dim(k), formula!(|v: T, w: T| v * w))?;
         kernels::addmm("pinv", None, &v, &u.permute(&swap), T::ZERO, T::ONE)
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {

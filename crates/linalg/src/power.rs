@@ -51,7 +51,7 @@ pub fn matrix_power<T: Float>(a: &Tensor<T>, n: i32) -> Result<Tensor<T>> {
     }
     match power {
         Some(power) => Ok(power),
-        None => Tensor::eye_of(order).expand(a.shape()),
+        None => Tensor::eye_on(&a.device(), order)?.expand(a.shape()),
     }
 }
 
@@ -104,7 +104,7 @@ pub fn matrix_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     }
     let squarings = (norm / THETA_13).log2().ceil().max(0.0);
     let a = a * T::of((-squarings).exp2());
-    let identity = Tensor::eye_of::<T>(n);
+    let identity = Tensor::eye_on(&a.device(), n)?;
     let b = |k: usize| T::of(PADE_13[k] / PADE_13[0]);
     let a2 = matmul(&a, &a)?;
     let a4 = matmul(&a2, &a2)?;

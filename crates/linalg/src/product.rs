@@ -5,7 +5,7 @@
 
 use autograd::{Keep, Kept, Op, Tensor, apply};
 use std::panic::Location;
-use tensor_core::{Array, Error, Float, Result, kernels};
+use tensor_core::{Array, Error, Float, Result, formula, kernels};
 
 /// alpha A^T g, for the cotangent g of a vector, or of each of many
 fn transposed_product<T: Float>(a: &Tensor<T>, g: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
@@ -71,8 +71,8 @@ impl<T: Float> Op<T, 2> for Outer<T> {
     fn forward(&self, [u, v]: [&Array<T>; 2]) -> Result<Array<T>> {
         let (column, row) = (u.insert_dim(1), v.insert_dim(0));
         match self.alpha {
-            alpha if alpha == T::ONE => kernels::zip("outer", &column, &row, |u, v| u * v),
-            alpha => kernels::zip("outer", &column, &row, |u, v| alpha * u * v),
+            alpha if alpha == T::ONE => kernels::zip("outer", &column, &row, formula!(|u: T, v: T| u * v)),
+            alpha => kernels::zip("outer", &column, &row, formula!(|u: T, v: T| u * alpha * v)),
         }
     }
     fn keep(&self, [u, v]: [bool; 2]) -> Keep<2> {

@@ -1,6 +1,6 @@
 //! Matrices with a structure, made from fewer numbers.
 
-use autograd::Tensor;
+use autograd::{Tensor, arange_on};
 use std::panic::Location;
 use tensor_core::{Error, Float, Result};
 
@@ -25,7 +25,7 @@ pub fn vander<T: Float>(x: &Tensor<T>, n: usize, decreasing: bool) -> Result<Ten
     if n == 0 {
         return x.unsqueeze(-1)?.narrow(-1, 0, 0);
     }
-    let mut powers = vec![Tensor::ones_of::<T>(x.shape())];
+    let mut powers = vec![x.detach().ones_like()];
     while powers.len() < n {
         powers.push(powers[powers.len() - 1].try_mul(x)?);
     }
@@ -102,8 +102,9 @@ pub fn toeplitz<T: Float>(c: &Tensor<T>, r: &Tensor<T>) -> Result<Tensor<T>> {
     }
     // r_(n-1), .., r_1, c_0, .., c_(m-1): element (i, j) is number n - 1 + i - j.
     let line = Tensor::cat(&[&r.narrow(0, 1, n - 1)?.flip([0])?, c], 0)?;
-    let index: Vec<i64> = (0..m).flat_map(|i| (0..n).map(move |j| (n - 1 + i - j) as i64)).collect();
-    line.index_select(0, &Tensor::from(index))?.reshape([m as isize, n as isize])
+    let row = (arange_on(&c.device(), 0, m as i64, 1)? + (n as i64 - 1)).unsqueeze(-1)?;
+    let index = row.try_sub(&arange_on(&c.device(), 0, n as i64, 1)?)?;
+    line.index_select(0, &index.flatten())?.reshape([m as isize, n as isize])
 }
 
 #[cfg(test)]

@@ -184,7 +184,7 @@ pub fn cond<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 #[track_caller]
 pub fn matrix_rank<T: Float>(a: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<i64>> {
     let s = svdvals(&a.detach())?;
-    let [.., m, n] = *a.shape() else { return Ok(Tensor::zeros_of::<i64>(s.shape())) };
+    let [.., m, n] = *a.shape() else { return Tensor::zeros_on(&s.device(), s.shape()) };
     let rtol = rtol.map_or(T::of(m.max(n) as f64) * T::EPSILON, T::of);
     if m == 0 || n == 0 {
         return s.gt(T::ZERO)?.count_nonzero_dim(-1, false);

@@ -1,9 +1,11 @@
 //! Strided data on a device: what every kernel reads and writes.
 
 use crate::buffer::Buffer;
+#[cfg(feature = "cuda")]
+use crate::cuda::{self, Allocation};
 use crate::device::Device;
 use crate::element::{DType, Element};
-use crate::error::{Error, OrRaise, Result};
+use crate::error::{Error, ErrorKind, OrRaise, Result};
 use crate::kernels;
 use crate::layout::Layout;
 use crate::shape::{self, Dims};
@@ -33,6 +35,11 @@ enum Data<T: Element> {
     Owned(Buffer<T>),
     /// A view of an array that is not itself a view.
     View(Array<T>),
+    /// One element of an array on a GPU that the host knows: kernels take it as a parameter.
+    #[cfg(feature = "cuda")]
+    Known(Device, [T; 1]),
+    #[cfg(feature = "cuda")]
+    Cuda(Allocation),
 }
 
 impl<T: Element> Clone for Array<T> {
@@ -125,6 +132,26 @@ impl<T: Element> Array<T> {
         Array::scalar(value).expand("full", shape)
     }
 
+    /// One value everywhere on a device, stored once.
+    ///
+    /// # Errors
+    /// Out of memory, for a shape no memory could hold.
+    pub fn repeat_on(device: Device, shape: &[usize], value: T) -> Result<Self> {
+        let x = Array::repeat(shape, value)?;
+        if device == Device::Cpu { Ok(x) } else { x.to_device("full", device) }
+    }
+
+    /// Zeros (`false` for truth values) on a device, in memory of their own.
+    ///
+    /// # Errors
+    /// Out of memory; device, where it cannot be used.
+    pub fn zeros_on(device: Device, shape: &[usize]) -> Result<Self> {
+        match device {
+            Device::Cpu => Array::zeros(shape),
+            device => kernels::copy("zeros", &Array::repeat_on(device, shape, T::default())?),
+        }
+    }
+
     /// The sizes of the dimensions.
     #[inline]
     pub fn shape(&self) -> &[usize] {
@@ -151,6 +178,13 @@ impl<T: Element> Array<T> {
     /// Where the data lives.
     #[inline]
     pub fn device(&self) -> Device {
+        #[cfg(feature = "cuda")]
+        match &self.0.data {
+            Data::View(owner) => return owner.device(),
+            Data::Known(device, _) => return *device,
+            Data::Cuda(memory) => return Device::Cuda(memory.gpu().ordinal()),
+            Data::One(_) | Data::Owned(_) => {}
+        }
         Device::Cpu
     }
 
@@ -160,31 +194,58 @@ impl<T: Element> Array<T> {
         &self.0.layout
     }
 
-    /// All of the buffer this array is a view of; [`Array::layout`] says where its elements lie.
+    /// All of the buffer this array is a view of; [`Array::layout`] says where its elements lie. Empty for an
+    /// array on a GPU.
     #[inline]
     pub fn storage(&self) -> &[T] {
         match &self.0.data {
             Data::One(x) => x,
             Data::Owned(b) => b,
             Data::View(owner) => owner.storage(),
+            #[cfg(feature = "cuda")]
+            Data::Known(_, _) | Data::Cuda(_) => &[],
         }
     }
 
-    /// The elements in row-major order, where they lie that way.
+    /// The elements in row-major order, where they lie that way in the host's memory.
     #[inline]
     pub fn as_slice(&self) -> Option<&[T]> {
         let layout = &self.0.layout;
         let n = layout.numel();
-        layout.is_contiguous().then(|| if n == 0 { &[] } else { &self.storage()[layout.offset()..][..n] })
+        match n {
+            0 => Some(&[]),
+            _ if layout.is_contiguous() => self.storage().get(layout.offset()..layout.offset() + n),
+            _ => None,
+        }
     }
 
-    /// The only element of an array that has one.
+    /// The only element of an array that has one, where the host knows it.
     #[inline]
     pub fn single(&self) -> Option<T> {
         match &self.0.data {
             Data::One([x]) => Some(*x),
+            #[cfg(feature = "cuda")]
+            _ if self.numel() == 1 => self.known(),
             _ => None,
         }
+    }
+
+    /// The only element, brought from a GPU where it is there.
+    ///
+    /// # Errors
+    /// Shape, where there is not exactly one element.
+    pub fn item(&self, op: &'static str) -> Result<T> {
+        if let Some(x) = self.single() {
+            return Ok(x);
+        }
+        if self.numel() != 1 {
+            let message = format!(
+                "shape {:?} does not have exactly one element: index it, or use to_vec",
+                self.shape()
+            );
+            return Err(Error::shape(op, message));
+        }
+        Ok(self.to_device(op, Device::Cpu)?.storage()[0])
     }
 
     /// Whether there is another handle of this array.
@@ -207,6 +268,8 @@ impl<T: Element> Array<T> {
                 Data::Owned(b) => Some(&mut b[layout.offset()..][..n]),
                 _ => None,
             },
+            #[cfg(feature = "cuda")]
+            Data::Known(_, _) | Data::Cuda(_) => None,
         }
     }
 
@@ -214,8 +277,12 @@ impl<T: Element> Array<T> {
     /// otherwise.
     ///
     /// # Errors
-    /// Out of memory.
+    /// Out of memory; device, where they are on a GPU.
     pub fn make_mut(&mut self) -> Result<&mut [T]> {
+        if self.device() != Device::Cpu {
+            let message = format!("the elements are on {}: move them with cpu() first", self.device());
+            return Err(Error::new(ErrorKind::Device, "make_mut", message));
+        }
         if self.as_mut_slice().is_none() {
             *self = kernels::copy("make_mut", self)?;
         }
@@ -229,13 +296,18 @@ impl<T: Element> Array<T> {
             Data::One(x) => (x.as_ptr() as usize, 0),
             Data::Owned(buffer) => (buffer.as_ptr() as usize, buffer.bytes()),
             Data::View(owner) => owner.allocation(),
+            #[cfg(feature = "cuda")]
+            Data::Known(_, x) => (x.as_ptr() as usize, 0),
+            #[cfg(feature = "cuda")]
+            Data::Cuda(memory) => (memory.pointer() as usize, memory.bytes()),
         }
     }
 
     /// A view of the same buffer; the layout reaches no further than this array's own.
     pub(crate) fn view(&self, layout: Layout) -> Self {
-        if layout.numel() == 1 {
-            let x = self.storage()[layout.offset()];
+        if layout.numel() == 1
+            && let Some(&x) = self.storage().get(layout.offset())
+        {
             return Array::one(Dims::from_slice(layout.shape()), x);
         }
         let owner = match &self.0.data {
@@ -329,10 +401,8 @@ impl<T: Element> Array<T> {
     pub fn to_vec(&self) -> Vec<T> {
         match self.as_slice() {
             Some(s) => s.to_vec(),
-            None => {
-                let copy = kernels::copy("to_vec", self).or_raise();
-                copy.into_vec()
-            }
+            None if self.device() == Device::Cpu => kernels::copy("to_vec", self).or_raise().into_vec(),
+            None => self.to_device("to_vec", Device::Cpu).or_raise().into_vec(),
         }
     }
 
@@ -352,6 +422,9 @@ impl<T: Element> Array<T> {
 
     /// The buffer's own vector and the layout in it, where nothing else shares it.
     pub(crate) fn take_buffer(self) -> std::result::Result<(Layout, Vec<T>), Self> {
+        if self.device() != Device::Cpu {
+            return Err(self);
+        }
         let Inner { layout, data } = match Arc::try_unwrap(self.0) {
             Ok(inner) => inner,
             Err(shared) => return Err(Array(shared)),
@@ -362,9 +435,82 @@ impl<T: Element> Array<T> {
             Data::View(owner) => match Arc::try_unwrap(owner.0) {
                 Ok(Inner { data: Data::Owned(b), .. }) => Ok((layout, b.into_vec())),
                 Ok(Inner { data: Data::One(x), .. }) => Ok((layout, x.to_vec())),
-                Ok(Inner { data: Data::View(_), .. }) => unreachable!("the owner of a view is not a view"),
+                Ok(_) => unreachable!("the owner of a view on the CPU is not a view"),
                 Err(owner) => Err(Array::new(layout, Data::View(Array(owner)))),
             },
+            #[cfg(feature = "cuda")]
+            Data::Known(_, _) | Data::Cuda(_) => unreachable!("the array is on the CPU"),
+        }
+    }
+}
+
+/// Arrays on other devices than the CPU.
+impl<T: Element> Array<T> {
+    /// The same elements on a device; nothing happens where they are there already, and one value stored once
+    /// stays so.
+    ///
+    /// # Errors
+    /// Device, where it cannot be used; out of memory.
+    #[cfg(not(feature = "cuda"))]
+    pub fn to_device(&self, op: &'static str, device: Device) -> Result<Self> {
+        device.usable(op).map(|_| self.clone())
+    }
+
+    /// The same elements on a device; nothing happens where they are there already, and one value stored once
+    /// stays so.
+    ///
+    /// # Errors
+    /// Device, where it cannot be used; out of memory.
+    #[cfg(feature = "cuda")]
+    pub fn to_device(&self, op: &'static str, device: Device) -> Result<Self> {
+        if device == self.device() {
+            return Ok(self.clone());
+        }
+        device.usable(op)?;
+        if let Some(x) = self.known() {
+            let one = match device {
+                Device::Cpu => Data::One([x]),
+                gpu => Data::Known(gpu, [x]),
+            };
+            let one = Array::new(Layout::row_major(Dims::new()), one);
+            return Ok(one.view(self.layout().moved_to(0)));
+        }
+        cuda::transfer(op, self, device)
+    }
+
+    /// The value of every element, where it is stored once and the host knows it.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn known(&self) -> Option<T> {
+        match &self.0.data {
+            Data::One([x]) | Data::Known(_, [x]) => Some(*x),
+            Data::View(owner) => owner.known(),
+            Data::Owned(_) | Data::Cuda(_) => None,
+        }
+    }
+
+    /// The memory on a GPU that holds the elements, if any does.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn memory(&self) -> Option<&Allocation> {
+        match &self.0.data {
+            Data::Cuda(memory) => Some(memory),
+            Data::View(owner) => owner.memory(),
+            _ => None,
+        }
+    }
+
+    /// The row-major array in memory on a GPU that has room for it.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn on_gpu(shape: Dims, memory: Allocation) -> Self {
+        Array::new(Layout::row_major(shape), Data::Cuda(memory))
+    }
+
+    /// Whether the memory on a GPU may be written, since nothing else shares it.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn is_unshared(&mut self) -> bool {
+        match Arc::get_mut(&mut self.0).map(|inner| &mut inner.data) {
+            Some(Data::View(owner)) => owner.is_unshared(),
+            Some(Data::Cuda(_)) => true,
+            _ => false,
         }
     }
 }

@@ -35,14 +35,19 @@ impl Device {
     pub(crate) fn usable(self, op: &'static str) -> Result<Self> {
         match self {
             Device::Cpu => Ok(self),
-            Device::Cuda(_) => Err(Error::new(
-                ErrorKind::Device,
-                op,
-                format!(
-                    "{self} cannot be used: this version of tapegrad runs on the CPU only; use Device::Cpu"
-                ),
-            )),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(ordinal) => crate::cuda::Gpu::get(op, ordinal).map(|_| self),
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda(_) => Err(Device::absent(op)),
         }
+    }
+
+    /// The error of a program without GPUs.
+    #[cfg(not(feature = "cuda"))]
+    pub(crate) fn absent(op: &'static str) -> Error {
+        let message = "this program was built without the feature `cuda` of tapegrad, and has no GPU: build it with \
+                       the feature, or use Device::Cpu";
+        Error::new(ErrorKind::Device, op, message)
     }
 }
 

@@ -3,6 +3,8 @@
 use crate::array::Array;
 use crate::device::Device;
 use crate::element::{DType, Element, Scalar};
+use crate::error::Result;
+use crate::kernels;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
@@ -121,7 +123,17 @@ impl<T: Element> Array<T> {
         let options = print_options();
         let summarize = self.numel() > options.threshold;
         let mut values = Vec::new();
-        self.collect_shown(0, self.layout().offset() as isize, summarize, options.edge_items, &mut values);
+        match self.device() {
+            Device::Cpu => {
+                let start = self.layout().offset() as isize;
+                self.collect_shown(0, start, summarize, options.edge_items, &mut values);
+            }
+            // A formatter has no other error: what cannot be fetched cannot be shown.
+            _ => {
+                let part = self.shown_part(summarize, options.edge_items).map_err(|_| fmt::Error)?;
+                values.extend(part.to_vec().into_iter().map(T::to_scalar));
+            }
+        }
         let style = Style::of(&values, &options);
         let mut text = format!("{name}(");
         let indent = text.len();
@@ -151,6 +163,17 @@ impl<T: Element> Array<T> {
         }
         f.write_str(&text)?;
         f.write_str(")")
+    }
+
+    /// The elements that will be shown, from a GPU.
+    fn shown_part(&self, summarize: bool, edge: usize) -> Result<Array<T>> {
+        let mut part = self.clone();
+        for (k, &size) in self.shape().iter().enumerate().filter(|&(_, &d)| summarize && d > 2 * edge) {
+            let ends = [0, size - edge].map(|start| part.slice("print", k, start, 1, edge));
+            let [first, last] = ends;
+            part = kernels::cat("print", &[&first?, &last?], k)?;
+        }
+        part.to_device("print", Device::Cpu)
     }
 
     /// The values that will be shown, in order.

@@ -145,6 +145,7 @@ pub trait Float:
     + faer::traits::RealField
     + crate::cpu::compiled::Compiled
     + crate::cpu::blas::Library
+    + crate::cuda::OnGpu
 {
     /// The distance from 1 to the next larger value.
     const EPSILON: Self;

@@ -2,7 +2,9 @@
 
 use crate::array::Array;
 use crate::buffer::Buffer;
+use crate::device::Device;
 use crate::element::Element;
+use crate::error::{Error, ErrorKind, OrRaise};
 use crate::layout::{Layout, Strides};
 use crate::shape::Dims;
 use ndarray::{ArrayD, ArrayViewD, Axis, Dimension, IxDyn, ShapeBuilder};
@@ -17,7 +19,15 @@ impl<T: Element> Array<T> {
     }
 
     /// Borrows the elements as an ndarray view, whatever the strides.
+    ///
+    /// # Panics
+    /// Where they are on a GPU: there is nothing to borrow, and [`Array::into_ndarray`] copies.
+    #[track_caller]
     pub fn as_ndarray(&self) -> ArrayViewD<'_, T> {
+        if self.device() != Device::Cpu {
+            let message = format!("the elements are on {}: move them with cpu() first", self.device());
+            Err(Error::new(ErrorKind::Device, "as_ndarray", message)).or_raise()
+        }
         let layout = self.layout();
         let Some((low, high)) = layout.bounds() else {
             return ArrayViewD::from_shape(IxDyn(self.shape()), &[]).expect("no elements need no memory");
@@ -35,8 +45,11 @@ impl<T: Element> Array<T> {
     }
 
     /// Gives the elements to ndarray: the vector itself, with its strides, where nothing else
-    /// shares it, else a copy.
+    /// shares it, else a copy; a copy, too, from a GPU.
     pub fn into_ndarray(self) -> ArrayD<T> {
+        if self.device() != Device::Cpu {
+            return self.to_device("into_ndarray", Device::Cpu).or_raise().into_ndarray();
+        }
         let shape = IxDyn(self.shape());
         let exact = "the layout covers its buffer exactly";
         if self.layout().is_contiguous() || self.layout().dense_start().is_none() {

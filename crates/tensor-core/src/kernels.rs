@@ -4,30 +4,40 @@
 
 use crate::array::Array;
 use crate::cpu;
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::device::Device;
 use crate::element::{Element, Float, Number};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::formula;
+use crate::formula::{Code, Expression, Formula, Text};
 use crate::layout::Layout;
 use crate::shape::Dims;
+#[cfg(feature = "cuda")]
+use crate::shape::broadcast;
 
 pub use crate::cpu::decompose::{Analytic, Gaps, Lu, Triangle, singular_error};
 pub use crate::cpu::reduce::{All, Any, Max, Min, Reduction, Sum};
 
-/// Runs a kernel on the device its operands share.
-#[inline]
-fn run_on<R, const N: usize>(
-    op: &'static str,
-    devices: [Device; N],
-    cpu: impl FnOnce() -> Result<R>,
-) -> Result<R> {
-    if let Some(other) = devices.iter().find(|&&d| d != devices[0]) {
-        let message = format!("operands on {} and {other}: move them to one device first", devices[0]);
-        return Err(Error::new(ErrorKind::Device, op, message));
-    }
-    match devices[0] {
-        Device::Cpu => cpu(),
-        gpu => gpu.usable(op).and_then(|_| cpu()),
-    }
+/// Runs a kernel where its operands are: the first expression on the CPU, the second on the GPU it names.
+#[cfg(feature = "cuda")]
+macro_rules! run_on {
+    ($op:expr, [$($x:expr),+], $cpu:expr, |$gpu:ident| $cuda:expr) => {
+        match false $(|| $x.device() != Device::Cpu)+ {
+            false => $cpu,
+            true => {
+                let $gpu = cuda::shared_gpu($op, &[$(cuda::Placed::place($x)),+])?;
+                $cuda
+            }
+        }
+    };
+}
+#[cfg(not(feature = "cuda"))]
+macro_rules! run_on {
+    ($op:expr, [$($x:expr),+], $cpu:expr, |$gpu:ident| $cuda:expr) => {{
+        let _ = ($op, $(&$x),+);
+        $cpu
+    }};
 }
 
 /// y = f(x).
@@ -35,15 +45,24 @@ fn run_on<R, const N: usize>(
 pub fn map<T: Element, U: Element>(
     op: &'static str,
     x: &Array<T>,
-    f: impl Fn(T) -> U + Sync,
+    f: Formula<impl Fn(T) -> U + Sync, impl Text<1>>,
 ) -> Result<Array<U>> {
-    run_on(op, [x.device()], || cpu::map::map(op, x, f))
+    run_on!(op, [x], cpu::map::map(op, x, f.value), |gpu| {
+        cuda::map::map(gpu, op, x.shape().into(), [x.operand()], &f.code)
+    })
 }
 
 /// x = f(x), in the same buffer where nothing else shares it.
 #[inline]
-pub fn map_owned<T: Element>(op: &'static str, x: Array<T>, f: impl Fn(T) -> T + Sync) -> Result<Array<T>> {
-    run_on(op, [x.device()], || cpu::map::map_owned(op, x, f))
+pub fn map_owned<T: Element>(
+    op: &'static str,
+    x: Array<T>,
+    f: Formula<impl Fn(T) -> T + Sync, impl Text<1>>,
+) -> Result<Array<T>> {
+    run_on!(op, [&x], cpu::map::map_owned(op, x, f.value), |gpu| {
+        let shape = Dims::from_slice(x.shape());
+        cuda::map::map_owned(gpu, op, shape, x, [], &f.code)
+    })
 }
 
 /// z = f(a, b), broadcast.
@@ -52,9 +71,13 @@ pub fn zip<A: Element, B: Element, U: Element>(
     op: &'static str,
     a: &Array<A>,
     b: &Array<B>,
-    f: impl Fn(A, B) -> U + Sync,
+    f: Formula<impl Fn(A, B) -> U + Sync, impl Text<2>>,
 ) -> Result<Array<U>> {
-    run_on(op, [a.device(), b.device()], || cpu::map::zip(op, a, b, f))
+    run_on!(op, [a, b], cpu::map::zip(op, a, b, f.value), |gpu| {
+        let shape = broadcast(op, a.shape(), b.shape())?;
+        let (a, b) = (a.expand(op, &shape)?, b.expand(op, &shape)?);
+        cuda::map::map(gpu, op, shape, [a.operand(), b.operand()], &f.code)
+    })
 }
 
 /// a = f(a, b), broadcast, in the buffer of `a` where nothing else shares it and it has the
@@ -64,9 +87,13 @@ pub fn zip_owned<A: Element, B: Element>(
     op: &'static str,
     a: Array<A>,
     b: &Array<B>,
-    f: impl Fn(A, B) -> A + Sync,
+    f: Formula<impl Fn(A, B) -> A + Sync, impl Text<2>>,
 ) -> Result<Array<A>> {
-    run_on(op, [a.device(), b.device()], || cpu::map::zip_owned(op, a, b, f))
+    run_on!(op, [&a, b], cpu::map::zip_owned(op, a, b, f.value), |gpu| {
+        let shape = broadcast(op, a.shape(), b.shape())?;
+        let b = b.expand(op, &shape)?;
+        cuda::map::map_owned(gpu, op, shape, a, [b.operand()], &f.code)
+    })
 }
 
 /// f(a, b, c), broadcast.
@@ -76,24 +103,29 @@ pub fn zip3<A: Element, B: Element, C: Element, U: Element>(
     a: &Array<A>,
     b: &Array<B>,
     c: &Array<C>,
-    f: impl Fn(A, B, C) -> U + Sync,
+    f: Formula<impl Fn(A, B, C) -> U + Sync, impl Text<3>>,
 ) -> Result<Array<U>> {
-    run_on(op, [a.device(), b.device(), c.device()], || cpu::map::zip3(op, a, b, c, f))
+    run_on!(op, [a, b, c], cpu::map::zip3(op, a, b, c, f.value), |gpu| {
+        let shape = broadcast(op, &broadcast(op, a.shape(), b.shape())?, c.shape())?;
+        let (a, b, c) = (a.expand(op, &shape)?, b.expand(op, &shape)?, c.expand(op, &shape)?);
+        cuda::map::map(gpu, op, shape, [a.operand(), b.operand(), c.operand()], &f.code)
+    })
 }
 
 /// a where the condition holds, b elsewhere; broadcast.
 pub fn select<T: Element>(op: &'static str, c: &Array<bool>, a: &Array<T>, b: &Array<T>) -> Result<Array<T>> {
-    zip3(op, c, a, b, |c, a, b| if c { a } else { b })
+    let choice = Formula::new(|c, a, b| if c { a } else { b }, |[c, a, b]| Code::choose(c, a, b));
+    zip3(op, c, a, b, choice)
 }
 
 /// The elements converted to another type.
 pub fn cast<T: Element, U: Element>(op: &'static str, x: &Array<T>) -> Result<Array<U>> {
-    map(op, x, T::cast)
+    map(op, x, Formula::new(T::cast, |[x]| x.cast(U::DTYPE)))
 }
 
 /// The elements in row-major order, in memory of their own.
 pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
-    run_on(op, [x.device()], || cpu::copy::copy(op, x))
+    run_on!(op, [x], cpu::copy::copy(op, x), |gpu| cuda::copy::copy(gpu, op, x))
 }
 
 /// Zeros of `shape` with `x` written through `layout`, which has the shape of `x` and stays within
@@ -104,9 +136,14 @@ pub fn embed<T: Element>(
     layout: &Layout,
     x: &Array<T>,
 ) -> Result<Array<T>> {
-    run_on(op, [x.device()], || {
+    let on_cpu = || {
         let mut out = Array::zeros(shape)?;
         cpu::copy::assign(out.make_mut()?, layout, x);
+        Ok(out)
+    };
+    run_on!(op, [x], on_cpu(), |gpu| {
+        let out = Array::zeros_on(Device::Cuda(gpu.ordinal()), shape)?;
+        cuda::copy::assign(gpu, op, &out, layout, x)?;
         Ok(out)
     })
 }
@@ -114,8 +151,7 @@ pub fn embed<T: Element>(
 /// The arrays one after another along `dim`; the caller has checked that the rest of the shapes
 /// agree.
 pub fn cat<T: Element>(op: &'static str, arrays: &[&Array<T>], dim: usize) -> Result<Array<T>> {
-    let devices: Vec<Device> = arrays.iter().map(|a| a.device()).collect();
-    run_on(op, [devices[0], devices.iter().copied().find(|&d| d != devices[0]).unwrap_or(devices[0])], || {
+    let on_cpu = || {
         let mut shape = Dims::from_slice(arrays[0].shape());
         shape[dim] = arrays.iter().map(|a| a.shape()[dim]).sum();
         let whole = Layout::row_major(shape.clone());
@@ -128,7 +164,13 @@ pub fn cat<T: Element>(op: &'static str, arrays: &[&Array<T>], dim: usize) -> Re
             start += n;
         }
         Ok(out)
-    })
+    };
+    #[cfg(feature = "cuda")]
+    if arrays.iter().any(|a| a.device() != Device::Cpu) {
+        let places: Vec<_> = arrays.iter().map(|&a| cuda::Placed::place(a)).collect();
+        return cuda::copy::cat(cuda::shared_gpu(op, &places)?, op, arrays, dim);
+    }
+    on_cpu()
 }
 
 /// Reduces the dimensions marked in `mask`, which keep size 1 where `keepdim`.
@@ -140,7 +182,9 @@ pub fn reduce<T: Element>(
     keepdim: bool,
     r: impl Reduction<T>,
 ) -> Result<Array<T>> {
-    run_on(op, [x.device()], || cpu::reduce::reduce(op, x, mask, keepdim, r))
+    run_on!(op, [x], cpu::reduce::reduce(op, x, mask, keepdim, r), |gpu| cuda::reduce::reduce(
+        gpu, op, x, mask, keepdim, r
+    ))
 }
 
 /// The elements of `x` at `index` along `dim`, at the index's own place in the other dimensions, in
@@ -154,7 +198,9 @@ pub fn gather<T: Element>(
     dim: usize,
     index: &Array<i64>,
 ) -> Result<Array<T>> {
-    run_on(op, [x.device(), index.device()], || cpu::index::gather(op, x, dim, index))
+    run_on!(op, [x, index], cpu::index::gather(op, x, dim, index), |gpu| cuda::index::gather(
+        gpu, op, x, dim, index
+    ))
 }
 
 /// `x` with each element of `source` added at `index` along `dim`, at the index's own place in the
@@ -170,14 +216,32 @@ pub fn scatter_add<T: Number>(
     index: &Array<i64>,
     source: &Array<T>,
 ) -> Result<Array<T>> {
-    run_on(op, [x.device(), index.device(), source.device()], || {
-        cpu::index::scatter_add(op, x, dim, index, source)
+    run_on!(op, [&x, index, source], cpu::index::scatter_add(op, x, dim, index, source), |gpu| {
+        cuda::index::scatter_add(gpu, op, x, dim, index, source)
     })
+}
+
+/// The positions of the true elements, in row-major order.
+pub fn positions(op: &'static str, mask: &Array<bool>) -> Result<Array<i64>> {
+    run_on!(op, [mask], cpu::index::positions(mask), |gpu| cuda::index::positions(gpu, op, mask))
+}
+
+/// 0, 1, .., n - 1, on a device.
+pub fn arange(op: &'static str, device: Device, n: usize) -> Result<Array<i64>> {
+    if device == Device::Cpu {
+        return Array::build(op, Dims::from_slice(&[n]), |out| {
+            out.iter_mut().zip(0..).for_each(|(out, i)| *out = i);
+        });
+    }
+    let counted = cumsum(op, &Array::repeat_on(device, &[n], 1i64)?, 0, false)?;
+    map_owned(op, counted, formula!(|i: i64| i.minus(1i64)))
 }
 
 /// The running sums along `dim`, from the end where `reverse`.
 pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bool) -> Result<Array<T>> {
-    run_on(op, [x.device()], || cpu::index::cumsum(op, x, dim, reverse))
+    run_on!(op, [x], cpu::index::cumsum(op, x, dim, reverse), |gpu| cuda::scan::cumsum(
+        gpu, op, x, dim, reverse
+    ))
 }
 
 /// The index of the extreme element so far along `dim`, of the last where several are equal: of the
@@ -188,7 +252,9 @@ pub fn cum_arg_extreme<T: Number>(
     dim: usize,
     smallest: bool,
 ) -> Result<Array<i64>> {
-    run_on(op, [x.device()], || cpu::index::cum_arg_extreme(x, dim, smallest))
+    run_on!(op, [x], cpu::index::cum_arg_extreme(x, dim, smallest), |gpu| cuda::scan::cum_arg_extreme(
+        gpu, op, x, dim, smallest
+    ))
 }
 
 /// Where each of `values` would go into `sorted`, a vector in order: before what is equal, or after it
@@ -199,7 +265,9 @@ pub fn searchsorted<T: Number>(
     values: &Array<T>,
     right: bool,
 ) -> Result<Array<i64>> {
-    run_on(op, [sorted.device(), values.device()], || cpu::index::searchsorted(sorted, values, right))
+    run_on!(op, [sorted, values], cpu::index::searchsorted(sorted, values, right), |gpu| {
+        cuda::sort::searchsorted(gpu, op, sorted, values, right)
+    })
 }
 
 /// The indices that sort the elements along `dim`: equal ones keep their order, and NaN counts as
@@ -210,7 +278,9 @@ pub fn argsort<T: Number>(
     dim: usize,
     descending: bool,
 ) -> Result<Array<i64>> {
-    run_on(op, [x.device()], || cpu::index::argsort(x, dim, descending))
+    run_on!(op, [x], cpu::index::argsort(x, dim, descending), |gpu| cuda::sort::argsort(
+        gpu, op, x, dim, descending
+    ))
 }
 
 /// The index of the first largest element along `dim`, of the smallest where `smallest`; NaN counts
@@ -228,7 +298,9 @@ pub fn arg_extreme<T: Number>(
         let message = format!("dimension {dim} of shape {:?} is empty: it has no extreme element", x.shape());
         return Err(Error::shape(op, message));
     }
-    run_on(op, [x.device()], || cpu::index::arg_extreme(op, x, dim, smallest))
+    run_on!(op, [x], cpu::index::arg_extreme(op, x, dim, smallest), |gpu| cuda::reduce::arg_extreme(
+        gpu, op, x, dim, smallest
+    ))
 }
 
 /// `beta y + alpha A x` for a matrix and a vector; `y` broadcasts.
@@ -259,9 +331,9 @@ pub fn addmv<T: Float>(
             return Err(Error::shape(op, message));
         }
     }
-    run_on(op, [a.device(), x.device(), y.map_or(a.device(), Array::device)], || {
-        T::addmv(op, y, a, x, beta, alpha)
-    })
+    run_on!(op, [a, x, y.unwrap_or(x)], T::addmv(op, y, a, x, beta, alpha), |gpu| T::gpu_addmv(
+        gpu, op, y, a, x, beta, alpha
+    ))
 }
 
 /// `beta C + alpha A B` for batches of matrices of two or more dimensions, the leading ones
@@ -292,9 +364,9 @@ pub fn addmm<T: Float>(
             return Err(Error::shape(op, message));
         }
     }
-    run_on(op, [a.device(), b.device(), c.map_or(a.device(), Array::device)], || {
-        T::addmm(op, c, a, b, beta, alpha)
-    })
+    run_on!(op, [a, b, c.unwrap_or(a)], T::addmm(op, c, a, b, beta, alpha), |gpu| T::gpu_addmm(
+        gpu, op, c, a, b, beta, alpha
+    ))
 }
 
 /// `||y - A x||^2` and, where wanted, `A^T (y - A x)`, reading A once.
@@ -318,7 +390,9 @@ pub fn least_squares<T: Float>(
         );
         return Err(Error::shape(op, message));
     }
-    run_on(op, [a.device(), x.device(), y.device()], || T::least_squares(a, x, y, gradient))
+    run_on!(op, [a, x, y], T::least_squares(a, x, y, gradient), |gpu| T::gpu_least_squares(
+        gpu, op, a, x, y, gradient
+    ))
 }
 
 /// The batch of square matrices that `a` has to be.
@@ -339,7 +413,40 @@ fn square<T: Float>(op: &'static str, a: &Array<T>) -> Result<()> {
 /// Shape, where the matrices are not square.
 pub fn lu<T: Float>(op: &'static str, a: &Array<T>) -> Result<Lu<T>> {
     square(op, a)?;
-    run_on(op, [a.device()], || T::lu(op, a))
+    run_on!(op, [a], T::lu(op, a), |gpu| T::gpu_lu(gpu, op, a))
+}
+
+/// See [`Lu::nearly_singular`].
+pub(crate) fn lu_nearly_singular<T: Float>(lu: &Lu<T>, op: &'static str, ratio: f64) -> Result<Vec<usize>> {
+    let a = lu.matrices();
+    run_on!(op, [a], T::lu_nearly_singular(lu, op, ratio), |gpu| {
+        T::gpu_lu_nearly_singular(gpu, op, a, ratio)
+    })
+}
+
+/// See [`Lu::solve`].
+pub(crate) fn lu_solve<T: Float>(
+    lu: &Lu<T>,
+    op: &'static str,
+    b: &Array<T>,
+    transposed: bool,
+) -> Result<(Array<T>, Option<usize>)> {
+    let a = lu.matrices();
+    run_on!(op, [a, b], T::lu_solve(lu, op, b, transposed), |gpu| {
+        T::gpu_lu_solve(gpu, op, a, b, transposed)
+    })
+}
+
+/// See [`Lu::det`].
+pub(crate) fn lu_det<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<Array<T>> {
+    let a = lu.matrices();
+    run_on!(op, [a], T::lu_det(lu, op), |gpu| T::gpu_lu_det(gpu, op, a))
+}
+
+/// See [`Lu::slogdet`].
+pub(crate) fn lu_slogdet<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<(Array<T>, Array<T>)> {
+    let a = lu.matrices();
+    run_on!(op, [a], T::lu_slogdet(lu, op), |gpu| T::gpu_lu_slogdet(gpu, op, a))
 }
 
 /// The factors of the first k = min(m, n) columns of each matrix [m, n] of a batch: U, and L below it without its
@@ -349,7 +456,7 @@ pub fn lu<T: Float>(op: &'static str, a: &Array<T>) -> Result<Lu<T>> {
 /// Shape, below two dimensions.
 pub fn lu_factors<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
     matrices(op, a)?;
-    run_on(op, [a.device()], || T::lu_factors(op, a))
+    run_on!(op, [a], T::lu_factors(op, a), |gpu| T::gpu_lu_factors(gpu, op, a))
 }
 
 /// The derivative of each number of `g` times the determinant of the matrix at its place: the cofactors times
@@ -365,7 +472,7 @@ pub fn cofactors<T: Float>(op: &'static str, a: &Array<T>, g: &Array<T>) -> Resu
             format!("matrices {:?} and numbers {:?} do not fit", a.shape(), g.shape()),
         ));
     }
-    run_on(op, [a.device(), g.device()], || T::cofactors(op, a, g))
+    run_on!(op, [a, g], T::cofactors(op, a, g), |gpu| T::gpu_cofactors(gpu, op, a, g))
 }
 
 /// The inverse of each matrix of a batch.
@@ -374,7 +481,7 @@ pub fn cofactors<T: Float>(op: &'static str, a: &Array<T>, g: &Array<T>) -> Resu
 /// Shape, where the matrices are not square; singular, naming the first one without an inverse.
 pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     square(op, a)?;
-    run_on(op, [a.device()], || T::inverse(op, a))
+    run_on!(op, [a], T::inverse(op, a), |gpu| T::gpu_inverse(gpu, op, a))
 }
 
 /// The thin singular value decomposition A = U diag(s) V^T of each matrix of a batch: U, s
@@ -384,7 +491,7 @@ pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
 /// Shape, below two dimensions; not converged, which includes NaN and infinity.
 pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
     matrices(op, a)?;
-    run_on(op, [a.device()], || T::svd(op, a))
+    run_on!(op, [a], T::svd(op, a), |gpu| T::gpu_svd(gpu, op, a))
 }
 
 /// The lower triangular L with A = L L^T of each matrix of a batch, of which the lower triangle is read.
@@ -393,7 +500,7 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
 /// Shape, where the matrices are not square; not positive definite, naming the first such matrix.
 pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     square(op, a)?;
-    run_on(op, [a.device()], || T::cholesky(op, a))
+    run_on!(op, [a], T::cholesky(op, a), |gpu| T::gpu_cholesky(gpu, op, a))
 }
 
 /// As [`cholesky`], with NaN for the factor of a matrix that is not positive definite, and the order of its first
@@ -403,7 +510,7 @@ pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
 /// Shape, where the matrices are not square.
 pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
     square(op, a)?;
-    run_on(op, [a.device()], || T::cholesky_ex(op, a))
+    run_on!(op, [a], T::cholesky_ex(op, a), |gpu| T::gpu_cholesky_ex(gpu, op, a))
 }
 
 /// A^-1 B, or A^-T B where `transposed`, for a triangle of each matrix of a batch and matrices B of the same
@@ -424,7 +531,9 @@ pub fn solve_triangular<T: Float>(
         let message = format!("triangles {:?} and right-hand sides {:?} do not fit", a.shape(), b.shape());
         return Err(Error::shape(op, message));
     }
-    run_on(op, [a.device(), b.device()], || T::solve_triangular(op, a, triangle, transposed, b))
+    run_on!(op, [a, b], T::solve_triangular(op, a, triangle, transposed, b), |gpu| {
+        T::gpu_solve_triangular(gpu, op, a, triangle, transposed, b)
+    })
 }
 
 /// The eigenvalues, ascending, and the eigenvectors, as columns, of each symmetric matrix of a batch, of
@@ -434,7 +543,7 @@ pub fn solve_triangular<T: Float>(
 /// Shape, where the matrices are not square; not converged, which includes NaN and infinity.
 pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
     square(op, a)?;
-    run_on(op, [a.device()], || T::eigh(op, a))
+    run_on!(op, [a], T::eigh(op, a), |gpu| T::gpu_eigh(gpu, op, a))
 }
 
 /// (p_ij + transpose p_ji) / (2 (w_j + other w_i)), zero on the diagonal, for each matrix `p` and spectrum `w` of a
@@ -455,7 +564,7 @@ pub fn over_gaps<T: Float>(
         let message = format!("matrices {:?} and spectra {:?} do not fit", p.shape(), w.shape());
         return Err(Error::shape(op, message));
     }
-    run_on(op, [p.device(), w.device()], || T::over_gaps(op, p, w, gaps))
+    run_on!(op, [p, w], T::over_gaps(op, p, w, gaps), |gpu| T::gpu_over_gaps(gpu, op, p, w, gaps))
 }
 
 /// A = Q R of each matrix of a batch, Q with orthonormal columns, as many as the smaller dimension of A, or
@@ -465,7 +574,7 @@ pub fn over_gaps<T: Float>(
 /// Shape, below two dimensions; argument, for NaN and infinity.
 pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[Array<T>; 2]> {
     matrices(op, a)?;
-    run_on(op, [a.device()], || T::qr(op, a, complete))
+    run_on!(op, [a], T::qr(op, a, complete), |gpu| T::gpu_qr(gpu, op, a, complete))
 }
 
 /// The derivative of order k of a function of a diagonal matrix, whose elements `w` ascend, in k symmetric
@@ -485,7 +594,9 @@ pub fn analytic_derivative<T: Float>(
         let message = format!("a direction of shape {:?} for matrices {:?}", wrong.shape(), &shape[..]);
         return Err(Error::shape(op, message));
     }
-    run_on(op, [w.device()], || T::analytic_derivative(f, w, directions))
+    run_on!(op, [w], T::analytic_derivative(f, w, directions), |gpu| {
+        T::gpu_analytic_derivative(gpu, op, f, w, directions)
+    })
 }
 
 /// An error below two dimensions.

@@ -12,10 +12,16 @@ pub mod special;
 mod array;
 mod buffer;
 mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_cuda.rs"]
+pub mod cuda;
 mod device;
 mod display;
 mod element;
 mod error;
+mod formula;
 mod interop;
 mod layout;
 
@@ -24,4 +30,5 @@ pub use device::Device;
 pub use display::{PrintOptions, print_options, set_print_options};
 pub use element::{DType, Element, Float, Number, Scalar};
 pub use error::{Error, ErrorKind, OrRaise, Result};
+pub use formula::{Code, Expression, Formula, OnCpu, Text, on_cpu};
 pub use layout::{Layout, Strides};

@@ -1,12 +1,14 @@
 //! What the CPU buffers take, what the cache holds, and how a caller survives running out.
 
 use crate::buffer;
+use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
-/// Bytes of the CPU buffers of all arrays; arrays of one element hold it inline and count nothing.
+/// Bytes of the buffers of all arrays on a device, and what was copied; arrays of one element on the CPU hold it
+/// inline and count nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Bytes in use.
@@ -14,8 +16,67 @@ pub struct Stats {
     /// Bytes kept for reuse.
     pub cached: usize,
     /// The most bytes in use at one time since the start or [`reset_peak`]. Buffers smaller than
-    /// 64 KiB enter it when the next larger one is made.
+    /// 64 KiB enter that of the CPU when the next larger one is made.
     pub peak: usize,
+    /// Copies from the host to this device; none for the CPU.
+    pub to_device: Copies,
+    /// Copies from this device to the host; none for the CPU.
+    pub to_host: Copies,
+}
+
+/// Copies between the host and a GPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Copies {
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// As [`stats`], for any device.
+///
+/// # Errors
+/// Device, where it cannot be used.
+pub fn stats_on(device: &Device) -> Result<Stats> {
+    match *device {
+        Device::Cpu => Ok(stats()),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(ordinal) => Ok(crate::cuda::Gpu::get("memory::stats_on", ordinal)?.stats()),
+        #[cfg(not(feature = "cuda"))]
+        gpu => gpu.usable("memory::stats_on").map(|_| Stats::default()),
+    }
+}
+
+/// As [`trim`], for any device.
+///
+/// # Errors
+/// Device, where it cannot be used.
+pub fn trim_on(device: &Device) -> Result<()> {
+    match *device {
+        Device::Cpu => trim(),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(ordinal) => {
+            crate::cuda::Gpu::get("memory::trim_on", ordinal)?.trim("memory::trim_on")?
+        }
+        #[cfg(not(feature = "cuda"))]
+        gpu => drop(gpu.usable("memory::trim_on")?),
+    }
+    Ok(())
+}
+
+/// As [`reset_peak`], for any device.
+///
+/// # Errors
+/// Device, where it cannot be used.
+pub fn reset_peak_on(device: &Device) -> Result<()> {
+    match *device {
+        Device::Cpu => reset_peak(),
+        #[cfg(feature = "cuda")]
+        Device::Cuda(ordinal) => crate::cuda::Gpu::get("memory::reset_peak_on", ordinal)?.reset_peak(),
+        #[cfg(not(feature = "cuda"))]
+        gpu => drop(gpu.usable("memory::reset_peak_on")?),
+    }
+    Ok(())
 }
 
 /// The bytes in use, cached, and at the peak.
@@ -35,6 +96,7 @@ pub fn stats() -> Stats {
         live: live.max(0) as usize,
         cached: CACHED.load(Relaxed),
         peak: PEAK.load(Relaxed).max(0) as usize,
+        ..Stats::default()
     }
 }
 

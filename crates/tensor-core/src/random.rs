@@ -2,6 +2,9 @@
 
 use crate::array::Array;
 use crate::cpu::random::{normal, uniform};
+#[cfg(feature = "cuda")]
+use crate::cuda;
+use crate::device::Device;
 use crate::element::Float;
 use crate::error::Result;
 use crate::shape::Dims;
@@ -32,7 +35,21 @@ fn next_draw() -> (u64, u64) {
 /// # Errors
 /// Out of memory.
 pub fn rand<T: Float>(shape: &[usize]) -> Result<Array<T>> {
+    rand_on(Device::Cpu, shape)
+}
+
+/// Uniform numbers in [0, 1), on a device.
+///
+/// # Errors
+/// Out of memory; device, where it cannot be used.
+pub fn rand_on<T: Float>(device: Device, shape: &[usize]) -> Result<Array<T>> {
+    device.usable("rand")?;
     let (seed, draw) = next_draw();
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(ordinal) = device {
+        let gpu = cuda::Gpu::get("rand", ordinal)?;
+        return cuda::random::uniform(gpu, "rand", Dims::from_slice(shape), seed, draw);
+    }
     Array::build("rand", Dims::from_slice(shape), |out| uniform(out, seed, draw))
 }
 
@@ -41,7 +58,21 @@ pub fn rand<T: Float>(shape: &[usize]) -> Result<Array<T>> {
 /// # Errors
 /// Out of memory.
 pub fn randn<T: Float>(shape: &[usize]) -> Result<Array<T>> {
+    randn_on(Device::Cpu, shape)
+}
+
+/// Standard normal numbers, on a device.
+///
+/// # Errors
+/// Out of memory; device, where it cannot be used.
+pub fn randn_on<T: Float>(device: Device, shape: &[usize]) -> Result<Array<T>> {
+    device.usable("randn")?;
     let (seed, draw) = next_draw();
+    #[cfg(feature = "cuda")]
+    if let Device::Cuda(ordinal) = device {
+        let gpu = cuda::Gpu::get("randn", ordinal)?;
+        return cuda::random::normal(gpu, "randn", Dims::from_slice(shape), seed, draw);
+    }
     Array::build("randn", Dims::from_slice(shape), |out| normal(out, seed, draw))
 }
 

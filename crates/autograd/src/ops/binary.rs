@@ -5,7 +5,7 @@ use crate::op::{Keep, Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use tensor_core::shape::same;
-use tensor_core::{Array, Float, Number, OrRaise, Result, kernels};
+use tensor_core::{Array, Float, Formula, Number, OrRaise, Result, Text, formula, kernels};
 
 /// a + b
 struct AddOp;
@@ -18,10 +18,10 @@ impl<T: Number> Op<T, 2> for AddOp {
         true
     }
     fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
-        kernels::zip("add", a, b, T::plus)
+        kernels::zip("add", a, b, formula!(|a: T, b: T| a.plus(b)))
     }
     fn forward_owned(&self, [a, b]: [Array<T>; 2]) -> Result<Array<T>> {
-        into_either("add", a, b, T::plus)
+        into_either("add", a, b, formula!(|a: T, b: T| a.plus(b)))
     }
     fn batches(&self) -> bool {
         true
@@ -43,10 +43,10 @@ impl<T: Number> Op<T, 2> for SubOp {
         true
     }
     fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
-        kernels::zip("sub", a, b, T::minus)
+        kernels::zip("sub", a, b, formula!(|a: T, b: T| a.minus(b)))
     }
     fn forward_owned(&self, [a, b]: [Array<T>; 2]) -> Result<Array<T>> {
-        into_either("sub", a, b, T::minus)
+        into_either("sub", a, b, formula!(|a: T, b: T| a.minus(b)))
     }
     fn batches(&self) -> bool {
         true
@@ -68,10 +68,10 @@ impl<T: Number> Op<T, 2> for MulOp {
         true
     }
     fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
-        kernels::zip("mul", a, b, T::times)
+        kernels::zip("mul", a, b, formula!(|a: T, b: T| a.times(b)))
     }
     fn forward_owned(&self, [a, b]: [Array<T>; 2]) -> Result<Array<T>> {
-        into_either("mul", a, b, T::times)
+        into_either("mul", a, b, formula!(|a: T, b: T| a.times(b)))
     }
     fn keep(&self, [a, b]: [bool; 2]) -> Keep<2> {
         Keep::inputs([b, a])
@@ -102,10 +102,10 @@ impl<T: Float> Op<T, 2> for DivOp {
         true
     }
     fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
-        kernels::zip("div", a, b, |a, b| a / b)
+        kernels::zip("div", a, b, formula!(|a: T, b: T| a / b))
     }
     fn forward_owned(&self, [a, b]: [Array<T>; 2]) -> Result<Array<T>> {
-        into_either("div", a, b, |a, b| a / b)
+        into_either("div", a, b, formula!(|a: T, b: T| a / b))
     }
     fn keep(&self, [_, b]: [bool; 2]) -> Keep<2> {
         Keep::inputs([b, true])
@@ -132,10 +132,10 @@ fn into_either<T: Number>(
     op: &'static str,
     a: Array<T>,
     b: Array<T>,
-    f: impl Fn(T, T) -> T + Sync,
+    f: Formula<impl Fn(T, T) -> T + Sync, impl Text<2>>,
 ) -> Result<Array<T>> {
     if a.is_shared() && same(a.shape(), b.shape()) {
-        return kernels::zip_owned(op, b, &a, |b, a| f(a, b));
+        return kernels::zip_owned(op, b, &a, f.flipped());
     }
     kernels::zip_owned(op, a, &b, f)
 }

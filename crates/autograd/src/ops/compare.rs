@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use std::panic::Location;
 use tensor_core::kernels::{All, Any};
 use tensor_core::shape::{IntoDims, dim_mask};
-use tensor_core::{Array, Element, Float, Number, OrRaise, Result, kernels};
+use tensor_core::{
+    Array, Code, DType, Element, Float, Formula, Number, OrRaise, Result, Text, formula, kernels,
+};
 
 /// The right-hand side of a comparison: a tensor or a scalar.
 pub trait Operand<T: Element> {
@@ -36,7 +38,9 @@ macro_rules! comparison {
             #[track_caller]
             pub fn $name(&self, other: impl Operand<T>) -> Result<Tensor<bool>> {
                 let here = Location::caller();
-                let mask = kernels::zip(stringify!($name), self.array(), &other.operand(), |a, b| a $op b);
+                let text = |[a, b]: [Code; 2]| Code::cuda(concat!("$0 ", stringify!($op), " $1"), DType::Bool, &[a, b]);
+                let compare = Formula::new(|a, b| a $op b, text);
+                let mask = kernels::zip(stringify!($name), self.array(), &other.operand(), compare);
                 Ok(mask.map_err(|e| e.at(here))?.into())
             }
         )* }
@@ -106,7 +110,7 @@ impl Tensor<bool> {
     #[track_caller]
     #[must_use]
     pub fn logical_not(&self) -> Tensor<bool> {
-        kernels::map("logical_not", self.array(), |x| !x).or_raise().into()
+        kernels::map("logical_not", self.array(), formula!(|x: bool| !x)).or_raise().into()
     }
 
     /// Where both masks hold, broadcast.
@@ -115,7 +119,7 @@ impl Tensor<bool> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn logical_and(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
-        self.combined("logical_and", other, |a, b| a & b)
+        self.combined("logical_and", other, formula!(|a: bool, b: bool| a & b))
     }
 
     /// Where either mask holds, broadcast.
@@ -124,7 +128,7 @@ impl Tensor<bool> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn logical_or(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
-        self.combined("logical_or", other, |a, b| a | b)
+        self.combined("logical_or", other, formula!(|a: bool, b: bool| a | b))
     }
 
     /// Where exactly one of the masks holds, broadcast.
@@ -133,7 +137,7 @@ impl Tensor<bool> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn logical_xor(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
-        self.combined("logical_xor", other, |a, b| a ^ b)
+        self.combined("logical_xor", other, formula!(|a: bool, b: bool| a ^ b))
     }
 
     #[track_caller]
@@ -141,7 +145,7 @@ impl Tensor<bool> {
         &self,
         op: &'static str,
         other: &Tensor<bool>,
-        f: impl Fn(bool, bool) -> bool + Sync,
+        f: Formula<impl Fn(bool, bool) -> bool + Sync, impl Text<2>>,
     ) -> Result<Tensor<bool>> {
         let here = Location::caller();
         Ok(kernels::zip(op, self.array(), other.array(), f).map_err(|e| e.at(here))?.into())
@@ -153,7 +157,7 @@ impl Tensor<bool> {
     pub fn all(&self) -> bool {
         let all = vec![true; self.ndim()];
         let all = kernels::reduce("all", self.array(), &all, false, All).or_raise();
-        all.single() == Some(true)
+        all.item("all").or_raise()
     }
 
     /// Whether any element is true.
@@ -162,7 +166,7 @@ impl Tensor<bool> {
     pub fn any(&self) -> bool {
         let all = vec![true; self.ndim()];
         let any = kernels::reduce("any", self.array(), &all, false, Any).or_raise();
-        any.single() == Some(true)
+        any.item("any").or_raise()
     }
 
     /// Whether every element over `dims` is true; the dimensions stay with size 1 where `keepdim`.
@@ -200,8 +204,10 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn count_nonzero(&self) -> usize {
-        let ones = kernels::map("count_nonzero", self.array(), |x| i64::from(x != T::default())).or_raise();
-        Tensor::from(ones).sum().array().single().map_or(0, |n| n as usize)
+        let text = |[x]: [Code; 1]| x.cast(DType::Bool).cast(DType::I64);
+        let one = Formula::new(|x| i64::from(x != T::default()), text);
+        let ones = kernels::map("count_nonzero", self.array(), one).or_raise();
+        Tensor::from(ones).sum().array().item("count_nonzero").or_raise() as usize
     }
 
     /// How many elements over `dims` are not 0 (not `false`); the dimensions stay with size 1 where
@@ -227,7 +233,12 @@ impl<T: Float> Tensor<T> {
         let (rtol, atol) = (T::of(rtol), T::of(atol));
         let close =
             |a: T, b: T| a == b || (b.is_finite() && Float::abs(a - b) <= atol + rtol * Float::abs(b));
-        let mask = kernels::zip("isclose", self.array(), other.array(), close);
+        let text = |[a, b]: [Code; 2]| {
+            let near =
+                Code::cuda("$0 <= $1", DType::Bool, &[(a - b).magnitude(), b.magnitude() * rtol + atol]);
+            Code::cuda("$0 == $1", DType::Bool, &[a, b]) | (b.is_finite() & near)
+        };
+        let mask = kernels::zip("isclose", self.array(), other.array(), Formula::new(close, text));
         Ok(mask.map_err(|e| e.at(here))?.into())
     }
 
@@ -254,20 +265,35 @@ impl<T: Number> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn isnan(&self) -> Tensor<bool> {
-        kernels::map("isnan", self.array(), T::is_nan).or_raise().into()
+        kernels::map("isnan", self.array(), formula!(|x: T| x.is_nan())).or_raise().into()
     }
 
     /// Where the elements are infinite, with either sign.
     #[track_caller]
     #[must_use]
     pub fn isinf(&self) -> Tensor<bool> {
-        kernels::map("isinf", self.array(), |x: T| x.to_f64().is_infinite()).or_raise().into()
+        kernels::map(
+            "isinf",
+            self.array(),
+            Formula::new(
+                |x: T| x.to_f64().is_infinite(),
+                |[x]| Code::cuda("is_infinite($0)", DType::Bool, &[x]),
+            ),
+        )
+        .or_raise()
+        .into()
     }
 
     /// Where the elements are neither infinite nor NaN.
     #[track_caller]
     #[must_use]
     pub fn isfinite(&self) -> Tensor<bool> {
-        kernels::map("isfinite", self.array(), |x: T| x.to_f64().is_finite()).or_raise().into()
+        kernels::map(
+            "isfinite",
+            self.array(),
+            Formula::new(|x: T| x.to_f64().is_finite(), |[x]: [Code; 1]| x.is_finite()),
+        )
+        .or_raise()
+        .into()
     }
 }

@@ -3,7 +3,7 @@
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use tensor_core::kernels::Any;
-use tensor_core::{Array, DType, Error, Number, Result, kernels};
+use tensor_core::{Array, Code, DType, Error, Formula, Number, Result, formula, kernels};
 
 /// Which part of the division, and how the quotient is rounded.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,16 +29,17 @@ impl<T: Number> Op<T, 2> for Divide {
     fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
         let op = Op::<T, 2>::name(self);
         if T::DTYPE == DType::I64 {
-            let zeros = kernels::map(op, b, |b| b == T::ZERO)?;
-            if kernels::reduce(op, &zeros, &vec![true; b.ndim()], false, Any)?.single() == Some(true) {
+            let zeros =
+                kernels::map(op, b, Formula::new(|b| b == T::ZERO, |[b]: [Code; 1]| !b.cast(DType::Bool)))?;
+            if kernels::reduce(op, &zeros, &vec![true; b.ndim()], false, Any)?.item(op)? {
                 let message = "an integer is divided by 0: replace the zeros, or divide floats";
                 return Err(Error::argument(op, message));
             }
         }
         match self {
-            Divide::FloorQuotient => kernels::zip(op, a, b, T::floor_divide),
-            Divide::FloorRemainder => kernels::zip(op, a, b, T::remainder),
-            Divide::TruncRemainder => kernels::zip(op, a, b, T::fmod),
+            Divide::FloorQuotient => kernels::zip(op, a, b, formula!(|a: T, b: T| a.floor_divide(b))),
+            Divide::FloorRemainder => kernels::zip(op, a, b, formula!(|a: T, b: T| a.remainder(b))),
+            Divide::TruncRemainder => kernels::zip(op, a, b, formula!(|a: T, b: T| a.fmod(b))),
         }
     }
 

@@ -5,12 +5,12 @@
 //! fused into one pass that writes into the cotangent's buffer, in first order; over tensors under
 //! `create_graph`.
 
-use super::expression::{Expression, logistic, raise_to};
 use crate::op::{Keep, Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2, LN_10, PI};
-use tensor_core::special;
-use tensor_core::{Array, Element, Float, Number, OrRaise, Result, kernels};
+use tensor_core::{
+    Array, Code, Element, Expression, Float, Formula, Number, OrRaise, Result, formula, kernels,
+};
 
 /// What a function's cotangent is computed from.
 #[derive(Clone, Copy, PartialEq)]
@@ -25,7 +25,7 @@ pub(crate) trait Function: Copy + Send + Sync + 'static {
     const NAME: &'static str;
     /// What `v` is in [`Function::cotangent`].
     const FROM: From;
-    fn value<T: Float>(self, x: T) -> T;
+    fn value<E: Expression>(self, x: E) -> E;
     fn cotangent<E: Expression>(self, g: E, v: E) -> E;
 }
 
@@ -39,11 +39,11 @@ impl<T: Float, F: Function> Op<T, 1> for Each<F> {
 
     #[inline]
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map(F::NAME, x, |x| self.0.value(x))
+        kernels::map(F::NAME, x, formula!(|x: T| self.0.value(x)))
     }
 
     fn forward_owned(&self, [x]: [Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map_owned(F::NAME, x, |x| self.0.value(x))
+        kernels::map_owned(F::NAME, x, formula!(|x: T| self.0.value(x)))
     }
 
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
@@ -67,12 +67,14 @@ impl<T: Float, F: Function> Op<T, 1> for Each<F> {
         let g = g.into_array();
         let v = match F::FROM {
             From::Nothing => {
-                return Ok([Some(kernels::map_owned(F::NAME, g, |g| f.cotangent(g, g))?.into())]);
+                return Ok([Some(
+                    kernels::map_owned(F::NAME, g, formula!(|g: T| f.cotangent(g, g)))?.into(),
+                )]);
             }
             From::Input => kept.input_array(0),
             From::Output => kept.output_array(),
         };
-        Ok([Some(kernels::zip_owned(F::NAME, g, v, |g, v| f.cotangent(g, v))?.into())])
+        Ok([Some(kernels::zip_owned(F::NAME, g, v, formula!(|g: T, v: T| f.cotangent(g, v)))?.into())])
     }
 }
 
@@ -86,7 +88,7 @@ macro_rules! functions {
             const NAME: &'static str = stringify!($name);
             const FROM: From = From::$From;
             #[inline(always)]
-            fn value<T: Float>(self, $x: T) -> T {
+            fn value<E: Expression>(self, $x: E) -> E {
                 $value
             }
             #[inline(always)]
@@ -110,67 +112,70 @@ macro_rules! functions {
 // The derivatives are those of PyTorch's derivatives.yaml, where `grad` is g, `self` x, `result` y.
 functions! {
     /// e^x.
-    exp Exp |x| Float::exp(x), Output |g, y| g * y;
+    exp Exp |x| x.exp(), Output |g, y| g * y;
     /// 2^x.
-    exp2 Exp2 |x| Float::exp2(x), Output |g, y| g * y.times(LN_2);
+    exp2 Exp2 |x| x.exp2(), Output |g, y| g * y.times(LN_2);
     /// e^x - 1, exact near 0.
-    expm1 Expm1 |x| Float::exp_m1(x), Output |g, y| g * y.plus(1.0);
+    expm1 Expm1 |x| x.expm1(), Output |g, y| g * y.plus(1.0);
     /// The natural logarithm.
-    log Log |x| Float::ln(x), Input |g, x| g / x;
+    log Log |x| x.log(), Input |g, x| g / x;
     /// The logarithm to base 2.
-    log2 Log2 |x| Float::log2(x), Input |g, x| g / x.times(LN_2);
+    log2 Log2 |x| x.log2(), Input |g, x| g / x.times(LN_2);
     /// The logarithm to base 10.
-    log10 Log10 |x| Float::log10(x), Input |g, x| g / x.times(LN_10);
+    log10 Log10 |x| x.log10(), Input |g, x| g / x.times(LN_10);
     /// ln(1 + x), exact near 0.
-    log1p Log1p |x| Float::ln_1p(x), Input |g, x| g / x.plus(1.0);
+    log1p Log1p |x| x.log1p(), Input |g, x| g / x.plus(1.0);
     /// The square root; its derivative at 0 is infinite.
-    sqrt Sqrt |x| Float::sqrt(x), Output |g, y| g / y.times(2.0);
+    sqrt Sqrt |x| x.sqrt(), Output |g, y| g / y.times(2.0);
     /// 1 / sqrt(x).
-    rsqrt Rsqrt |x| T::ONE / Float::sqrt(x), Output |g, y| g * y.power(3.0).times(-0.5);
+    rsqrt Rsqrt |x| x.sqrt().reciprocal(), Output |g, y| g * y.power(3.0).times(-0.5);
     /// x^2.
-    square Square |x| x * x, Input |g, x| g * x.times(2.0);
+    square Square |x| x.square(), Input |g, x| g * x.times(2.0);
     /// 1 / x.
-    reciprocal Reciprocal |x| T::ONE / x, Output |g, y| -(g * y.square());
+    reciprocal Reciprocal |x| x.reciprocal(), Output |g, y| -(g * y.square());
     /// The sine of an angle in radians.
-    sin Sin |x| Float::sin(x), Input |g, x| g * x.cos();
+    sin Sin |x| x.sin(), Input |g, x| g * x.cos();
     /// The cosine of an angle in radians.
-    cos Cos |x| Float::cos(x), Input |g, x| -(g * x.sin());
+    cos Cos |x| x.cos(), Input |g, x| -(g * x.sin());
     /// The tangent of an angle in radians.
-    tan Tan |x| Float::tan(x), Output |g, y| g * y.square().plus(1.0);
+    tan Tan |x| x.tan(), Output |g, y| g * y.square().plus(1.0);
     /// The angle in radians whose sine is x; NaN outside of -1 to 1.
-    asin Asin |x| Float::asin(x), Input |g, x| g / (-x.square()).plus(1.0).sqrt();
+    asin Asin |x| x.asin(), Input |g, x| g / (-x.square()).plus(1.0).sqrt();
     /// The angle in radians whose cosine is x; NaN outside of -1 to 1.
-    acos Acos |x| Float::acos(x), Input |g, x| -(g / (-x.square()).plus(1.0).sqrt());
+    acos Acos |x| x.acos(), Input |g, x| -(g / (-x.square()).plus(1.0).sqrt());
     /// The angle in radians whose tangent is x.
-    atan Atan |x| Float::atan(x), Input |g, x| g / x.square().plus(1.0);
+    atan Atan |x| x.atan(), Input |g, x| g / x.square().plus(1.0);
     /// The hyperbolic sine.
-    sinh Sinh |x| Float::sinh(x), Input |g, x| g * x.cosh();
+    sinh Sinh |x| x.sinh(), Input |g, x| g * x.cosh();
     /// The hyperbolic cosine.
-    cosh Cosh |x| Float::cosh(x), Input |g, x| g * x.sinh();
+    cosh Cosh |x| x.cosh(), Input |g, x| g * x.sinh();
     /// The hyperbolic tangent.
-    tanh Tanh |x| Float::tanh(x), Output |g, y| g * (-y.square()).plus(1.0);
+    tanh Tanh |x| x.tanh(), Output |g, y| g * (-y.square()).plus(1.0);
     /// The inverse of the hyperbolic sine.
-    asinh Asinh |x| Float::asinh(x), Input |g, x| g / x.square().plus(1.0).sqrt();
+    asinh Asinh |x| x.asinh(), Input |g, x| g / x.square().plus(1.0).sqrt();
     /// The inverse of the hyperbolic cosine; NaN below 1.
-    acosh Acosh |x| Float::acosh(x), Input |g, x| g / x.square().plus(-1.0).sqrt();
+    acosh Acosh |x| x.acosh(), Input |g, x| g / x.square().plus(-1.0).sqrt();
     /// The inverse of the hyperbolic tangent; NaN outside of -1 to 1.
-    atanh Atanh |x| Float::atanh(x), Input |g, x| g / (-x.square()).plus(1.0);
+    atanh Atanh |x| x.atanh(), Input |g, x| g / (-x.square()).plus(1.0);
     /// 1 / (1 + e^-x), without overflow.
-    sigmoid Sigmoid |x| logistic(x), Output |g, y| g * ((-y.clone()).plus(1.0) * y);
+    sigmoid Sigmoid |x| x.sigmoid(), Output |g, y| g * ((-y.clone()).plus(1.0) * y);
     /// ln(1 + e^x), without overflow.
     softplus Softplus |x| softplus(x), Input |g, x| g * x.sigmoid();
     /// The larger of x and 0; its derivative at 0 is 0.
-    relu Relu |x| if x < T::ZERO { T::ZERO } else { x }, Output |g, y| {
+    relu Relu |x| {
+        let below = x.under(0.0);
+        x.with(below, 0.0)
+    }, Output |g, y| {
         let flat = y.is(0.0);
         g.with(flat, 0.0)
     };
     /// x sigmoid(x), also called swish.
-    silu Silu |x| x * logistic(x), Input |g, x| {
+    silu Silu |x| x.clone() * x.sigmoid(), Input |g, x| {
         let s = x.clone().sigmoid();
         g * (s.clone() + x * (s.clone() * (-s).plus(1.0)))
     };
     /// x times the normal distribution's share below x (Hendrycks and Gimpel 2016), by the error function.
-    gelu Gelu |x| x * T::of(0.5 * special::erfc(-x.to_f64() * FRAC_1_SQRT_2)), Input |g, x| {
+    gelu Gelu |x| x.clone() * (-x).times(FRAC_1_SQRT_2).erfc().times(0.5), Input |g, x| {
         let below = (-x.clone()).times(FRAC_1_SQRT_2).erfc().times(0.5);
         let density = (-x.clone().square()).times(0.5).exp().times((2.0 * PI).sqrt().recip());
         g * (below + x * density)
@@ -178,29 +183,29 @@ functions! {
     /// The logarithm of the sigmoid, without overflow.
     log_sigmoid LogSigmoid |x| -softplus(-x), Input |g, x| g * (-x).sigmoid();
     /// The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.
-    erf Erf |x| T::of(special::erf(x.to_f64())), Input |g, x| g * (-x.square()).exp().times(2.0 / PI.sqrt());
+    erf Erf |x| x.erf(), Input |g, x| g * (-x.square()).exp().times(2.0 / PI.sqrt());
     /// 1 - erf(x), exact where that is small.
-    erfc Erfc |x| T::of(special::erfc(x.to_f64())),
+    erfc Erfc |x| x.erfc(),
         Input |g, x| -(g * (-x.square()).exp().times(2.0 / PI.sqrt()));
     /// The logarithm of the absolute value of the gamma function.
-    lgamma Lgamma |x| T::of(special::lgamma(x.to_f64())), Input |g, x| g * x.polygamma(0);
+    lgamma Lgamma |x| x.lgamma(), Input |g, x| g * x.polygamma(0);
     /// -1, 0 or 1; its derivative is 0.
-    sign Sign |x| Expression::sign(x), Nothing |g, _v| g.nothing();
+    sign Sign |x| x.sign(), Nothing |g, _v| g.nothing();
     /// The largest integer not above x; its derivative is 0.
-    floor Floor |x| Float::floor(x), Nothing |g, _v| g.nothing();
+    floor Floor |x| x.floor(), Nothing |g, _v| g.nothing();
     /// The smallest integer not below x; its derivative is 0.
-    ceil Ceil |x| Float::ceil(x), Nothing |g, _v| g.nothing();
+    ceil Ceil |x| x.ceil(), Nothing |g, _v| g.nothing();
     /// x without its fraction; its derivative is 0.
-    trunc Trunc |x| Float::trunc(x), Nothing |g, _v| g.nothing();
+    trunc Trunc |x| x.trunc(), Nothing |g, _v| g.nothing();
     /// The nearest integer, the even one of two; its derivative is 0.
-    round Round |x| Float::round_ties_even(x), Nothing |g, _v| g.nothing();
+    round Round |x| x.round(), Nothing |g, _v| g.nothing();
 }
 
 /// max(x, 0) + ln(1 + e^-|x|): the exponential cannot overflow.
 #[inline(always)]
-fn softplus<T: Float>(x: T) -> T {
-    let above = if x < T::ZERO { T::ZERO } else { x };
-    above + Float::ln_1p(Float::exp(-Float::abs(x)))
+fn softplus<E: Expression>(x: E) -> E {
+    let below = x.under(0.0);
+    x.clone().with(below, 0.0) + (-x.abs()).exp().log1p()
 }
 
 /// The derivative of order n of the digamma function.
@@ -211,8 +216,8 @@ impl Function for Polygamma {
     const NAME: &'static str = "polygamma";
     const FROM: From = From::Input;
 
-    fn value<T: Float>(self, x: T) -> T {
-        T::of(special::polygamma(self.0, x.to_f64()))
+    fn value<E: Expression>(self, x: E) -> E {
+        x.polygamma(self.0)
     }
 
     /// grad * polygamma(n + 1, x)
@@ -229,8 +234,8 @@ impl Function for Elu {
     const NAME: &'static str = "elu";
     const FROM: From = From::Input;
 
-    fn value<T: Float>(self, x: T) -> T {
-        if x > T::ZERO { x } else { T::of(self.0) * Float::exp_m1(x) }
+    fn value<E: Expression>(self, x: E) -> E {
+        E::choose(x.over(0.0), x.clone(), x.expm1().times(self.0))
     }
 
     /// grad above 0, grad * alpha e^x elsewhere; the exponential of what is above 0 is never formed
@@ -249,8 +254,8 @@ impl Function for LeakyRelu {
     const NAME: &'static str = "leaky_relu";
     const FROM: From = From::Input;
 
-    fn value<T: Float>(self, x: T) -> T {
-        if x > T::ZERO { x } else { T::of(self.0) * x }
+    fn value<E: Expression>(self, x: E) -> E {
+        E::choose(x.over(0.0), x.clone(), x.times(self.0))
     }
 
     /// grad above 0, grad * slope elsewhere
@@ -271,10 +276,11 @@ impl Function for Clamp {
     const FROM: From = From::Input;
 
     #[inline(always)]
-    fn value<T: Float>(self, x: T) -> T {
-        let (min, max) = (T::of(self.min), T::of(self.max));
-        let x = if x < min { min } else { x };
-        if x > max { max } else { x }
+    fn value<E: Expression>(self, x: E) -> E {
+        let below = x.under(self.min);
+        let x = x.with(below, self.min);
+        let above = x.over(self.max);
+        x.with(above, self.max)
     }
 
     /// grad between the bounds, 0 at and beyond them
@@ -294,8 +300,8 @@ impl Function for Power {
     const FROM: From = From::Input;
 
     #[inline(always)]
-    fn value<T: Float>(self, x: T) -> T {
-        raise_to(x, self.0)
+    fn value<E: Expression>(self, x: E) -> E {
+        x.power(self.0)
     }
 
     /// grad * p x^(p-1); no gradient at all for p = 0, so that 0^0 has none.
@@ -368,10 +374,10 @@ impl<T: Number> Op<T, 1> for Negate {
         "neg"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map("neg", x, T::negated)
+        kernels::map("neg", x, formula!(|x: T| x.negated()))
     }
     fn forward_owned(&self, [x]: [Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map_owned("neg", x, T::negated)
+        kernels::map_owned("neg", x, formula!(|x: T| x.negated()))
     }
     fn batches(&self) -> bool {
         true
@@ -389,7 +395,7 @@ impl<T: Number> Op<T, 1> for Magnitude {
         "abs"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map("abs", x, T::magnitude)
+        kernels::map("abs", x, formula!(|x: T| x.magnitude()))
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::inputs([true])
@@ -399,12 +405,14 @@ impl<T: Number> Op<T, 1> for Magnitude {
     }
     /// grad * sign(x)
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let sign = kernels::map("abs", kept.input_array(0), |x| match x {
+        let sign = |x: T| match x {
             x if x > T::ZERO => T::ONE,
             x if x < T::ZERO => T::ONE.negated(),
             // Zero, or NaN.
             x => x.times(T::ZERO),
-        })?;
+        };
+        let sign = Formula::new(sign, |[x]: [Code; 1]| x.sign());
+        let sign = kernels::map("abs", kept.input_array(0), sign)?;
         Ok([Some(g.try_mul(&sign.into())?)])
     }
 }
@@ -427,6 +435,14 @@ impl<T: Number> Affine<T> {
             Affine::From(c) => c.minus(x),
         }
     }
+
+    fn code(self, x: Code) -> Code {
+        match self {
+            Affine::Times(c) => x * c,
+            Affine::Plus(c) => x + c,
+            Affine::From(c) => Code::from(c) - x,
+        }
+    }
 }
 
 impl<T: Number> Op<T, 1> for Affine<T> {
@@ -438,10 +454,10 @@ impl<T: Number> Op<T, 1> for Affine<T> {
         }
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map(Op::<T, 1>::name(self), x, |x| self.value(x))
+        kernels::map(Op::<T, 1>::name(self), x, Formula::new(|x| self.value(x), |[x]| self.code(x)))
     }
     fn forward_owned(&self, [x]: [Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map_owned(Op::<T, 1>::name(self), x, |x| self.value(x))
+        kernels::map_owned(Op::<T, 1>::name(self), x, Formula::new(|x| self.value(x), |[x]| self.code(x)))
     }
     fn batches(&self) -> bool {
         true
@@ -486,11 +502,27 @@ impl<T: Number> Tensor<T> {
     }
 }
 
+impl<T: Number> Tensor<T> {
+    /// Ones in this tensor's shape, on its device.
+    #[track_caller]
+    #[must_use]
+    pub fn ones_like(&self) -> Self {
+        self.full_like(T::ONE)
+    }
+}
+
 impl<T: Element> Tensor<T> {
-    /// Zeros (`false`) in this tensor's shape.
+    /// Zeros (`false`) in this tensor's shape, on its device.
     #[track_caller]
     #[must_use]
     pub fn zeros_like(&self) -> Self {
-        Array::repeat(self.shape(), T::default()).or_raise().into()
+        self.full_like(T::default())
+    }
+
+    /// One value everywhere in this tensor's shape, on its device.
+    #[track_caller]
+    #[must_use]
+    pub fn full_like(&self, value: T) -> Self {
+        Array::repeat_on(self.device(), self.shape(), value).or_raise().into()
     }
 }

@@ -1,11 +1,12 @@
 //! Elements chosen by tensors: of indices, or of a mask.
 
 use super::index::index_in;
+use crate::create::arange_on;
 use crate::op::{Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
 use std::panic::Location;
 use tensor_core::shape::{Dims, dim};
-use tensor_core::{Array, Element, Error, Number, OrRaise, Result, kernels};
+use tensor_core::{Array, Device, Element, Error, Number, OrRaise, Result, formula, kernels};
 
 /// The elements at an index along a dimension.
 struct Gather {
@@ -25,7 +26,7 @@ impl<T: Number> Op<T, 1> for Gather {
     }
     /// grad added to zeros at the index: duplicates accumulate
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let zeros = Tensor::constant(Array::zeros(kept.shape(0))?);
+        let zeros = Tensor::constant(Array::zeros_on(g.device(), kept.shape(0))?);
         Ok([Some(apply_owned(ScatterAdd { dim: self.dim, index: self.index.clone() }, [zeros, g])?)])
     }
 }
@@ -172,12 +173,33 @@ impl<T: Number> Tensor<T> {
         }
         // Each row comes from here, or from the last of the values that is put to it.
         let rows = self.shape()[0];
-        let mut sources: Vec<i64> = (0..rows as i64).collect();
-        for (k, i) in index.to_vec().into_iter().enumerate() {
-            let row = index_in("index_put", self.shape(), 0, i as isize).map_err(|e| e.at(here))?;
-            sources[row] = (rows + k) as i64;
-        }
-        Tensor::cat(&[self, &values], 0)?.index_select(0, &Tensor::from(sources))
+        let sources = match self.device() {
+            Device::Cpu => {
+                let mut sources: Vec<i64> = (0..rows as i64).collect();
+                for (k, i) in index.to_vec().into_iter().enumerate() {
+                    let row = index_in("index_put", self.shape(), 0, i as isize).map_err(|e| e.at(here))?;
+                    sources[row] = (rows + k) as i64;
+                }
+                Tensor::from(sources)
+            }
+            device => {
+                let own = arange_on(&device, 0, rows as i64, 1)?;
+                // The number of each row that is put to, at the end of its run in the sorted index.
+                let index = own.index_select(0, index)?;
+                let order = index.argsort(0, false)?;
+                let sorted = index.index_select(0, &order)?;
+                let n = index.numel();
+                let ends = sorted.narrow(0, 0, n.saturating_sub(1))?.ne(&sorted.narrow(
+                    0,
+                    n.min(1) as isize,
+                    n.saturating_sub(1),
+                )?)?;
+                let ends = ends.to_type::<i64>().pad(&[0, n.min(1) as isize], 1)?.to_type::<bool>();
+                let (row, last) = (sorted.masked_select(&ends)?, order.masked_select(&ends)?);
+                own.scatter_add(0, &row, &(last.try_sub(&row)? + rows as i64))?
+            }
+        };
+        Tensor::cat(&[self, &values], 0)?.index_select(0, &sources)
     }
 
     /// The elements where the mask, broadcast to this shape, holds: a vector, in row-major order.
@@ -196,9 +218,8 @@ impl<T: Number> Tensor<T> {
         let here = Location::caller();
         let shape = tensor_core::shape::broadcast("masked_select", self.shape(), mask.shape());
         let shape = shape.map_err(|e| e.at(here))?;
-        let mask = mask.expand(&shape)?.to_vec();
-        let chosen = mask.iter().enumerate().filter(|(_, m)| **m).map(|(i, _)| i as i64);
-        let index = Tensor::from(chosen.collect::<Vec<i64>>());
+        let mask = mask.expand(&shape)?;
+        let index = kernels::positions("masked_select", mask.array()).map_err(|e| e.at(here))?.into();
         self.expand(&shape)?.flatten().index_select(0, &index)
     }
 }
@@ -230,19 +251,23 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn nonzero(&self) -> Tensor<i64> {
-        let mut rows: Vec<i64> = Vec::new();
-        let values = self.to_vec();
-        let found = values.iter().enumerate().filter(|(_, x)| **x != T::default());
-        let mut count = 0;
-        for (place, _) in found {
-            let (mut rest, start) = (place, rows.len());
-            for &size in self.shape().iter().rev() {
-                rows.insert(start, (rest % size) as i64);
-                rest /= size;
+        let rows = || -> Result<Tensor<i64>> {
+            let mask = self.ne(T::default())?;
+            let places = kernels::positions("nonzero", mask.array())?;
+            let columns: Vec<Tensor<i64>> = (0..self.ndim())
+                .map(|k| {
+                    let inner = self.shape()[k + 1..].iter().product::<usize>() as i64;
+                    let size = self.shape()[k] as i64;
+                    let along = formula!(|place: i64| place.floor_divide(inner).remainder(size));
+                    Ok(kernels::map("nonzero", &places, along)?.into())
+                })
+                .collect::<Result<_>>()?;
+            match columns.is_empty() {
+                true => Tensor::from(places).unsqueeze(-1)?.narrow(-1, 0, 0),
+                false => Tensor::stack(&columns.iter().collect::<Vec<_>>(), -1),
             }
-            count += 1;
-        }
-        Tensor::from_vec(rows, [count, self.ndim()]).or_raise()
+        };
+        rows().or_raise()
     }
 }
 

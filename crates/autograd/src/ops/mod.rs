@@ -4,6 +4,7 @@ mod assign;
 mod binary;
 mod cast;
 mod compare;
+mod device;
 mod divide;
 mod elementwise;
 mod expression;

@@ -1,13 +1,12 @@
 //! Norms of vectors.
 
-use super::expression::Expression;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::panic::Location;
 use tensor_core::kernels::Sum;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, Error, Float, Result, kernels};
+use tensor_core::{Array, Error, Expression, Float, Result, formula, kernels};
 
 /// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; 0 < p < inf.
 struct Norm {
@@ -23,15 +22,15 @@ impl<T: Float> Op<T, 1> for Norm {
         let op = Op::<T, 1>::name(self);
         let p = self.p;
         let powers = match p {
-            1.0 => kernels::map(op, x, Float::abs)?,
-            2.0 => kernels::map(op, x, |x: T| x * x)?,
-            _ => kernels::map(op, x, |x: T| Float::abs(x).power(p))?,
+            1.0 => kernels::map(op, x, formula!(|x: T| x.abs()))?,
+            2.0 => kernels::map(op, x, formula!(|x: T| x * x))?,
+            _ => kernels::map(op, x, formula!(|x: T| x.abs().power(p)))?,
         };
         let sum = kernels::reduce(op, &powers, &self.mask, true, Sum)?;
         match p {
             1.0 => Ok(sum),
-            2.0 => kernels::map_owned(op, sum, Float::sqrt),
-            _ => kernels::map_owned(op, sum, |s: T| s.power(1.0 / p)),
+            2.0 => kernels::map_owned(op, sum, formula!(|s: T| s.sqrt())),
+            _ => kernels::map_owned(op, sum, formula!(|s: T| s.power(1.0 / p))),
         }
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {

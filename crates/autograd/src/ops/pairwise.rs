@@ -4,15 +4,14 @@
 //! the output's cotangent, `a` and `b` the arguments. As in `elementwise.rs` each expression is read
 //! twice: as one pass over scalars in first order, over tensors under `create_graph`.
 
-use super::expression::Expression;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
-use tensor_core::{Array, Float, Result, kernels};
+use tensor_core::{Array, Expression, Float, Formula, Result, Text, formula, kernels};
 
 /// A differentiable function of two elements.
 trait Pair: Copy + Send + Sync + 'static {
     const NAME: &'static str;
-    fn value<T: Float>(self, a: T, b: T) -> T;
+    fn value<E: Expression>(self, a: E, b: E) -> E;
     fn left<E: Expression>(self, g: E, a: E, b: E) -> E;
     fn right<E: Expression>(self, g: E, a: E, b: E) -> E;
 }
@@ -30,7 +29,7 @@ impl<T: Float, F: Pair> Op<T, 2> for Each<F> {
     }
 
     fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
-        kernels::zip(F::NAME, a, b, |a, b| self.0.value(a, b))
+        kernels::zip(F::NAME, a, b, formula!(|a: T, b: T| self.0.value(a, b)))
     }
 
     fn keep(&self, [left, right]: [bool; 2]) -> Keep<2> {
@@ -50,8 +49,8 @@ impl<T: Float, F: Pair> Op<T, 2> for Each<F> {
             ]);
         }
         Ok([
-            kept.wrt(0, || pass(F::NAME, &g, kept, |g, a, b| f.left(g, a, b)))?,
-            kept.wrt(1, || pass(F::NAME, &g, kept, |g, a, b| f.right(g, a, b)))?,
+            kept.wrt(0, || pass(F::NAME, &g, kept, formula!(|g: T, a: T, b: T| f.left(g, a, b))))?,
+            kept.wrt(1, || pass(F::NAME, &g, kept, formula!(|g: T, a: T, b: T| f.right(g, a, b))))?,
         ])
     }
 }
@@ -61,7 +60,7 @@ fn pass<T: Float>(
     op: &'static str,
     g: &Tensor<T>,
     kept: &Kept<'_, T, 2>,
-    f: impl Fn(T, T, T) -> T + Sync,
+    f: Formula<impl Fn(T, T, T) -> T + Sync, impl Text<3>>,
 ) -> Result<Tensor<T>> {
     Ok(kernels::zip3(op, g.array(), kept.input_array(0), kept.input_array(1), f)?.into())
 }
@@ -77,7 +76,7 @@ macro_rules! pairs {
         impl Pair for $Name {
             const NAME: &'static str = stringify!($name);
             #[inline(always)]
-            fn value<T: Float>(self, $a: T, $b: T) -> T {
+            fn value<E: Expression>(self, $a: E, $b: E) -> E {
                 $value
             }
             #[inline(always)]
@@ -108,26 +107,26 @@ macro_rules! pairs {
 // would be right in first order, and 0 times infinity in second.
 pairs! {
     /// The larger of the two, NaN if either is; equal ones share the gradient evenly.
-    maximum Maximum |a, b| if b > a || b.is_nan() { b } else { a },
+    maximum Maximum |a, b| pick(a.below(&b), a, b),
         |g, a, b| share(g, &b, &a),
         |g, a, b| share(g, &a, &b);
     /// The smaller of the two, NaN if either is; equal ones share the gradient evenly.
-    minimum Minimum |a, b| if b < a || b.is_nan() { b } else { a },
+    minimum Minimum |a, b| pick(b.below(&a), a, b),
         |g, a, b| share(g, &a, &b),
         |g, a, b| share(g, &b, &a);
     /// The angle in radians of the points (x, y) = (`other`, `self`), from -pi to pi; its gradient at
     /// the origin is 0.
-    atan2 Atan2 |a, b| Float::atan2(a, b),
+    atan2 Atan2 |a, b| a.atan2(b),
         |g, a, b| g * (b.clone() / square_sum(a, b)),
         |g, a, b| -(g * (a.clone() / square_sum(a, b)));
     /// The lengths of the vectors (`self`, `other`), without overflow on the way; the gradient at the
     /// origin is 0, where PyTorch's is NaN.
-    hypot Hypot |a, b| Float::hypot(a, b),
+    hypot Hypot |a, b| a.hypot(b),
         |g, a, b| g * (a.clone() / length(a, b)),
         |g, a, b| g * (b.clone() / length(a, b));
     /// `self` to the power of `other`. The gradient of 0^0 is 0; that of 0^b with respect to b is 0
     /// for b >= 0, in every order.
-    pow Pow |a, b| Float::powf(a, b),
+    pow Pow |a, b| a.pow(b),
         |g, a, b| {
             // b a^(b - 1), and 0 at 0^0, where the factor is infinite
             let origin = E::both(a.is(0.0), b.is(0.0));
@@ -141,7 +140,12 @@ pairs! {
             g * slope.with(flat, 0.0)
         };
     /// `self` times the logarithm of `other`, and 0 where `self` is 0, unless `other` is NaN.
-    xlogy Xlogy |a, b| if a == T::ZERO && !b.is_nan() { T::ZERO } else { a * Float::ln(b) },
+    xlogy Xlogy |a, b| {
+            // 0 times whatever is not NaN
+            let product = a.clone() * b.clone().log();
+            let none = a.is(0.0);
+            E::choose(b.isnan(), b, product.with(none, 0.0))
+        },
         |g, a, b| {
             // ln b, and 0 for a = 0 and b <= 0
             let flat = E::both(a.is(0.0), b.at_most(0.0));
@@ -179,11 +183,17 @@ fn length<E: Expression>(a: E, b: E) -> E {
     a.with(origin.clone(), 1.0).hypot(b.with(origin, 0.0))
 }
 
+/// b where it is better, else a; NaN if either is.
+#[inline(always)]
+fn pick<E: Expression>(better: E::Mask, a: E, b: E) -> E {
+    let best = E::choose(better, b.clone(), a);
+    E::choose(b.isnan(), b, best)
+}
+
 /// max(a, b) + ln(1 + e^-|a - b|)
 #[inline(always)]
-fn logaddexp<T: Float>(a: T, b: T) -> T {
-    let larger = if b > a || b.is_nan() { b } else { a };
+fn logaddexp<E: Expression>(a: E, b: E) -> E {
     // Equal infinities have no difference.
-    let apart = if a == b { T::ZERO } else { Float::abs(a - b) };
-    larger + Float::ln_1p(Float::exp(-apart))
+    let apart = (a.clone() - b.clone()).abs().with(a.same(&b), 0.0);
+    pick(a.below(&b), a, b) + (-apart).exp().log1p()
 }

@@ -59,6 +59,6 @@ fn product<T: Number>(mut x: Tensor<T>) -> Result<Tensor<T>> {
     }
     match x.shape()[0] {
         1 => x.select(0, 0),
-        _ => Ok(Array::repeat(&x.shape()[1..], T::ONE)?.into()),
+        _ => Ok(Array::repeat_on(x.device(), &x.shape()[1..], T::ONE)?.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! Elements in other places: reversed, rolled, repeated, padded, on diagonals and in triangles.
 
+use crate::create::arange_on;
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
@@ -220,7 +221,7 @@ impl<T: Element> Tensor<T> {
     /// Shape, for fewer than two dimensions.
     #[track_caller]
     pub fn tril(&self, diagonal: isize) -> Result<Self> {
-        self.triangle("tril", |i, j| j.saturating_sub(i) <= diagonal)
+        self.triangle("tril", diagonal, true)
     }
 
     /// Matrices without what lies below the diagonal moved right by `diagonal`.
@@ -229,18 +230,22 @@ impl<T: Element> Tensor<T> {
     /// Shape, for fewer than two dimensions.
     #[track_caller]
     pub fn triu(&self, diagonal: isize) -> Result<Self> {
-        self.triangle("triu", |i, j| j.saturating_sub(i) >= diagonal)
+        self.triangle("triu", diagonal, false)
     }
 
     #[track_caller]
-    fn triangle(&self, op: &'static str, inside: impl Fn(isize, isize) -> bool) -> Result<Self> {
+    fn triangle(&self, op: &'static str, diagonal: isize, lower: bool) -> Result<Self> {
         let here = Location::caller();
         let [.., rows, columns] = *self.shape() else {
             let message = format!("shape {:?}: matrices are needed", self.shape());
             return Err(Error::shape(op, message).at(here));
         };
-        let places = (0..rows as isize).flat_map(|i| (0..columns as isize).map(move |j| (i, j)));
-        let mask = Tensor::from_vec(places.map(|(i, j)| inside(i, j)).collect(), [rows, columns])?;
+        let device = self.device();
+        // The column in which each row meets the diagonal; beyond the matrix they are all alike.
+        let diagonal = diagonal.clamp(-(rows as isize), columns as isize) as i64;
+        let row = (arange_on(&device, 0, rows as i64, 1)? + diagonal).unsqueeze(-1)?;
+        let column = arange_on(&device, 0, columns as i64, 1)?;
+        let mask = if lower { row.ge(&column)? } else { row.le(&column)? };
         mask.where_cond(self, &Tensor::scalar(T::default()))
     }
 
@@ -279,7 +284,7 @@ impl<T: Element> Tensor<T> {
             let border = |n: isize| {
                 let mut shape = Dims::from_slice(padded.shape());
                 shape[d] = n.max(0) as usize;
-                Array::repeat(&shape, value).map(Tensor::constant)
+                Array::repeat_on(self.device(), &shape, value).map(Tensor::constant)
             };
             let (before, after) = (border(sizes[0])?, border(sizes[1])?);
             padded = Tensor::cat(&[&before, &padded, &after], d as isize)?;

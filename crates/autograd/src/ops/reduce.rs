@@ -6,7 +6,9 @@ use smallvec::SmallVec;
 use std::panic::Location;
 use tensor_core::kernels::{Max, Min, Sum};
 use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
-use tensor_core::{Array, Element, Error, Float, Number, OrRaise, Result, kernels};
+use tensor_core::{
+    Array, Code, DType, Element, Error, Float, Formula, Number, OrRaise, Result, formula, kernels,
+};
 
 /// Which dimensions are reduced, and whether they stay with size 1.
 #[derive(Clone)]
@@ -72,7 +74,7 @@ impl<T: Float> Op<T, 1> for MeanOver {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let n = T::of(self.0.count(x.shape()) as f64);
         let sum = kernels::reduce("mean", x, &self.0.mask, self.0.keepdim, Sum)?;
-        kernels::map_owned("mean", sum, |s| s / n)
+        kernels::map_owned("mean", sum, formula!(|s: T| s / n))
     }
     /// grad / n, stretched over the input
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -107,11 +109,14 @@ impl<T: Float> Op<T, 1> for VarOver {
         let name = Op::<T, 1>::name(self);
         let n = T::of(self.over.count(x.shape()) as f64);
         let sum = kernels::reduce(name, x, &self.over.mask, true, Sum)?;
-        let mean = kernels::map_owned(name, sum, |s| s / n)?;
-        let squares = kernels::zip(name, x, &mean, |x, m| (x - m) * (x - m))?;
+        let mean = kernels::map_owned(name, sum, formula!(|s: T| s / n))?;
+        let squares = kernels::zip(name, x, &mean, formula!(|x: T, m: T| (x - m) * (x - m)))?;
         let total = kernels::reduce(name, &squares, &self.over.mask, self.over.keepdim, Sum)?;
         let d = T::of(self.denominator(x.shape()));
-        kernels::map_owned(name, total, |s| if self.root { Float::sqrt(s / d) } else { s / d })
+        match self.root {
+            true => kernels::map_owned(name, total, formula!(|s: T| (s / d).sqrt())),
+            false => kernels::map_owned(name, total, formula!(|s: T| s / d)),
+        }
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: self.root }
@@ -177,8 +182,7 @@ impl<T: Number> Op<T, 1> for Extreme {
                 let sorted = kernels::gather(op, &all, 0, &order)?;
                 // NaN sorts to the end.
                 let last = sorted.select(op, 0, x.numel() - 1)?;
-                let nan = last.single().is_some_and(|x| x.is_nan());
-                if nan { Ok(last) } else { sorted.select(op, 0, (x.numel() - 1) / 2) }
+                if last.item(op)?.is_nan() { Ok(last) } else { sorted.select(op, 0, (x.numel() - 1) / 2) }
             }
         }
     }
@@ -190,13 +194,18 @@ impl<T: Number> Op<T, 1> for Extreme {
         let name = Op::<T, 1>::name(self);
         let (x, y) = (kept.input(0).detach(), kept.output().detach());
         let y = self.over.stretch(&y, x.shape())?;
-        let hit = kernels::zip(name, x.array(), y.array(), |x, y| {
-            let same = x == y || (x.is_nan() && y.is_nan());
-            if same { T::ONE } else { T::ZERO }
-        })?;
+        let same = |x: T, y: T| if x == y || (x.is_nan() && y.is_nan()) { T::ONE } else { T::ZERO };
+        let text = |[x, y]: [Code; 2]| {
+            let equal = Code::cuda("$0 == $1", DType::Bool, &[x, y]);
+            (equal | (x.is_nan() & y.is_nan())).cast(T::DTYPE)
+        };
+        let hit = kernels::zip(name, x.array(), y.array(), Formula::new(same, text))?;
         let count = kernels::reduce(name, &hit, &self.over.mask, true, Sum)?;
-        let share: Tensor<T> =
-            kernels::zip(name, &hit, &count, |h, n| (h.to_f64() / n.to_f64()).cast())?.into();
+        let share = Formula::new(
+            |h: T, n: T| (h.to_f64() / n.to_f64()).cast(),
+            |[h, n]: [Code; 2]| (h.cast(DType::F64) / n.cast(DType::F64)).cast(T::DTYPE),
+        );
+        let share: Tensor<T> = kernels::zip(name, &hit, &count, share)?.into();
         Ok([Some(self.over.stretch(&g, x.shape())?.try_mul(&share)?)])
     }
 }

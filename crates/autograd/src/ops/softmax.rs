@@ -1,13 +1,12 @@
 //! Sums of exponentials and what is made of them, shifted by the maximum so that nothing overflows.
 
-use super::expression::Expression;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::panic::Location;
 use tensor_core::kernels::{Max, Sum};
 use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
-use tensor_core::{Array, Float, Result, kernels};
+use tensor_core::{Array, Code, Expression, Float, Formula, Result, formula, kernels};
 
 /// Which dimensions are reduced.
 type Mask = SmallVec<[bool; 4]>;
@@ -16,8 +15,10 @@ type Mask = SmallVec<[bool; 4]>;
 fn shifted_sum<T: Float>(op: &'static str, x: &Array<T>, mask: &Mask) -> Result<[Array<T>; 2]> {
     let largest = kernels::reduce(op, x, mask, true, Max)?;
     // Infinite maxima shift nothing: -inf makes the sum 0, inf makes it inf.
-    let shift = kernels::map_owned(op, largest, |m: T| if m.is_finite() { m } else { T::ZERO })?;
-    let exponentials = kernels::zip(op, x, &shift, |x, m| Float::exp(x - m))?;
+    let finite = |m: T| if m.is_finite() { m } else { T::ZERO };
+    let finite = Formula::new(finite, |[m]: [Code; 1]| Code::choose(m.is_finite(), m, m.nothing()));
+    let shift = kernels::map_owned(op, largest, finite)?;
+    let exponentials = kernels::zip(op, x, &shift, formula!(|x: T, m: T| (x - m).exp()))?;
     let sum = kernels::reduce(op, &exponentials, mask, true, Sum)?;
     Ok([shift, sum])
 }
@@ -31,7 +32,7 @@ impl<T: Float> Op<T, 1> for LogSumExp {
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let [shift, sum] = shifted_sum("logsumexp", x, &self.0)?;
-        kernels::zip_owned("logsumexp", sum, &shift, |s, m| Float::ln(s) + m)
+        kernels::zip_owned("logsumexp", sum, &shift, formula!(|s: T, m: T| s.log() + m))
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }
@@ -62,8 +63,8 @@ impl<T: Float> Op<T, 1> for Softmax {
         // m and the logarithm of the sum are never added up: large elements would take its digits.
         let [shift, sum] = shifted_sum(op, x, &self.mask)?;
         match self.log {
-            true => kernels::zip3(op, x, &shift, &sum, |x, m, s| (x - m) - Float::ln(s)),
-            false => kernels::zip3(op, x, &shift, &sum, |x, m, s| Float::exp(x - m) / s),
+            true => kernels::zip3(op, x, &shift, &sum, formula!(|x: T, m: T, s: T| (x - m) - s.log())),
+            false => kernels::zip3(op, x, &shift, &sum, formula!(|x: T, m: T, s: T| (x - m).exp() / s)),
         }
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {

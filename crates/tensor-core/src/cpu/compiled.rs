@@ -7,26 +7,28 @@ use crate::array::Array;
 use crate::error::Result;
 
 macro_rules! compiled {
-    ($(fn $name:ident($($arg:ident: $Arg:ty),*) -> $Output:ty = $path:path;)*) => {
+    ($Trait:ident: $(fn $name:ident($($arg:ident: $Arg:ty),*) -> $Output:ty = $path:path;)*) => {
         /// Kernels of one element type, see the functions of the same names.
-        pub trait Compiled: crate::element::Element {
+        pub trait $Trait: crate::element::Element {
             $(#[doc(hidden)] fn $name($($arg: $Arg),*) -> $Output;)*
         }
-        impl Compiled for f32 {
+        impl $Trait for f32 {
             $(fn $name($($arg: $Arg),*) -> $Output { $path($($arg),*) })*
         }
-        impl Compiled for f64 {
+        impl $Trait for f64 {
             $(fn $name($($arg: $Arg),*) -> $Output { $path($($arg),*) })*
         }
     };
 }
+#[cfg(feature = "cuda")]
+pub(crate) use compiled;
 
 type Op = &'static str;
 type Pair<T> = (Array<T>, Array<T>);
 type Solution<T> = (Array<T>, Option<usize>);
 type LossAndGradient<T> = (Array<T>, Option<Array<T>>);
 
-compiled! {
+compiled! { Compiled:
     fn addmv(op: Op, y: Option<&Array<Self>>, a: &Array<Self>, x: &Array<Self>, beta: Self, alpha: Self)
         -> Result<Array<Self>> = gemm::addmv;
     fn addmm(op: Op, c: Option<&Array<Self>>, a: &Array<Self>, b: &Array<Self>, beta: Self, alpha: Self)

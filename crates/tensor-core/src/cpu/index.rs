@@ -113,6 +113,14 @@ pub fn scatter_add<T: Number>(
     Ok(x)
 }
 
+/// The positions of the true elements, in row-major order.
+pub fn positions(mask: &Array<bool>) -> Result<Array<i64>> {
+    let mask = mask.as_slice().map_or_else(|| Cow::Owned(mask.to_vec()), Cow::Borrowed);
+    let places: Vec<i64> = mask.iter().zip(0..).filter(|(m, _)| **m).map(|(_, i)| i).collect();
+    let count = places.len();
+    Array::from_vec(places, &[count])
+}
+
 /// The running sums along `dim`, from the end where `reverse`.
 pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bool) -> Result<Array<T>> {
     let mut out = super::copy::copy(op, x)?;

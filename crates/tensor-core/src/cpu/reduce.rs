@@ -14,6 +14,8 @@ use crate::shape::Dims;
 
 /// An associative operation with a neutral element.
 pub trait Reduction<T>: Copy + Send + Sync {
+    /// Its name in CUDA C++.
+    const NAME: &'static str;
     /// The result over no elements.
     fn neutral(self) -> T;
     /// Combines two results.
@@ -37,6 +39,8 @@ pub struct All;
 pub struct Any;
 
 impl<T: Number> Reduction<T> for Sum {
+    const NAME: &'static str = "Sum";
+
     #[inline(always)]
     fn neutral(self) -> T {
         T::ZERO
@@ -48,6 +52,8 @@ impl<T: Number> Reduction<T> for Sum {
 }
 
 impl<T: Number> Reduction<T> for Max {
+    const NAME: &'static str = "Max";
+
     #[inline(always)]
     fn neutral(self) -> T {
         T::LOWEST
@@ -59,6 +65,8 @@ impl<T: Number> Reduction<T> for Max {
 }
 
 impl<T: Number> Reduction<T> for Min {
+    const NAME: &'static str = "Min";
+
     #[inline(always)]
     fn neutral(self) -> T {
         T::HIGHEST
@@ -70,6 +78,8 @@ impl<T: Number> Reduction<T> for Min {
 }
 
 impl Reduction<bool> for All {
+    const NAME: &'static str = "All";
+
     #[inline(always)]
     fn neutral(self) -> bool {
         true
@@ -81,6 +91,8 @@ impl Reduction<bool> for All {
 }
 
 impl Reduction<bool> for Any {
+    const NAME: &'static str = "Any";
+
     #[inline(always)]
     fn neutral(self) -> bool {
         false

@@ -6,6 +6,7 @@ use crate::cpu::lanes::{self, Matrices, for_groups};
 use crate::cpu::{copy, factor};
 use crate::element::{Element, Float};
 use crate::error::Result;
+use crate::kernels;
 use crate::shape::Dims;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -74,6 +75,17 @@ impl<T: Element> Factors<T> {
 }
 
 impl<T: Float> Lu<T> {
+    /// Of matrices on a GPU, where what needs the factors makes them in its own launch.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn unfactored(a: &Array<T>) -> Self {
+        Lu { a: a.clone(), factors: None }
+    }
+
+    /// The matrices A.
+    pub(crate) fn matrices(&self) -> &Array<T> {
+        &self.a
+    }
+
     /// What the factors take, without the pivots.
     pub fn bytes(&self) -> usize {
         self.factors.as_ref().map_or(0, |f| f.lu.allocation().1)
@@ -89,7 +101,7 @@ impl<T: Float> Lu<T> {
     /// # Errors
     /// Out of memory.
     pub fn nearly_singular(&self, op: &'static str, ratio: f64) -> Result<Vec<usize>> {
-        T::lu_nearly_singular(self, op, ratio)
+        kernels::lu_nearly_singular(self, op, ratio)
     }
 
     /// A^-1 B, or A^-T B, for B of shape [batch.., n, k], with infinities and NaN for a singular matrix; and
@@ -103,7 +115,7 @@ impl<T: Float> Lu<T> {
         b: &Array<T>,
         transposed: bool,
     ) -> Result<(Array<T>, Option<usize>)> {
-        T::lu_solve(self, op, b, transposed)
+        kernels::lu_solve(self, op, b, transposed)
     }
 
     /// The determinants, in the shape of the batch.
@@ -111,7 +123,7 @@ impl<T: Float> Lu<T> {
     /// # Errors
     /// Out of memory.
     pub fn det(&self, op: &'static str) -> Result<Array<T>> {
-        T::lu_det(self, op)
+        kernels::lu_det(self, op)
     }
 
     /// The signs of the determinants and the logarithms of their absolute values: 0 and minus
@@ -120,7 +132,7 @@ impl<T: Float> Lu<T> {
     /// # Errors
     /// Out of memory.
     pub fn slogdet(&self, op: &'static str) -> Result<(Array<T>, Array<T>)> {
-        T::lu_slogdet(self, op)
+        kernels::lu_slogdet(self, op)
     }
 }
 

@@ -1,0 +1,212 @@
+//! LU with partial pivoting, and what follows from it. Nothing is kept between operations: to factor a small matrix
+//! anew takes less time than to fetch its factors.
+
+use super::{LARGEST, Matrices, Small, VARIANTS, columns_divisor, small};
+use crate::array::Array;
+use crate::cpu::decompose::singular_error;
+use crate::cuda::gpu::Gpu;
+use crate::cuda::registry::Family;
+use crate::cuda::solver;
+use crate::cuda::status::Status;
+use crate::device::Device;
+use crate::element::{Element, Float};
+use crate::error::Result;
+use crate::kernels::Lu;
+use crate::shape::Dims;
+
+pub(in crate::cuda) static SOLVE: Family = Family {
+    text: small!("small_lu.cu", "small_solve.cu"),
+    kernels: &[c"factors", c"inverse", c"solve_column", c"solve_columns"],
+    variants: VARIANTS,
+};
+
+pub(in crate::cuda) static DETERMINANT: Family = Family {
+    text: small!("small_lu.cu", "small_determinant.cu"),
+    kernels: &[c"pivots", c"cofactors"],
+    variants: VARIANTS,
+};
+
+/// See [`kernels::lu`](crate::kernels::lu).
+pub(crate) fn lu<T: Float>(_: &'static Gpu, _: &'static str, a: &Array<T>) -> Result<Lu<T>> {
+    Ok(Lu::unfactored(a))
+}
+
+/// See [`kernels::lu_factors`](crate::kernels::lu_factors).
+pub(crate) fn lu_factors<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+) -> Result<(Array<T>, Array<i64>)> {
+    let lead = a.ndim() - 2;
+    let (m, k) = (a.shape()[lead], a.shape()[lead].min(a.shape()[lead + 1]));
+    if m > LARGEST {
+        return solver::lu_factors(gpu, op, a);
+    }
+    let a = Matrices::of(op, &a.slice(op, lead + 1, 0, 1, k)?)?;
+    let lu = Array::unwritten(gpu, op, a.shape(&[m, k]))?;
+    let order: Array<i64> = Array::unwritten(gpu, op, a.shape(&[m]))?;
+    if order.numel() > 0 {
+        let small = Small { family: &SOLVE, kernel: c"factors", largest: m, count: a.count };
+        let out = [lu.pointer(), order.pointer(), a.count as u64, m as u64];
+        small.launch::<T>(gpu, op, &[&a.words, &out, &columns_divisor(k)])?;
+    }
+    Ok((lu, order))
+}
+
+/// See [`kernels::inverse`](crate::kernels::inverse).
+pub(crate) fn inverse<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    let n = order(a);
+    if n > LARGEST {
+        return solver::inverse(gpu, op, a);
+    }
+    let out = Array::unwritten(gpu, op, Dims::from_slice(a.shape()))?;
+    if out.numel() == 0 {
+        return Ok(out);
+    }
+    let x = Matrices::of(op, a)?;
+    let singular = Status::new(gpu, op)?;
+    let small = Small { family: &SOLVE, kernel: c"inverse", largest: n, count: x.count };
+    let words = [&x.words[..], &[out.pointer(), x.count as u64], &columns_divisor(n), &[singular.word()]];
+    small.launch::<T>(gpu, op, &words)?;
+    match singular.first(op)? {
+        Some(batch) => Err(singular_error(op, batch, a.shape())),
+        None => Ok(out),
+    }
+}
+
+/// See [`Lu::solve`].
+pub(crate) fn lu_solve<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+    b: &Array<T>,
+    transposed: bool,
+) -> Result<(Array<T>, Option<usize>)> {
+    let (n, k) = (order(a), b.shape()[b.ndim() - 1]);
+    if n > LARGEST {
+        return solver::lu_solve(gpu, op, a, b, transposed);
+    }
+    let out = Array::unwritten(gpu, op, Dims::from_slice(b.shape()))?;
+    if out.numel() == 0 {
+        return Ok((out, None));
+    }
+    let a = Matrices::of(op, a)?;
+    // The system with A^T has an elimination of its own.
+    let a = if transposed { a.transposed() } else { a };
+    let b = Matrices::of(op, b)?;
+    let singular = Status::new(gpu, op)?;
+    let kernel = if k == 1 { c"solve_column" } else { c"solve_columns" };
+    let small = Small { family: &SOLVE, kernel, largest: n, count: a.count };
+    let out_words = [out.pointer(), a.count as u64];
+    let words = [&a.words[..], &b.words, &out_words, &columns_divisor(n), &[k as u64, singular.word()]];
+    small.launch::<T>(gpu, op, &words)?;
+    Ok((out, singular.first(op)?))
+}
+
+/// See [`Lu::det`].
+pub(crate) fn lu_det<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    let n = order(a);
+    if n > LARGEST {
+        return solver::lu_det(gpu, op, a);
+    }
+    let batch = &a.shape()[..a.ndim() - 2];
+    if n == 0 {
+        return Array::repeat_on(device(gpu), batch, T::ONE);
+    }
+    let det: Array<T> = Array::unwritten(gpu, op, Dims::from_slice(batch))?;
+    pivots(gpu, op, a, [det.pointer(), 0, 0, 0], 0.0)?;
+    Ok(det)
+}
+
+/// See [`Lu::slogdet`].
+pub(crate) fn lu_slogdet<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+) -> Result<(Array<T>, Array<T>)> {
+    let n = order(a);
+    if n > LARGEST {
+        return solver::lu_slogdet(gpu, op, a);
+    }
+    let batch = &a.shape()[..a.ndim() - 2];
+    if n == 0 {
+        let all = |x| Array::repeat_on(device(gpu), batch, x);
+        return Ok((all(T::ONE)?, all(T::ZERO)?));
+    }
+    let sign: Array<T> = Array::unwritten(gpu, op, Dims::from_slice(batch))?;
+    let log: Array<T> = Array::unwritten(gpu, op, Dims::from_slice(batch))?;
+    pivots(gpu, op, a, [0, sign.pointer(), log.pointer(), 0], 0.0)?;
+    Ok((sign, log))
+}
+
+/// See [`Lu::nearly_singular`].
+pub(crate) fn lu_nearly_singular<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+    ratio: f64,
+) -> Result<Vec<usize>> {
+    let n = order(a);
+    if n > LARGEST {
+        return solver::nearly_singular(gpu, op, a, ratio);
+    }
+    if a.numel() == 0 {
+        return Ok(Vec::new());
+    }
+    let near: Array<bool> = Array::unwritten(gpu, op, Dims::from_slice(&a.shape()[..a.ndim() - 2]))?;
+    pivots(gpu, op, a, [0, 0, 0, near.pointer()], ratio)?;
+    let near = near.to_device(op, Device::Cpu)?.to_vec();
+    Ok(near.into_iter().enumerate().filter(|(_, near)| *near).map(|(i, _)| i).collect())
+}
+
+/// What follows from the pivots of matrices of order 1 or more, to the addresses that are not 0: the determinants,
+/// their signs, their logarithms, and which matrices are nearly singular.
+fn pivots<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+    out: [u64; 4],
+    ratio: f64,
+) -> Result<()> {
+    if a.numel() == 0 {
+        return Ok(());
+    }
+    let a = Matrices::of(op, a)?;
+    let small = Small { family: &DETERMINANT, kernel: c"pivots", largest: a.rows, count: a.count };
+    let rest = [ratio.to_bits(), a.count as u64];
+    small.launch::<T>(gpu, op, &[&a.words, &out, &rest, &columns_divisor(a.rows)])
+}
+
+/// See [`kernels::cofactors`](crate::kernels::cofactors).
+pub(crate) fn cofactors<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+    g: &Array<T>,
+) -> Result<Option<Array<T>>> {
+    let n = order(a);
+    if n > LARGEST {
+        return Ok(None);
+    }
+    let out = Array::unwritten(gpu, op, Dims::from_slice(a.shape()))?;
+    if out.numel() == 0 {
+        return Ok(Some(out));
+    }
+    let a = Matrices::of(op, a)?;
+    let g = Matrices::of(op, &g.insert_dim(g.ndim()).insert_dim(g.ndim() + 1))?;
+    let failed = Status::new(gpu, op)?;
+    let small = Small { family: &DETERMINANT, kernel: c"cofactors", largest: n, count: a.count };
+    let out_words = [out.pointer(), a.count as u64];
+    let words = [&a.words[..], &g.words, &out_words, &columns_divisor(n), &[failed.word()]];
+    small.launch::<T>(gpu, op, &words)?;
+    Ok(failed.first(op)?.is_none().then_some(out))
+}
+
+/// The order of square matrices.
+fn order<T: Element>(a: &Array<T>) -> usize {
+    a.shape()[a.ndim() - 1]
+}
+
+fn device(gpu: &'static Gpu) -> Device {
+    Device::Cuda(gpu.ordinal())
+}

@@ -1,0 +1,102 @@
+//! QR, singular values, and eigenvalues of symmetric matrices.
+
+use super::{LARGEST, Matrices, Small, VARIANTS, small};
+use crate::array::Array;
+use crate::cuda::gpu::Gpu;
+use crate::cuda::registry::Family;
+use crate::cuda::solver;
+use crate::cuda::status::Status;
+use crate::element::Float;
+use crate::error::{Error, ErrorKind, Result};
+
+pub(in crate::cuda) static QR: Family =
+    Family { text: small!("small_qr.cu"), kernels: &[c"qr"], variants: VARIANTS };
+
+pub(in crate::cuda) static JACOBI: Family =
+    Family { text: small!("small_jacobi.cu"), kernels: &[c"svd", c"eigh"], variants: VARIANTS };
+
+/// See [`kernels::qr`](crate::kernels::qr).
+pub(crate) fn qr<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+    complete: bool,
+) -> Result<[Array<T>; 2]> {
+    let x = Matrices::of(op, a)?;
+    let (m, n) = (x.rows, x.columns);
+    if m.max(n) > LARGEST {
+        return solver::qr(gpu, op, a, complete);
+    }
+    let k = if complete { m } else { m.min(n) };
+    let q = Array::unwritten(gpu, op, x.shape(&[m, k]))?;
+    let r = Array::unwritten(gpu, op, x.shape(&[k, n]))?;
+    if q.numel() == 0 {
+        return Ok([q, r]);
+    }
+    let not_finite = Status::new(gpu, op)?;
+    let small = Small { family: &QR, kernel: c"qr", largest: m.max(n), count: x.count };
+    let out = [q.pointer(), r.pointer(), x.count as u64];
+    let sizes = [m as u64, n as u64, k as u64];
+    small.launch::<T>(gpu, op, &[&x.words, &out, &sizes, &[not_finite.word()]])?;
+    match not_finite.first(op)? {
+        None => Ok([q, r]),
+        Some(_) => Err(Error::argument(op, format!("a matrix of {:?} holds NaN or infinity", a.shape()))),
+    }
+}
+
+/// See [`kernels::svd`](crate::kernels::svd).
+pub(crate) fn svd<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
+    let x = Matrices::of(op, a)?;
+    let (m, n) = (x.rows, x.columns);
+    if m.max(n) > LARGEST {
+        return solver::svd(gpu, op, a);
+    }
+    let k = m.min(n);
+    let u = Array::unwritten(gpu, op, x.shape(&[m, k]))?;
+    let s = Array::unwritten(gpu, op, x.shape(&[k]))?;
+    let vt = Array::unwritten(gpu, op, x.shape(&[k, n]))?;
+    if s.numel() == 0 {
+        return Ok([u, s, vt]);
+    }
+    // A row and a column of vectors, and a matrix of them, to the next.
+    let left = [u.pointer(), k as u64, 1, (m * k) as u64];
+    let right = [vt.pointer(), 1, n as u64, (k * n) as u64];
+    // Of the transpose the sides change places.
+    let (x, left, right) = if m >= n { (x, left, right) } else { (x.transposed(), right, left) };
+    let failed = Status::new(gpu, op)?;
+    let small = Small { family: &JACOBI, kernel: c"svd", largest: x.rows, count: x.count };
+    let sizes = [x.count as u64, x.rows as u64, x.columns as u64, failed.word()];
+    small.launch::<T>(gpu, op, &[&x.words, &[s.pointer()], &left, &right, &sizes])?;
+    converged(op, failed, a, "singular value decomposition")?;
+    Ok([u, s, vt])
+}
+
+/// See [`kernels::eigh`](crate::kernels::eigh).
+pub(crate) fn eigh<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
+    let x = Matrices::of(op, a)?;
+    let n = x.rows;
+    if n > LARGEST {
+        return solver::eigh(gpu, op, a);
+    }
+    let w = Array::unwritten(gpu, op, x.shape(&[n]))?;
+    let v = Array::unwritten(gpu, op, x.shape(&[n, n]))?;
+    if v.numel() == 0 {
+        return Ok([w, v]);
+    }
+    let failed = Status::new(gpu, op)?;
+    let small = Small { family: &JACOBI, kernel: c"eigh", largest: n, count: x.count };
+    let out = [w.pointer(), v.pointer(), x.count as u64, n as u64, failed.word()];
+    small.launch::<T>(gpu, op, &[&x.words, &out])?;
+    converged(op, failed, a, "eigenvalues")?;
+    Ok([w, v])
+}
+
+/// An error where a kernel reported a matrix of `a`.
+fn converged<T: Float>(op: &'static str, failed: Status, a: &Array<T>, what: &str) -> Result<()> {
+    let Some(batch) = failed.first(op)? else { return Ok(()) };
+    let message = format!(
+        "the {what} of matrix {batch} of {:?} did not converge: check it for NaN and infinity",
+        a.shape()
+    );
+    Err(Error::new(ErrorKind::NotConverged, op, message))
+}

@@ -1,0 +1,140 @@
+//! Factorisations of matrices that are too large for kernels of this crate's own, by cuSOLVER and cuBLAS.
+
+mod decompose;
+mod ffi;
+mod lu;
+
+pub(crate) use decompose::{cholesky_ex, eigh, qr, solve_triangular, svd};
+pub(crate) use lu::{inverse, lu_det, lu_factors, lu_slogdet, lu_solve, nearly_singular};
+
+use super::copy::copy;
+use super::gpu::{Function, Gpu};
+use super::pool::Allocation;
+use super::registry::{Family, Variant};
+use super::status::Status;
+use crate::array::Array;
+use crate::element::{DType, Float};
+use crate::error::Result;
+use crate::shape::Dims;
+use std::ffi::CStr;
+
+pub(super) static SOLVER: Family = Family {
+    text: include_str!("../kernels/solver.cu"),
+    kernels: &[
+        c"addresses",
+        c"failed",
+        c"make_finite",
+        c"row_order",
+        c"permute_rows",
+        c"determinants",
+        c"near_singular",
+        c"minors",
+        c"lower",
+        c"zero_on_diagonal",
+        c"upper",
+    ],
+    variants: &[Variant::of(DType::F32), Variant::of(DType::F64)],
+};
+
+/// Up to this order, the matrices of a batch are treated together; larger ones fill the GPU one by one.
+const BATCHED: usize = 512;
+
+/// Where the work goes: a GPU, for the operation that errors name.
+#[derive(Clone, Copy)]
+struct On {
+    gpu: &'static Gpu,
+    op: &'static str,
+}
+
+impl On {
+    fn function<T: Float>(self, kernel: &'static CStr) -> Result<Function> {
+        SOLVER.function(self.op, self.gpu, Variant::of(T::DTYPE), kernel)
+    }
+
+    /// A thread for each of `count` elements; their number follows the words.
+    fn elements<T: Float>(self, kernel: &'static CStr, count: usize, words: &[u64]) -> Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        let (function, blocks) = (self.function::<T>(kernel)?, count.div_ceil(256) as u32);
+        self.gpu.launch(self.op, function, [blocks, 1, 1], [256, 1, 1], 0, words)
+    }
+
+    /// A block of `threads` for each of `count` matrices.
+    fn matrices<T: Float>(
+        self,
+        kernel: &'static CStr,
+        count: usize,
+        threads: u32,
+        shared: usize,
+        words: &[u64],
+    ) -> Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        let function = self.function::<T>(kernel)?;
+        self.gpu.launch(self.op, function, [count as u32, 1, 1], [threads, 1, 1], shared as u32, words)
+    }
+
+    /// An array of the addresses of `count` matrices of `size` elements, which lie one after another.
+    fn addresses<T: Float>(self, first: u64, size: usize, count: usize) -> Result<Allocation> {
+        let addresses = self.gpu.allocate(self.op, 8 * count)?;
+        let words = [addresses.pointer(), first, (size * size_of::<T>()) as u64, count as u64];
+        self.elements::<T>(c"addresses", count, &words)?;
+        Ok(addresses)
+    }
+
+    /// What the routines tell of each matrix.
+    fn info(self, count: usize) -> Result<Allocation> {
+        self.gpu.allocate(self.op, 4 * count)
+    }
+
+    /// Reports the first matrix that a routine failed for.
+    fn failed<T: Float>(self, info: &Allocation, count: usize, status: &Status) -> Result<()> {
+        self.elements::<T>(c"failed", count, &[info.pointer(), status.word(), count as u64])
+    }
+
+    /// Reports the first matrix with NaN or infinity, and makes these zero: of matrices of `size` elements, or, where
+    /// the rows have `lower` elements, of their lower triangles.
+    fn finite<T: Float>(
+        self,
+        x: &Array<T>,
+        size: usize,
+        lower: Option<usize>,
+        status: &Status,
+    ) -> Result<()> {
+        let columns = lower.unwrap_or(1) as u64;
+        let words =
+            [x.pointer(), status.word(), x.numel() as u64, size as u64, columns, lower.is_some().into()];
+        self.elements::<T>(c"make_finite", x.numel(), &words)
+    }
+}
+
+/// The matrices with rows and columns exchanged, where they lie.
+fn transposed<T: Float>(a: &Array<T>) -> Array<T> {
+    let mut dims: Dims = (0..a.ndim()).collect();
+    let last = a.ndim() - 1;
+    dims.swap(last - 1, last);
+    a.permute(&dims)
+}
+
+/// The matrices in memory of their own, column by column: an array of their transposes.
+fn by_columns<T: Float>(on: On, a: &Array<T>) -> Result<Array<T>> {
+    copy(on.gpu, on.op, &transposed(a))
+}
+
+/// The elements in row-major order, where they lie if they lie so.
+fn contiguous<T: Float>(on: On, a: &Array<T>) -> Result<Array<T>> {
+    if a.layout().is_contiguous() { a.in_memory(on.op) } else { copy(on.gpu, on.op, a) }
+}
+
+/// The shape of a batch with other last dimensions.
+fn shape(batch: &[usize], last: &[usize]) -> Dims {
+    batch.iter().chain(last).copied().collect()
+}
+
+/// The batch of matrices, and the rows and columns of each.
+fn sizes<T: Float>(a: &Array<T>) -> (&[usize], usize, usize) {
+    let (batch, last) = a.shape().split_at(a.ndim() - 2);
+    (batch, last[0], last[1])
+}
