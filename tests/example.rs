@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use tapegrad::cuda;
 
 /// A folder that is gone when the test is over.
 struct Folder(PathBuf);
@@ -227,8 +228,13 @@ fn bad_tables_are_named_by_file_row_and_column() {
 #[test]
 fn what_cannot_be_done_is_said_before_the_work() {
     let folder = Folder::new();
-    let found = folder.refuses(&["--device", "cuda"]);
-    assert!(found.contains("cuda"), "{found}");
+    // A GPU that is not there is told of before the table is.
+    let found = folder.refuses(&["--device", "cuda:99", "--input", "no/such/file.csv"]);
+    assert!(found.starts_with("Device::cuda: ") && !found.contains("file.csv"), "{found}");
+    if !cuda::is_available() {
+        let found = folder.refuses(&["--device", "cuda"]);
+        assert!(found.starts_with("Device::cuda: "), "{found}");
+    }
     let found = folder.refuses(&["--rows", "0"]);
     assert!(found.contains("there must be at least one of each"), "{found}");
     let huge = usize::MAX.to_string();
@@ -239,9 +245,14 @@ fn what_cannot_be_done_is_said_before_the_work() {
     let found = folder.refuses(&["--rows", "5", "--cols", "1", "--plot", "chart.bmp"]);
     assert!(found.contains("chart.bmp: plots are drawn as .svg files"), "{found}");
     // Arguments that clap refuses end with its own exit code.
-    for arguments in
-        [&["--solver", "newton"][..], &["--dtype", "f16"], &["--device", "gpu"], &["--rows", "-1"]]
-    {
+    for arguments in [
+        &["--solver", "newton"][..],
+        &["--dtype", "f16"],
+        &["--device", "gpu"],
+        &["--device", "cuda:"],
+        &["--device", "cuda:one"],
+        &["--rows", "-1"],
+    ] {
         assert_eq!(folder.run(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }

@@ -33,7 +33,7 @@ fn largest_eigenvalue<T: Float>(problem: &Problem<T>) -> Result<T> {
     let x = problem.start()?;
     // A random start has a share in every eigenvector, whatever the data.
     manual_seed(0);
-    let mut v = Tensor::randn_of::<T>([problem.columns.len()]).to_device(&x.device())?;
+    let mut v = Tensor::randn_on::<T>(&x.device(), [problem.columns.len()])?;
     let mut largest = T::ZERO;
     for _ in 0..1000 {
         let product = hvp(|x| problem.loss(x), &x, &v)?;

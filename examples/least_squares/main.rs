@@ -80,6 +80,10 @@ fn main() -> ExitCode {
 
 fn solve<T: Float>(arguments: &Arguments) -> Result<()> {
     report::check_plot_path(&arguments.plot)?;
+    if let Device::Cuda(ordinal) = arguments.device {
+        // A GPU that is not there is told of before the data is read.
+        Device::cuda(ordinal)?;
+    }
     let data = load::<T>(arguments)?;
     let (source, target) = (data.source.clone(), data.target.clone());
     let problem = Problem::new(data, &arguments.device)?;

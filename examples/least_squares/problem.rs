@@ -103,7 +103,7 @@ impl<T: Float> Problem<T> {
     /// Where both solvers start. From zero they never leave the row space of A: where several
     /// coefficients fit equally well, they find the smallest, as the pseudoinverse does.
     pub fn start(&self) -> Result<Tensor<T>> {
-        Ok(Tensor::try_zeros([self.columns.len()])?.to_device(&self.device())?)
+        Ok(Tensor::zeros_on(&self.device(), [self.columns.len()])?)
     }
 
     /// f(x) = ||y - A x||^2 / rows, which is 1 at x = 0, and the unexplained share of the variance,

@@ -188,6 +188,16 @@ impl<T: Element> Array<T> {
         Device::Cpu
     }
 
+    /// Whether the elements are on a GPU.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn is_on_gpu(&self) -> bool {
+        match &self.0.data {
+            Data::One(_) | Data::Owned(_) => false,
+            Data::View(owner) => !matches!(owner.0.data, Data::One(_) | Data::Owned(_)),
+            Data::Known(_, _) | Data::Cuda(_) => true,
+        }
+    }
+
     /// Shape, strides and offset within [`Array::storage`].
     #[inline]
     pub fn layout(&self) -> &Layout {

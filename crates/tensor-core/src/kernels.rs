@@ -13,8 +13,6 @@ use crate::formula;
 use crate::formula::{Code, Expression, Formula, Text};
 use crate::layout::Layout;
 use crate::shape::Dims;
-#[cfg(feature = "cuda")]
-use crate::shape::broadcast;
 
 pub use crate::cpu::decompose::{Analytic, Gaps, Lu, Triangle, singular_error};
 pub use crate::cpu::reduce::{All, Any, Max, Min, Reduction, Sum};
@@ -23,7 +21,7 @@ pub use crate::cpu::reduce::{All, Any, Max, Min, Reduction, Sum};
 #[cfg(feature = "cuda")]
 macro_rules! run_on {
     ($op:expr, [$($x:expr),+], $cpu:expr, |$gpu:ident| $cuda:expr) => {
-        match false $(|| $x.device() != Device::Cpu)+ {
+        match false $(|| $x.is_on_gpu())+ {
             false => $cpu,
             true => {
                 let $gpu = cuda::shared_gpu($op, &[$(cuda::Placed::place($x)),+])?;
@@ -40,6 +38,20 @@ macro_rules! run_on {
     }};
 }
 
+/// As [`run_on!`] for formulas: the function of the GPU, compiled once for the types, chooses which.
+#[cfg(feature = "cuda")]
+macro_rules! map_on {
+    ([$($x:expr),+], $cpu:expr, $cuda:expr) => {
+        if $($x.is_on_gpu())||+ { $cuda } else { $cpu }
+    };
+}
+#[cfg(not(feature = "cuda"))]
+macro_rules! map_on {
+    ([$($x:expr),+], $cpu:expr, $cuda:expr) => {
+        $cpu
+    };
+}
+
 /// y = f(x).
 #[inline]
 pub fn map<T: Element, U: Element>(
@@ -47,9 +59,7 @@ pub fn map<T: Element, U: Element>(
     x: &Array<T>,
     f: Formula<impl Fn(T) -> U + Sync, impl Text<1>>,
 ) -> Result<Array<U>> {
-    run_on!(op, [x], cpu::map::map(op, x, f.value), |gpu| {
-        cuda::map::map(gpu, op, x.shape().into(), [x.operand()], &f.code)
-    })
+    map_on!([x], cpu::map::map(op, x, f.value), cuda::map::map(op, x, &f.code))
 }
 
 /// x = f(x), in the same buffer where nothing else shares it.
@@ -59,10 +69,7 @@ pub fn map_owned<T: Element>(
     x: Array<T>,
     f: Formula<impl Fn(T) -> T + Sync, impl Text<1>>,
 ) -> Result<Array<T>> {
-    run_on!(op, [&x], cpu::map::map_owned(op, x, f.value), |gpu| {
-        let shape = Dims::from_slice(x.shape());
-        cuda::map::map_owned(gpu, op, shape, x, [], &f.code)
-    })
+    map_on!([x], cpu::map::map_owned(op, x, f.value), cuda::map::map_owned(op, x, &f.code))
 }
 
 /// z = f(a, b), broadcast.
@@ -73,11 +80,7 @@ pub fn zip<A: Element, B: Element, U: Element>(
     b: &Array<B>,
     f: Formula<impl Fn(A, B) -> U + Sync, impl Text<2>>,
 ) -> Result<Array<U>> {
-    run_on!(op, [a, b], cpu::map::zip(op, a, b, f.value), |gpu| {
-        let shape = broadcast(op, a.shape(), b.shape())?;
-        let (a, b) = (a.expand(op, &shape)?, b.expand(op, &shape)?);
-        cuda::map::map(gpu, op, shape, [a.operand(), b.operand()], &f.code)
-    })
+    map_on!([a, b], cpu::map::zip(op, a, b, f.value), cuda::map::zip(op, a, b, &f.code))
 }
 
 /// a = f(a, b), broadcast, in the buffer of `a` where nothing else shares it and it has the
@@ -89,11 +92,7 @@ pub fn zip_owned<A: Element, B: Element>(
     b: &Array<B>,
     f: Formula<impl Fn(A, B) -> A + Sync, impl Text<2>>,
 ) -> Result<Array<A>> {
-    run_on!(op, [&a, b], cpu::map::zip_owned(op, a, b, f.value), |gpu| {
-        let shape = broadcast(op, a.shape(), b.shape())?;
-        let b = b.expand(op, &shape)?;
-        cuda::map::map_owned(gpu, op, shape, a, [b.operand()], &f.code)
-    })
+    map_on!([a, b], cpu::map::zip_owned(op, a, b, f.value), cuda::map::zip_owned(op, a, b, &f.code))
 }
 
 /// f(a, b, c), broadcast.
@@ -105,11 +104,7 @@ pub fn zip3<A: Element, B: Element, C: Element, U: Element>(
     c: &Array<C>,
     f: Formula<impl Fn(A, B, C) -> U + Sync, impl Text<3>>,
 ) -> Result<Array<U>> {
-    run_on!(op, [a, b, c], cpu::map::zip3(op, a, b, c, f.value), |gpu| {
-        let shape = broadcast(op, &broadcast(op, a.shape(), b.shape())?, c.shape())?;
-        let (a, b, c) = (a.expand(op, &shape)?, b.expand(op, &shape)?, c.expand(op, &shape)?);
-        cuda::map::map(gpu, op, shape, [a.operand(), b.operand(), c.operand()], &f.code)
-    })
+    map_on!([a, b, c], cpu::map::zip3(op, a, b, c, f.value), cuda::map::zip3(op, a, b, c, &f.code))
 }
 
 /// a where the condition holds, b elsewhere; broadcast.
@@ -166,7 +161,7 @@ pub fn cat<T: Element>(op: &'static str, arrays: &[&Array<T>], dim: usize) -> Re
         Ok(out)
     };
     #[cfg(feature = "cuda")]
-    if arrays.iter().any(|a| a.device() != Device::Cpu) {
+    if arrays.iter().any(|a| a.is_on_gpu()) {
         let places: Vec<_> = arrays.iter().map(|&a| cuda::Placed::place(a)).collect();
         return cuda::copy::cat(cuda::shared_gpu(op, &places)?, op, arrays, dim);
     }

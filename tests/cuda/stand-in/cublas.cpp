@@ -413,25 +413,31 @@ API int cublasGemmEx(void* h, int opa, int opb, int m, int n, int k, const void*
 // ---- the same with sizes of 64 bits ---------------------------------------------------------------------
 
 typedef int64_t i64;
-#define FOR_TYPE_64(X, T)                                                                                                              \
-    API int cublas##X##gemv_v2_64(void* h, int op, i64 m, i64 n, const T* alpha, const T* a, i64 lda, const T* x, i64 incx,            \
-                                  const T* beta, T* y, i64 incy) {                                                                     \
-        return gemv<T>(h, "cublas" #X "gemv", op, m, n, alpha, a, lda, 0, x, incx, 0, beta, y, incy, 0, 1);                             \
-    }                                                                                                                                  \
-    API int cublas##X##trsm_v2_64(void* h, int side, int uplo, int op, int diag, i64 m, i64 n, const T* alpha, const T* a, i64 lda,    \
-                                  T* b, i64 ldb) {                                                                                     \
-        return trsm<T>(h, "cublas" #X "trsm", side, uplo, op, diag, m, n, alpha, a, lda, b, ldb);                                       \
-    }                                                                                                                                  \
-    API int cublas##X##trsmBatched_64(void* h, int side, int uplo, int op, int diag, i64 m, i64 n, const T* alpha, const T* const* a,  \
-                                      i64 lda, T* const* b, i64 ldb, i64 batch) {                                                      \
-        return trsm_batched<T>(h, "cublas" #X "trsmBatched", side, uplo, op, diag, m, n, alpha, a, lda, b, ldb, batch);                 \
+#define FOR_TYPE_64(X, T)                                                                                 \
+    API int cublas##X##gemv_v2_64(void* h, int op, i64 m, i64 n, const T* alpha, const T* a, i64 lda,     \
+                                  const T* x, i64 incx, const T* beta, T* y, i64 incy) {                  \
+        return gemv<T>(h, "cublas" #X "gemv", op, m, n, alpha, a, lda, 0, x, incx, 0, beta, y, incy, 0,   \
+                       1);                                                                                \
+    }                                                                                                     \
+    API int cublas##X##trsm_v2_64(void* h, int side, int uplo, int op, int diag, i64 m, i64 n,            \
+                                  const T* alpha, const T* a, i64 lda, T* b, i64 ldb) {                   \
+        return trsm<T>(h, "cublas" #X "trsm", side, uplo, op, diag, m, n, alpha, a, lda, b, ldb);         \
+    }                                                                                                     \
+    API int cublas##X##trsmBatched_64(void* h, int side, int uplo, int op, int diag, i64 m, i64 n,        \
+                                      const T* alpha, const T* const* a, i64 lda, T* const* b, i64 ldb,   \
+                                      i64 batch) {                                                        \
+        return trsm_batched<T>(h, "cublas" #X "trsmBatched", side, uplo, op, diag, m, n, alpha, a, lda,   \
+                               b, ldb, batch);                                                            \
     }
 FOR_TYPE_64(S, float)
 FOR_TYPE_64(D, double)
 
-API int cublasGemmStridedBatchedEx_64(void* h, int opa, int opb, i64 m, i64 n, i64 k, const void* alpha, const void* a, int type_a,
-                                      i64 lda, long long sa, const void* b, int type_b, i64 ldb, long long sb, const void* beta, void* c,
-                                      int type_c, i64 ldc, long long sc, i64 batch, int compute, int algorithm) {
-    return cublasGemmStridedBatchedEx(h, opa, opb, int(m), int(n), int(k), alpha, a, type_a, int(lda), sa, b, type_b, int(ldb), sb, beta,
-                                      c, type_c, int(ldc), sc, int(batch), compute, algorithm);
+API int cublasGemmStridedBatchedEx_64(void* h, int opa, int opb, i64 m, i64 n, i64 k, const void* alpha,
+                                      const void* a, int type_a, i64 lda, long long sa, const void* b,
+                                      int type_b, i64 ldb, long long sb, const void* beta, void* c,
+                                      int type_c, i64 ldc, long long sc, i64 batch, int compute,
+                                      int algorithm) {
+    return cublasGemmStridedBatchedEx(h, opa, opb, int(m), int(n), int(k), alpha, a, type_a, int(lda), sa, b,
+                                      type_b, int(ldb), sb, beta, c, type_c, int(ldc), sc, int(batch),
+                                      compute, algorithm);
 }

@@ -491,13 +491,14 @@ FOR_TYPE(D, double)
 
 // ---- Cholesky factors of many matrices ------------------------------------------------------------------
 
-#define POTRF_BATCHED(X, T)                                                                                                            \
-    API int cusolverDn##X##potrfBatched(void* h, int uplo, int n, T** a, int lda, int* info, int batch) {                                \
-        if (!h) return NOT_INITIALIZED;                                                                                                \
-        if (uplo < 0 || uplo > 1 || n < 0 || batch < 0 || bad_ld(lda, n)) return INVALID_VALUE;                                        \
-        return run(h, "cusolverDnpotrfBatched", {}, 0, false, {{a, batch, sizeof(T*)}, {info, batch, sizeof(int)}}, [=] {               \
-            for (int i = 0; i < batch; i++) info[i] = dense::cholesky<T>(uplo, {a[i], n, n, lda});                                     \
-        });                                                                                                                            \
+#define POTRF_BATCHED(X, T)                                                                               \
+    API int cusolverDn##X##potrfBatched(void* h, int uplo, int n, T** a, int lda, int* info, int batch) { \
+        if (!h) return NOT_INITIALIZED;                                                                   \
+        if (uplo < 0 || uplo > 1 || n < 0 || batch < 0 || bad_ld(lda, n)) return INVALID_VALUE;           \
+        return run(h, "cusolverDnpotrfBatched", {}, 0, false,                                             \
+                   {{a, batch, sizeof(T*)}, {info, batch, sizeof(int)}}, [=] {                            \
+            for (int i = 0; i < batch; i++) info[i] = dense::cholesky<T>(uplo, {a[i], n, n, lda});        \
+        });                                                                                               \
     }
 POTRF_BATCHED(S, float)
 POTRF_BATCHED(D, double)

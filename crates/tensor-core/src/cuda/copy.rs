@@ -1,7 +1,7 @@
 //! Copies of any layout.
 
 use super::gpu::Gpu;
-use super::map::{into, map};
+use super::map::{fresh, into};
 use super::nest::{Dim, Launch};
 use super::registry::{Family, Variant};
 use crate::array::Array;
@@ -41,7 +41,7 @@ pub(crate) fn copy<T: Element>(gpu: &'static Gpu, op: &'static str, x: &Array<T>
     {
         return Ok(out);
     }
-    map(gpu, op, Dims::from_slice(x.shape()), [x.operand()], &same)
+    fresh(gpu, op, Dims::from_slice(x.shape()), [x.operand()], &same)
 }
 
 /// The elements in row-major order, where they lie next to each other along another dimension than the last.

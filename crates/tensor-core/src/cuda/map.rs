@@ -1,7 +1,7 @@
 //! Formulas applied to every element: the text of a kernel is written from the formula when it is first met.
 
 use super::gpu::{Function, Gpu};
-use super::operand::{Operand, Source, divisor};
+use super::operand::{Operand, Placed, Source, divisor, shared_gpu};
 use super::registry::{Functions, PRELUDE, type_name};
 use crate::array::Array;
 use crate::cpu::nest::Nest;
@@ -9,15 +9,100 @@ use crate::element::{DType, Element};
 use crate::error::{Error, ErrorKind, Result};
 use crate::formula::{CONSTANT, INPUT, Program, Statement, Text, trace};
 use crate::layout::Layout;
-use crate::shape::Dims;
+use crate::shape::{Dims, broadcast};
 use smallvec::SmallVec;
 use std::ffi::CStr;
 use std::fmt::Write;
 
 const TEXT: &str = include_str!("kernels/map.cu");
 
-/// y = f(x..) for operands that are broadcast to `shape`, in fresh memory.
-pub(crate) fn map<const N: usize, U: Element>(
+// What `kernels` calls: once for the types, whatever the formula, and out of the way of the CPU's code.
+
+/// f(x).
+#[cold]
+#[inline(never)]
+pub(crate) fn map<T: Element, U: Element>(
+    op: &'static str,
+    x: &Array<T>,
+    f: &dyn Text<1>,
+) -> Result<Array<U>> {
+    fresh(shared_gpu(op, &[x.place()])?, op, Dims::from_slice(x.shape()), [x.operand()], f)
+}
+
+/// f(x), in the memory of `x` where nothing else shares it.
+#[cold]
+#[inline(never)]
+pub(crate) fn map_owned<T: Element>(op: &'static str, mut x: Array<T>, f: &dyn Text<1>) -> Result<Array<T>> {
+    let gpu = shared_gpu(op, &[x.place()])?;
+    let shape = Dims::from_slice(x.shape());
+    let out = target(gpu, op, &mut x, &shape)?;
+    into(gpu, op, out.as_ref().unwrap_or(&x).operand(), [x.operand()], f)?;
+    Ok(out.unwrap_or(x))
+}
+
+/// f(a, b), broadcast.
+#[cold]
+#[inline(never)]
+pub(crate) fn zip<A: Element, B: Element, U: Element>(
+    op: &'static str,
+    a: &Array<A>,
+    b: &Array<B>,
+    f: &dyn Text<2>,
+) -> Result<Array<U>> {
+    let gpu = shared_gpu(op, &[a.place(), b.place()])?;
+    let shape = broadcast(op, a.shape(), b.shape())?;
+    let (a, b) = (a.expand(op, &shape)?, b.expand(op, &shape)?);
+    fresh(gpu, op, shape, [a.operand(), b.operand()], f)
+}
+
+/// f(a, b), broadcast, in the memory of `a` where nothing else shares it and it has the result's shape.
+#[cold]
+#[inline(never)]
+pub(crate) fn zip_owned<A: Element, B: Element>(
+    op: &'static str,
+    mut a: Array<A>,
+    b: &Array<B>,
+    f: &dyn Text<2>,
+) -> Result<Array<A>> {
+    let gpu = shared_gpu(op, &[a.place(), b.place()])?;
+    let shape = broadcast(op, a.shape(), b.shape())?;
+    let out = target(gpu, op, &mut a, &shape)?;
+    let (x, b) = (a.expand(op, &shape)?, b.expand(op, &shape)?);
+    into(gpu, op, out.as_ref().unwrap_or(&x).operand(), [x.operand(), b.operand()], f)?;
+    Ok(out.unwrap_or(a))
+}
+
+/// f(a, b, c), broadcast.
+#[cold]
+#[inline(never)]
+pub(crate) fn zip3<A: Element, B: Element, C: Element, U: Element>(
+    op: &'static str,
+    a: &Array<A>,
+    b: &Array<B>,
+    c: &Array<C>,
+    f: &dyn Text<3>,
+) -> Result<Array<U>> {
+    let gpu = shared_gpu(op, &[a.place(), b.place(), c.place()])?;
+    let shape = broadcast(op, &broadcast(op, a.shape(), b.shape())?, c.shape())?;
+    let (a, b, c) = (a.expand(op, &shape)?, b.expand(op, &shape)?, c.expand(op, &shape)?);
+    fresh(gpu, op, shape, [a.operand(), b.operand(), c.operand()], f)
+}
+
+/// Memory for a result that may overwrite `x`: None where it does.
+fn target<T: Element>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    x: &mut Array<T>,
+    shape: &[usize],
+) -> Result<Option<Array<T>>> {
+    if x.shape() == shape && x.layout().is_contiguous() && x.is_unshared() {
+        return Ok(None);
+    }
+    Array::unwritten(gpu, op, Dims::from_slice(shape)).map(Some)
+}
+
+/// f(x..) in fresh memory, for operands of the shape of the result.
+pub(crate) fn fresh<const N: usize, U: Element>(
     gpu: &'static Gpu,
     op: &'static str,
     shape: Dims,
@@ -27,25 +112,6 @@ pub(crate) fn map<const N: usize, U: Element>(
     let out = Array::<U>::unwritten(gpu, op, shape)?;
     into(gpu, op, out.operand(), x, f)?;
     Ok(out)
-}
-
-/// f(x, others..) in the memory of `x` where nothing else shares it and it has the result's shape, else in fresh
-/// memory; the others have the result's shape.
-pub(crate) fn map_owned<const N: usize, const M: usize, T: Element>(
-    gpu: &'static Gpu,
-    op: &'static str,
-    shape: Dims,
-    mut x: Array<T>,
-    others: [Operand; M],
-    f: &dyn Text<N>,
-) -> Result<Array<T>> {
-    let in_place = x.shape() == &shape[..] && x.layout().is_contiguous() && x.is_unshared();
-    let out = if in_place { None } else { Some(Array::unwritten(gpu, op, shape.clone())?) };
-    let expanded = x.expand(op, &shape)?;
-    let operands = std::array::from_fn(|k| if k == 0 { expanded.operand() } else { others[k - 1] });
-    into(gpu, op, out.as_ref().unwrap_or(&expanded).operand(), operands, f)?;
-    drop(expanded);
-    Ok(out.unwrap_or(x))
 }
 
 /// Writes f(x..) to the places of `y`; all operands have its shape.

@@ -4,7 +4,7 @@ use super::blas::{Gemm, Gemv, Matrix, Vector};
 use super::copy::copy;
 use super::gpu::Gpu;
 pub(crate) use super::least_squares::least_squares;
-use super::map::map;
+use super::map::fresh;
 use super::operand::divisor;
 use super::registry::{Family, Variant};
 use crate::array::Array;
@@ -137,7 +137,7 @@ fn scaled<T: Float>(
 ) -> Result<Array<T>> {
     if let Some(c) = c {
         let c = c.expand(op, &shape)?;
-        return map(gpu, op, shape, [c.operand()], &|[c]: [Code; 1]| c.times(beta));
+        return fresh(gpu, op, shape, [c.operand()], &|[c]: [Code; 1]| c.times(beta));
     }
     let out = Array::unwritten(gpu, op, shape)?;
     gpu.fill(op, out.pointer(), out.numel() * size_of::<T>(), 0)?;

@@ -6,7 +6,7 @@ use crate::array::Array;
 use crate::cpu::decompose::{Triangle, singular_error};
 use crate::cuda::copy::{assign, copy};
 use crate::cuda::gpu::Gpu;
-use crate::cuda::map::map;
+use crate::cuda::map::fresh;
 use crate::cuda::status::Status;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
@@ -191,7 +191,7 @@ pub(crate) fn qr<T: Float>(
     ffi::orgqr::<T>(gpu, op, [m, k, reflectors], count, place, tau.pointer(), info.pointer())?;
     let q = transposed(&columns.slice(op, columns.ndim() - 2, 0, 1, k)?);
     let signs = signs.expand(op, q.shape())?;
-    let q = map(
+    let q = fresh(
         gpu,
         op,
         Dims::from_slice(q.shape()),
