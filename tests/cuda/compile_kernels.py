@@ -2,9 +2,9 @@
 """Compiles kernels with NVRTC for sm_80 and sm_90, without a GPU, and refuses those that spill registers, and
 elementwise kernels that do not load 16 bytes at a time.
 
-    compile_kernels.py CACHE
+    compile_kernels.py CACHE...
 
-CACHE is the folder in which a run of the tests kept what it compiled (TAPEGRAD_CACHE): its files hold the sources.
+Each CACHE is a folder in which tests kept what they compiled (TAPEGRAD_CACHE): its files hold the sources.
 Needs the package nvidia-cuda-nvrtc from PyPI in the Python that runs this; compile_kernels.sh sees to that.
 """
 
@@ -23,10 +23,10 @@ OPTIONS = ["--std=c++17", "-lineinfo", "--fmad=true"]
 MAGIC = b"tapegrad cuda 1\n"
 
 
-def sources(folder):
-    """The texts of the programs in a cache: see crates/tensor-core/src/cuda/program_cache.rs."""
+def sources(folders):
+    """The texts of the programs in caches: see crates/tensor-core/src/cuda/program_cache.rs."""
     found = set()
-    for path in glob.glob(os.path.join(folder, "*.cubin")):
+    for path in [path for folder in folders for path in glob.glob(os.path.join(folder, "*.cubin"))]:
         with open(path, "rb") as file:
             data = file.read()
         if not data.startswith(MAGIC):
@@ -87,9 +87,9 @@ def elementwise(texts):
 
 
 def main():
-    texts = sources(sys.argv[1])
+    texts = sources(sys.argv[1:])
     if not texts:
-        sys.exit(f"{sys.argv[1]} holds no programs: run the tests of the kernels first")
+        sys.exit("no programs: run the tests of the kernels first, and name their caches")
     jobs = [(text, architecture) for text in texts for architecture in ARCHITECTURES]
     jobs += [(text, "compute_80") for text in elementwise(texts)]
     with multiprocessing.Pool() as pool:

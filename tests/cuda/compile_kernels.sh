@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs NVRTC from PyPI beside the build and compiles every kernel in a cache with it: see compile_kernels.py.
+# Installs NVRTC from PyPI beside the build and compiles every kernel in caches with it: see compile_kernels.py.
 set -eu
 cd "$(dirname "$0")/../.."
 python=target/nvrtc/bin/python

@@ -152,7 +152,7 @@ mod tests {
     /// A symmetric positive definite matrix of each.
     fn definite(x: &Tensor<f64>) -> Result<Tensor<f64>> {
         let n = x.shape()[x.ndim() - 1];
-        Ok((x + x.mt()?) * 0.5 + Tensor::eye(n) * (3.0 * n as f64))
+        Ok((x + x.mt()?) * 0.5 + Tensor::eye_on(&x.device(), n)? * (3.0 * n as f64))
     }
 
     #[test]

@@ -52,7 +52,7 @@ mod tests {
     /// Well conditioned: a multiple of the identity and a small rest.
     fn shifted(a: &Tensor<f64>) -> Result<Tensor<f64>> {
         let n = a.shape()[a.ndim() - 1];
-        a.try_add(&(Tensor::eye(n) * 5.0))
+        a.try_add(&(Tensor::eye_on(&a.device(), n)? * 5.0))
     }
 
     #[test]

@@ -151,7 +151,7 @@ mod tests {
         let shapes: [[&[usize]; 2]; 3] = [[&[3, 3], &[3]], [&[2, 3, 3], &[2, 3]], [&[2, 3, 3], &[3, 2]]];
         for s in shapes {
             let f = |x: &[Tensor<f64>]| {
-                let (p, l, u) = lu(&(&x[0] + Tensor::eye(3) * 4.0))?;
+                let (p, l, u) = lu(&(&x[0] + Tensor::eye_on(&x[0].device(), 3)? * 4.0))?;
                 lu_solve(&p, &l, &u, &x[1])
             };
             check_op(f, &s).reference(|x| crate::solve(&(&x[0] + Tensor::eye(3) * 4.0), &x[1])).run()?;

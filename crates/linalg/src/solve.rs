@@ -129,7 +129,7 @@ mod tests {
     fn solutions() -> Result<()> {
         let f = |x: &[Tensor<f64>]| {
             let n = x[0].shape()[x[0].ndim() - 1];
-            solve(&(&x[0] + Tensor::eye(n) * 5.0), &x[1])
+            solve(&(&x[0] + Tensor::eye_on(&x[0].device(), n)? * 5.0), &x[1])
         };
         let shapes: [[&[usize]; 2]; 6] = [
             [&[3, 3], &[3]],

@@ -238,7 +238,7 @@ mod tests {
     /// A symmetric positive definite matrix of each.
     fn definite(x: &Tensor<f64>) -> Result<Tensor<f64>> {
         let n = x.shape()[x.ndim() - 1];
-        Ok(symmetric_part(x)? + Tensor::eye(n) * (3.0 * n as f64))
+        Ok(symmetric_part(x)? + Tensor::eye_on(&x.device(), n)? * (3.0 * n as f64))
     }
 
     #[test]

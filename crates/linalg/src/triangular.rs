@@ -86,7 +86,8 @@ mod tests {
         for (upper, unit) in [(false, false), (true, false), (false, true), (true, true)] {
             let f = |x: &[Tensor<f64>]| {
                 let n = x[0].shape()[x[0].ndim() - 1];
-                solve_triangular(&(&x[0] + Tensor::eye(n) * 4.0), &x[1], Triangle { upper, unit })
+                let a = &x[0] + Tensor::eye_on(&x[0].device(), n)? * 4.0;
+                solve_triangular(&a, &x[1], Triangle { upper, unit })
             };
             let dense = |x: &[Tensor<f64>]| {
                 let n = x[0].shape()[x[0].ndim() - 1];

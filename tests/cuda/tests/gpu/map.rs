@@ -17,6 +17,7 @@ fn same<T: Element>(f: impl Fn(&[Tensor<f64>]) -> Result<Tensor<T>>, x: &[Tensor
 
 #[test]
 fn simulated_layouts() -> Result<()> {
+    let _alone = crate::alone();
     let numbers = |shape: &[usize]| {
         let n: usize = shape.iter().product();
         Tensor::from_vec((0..n).map(|i| (i as f64 * 0.7).sin() * 9.0).collect(), shape)
@@ -42,6 +43,7 @@ fn simulated_layouts() -> Result<()> {
 
 #[test]
 fn simulated_types_and_numbers() -> Result<()> {
+    let _alone = crate::alone();
     let device = gpu()?;
     let i = Tensor::from([7i64, -7, 5, i64::MAX, i64::MIN, 0]);
     let j = Tensor::from([3i64, 3, -2, 2, -1, 4]);
@@ -63,6 +65,7 @@ fn simulated_types_and_numbers() -> Result<()> {
 
 #[test]
 fn simulated_refusals() -> Result<()> {
+    let _alone = crate::alone();
     let device = gpu()?;
     let x: Tensor = Tensor::from([1.0, 2.0]);
     let e = x.to_device(&device)?.try_add(&x).unwrap_err();

@@ -1,16 +1,12 @@
 //! Memory of the GPU: what is copied, what is kept, and what happens when it runs out.
 
-use std::sync::{Mutex, PoisonError};
 use tapegrad::prelude::*;
 use tapegrad::{memory, replayed};
 use tapegrad_cuda_tests::gpu;
 
-/// The statistics count the whole process: one test at a time.
-static ALONE: Mutex<()> = Mutex::new(());
-
 #[test]
 fn simulated_training_copies_nothing() -> Result<()> {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = crate::alone();
     let device = gpu()?;
     let a = Tensor::randn_on(&device, [40, 4])?;
     let y = Tensor::randn_on(&device, [40])?;
@@ -38,7 +34,7 @@ fn simulated_training_copies_nothing() -> Result<()> {
 
 #[test]
 fn simulated_memory_runs_out_and_comes_back() -> Result<()> {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = crate::alone();
     let device = gpu()?;
     let live = memory::stats_on(&device)?.live;
     let e = Tensor::<f64>::zeros_on(&device, [1 << 45]).unwrap_err();
@@ -53,7 +49,7 @@ fn simulated_memory_runs_out_and_comes_back() -> Result<()> {
 
 #[test]
 fn simulated_replays_follow_their_inputs() -> Result<()> {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = crate::alone();
     let device = gpu()?;
     let target = Tensor::from([1.0, -2.0, 0.5]).to_device(&device)?;
     let loss = |x: &(Tensor, Tensor)| Ok(((&x.0 * &x.1).sin() - &target).square().sum());
@@ -78,7 +74,7 @@ fn simulated_replays_follow_their_inputs() -> Result<()> {
 
 #[test]
 fn simulated_gradients_move_with_their_tensors() -> Result<()> {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = crate::alone();
     let x = Tensor::from([1.0, 2.0, 3.0]).requires_grad();
     let y = x.to_device(&gpu()?)?;
     (&y * &y).sum().cpu().backward()?;
@@ -92,7 +88,7 @@ fn simulated_gradients_move_with_their_tensors() -> Result<()> {
 
 #[test]
 fn simulated_numbers_on_the_cpu_mix() -> Result<()> {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = crate::alone();
     let x = Tensor::from([1.0, 2.0, 3.0]).to_device(&gpu()?)?.requires_grad();
     let scale = Tensor::scalar(2.0).requires_grad();
     let y = (&x * &scale + 1.0).square().sum() + Tensor::scalar(4.0);

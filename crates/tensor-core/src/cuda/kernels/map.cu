@@ -1,6 +1,10 @@
 // y = formula(x0, x1, x2), over operands of one shape, each with strides of its own. The text before this one has
 // the types X0, X1, X2 and Y, the function `formula`, and how many operands and numbers it takes.
 
+// A few registers more are better than spilled ones, also where that leaves room for a block less.
+#undef MIN_BLOCKS
+#define MIN_BLOCKS , 1
+
 // At least one, since arrays have no size 0.
 #define AT_LEAST_ONE(n) ((n) > 0 ? (n) : 1)
 

@@ -227,6 +227,7 @@ fn live() -> (usize, usize) {
 
 #[test]
 fn memory_comes_back() {
+    let _alone = crate::alone();
     operations_keep_what_their_rules_read();
     chains_take_what_is_kept_and_two_buffers();
     batches_of_small_matrices_allocate_nothing_for_each();

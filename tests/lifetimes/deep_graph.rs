@@ -1,22 +1,20 @@
 //! Graphs far deeper than any stack: recorded, differentiated and dropped on a thread of 256 KiB.
 
+use crate::alone;
 use proptest::test_runner::TestRunner;
 use proptest::{prelude::Just, strategy::Strategy, strategy::ValueTree};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use tapegrad::prelude::*;
 use tapegrad::{Array, Keep, Kept, Op, apply, grad_with, memory, tape};
 
 const STACK: usize = 256 << 10;
 
-/// One deep graph at a time: each takes up to some gigabytes.
-static ALONE: Mutex<()> = Mutex::new(());
-
 /// Runs `f` on a thread with a small stack, after which nothing may be left: no node on the
 /// thread's tape, and no buffer.
 fn on_a_small_stack(f: impl FnOnce() -> Result<()> + Send + 'static) {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = alone();
     let before = memory::stats().live;
     let body = move || {
         f().unwrap();
@@ -304,7 +302,7 @@ fn a_graph_dropped_when_its_thread_ends() {
     const N: usize = 300_000;
     // Destructors run in an order that depends on which thread-local was used first.
     for kept_first in [true, false] {
-        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = alone();
         let before = memory::stats().live;
         let body = move || {
             if kept_first {
@@ -334,7 +332,7 @@ impl Drop for LastWords {
 #[test]
 fn a_graph_recorded_when_its_thread_ends() {
     for first in [true, false] {
-        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = alone();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let words = heard.clone();
         let body = move || {

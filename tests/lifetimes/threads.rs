@@ -20,6 +20,7 @@ fn loss(x: &Tensor, k: usize) -> Tensor {
 
 #[test]
 fn sixteen_threads_differentiate_as_one_does() {
+    let _alone = crate::alone();
     let x = linspace(0.1, 2.0, 50).unwrap();
     let gradient = |k: usize| value_and_grad(|x| Ok(loss(x, k)), &x).unwrap().1.to_vec();
     let alone: Vec<Vec<f64>> = (0..16).map(gradient).collect();
@@ -36,6 +37,7 @@ fn sixteen_threads_differentiate_as_one_does() {
 
 #[test]
 fn a_shared_leaf_loses_nothing() {
+    let _alone = crate::alone();
     let w = Tensor::ones([8]).requires_grad();
     thread::scope(|s| {
         for k in 0..16 {
@@ -53,6 +55,7 @@ fn a_shared_leaf_loses_nothing() {
 
 #[test]
 fn a_graph_begun_on_one_thread_is_finished_on_others() {
+    let _alone = crate::alone();
     let x = Tensor::scalar(2.0).requires_grad();
     let first = thread::scope(|s| s.spawn(|| x.square()).join().unwrap());
     let second = thread::scope(|s| s.spawn(|| &first * &x).join().unwrap());
@@ -68,6 +71,7 @@ fn a_graph_begun_on_one_thread_is_finished_on_others() {
 
 #[test]
 fn no_grad_is_a_matter_of_one_thread() {
+    let _alone = crate::alone();
     let x = Tensor::scalar(2.0).requires_grad();
     no_grad(|| {
         assert!(!x.exp().is_tracked());

@@ -1,0 +1,14 @@
+//! What lives how long: memory, graphs deeper than any stack, and threads. One program, for which the kernels are
+//! compiled once, and one test at a time, since memory is counted for the whole process.
+
+mod deep_graph;
+mod memory;
+mod threads;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by each test.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
