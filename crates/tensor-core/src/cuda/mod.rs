@@ -1,4 +1,4 @@
-//! NVIDIA GPUs: the same kernels as [`cpu`](crate::cpu) has, in CUDA C++ compiled at run time.
+//! NVIDIA GPUs: the same kernels as the CPU has, in CUDA C++ compiled at run time.
 
 mod blas;
 mod bytes;
