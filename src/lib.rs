@@ -4,10 +4,15 @@ pub use autograd::*;
 pub use linalg;
 pub use ndarray;
 pub use tensor_core::{
-    Array, Code, DType, Device, Element, Error, ErrorKind, Expression, Float, Formula, Layout, Number,
-    PrintOptions, Result, Scalar, cuda, formula, kernels, memory, on_cpu, print_options, random,
-    set_print_options, shape,
+    Array, Code, DType, Device, Element, Error, ErrorKind, Float, Formula, Layout, Number, PrintOptions,
+    Result, Scalar, cuda, formula, kernels, memory, on_cpu, print_options, random, set_print_options, shape,
 };
+
+/// What functions of elements are written in, for [`formula!`]. The trait is not beside the tensors: its methods take
+/// their values, and would stand before theirs.
+pub mod formula {
+    pub use tensor_core::Expression;
+}
 
 /// The version of this crate.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
