@@ -9,8 +9,9 @@ use crate::cuda;
 use crate::device::Device;
 use crate::element::{Element, Float, Number};
 use crate::error::{Error, Result};
+use crate::expression::Expression;
 use crate::formula;
-use crate::formula::{Code, Expression, Formula, Text};
+use crate::formula::{Code, Formula, Text};
 use crate::layout::Layout;
 use crate::shape::Dims;
 

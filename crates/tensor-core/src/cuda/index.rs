@@ -81,7 +81,7 @@ pub(crate) fn gather<T: Element>(
     if count == 0 {
         return Ok(out);
     }
-    let (x, index) = (x.in_memory(op)?, index.in_memory(op)?);
+    let (x, index) = (x.in_memory(gpu, op)?, index.in_memory(gpu, op)?);
     let (strides, step) = indexed(x.layout(), dim);
     let along = index.layout().strides();
     let places = Nest::of((0..x.ndim()).map(|k| (index.shape()[k], [along[k], strides[k]])), [0; 2]);
@@ -119,7 +119,7 @@ pub(crate) fn scatter_add<T: Number>(
     if index.numel() == 0 {
         return Ok(x);
     }
-    let (index, source) = (index.in_memory(op)?, source.in_memory(op)?);
+    let (index, source) = (index.in_memory(gpu, op)?, source.in_memory(gpu, op)?);
     let (strides, step) = indexed(x.layout(), dim);
     let (along, from) = (index.layout().strides(), source.layout().strides());
     // Dimensions over which the index repeats are columns: its rows alone are sorted.
@@ -183,7 +183,7 @@ pub(crate) fn positions(gpu: &'static Gpu, op: &'static str, mask: &Array<bool>)
     if count == 0 {
         return Array::unwritten(gpu, op, Dims::from_slice(&[0]));
     }
-    let mask = mask.in_memory(op)?;
+    let mask = mask.in_memory(gpu, op)?;
     let nest = Nest::new(mask.shape(), [mask.layout()]);
     let place: &[Dim<1>] = nest.dims();
     let variant = Variant::of(DType::Bool);

@@ -59,7 +59,7 @@ pub(crate) fn least_squares<T: Float>(
     let strides = a.layout().strides();
     let by_rows = strides[1] == 1 || columns <= 1;
     let by_columns = strides[0] == 1 || rows <= 1;
-    let a = if by_rows || by_columns { a.in_memory(op)? } else { copy(gpu, op, a)? };
+    let a = if by_rows || by_columns { a.in_memory(gpu, op)? } else { copy(gpu, op, a)? };
     let longest = LONGEST[usize::from(!takes_packs(&a))];
     if (by_rows || !by_columns) && columns * size_of::<T>() <= longest {
         return one_pass(gpu, op, &a, x, y, gradient);
@@ -89,7 +89,7 @@ fn one_pass<T: Float>(
     gradient: bool,
 ) -> Result<(Array<T>, Option<Array<T>>)> {
     let [rows, columns] = [a.shape()[0], a.shape()[1]];
-    let (x, y) = (x.in_memory(op)?, y.in_memory(op)?);
+    let (x, y) = (x.in_memory(gpu, op)?, y.in_memory(gpu, op)?);
     let forms: &[&str] = match (takes_packs(a), T::DTYPE) {
         (true, _) => &PACKS,
         (false, DType::F32) => &SINGLE_F32,

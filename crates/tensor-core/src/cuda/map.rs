@@ -125,7 +125,7 @@ pub(crate) fn into<const N: usize>(
     if y.layout.numel() == 0 {
         return Ok(());
     }
-    let Some((mut program, dtype)) = trace(x.map(|x| x.dtype), f) else {
+    let Some((mut program, result)) = trace(x.map(|x| x.dtype), f) else {
         let message = format!(
             "this function has no CUDA form, and its operands are on cuda:{}: write it with formula!, or move \
              them with cpu()",
@@ -133,7 +133,7 @@ pub(crate) fn into<const N: usize>(
         );
         return Err(Error::new(ErrorKind::Device, op, message));
     };
-    debug_assert_eq!(dtype, y.dtype, "{op}");
+    debug_assert_eq!(result.dtype(), y.dtype, "{op}");
     // Operands of one known value are parameters, as the numbers within the formula are.
     let mut inputs: SmallVec<[Operand; 3]> = SmallVec::new();
     for (k, x) in x.iter().enumerate() {
@@ -149,7 +149,7 @@ pub(crate) fn into<const N: usize>(
             }
         };
     }
-    Map { gpu, op, program: &program, y, inputs: &inputs }.run()
+    Map { gpu, op, program: &program, result: result.place, y, inputs: &inputs }.run()
 }
 
 /// A formula and its operands.
@@ -157,6 +157,8 @@ struct Map<'a> {
     gpu: &'static Gpu,
     op: &'static str,
     program: &'a Program,
+    /// Which of its values is y.
+    result: u16,
     y: Operand<'a>,
     inputs: &'a [Operand<'a>],
 }
@@ -314,8 +316,8 @@ impl Map<'_> {
         type Key = (usize, SmallVec<[Statement; 8]>, u16, DType, usize, &'static CStr);
         static FUNCTIONS: Functions<Key> = Functions::new();
         let dimensions = dimensions.max(DIMENSIONS[0]);
-        let Program { statements, result, .. } = self.program;
-        let key = (self.gpu.ordinal(), statements.clone(), *result, self.y.dtype, dimensions, kernel);
+        let statements = self.program.statements.clone();
+        let key = (self.gpu.ordinal(), statements, self.result, self.y.dtype, dimensions, kernel);
         let function = FUNCTIONS.get(&key, || -> Result<Function> {
             self.gpu.module(self.op, &self.source(dimensions))?.function(self.op, kernel)
         })?;
@@ -324,8 +326,8 @@ impl Map<'_> {
 
     /// The source of the kernels of this formula.
     fn source(&self, dimensions: usize) -> String {
-        let Program { statements, constants, result } = self.program;
-        let mut text = format!("{PRELUDE}\n// {}\n", self.op);
+        let Program { statements, constants } = self.program;
+        let mut text = format!("{PRELUDE}\n");
         let mut line = |words: std::fmt::Arguments| {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{words}");
@@ -354,7 +356,7 @@ impl Map<'_> {
             };
             line(format_args!("    const {name} v{k} = {value};"));
         }
-        line(format_args!("    return v{result};\n}}"));
+        line(format_args!("    return v{};\n}}", self.result));
         text + TEXT
     }
 }

@@ -38,15 +38,15 @@ impl<T: Element> Array<T> {
         Operand { source, dtype: T::DTYPE, layout: self.layout() }
     }
 
-    /// The address of the first element of an array on a GPU; a value that only the host knows is written there
-    /// first.
+    /// The array with its elements in the memory of the GPU: a value that only the host knows, of an array on the
+    /// GPU or of a number on the CPU, is written there first.
     ///
     /// # Errors
     /// Out of memory.
-    pub(crate) fn in_memory(&self, op: &'static str) -> Result<Self> {
+    pub(crate) fn in_memory(&self, gpu: &'static Gpu, op: &'static str) -> Result<Self> {
         match self.memory() {
             Some(_) => Ok(self.clone()),
-            None => crate::kernels::copy(op, self),
+            None => super::copy::copy(gpu, op, self),
         }
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn addmv<T: Float>(
     let a = fitting(gpu, op, a)?;
     let (leading, by_columns) = leading(a.layout()).unwrap_or((k, false));
     let forwards = k == 1 || x.layout().strides()[0] > 0;
-    let x = if forwards { x.in_memory(op)? } else { copy(gpu, op, x)? };
+    let x = if forwards { x.in_memory(gpu, op)? } else { copy(gpu, op, x)? };
     Gemv {
         size: if by_columns { [m, k] } else { [k, m] },
         alpha,
@@ -87,7 +87,7 @@ pub(crate) fn addmm<T: Float>(
     let out = start(gpu, op, c, with(m, n))?;
     let beta = if c.is_some() { beta } else { T::ZERO };
     let small = m.max(k).max(n) <= SMALL;
-    let place = |x: &Array<T>| if small { x.in_memory(op) } else { fitting(gpu, op, x) };
+    let place = |x: &Array<T>| if small { x.in_memory(gpu, op) } else { fitting(gpu, op, x) };
     let (a, b) = (place(a)?.expand(op, &with(m, k))?, place(b)?.expand(op, &with(k, n))?);
     let strides = [&a, &b, &out].map(|x| x.layout().strides());
     let dims = batch.iter().enumerate().map(|(d, &size)| (size, [0, 1, 2].map(|x| strides[x][d])));
@@ -163,7 +163,7 @@ fn leading(layout: &Layout) -> Option<(usize, bool)> {
 fn fitting<T: Float>(gpu: &'static Gpu, op: &'static str, x: &Array<T>) -> Result<Array<T>> {
     let strides = x.layout().strides();
     let forwards = (0..x.ndim() - 2).all(|d| x.shape()[d] == 1 || strides[d] >= 0);
-    if forwards && leading(x.layout()).is_some() { x.in_memory(op) } else { copy(gpu, op, x) }
+    if forwards && leading(x.layout()).is_some() { x.in_memory(gpu, op) } else { copy(gpu, op, x) }
 }
 
 /// Products of matrices that lie `steps` apart: those of A, of B, and of the result, which is row-major.

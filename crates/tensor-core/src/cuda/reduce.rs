@@ -55,7 +55,7 @@ pub(crate) fn reduce<T: Element, R: Reduction<T>>(
         0 => return Array::repeat_on(Device::Cuda(gpu.ordinal()), &shape, r.neutral()),
         _ => {}
     }
-    let x = x.in_memory(op)?;
+    let x = x.in_memory(gpu, op)?;
     let strides = x.layout().strides();
     let (mut kept, mut along): (SmallVec<[Dim<2>; 4]>, SmallVec<[Dim<1>; 4]>) = Default::default();
     let (mut start, mut across) = (0, 1);
@@ -94,7 +94,7 @@ pub(crate) fn arg_extreme<T: Number>(
     if out.numel() == 0 {
         return Ok(out);
     }
-    let x = x.in_memory(op)?;
+    let x = x.in_memory(gpu, op)?;
     let name = if smallest { "FirstSmallest" } else { "FirstLargest" };
     // A value, and an index of 8 bytes.
     let reduction = Fold { gpu, op, variant: Variant::with(T::DTYPE, name), part_bytes: 16 };

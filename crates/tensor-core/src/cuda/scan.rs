@@ -67,7 +67,7 @@ fn scan<T: Number, U: Element>(
     if out.numel() == 0 {
         return Ok(out);
     }
-    let x = x.in_memory(op)?;
+    let x = x.in_memory(gpu, op)?;
     let n = x.shape()[dim];
     let lines = lines(x.layout(), out.layout(), dim);
     let (x_step, y_step) = (x.layout().strides()[dim], out.layout().strides()[dim]);

@@ -55,7 +55,7 @@ fn sorting<T: Number>(
     if out.numel() == 0 {
         return Ok(out);
     }
-    let x = x.in_memory(op)?;
+    let x = x.in_memory(gpu, op)?;
     let n = x.shape()[dim];
     match n <= LARGEST_LINE {
         true => sort_lines(gpu, op, &x, dim, descending, &out)?,
@@ -162,7 +162,7 @@ pub(crate) fn searchsorted<T: Number>(
     if count == 0 {
         return Ok(out);
     }
-    let (sorted, values) = (sorted.in_memory(op)?, values.in_memory(op)?);
+    let (sorted, values) = (sorted.in_memory(gpu, op)?, values.in_memory(gpu, op)?);
     let place = Nest::new(values.shape(), [values.layout()]);
     let words = [
         sorted.pointer(),

@@ -42,7 +42,7 @@ pub(crate) fn lu_factors<T: Float>(
     if m > LARGEST {
         return solver::lu_factors(gpu, op, a);
     }
-    let a = Matrices::of(op, &a.slice(op, lead + 1, 0, 1, k)?)?;
+    let a = Matrices::of(gpu, op, &a.slice(op, lead + 1, 0, 1, k)?)?;
     let lu = Array::unwritten(gpu, op, a.shape(&[m, k]))?;
     let order: Array<i64> = Array::unwritten(gpu, op, a.shape(&[m]))?;
     if order.numel() > 0 {
@@ -63,7 +63,7 @@ pub(crate) fn inverse<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T
     if out.numel() == 0 {
         return Ok(out);
     }
-    let x = Matrices::of(op, a)?;
+    let x = Matrices::of(gpu, op, a)?;
     let singular = Status::new(gpu, op)?;
     let small = Small { family: &SOLVE, kernel: c"inverse", largest: n, count: x.count };
     let words = [&x.words[..], &[out.pointer(), x.count as u64], &columns_divisor(n), &[singular.word()]];
@@ -90,10 +90,10 @@ pub(crate) fn lu_solve<T: Float>(
     if out.numel() == 0 {
         return Ok((out, None));
     }
-    let a = Matrices::of(op, a)?;
+    let a = Matrices::of(gpu, op, a)?;
     // The system with A^T has an elimination of its own.
     let a = if transposed { a.transposed() } else { a };
-    let b = Matrices::of(op, b)?;
+    let b = Matrices::of(gpu, op, b)?;
     let singular = Status::new(gpu, op)?;
     let kernel = if k == 1 { c"solve_column" } else { c"solve_columns" };
     let small = Small { family: &SOLVE, kernel, largest: n, count: a.count };
@@ -171,7 +171,7 @@ fn pivots<T: Float>(
     if a.numel() == 0 {
         return Ok(());
     }
-    let a = Matrices::of(op, a)?;
+    let a = Matrices::of(gpu, op, a)?;
     let small = Small { family: &DETERMINANT, kernel: c"pivots", largest: a.rows, count: a.count };
     let rest = [ratio.to_bits(), a.count as u64];
     small.launch::<T>(gpu, op, &[&a.words, &out, &rest, &columns_divisor(a.rows)])
@@ -192,8 +192,8 @@ pub(crate) fn cofactors<T: Float>(
     if out.numel() == 0 {
         return Ok(Some(out));
     }
-    let a = Matrices::of(op, a)?;
-    let g = Matrices::of(op, &g.insert_dim(g.ndim()).insert_dim(g.ndim() + 1))?;
+    let a = Matrices::of(gpu, op, a)?;
+    let g = Matrices::of(gpu, op, &g.insert_dim(g.ndim()).insert_dim(g.ndim() + 1))?;
     let failed = Status::new(gpu, op)?;
     let small = Small { family: &DETERMINANT, kernel: c"cofactors", largest: n, count: a.count };
     let out_words = [out.pointer(), a.count as u64];

@@ -93,8 +93,8 @@ struct Matrices<T: Element> {
 impl<T: Float> Matrices<T> {
     /// # Errors
     /// Out of memory: a batch that does not lie regularly is copied.
-    fn of(op: &'static str, a: &Array<T>) -> Result<Self> {
-        let mut array = a.in_memory(op)?;
+    fn of(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Self> {
+        let mut array = a.in_memory(gpu, op)?;
         let lead = a.ndim() - 2;
         let count: usize = a.shape()[..lead].iter().product();
         let nest = |a: &Array<T>| {

@@ -22,7 +22,7 @@ pub(crate) fn qr<T: Float>(
     a: &Array<T>,
     complete: bool,
 ) -> Result<[Array<T>; 2]> {
-    let x = Matrices::of(op, a)?;
+    let x = Matrices::of(gpu, op, a)?;
     let (m, n) = (x.rows, x.columns);
     if m.max(n) > LARGEST {
         return solver::qr(gpu, op, a, complete);
@@ -46,7 +46,7 @@ pub(crate) fn qr<T: Float>(
 
 /// See [`kernels::svd`](crate::kernels::svd).
 pub(crate) fn svd<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
-    let x = Matrices::of(op, a)?;
+    let x = Matrices::of(gpu, op, a)?;
     let (m, n) = (x.rows, x.columns);
     if m.max(n) > LARGEST {
         return solver::svd(gpu, op, a);
@@ -73,7 +73,7 @@ pub(crate) fn svd<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -
 
 /// See [`kernels::eigh`](crate::kernels::eigh).
 pub(crate) fn eigh<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
-    let x = Matrices::of(op, a)?;
+    let x = Matrices::of(gpu, op, a)?;
     let n = x.rows;
     if n > LARGEST {
         return solver::eigh(gpu, op, a);

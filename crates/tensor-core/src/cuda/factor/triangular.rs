@@ -70,7 +70,7 @@ fn factors<T: Float>(
 ) -> Result<Array<T>> {
     let l = Array::unwritten(gpu, op, Dims::from_slice(a.shape()))?;
     if l.numel() > 0 {
-        let a = Matrices::of(op, a)?;
+        let a = Matrices::of(gpu, op, a)?;
         let small = Small { family: &TRIANGULAR, kernel: c"cholesky", largest: a.rows, count: a.count };
         let out = [l.pointer(), minors, failed, a.count as u64];
         small.launch::<T>(gpu, op, &[&a.words, &out, &columns_divisor(a.rows)])?;
@@ -96,7 +96,7 @@ pub(crate) fn solve_triangular<T: Float>(
     if a.numel() == 0 {
         return Ok(out);
     }
-    let (x, b) = (Matrices::of(op, a)?, Matrices::of(op, b)?);
+    let (x, b) = (Matrices::of(gpu, op, a)?, Matrices::of(gpu, op, b)?);
     let x = if transposed { x.transposed() } else { x };
     let upper = triangle.upper != transposed;
     let singular = (!triangle.unit).then(|| Status::new(gpu, op)).transpose()?;

@@ -125,7 +125,7 @@ fn by_columns<T: Float>(on: On, a: &Array<T>) -> Result<Array<T>> {
 
 /// The elements in row-major order, where they lie if they lie so.
 fn contiguous<T: Float>(on: On, a: &Array<T>) -> Result<Array<T>> {
-    if a.layout().is_contiguous() { a.in_memory(on.op) } else { copy(on.gpu, on.op, a) }
+    if a.layout().is_contiguous() { a.in_memory(on.gpu, on.op) } else { copy(on.gpu, on.op, a) }
 }
 
 /// The shape of a batch with other last dimensions.
