@@ -4,8 +4,9 @@ pub use autograd::*;
 pub use linalg;
 pub use ndarray;
 pub use tensor_core::{
-    Array, Code, DType, Device, Element, Error, ErrorKind, Float, Formula, Layout, Number, PrintOptions,
-    Result, Scalar, cuda, formula, kernels, memory, on_cpu, print_options, random, set_print_options, shape,
+    Array, Code, DType, Device, Element, Error, ErrorKind, Float, Formula, Layout, Memory, Number,
+    PrintOptions, Result, Scalar, cuda, formula, kernels, memory, on_cpu, print_options, random,
+    set_print_options, shape,
 };
 
 /// What functions of elements are written in, for [`formula!`]. The trait is not beside the tensors: its methods take

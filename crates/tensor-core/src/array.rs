@@ -33,6 +33,8 @@ enum Data<T: Element> {
     /// One element, inline: scalars cost one allocation, not two.
     One([T; 1]),
     Owned(Buffer<T>),
+    /// Elements that something else owns, to be read only.
+    Foreign(Box<dyn Memory<T>>),
     /// A view of an array that is not itself a view.
     View(Array<T>),
     /// One element of an array on a GPU that the host knows: kernels take it as a parameter.
@@ -40,6 +42,31 @@ enum Data<T: Element> {
     Known(Device, [T; 1]),
     #[cfg(feature = "cuda")]
     Cuda(Allocation),
+}
+
+/// Memory of another owner, read without copying: a mapped file, another library's matrix.
+///
+/// An array and its views keep the owner alive; writing to such an array copies it first.
+///
+/// # Safety
+/// [`Memory::elements`] gives the same slice at every call, wherever the owner has been moved to.
+pub unsafe trait Memory<T>: Send + Sync {
+    /// The elements.
+    fn elements(&self) -> &[T];
+}
+
+// SAFETY: the vector's memory is its own, and nothing changes it while it is shared.
+unsafe impl<T: Send + Sync> Memory<T> for Vec<T> {
+    fn elements(&self) -> &[T] {
+        self
+    }
+}
+
+// SAFETY: the elements lie behind the count, and nothing changes them while they are shared.
+unsafe impl<T: Send + Sync> Memory<T> for Arc<[T]> {
+    fn elements(&self) -> &[T] {
+        self
+    }
 }
 
 impl<T: Element> Clone for Array<T> {
@@ -102,6 +129,41 @@ impl<T: Element> Array<T> {
             return Err(Error::shape("from_vec", message));
         }
         Ok(Array::from_buffer(Dims::from_slice(shape), Buffer::adopt(data)))
+    }
+
+    /// Reads memory of another owner through strides, without copying.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use tensor_core::Array;
+    /// let shared: Arc<[f64]> = Arc::new([1.0, 2.0, 3.0, 4.0]);
+    /// // Column after column.
+    /// let a = Array::from_memory(shared.clone(), &[2, 2], &[1, 2], 0)?;
+    /// assert_eq!(a.to_vec(), [1.0, 3.0, 2.0, 4.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where strides and offset, in elements, leave the memory, or there is not a stride for each dimension.
+    pub fn from_memory(
+        memory: impl Memory<T> + 'static,
+        shape: &[usize],
+        strides: &[isize],
+        offset: usize,
+    ) -> Result<Self> {
+        shape::numel("from_memory", shape)?;
+        let len = memory.elements().len();
+        if !Layout::stays_within(shape, strides, offset, len) {
+            let message = format!(
+                "shape {shape:?} with strides {strides:?} from element {offset} leaves memory of {len} elements"
+            );
+            return Err(Error::shape("from_memory", message));
+        }
+        let layout = Layout::strided(Dims::from_slice(shape), strides, offset);
+        if layout.numel() == 1 {
+            return Ok(Array::one(Dims::from_slice(shape), memory.elements()[offset]));
+        }
+        Ok(Array::new(layout, Data::Foreign(Box::new(memory))))
     }
 
     /// Zeros (`false` for truth values).
@@ -183,7 +245,7 @@ impl<T: Element> Array<T> {
             Data::View(owner) => return owner.device(),
             Data::Known(device, _) => return *device,
             Data::Cuda(memory) => return Device::Cuda(memory.gpu().ordinal()),
-            Data::One(_) | Data::Owned(_) => {}
+            Data::One(_) | Data::Owned(_) | Data::Foreign(_) => {}
         }
         Device::Cpu
     }
@@ -192,8 +254,8 @@ impl<T: Element> Array<T> {
     #[cfg(feature = "cuda")]
     pub(crate) fn is_on_gpu(&self) -> bool {
         match &self.0.data {
-            Data::One(_) | Data::Owned(_) => false,
-            Data::View(owner) => !matches!(owner.0.data, Data::One(_) | Data::Owned(_)),
+            Data::One(_) | Data::Owned(_) | Data::Foreign(_) => false,
+            Data::View(owner) => owner.is_on_gpu(),
             Data::Known(_, _) | Data::Cuda(_) => true,
         }
     }
@@ -211,6 +273,7 @@ impl<T: Element> Array<T> {
         match &self.0.data {
             Data::One(x) => x,
             Data::Owned(b) => b,
+            Data::Foreign(memory) => memory.elements(),
             Data::View(owner) => owner.storage(),
             #[cfg(feature = "cuda")]
             Data::Known(_, _) | Data::Cuda(_) => &[],
@@ -278,6 +341,7 @@ impl<T: Element> Array<T> {
                 Data::Owned(b) => Some(&mut b[layout.offset()..][..n]),
                 _ => None,
             },
+            Data::Foreign(_) => None,
             #[cfg(feature = "cuda")]
             Data::Known(_, _) | Data::Cuda(_) => None,
         }
@@ -305,6 +369,7 @@ impl<T: Element> Array<T> {
         match &self.0.data {
             Data::One(x) => (x.as_ptr() as usize, 0),
             Data::Owned(buffer) => (buffer.as_ptr() as usize, buffer.bytes()),
+            Data::Foreign(memory) => (memory.elements().as_ptr() as usize, size_of_val(memory.elements())),
             Data::View(owner) => owner.allocation(),
             #[cfg(feature = "cuda")]
             Data::Known(_, x) => (x.as_ptr() as usize, 0),
@@ -442,10 +507,11 @@ impl<T: Element> Array<T> {
         match data {
             Data::One(x) => Ok((layout, x.to_vec())),
             Data::Owned(b) => Ok((layout, b.into_vec())),
+            Data::Foreign(memory) => Err(Array::new(layout, Data::Foreign(memory))),
             Data::View(owner) => match Arc::try_unwrap(owner.0) {
                 Ok(Inner { data: Data::Owned(b), .. }) => Ok((layout, b.into_vec())),
                 Ok(Inner { data: Data::One(x), .. }) => Ok((layout, x.to_vec())),
-                Ok(_) => unreachable!("the owner of a view on the CPU is not a view"),
+                Ok(foreign) => Err(Array::new(layout, Data::View(Array(Arc::new(foreign))))),
                 Err(owner) => Err(Array::new(layout, Data::View(Array(owner)))),
             },
             #[cfg(feature = "cuda")]
@@ -494,7 +560,7 @@ impl<T: Element> Array<T> {
         match &self.0.data {
             Data::One([x]) | Data::Known(_, [x]) => Some(*x),
             Data::View(owner) => owner.known(),
-            Data::Owned(_) | Data::Cuda(_) => None,
+            Data::Owned(_) | Data::Foreign(_) | Data::Cuda(_) => None,
         }
     }
 
@@ -544,6 +610,29 @@ mod tests {
         assert_eq!((a.to_vec()[0], b.to_vec()[0]), (1, 9));
         let mut reshaped = counting(&[2, 3]).reshape("reshape", &[6]).unwrap();
         assert!(reshaped.as_mut_slice().is_some());
+    }
+
+    #[test]
+    fn memory_of_others_is_read_in_place_and_copied_to_be_written() {
+        let owner: Arc<[i64]> = (0..6).collect();
+        let mut a = Array::from_memory(owner.clone(), &[2, 3], &[-1, 2], 1).unwrap();
+        assert_eq!(a.storage().as_ptr(), owner.as_ptr());
+        assert_eq!(a.to_vec(), [1, 3, 5, 0, 2, 4]);
+        let row = a.select("select", 0, 1).unwrap();
+        a.make_mut().unwrap()[3] = 9;
+        assert_eq!((a.to_vec(), row.into_vec()), (vec![1, 3, 5, 9, 2, 4], vec![0, 2, 4]));
+        assert_eq!(Arc::strong_count(&owner), 1);
+        for (shape, strides, offset) in [
+            (&[2usize, 3][..], &[-1isize, 2][..], 0),
+            (&[7], &[1], 0),
+            (&[2], &[isize::MIN], 0),
+            (&[2, 2], &[isize::MAX, isize::MAX], 0),
+            (&[2], &[1, 1], 0),
+            (&[0], &[1], 7),
+        ] {
+            let error = Array::from_memory(owner.clone(), shape, strides, offset).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Shape);
+        }
     }
 
     #[test]

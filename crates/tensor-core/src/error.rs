@@ -41,6 +41,8 @@ pub enum ErrorKind {
         /// The bytes asked for.
         bytes: usize,
     },
+    /// A file that cannot be read or written, or does not hold what it should.
+    File,
     /// A failure of the caller's own, passed through by [`Error::other`].
     Other,
 }
@@ -86,6 +88,12 @@ impl Error {
     #[cold]
     pub fn argument(op: &'static str, message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Argument, op, message)
+    }
+
+    /// [`ErrorKind::File`]; the message names the file and what is wrong with it.
+    #[cold]
+    pub fn file(op: &'static str, path: &std::path::Path, fault: impl fmt::Display) -> Self {
+        Error::new(ErrorKind::File, op, format!("{}: {fault}", path.display()))
     }
 
     /// [`ErrorKind::OutOfMemory`].

@@ -131,6 +131,23 @@ impl Layout {
         Some((low, high))
     }
 
+    /// Whether all elements of a layout lie within memory of `len` elements.
+    pub(crate) fn stays_within(shape: &[usize], strides: &[isize], offset: usize, len: usize) -> bool {
+        if shape.len() != strides.len() {
+            return false;
+        }
+        if shape.contains(&0) {
+            return offset <= len;
+        }
+        // The farthest elements on either side, in numbers that cannot overflow unnoticed.
+        let (mut low, mut high) = (offset as i128, offset as i128);
+        for (&d, &s) in shape.iter().zip(strides) {
+            let reach = s as i128 * (d as i128 - 1);
+            (low, high) = (low.saturating_add(reach.min(0)), high.saturating_add(reach.max(0)));
+        }
+        low >= 0 && high < len as i128
+    }
+
     /// The layout with dimensions in the order `dims`, a permutation.
     pub fn permute(&self, dims: &[usize]) -> Self {
         let strides = self.strides();

@@ -26,7 +26,7 @@ mod formula;
 mod interop;
 mod layout;
 
-pub use array::Array;
+pub use array::{Array, Memory};
 pub use device::Device;
 pub use display::{PrintOptions, print_options, set_print_options};
 pub use element::{DType, Element, Float, Number, Scalar};
