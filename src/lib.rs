@@ -24,7 +24,7 @@ pub mod prelude {
         GradOptions, Tensor, arange, grad, grad_with, hessian, hvp, jacobian, jvp, linspace, no_grad,
         value_and_grad, vjp,
     };
-    pub use linalg::{self, Linalg, least_squares_loss};
+    pub use linalg::{self, Linalg, SparseTensor, least_squares_loss};
     pub use ndarray::s;
     pub use tensor_core::random::manual_seed;
     pub use tensor_core::{DType, Device, Element, Error, ErrorKind, Float, Result, cuda};

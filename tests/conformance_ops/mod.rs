@@ -155,6 +155,11 @@ pub fn op(name: &str) -> Option<Run> {
             |c| one(c.input()?.baddbmm(c.float("batch1")?, c.float("batch2")?, c.beta()?, c.alpha()?)?)
         }
 
+        // Sparse matrices.
+        "sparse_mv" => |c| one(sparse(c)?.mv(c.float("vec")?)?),
+        "sparse_mm" => |c| one(sparse(c)?.mm(c.float("mat2")?)?),
+        "sparse_to_dense" => |c| one(sparse(c)?.to_dense()?),
+
         // Linear algebra.
         "inverse" => |c| one(c.input()?.inverse()?),
         "det" => |c| one(c.input()?.det()?),
@@ -195,6 +200,11 @@ pub fn op(name: &str) -> Option<Run> {
         _ => return None,
     };
     Some(run)
+}
+
+/// The sparse matrix of these places and values.
+fn sparse(c: &Call) -> Result<linalg::SparseTensor> {
+    linalg::SparseTensor::coo(c.integers("indices")?, c.float("values")?, c.sizes("size")?)
 }
 
 /// The symmetric part of the input.

@@ -204,6 +204,18 @@ fn transforms_nest() -> Result<()> {
 }
 
 #[test]
+fn a_transform_that_is_not_recorded_leaves_the_graphs_it_captures() -> Result<()> {
+    let a = Tensor::scalar(3.0).requires_grad();
+    let captured = a.square();
+    let inner = |x: &Tensor| Ok(x * &captured);
+    let slope = no_grad(|| value_and_grad(inner, &Tensor::scalar(2.0)))?.1;
+    assert_eq!((slope.item()?, slope.is_tracked()), (9.0, false));
+    captured.backward()?;
+    assert_eq!(a.grad().unwrap().item()?, 6.0);
+    Ok(())
+}
+
+#[test]
 fn what_a_function_captures_is_seen_by_outer_derivatives() -> Result<()> {
     let x = Tensor::from([1.0, 2.0]);
     // sum a x^3 / 3, its gradient a x^2 and its Hessian 2 a x as functions of the captured a.

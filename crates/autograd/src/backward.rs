@@ -72,14 +72,22 @@ pub(crate) enum Graph {
     Create,
 }
 
+/// Tensors whose cotangents are asked for.
+struct Wanted {
+    ids: Vec<Id>,
+    /// The transform that they are leaves of, 0 where they are others: what is older cannot lead to them.
+    since: u64,
+}
+
 /// Walks back from the roots, each with its cotangent. With `wrt`, returns the cotangents of those tensors; without, accumulates
 /// into the leaves. Where there are `many` seeds, they lie along a first dimension, as do all cotangents.
 fn walk(
     roots: impl IntoIterator<Item = (Edge, Cotangent)>,
     many: Option<usize>,
-    wrt: Option<&[Id]>,
+    wrt: Option<&Wanted>,
     graph: Graph,
 ) -> Result<Vec<Option<Cotangent>>> {
+    let (wrt, since) = (wrt.map(|w| &w.ids[..]), wrt.map_or(0, |w| w.since));
     let detecting = mode::is_detecting();
     let _mode = Mode::rules(graph == Graph::Create);
     let mut found: Vec<Option<Cotangent>> = wrt.map_or(Vec::new(), |ids| vec![None; ids.len()]);
@@ -117,7 +125,7 @@ fn walk(
                 Ok(())
             })?;
             for (i, g) in grads {
-                if let Some(parent) = node.parents[i].take() {
+                if let Some(parent) = node.parents[i].take().filter(|parent| parent.latest() >= since) {
                     pending.add(parent, g)?;
                 }
             }
@@ -128,8 +136,8 @@ fn walk(
             mode::set_site(node.site);
             let context = Context { parents: &node.parents, own, many };
             answer(&node, context, g, detecting, &mut |i, g| match &node.parents[i] {
-                Some(parent) => pending.add(parent.clone(), g),
-                None => Ok(()),
+                Some(parent) if parent.latest() >= since => pending.add(parent.clone(), g),
+                _ => Ok(()),
             })?;
         }
     }
@@ -256,12 +264,13 @@ fn gradients<W: Float>(
     graph: Graph,
 ) -> Result<Vec<Option<Tensor<W>>>> {
     let tracked: Vec<usize> = (0..wrt.len()).filter(|&i| wrt[i].edge().is_some()).collect();
-    let ids: Vec<Id> = tracked.iter().filter_map(|&i| wrt[i].edge().map(Edge::id)).collect();
+    let edges = || tracked.iter().filter_map(|&i| wrt[i].edge());
     let mut grads = vec![None; wrt.len()];
-    if ids.is_empty() {
+    let Some(since) = edges().map(|edge| if edge.is_leaf() { edge.since() } else { 0 }).min() else {
         return Ok(grads);
-    }
-    for (i, g) in tracked.into_iter().zip(walk(roots, many, Some(&ids), graph)?) {
+    };
+    let wanted = Wanted { ids: edges().map(Edge::id).collect(), since };
+    for (i, g) in tracked.iter().copied().zip(walk(roots, many, Some(&wanted), graph)?) {
         grads[i] = g.map(Cotangent::tensor);
     }
     Ok(grads)

@@ -229,6 +229,106 @@ pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
     Ok((y.value, products))
 }
 
+/// One row for each of many cotangents or directions, in the shape of a tensor.
+fn rows_of<T: Float>(op: &'static str, rows: &Tensor<T>, of: &Tensor<T>) -> Result<Tensor<T>> {
+    let fits =
+        rows.shape().split_first().is_some_and(|(_, rest)| rest.iter().product::<usize>() == of.numel());
+    if !fits {
+        let message = format!(
+            "rows of shape {:?} for a tensor of shape {:?}: a first dimension counts them, and each has {} elements",
+            rows.shape(),
+            of.shape(),
+            of.numel()
+        );
+        return Err(Error::shape(op, message));
+    }
+    rows.reshape(rows.shape()[..1].iter().chain(of.shape()).copied().collect::<Vec<usize>>())
+}
+
+/// The value of `f` at `x`, and the products of many cotangents, the rows of `cotangents`, with the Jacobian, from one
+/// backward pass: a first dimension of the result counts them.
+///
+/// ```
+/// use autograd::{Tensor, vjp_batched};
+/// let x = Tensor::from([1.0, 3.0]);
+/// let (_, g) = vjp_batched(|x| Ok(x.square()), &x, &Tensor::from([[1.0, 0.0], [10.0, 10.0]]))?;
+/// assert_eq!(g.to_vec(), [2.0, 0.0, 20.0, 60.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` returns; shape, where the rows do not have as many elements as the value.
+#[track_caller]
+pub fn vjp_batched<T: Float>(
+    f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
+    x: &Tensor<T>,
+    cotangents: &Tensor<T>,
+) -> Result<(Tensor<T>, Tensor<T>)> {
+    let here = Location::caller();
+    let transform = Transform::begin();
+    let variable = transform.variable(x)?;
+    let y = Evaluation::new(&transform, || f(&variable))?;
+    let products = || {
+        let cotangents = rows_of("vjp_batched", cotangents, &y.ys[0])?;
+        let create_graph = y.nested || transform.nested(&cotangents);
+        batch_of(&y.ys[0], &variable, cotangents, create_graph)
+    };
+    let products = products().map_err(|e| on_line(e, here))?;
+    Ok((y.value, products))
+}
+
+/// The products of many cotangents, along a first dimension, with the Jacobian of `y` by `x`.
+fn batch_of<T: Float>(
+    y: &Tensor<T>,
+    x: &Tensor<T>,
+    cotangents: Tensor<T>,
+    create_graph: bool,
+) -> Result<Tensor<T>> {
+    let shape: Vec<usize> = cotangents.shape()[..1].iter().chain(x.shape()).copied().collect();
+    let nothing = || Tensor::zeros_on(&x.device(), shape);
+    if !y.is_tracked() || cotangents.numel() == 0 {
+        return nothing();
+    }
+    let options =
+        GradOptions { create_graph, cotangent: Some(cotangents), batched: true, ..Default::default() };
+    grad_with(y, &[x], options)?.swap_remove(0).map_or_else(nothing, Ok)
+}
+
+/// The value of `f` at `x`, and the products of its Jacobian there with many directions, the rows of `directions`, from
+/// two backward passes as in [`jvp`]: a first dimension of the result counts them.
+///
+/// ```
+/// use autograd::{Tensor, jvp_batched};
+/// let x = Tensor::from([1.0, 3.0]);
+/// let (_, dy) = jvp_batched(|x| Ok(x.square()), &x, &Tensor::from([[1.0, 0.0], [10.0, 10.0]]))?;
+/// assert_eq!(dy.to_vec(), [2.0, 0.0, 20.0, 60.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// What `f` returns; shape, where the rows do not have as many elements as `x`.
+#[track_caller]
+pub fn jvp_batched<T: Float>(
+    f: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
+    x: &Tensor<T>,
+    directions: &Tensor<T>,
+) -> Result<(Tensor<T>, Tensor<T>)> {
+    let here = Location::caller();
+    let transform = Transform::begin();
+    let variable = transform.variable(x)?;
+    let directions = rows_of("jvp_batched", directions, x).map_err(|e| e.at(here))?;
+    let y = Evaluation::new(&transform, || f(&variable))?;
+    let create_graph = y.nested || transform.nested(&directions);
+    let forward = || -> Result<_> {
+        let pullback = Pullback::new(&transform, &y.ys, std::slice::from_ref(&variable))?;
+        let (result, cotangent) = (&pullback.results[0], &pullback.cotangents[0]);
+        let nothing = Tensor::zeros_on(&x.device(), [0])?;
+        batch_of(result.as_ref().unwrap_or(&nothing), cotangent, directions, create_graph)
+    };
+    let products = forward().map_err(|e| on_line(e, here))?;
+    Ok((y.value, products))
+}
+
 /// A backward pass as a function of its cotangents, in which it is linear.
 struct Pullback<T: Float> {
     cotangents: Vec<Tensor<T>>,

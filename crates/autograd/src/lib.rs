@@ -27,7 +27,7 @@ pub use backward::{GradOptions, grad, grad_with};
 pub use check::{CheckReport, Difference, OpCheck, check_op, gradcheck, gradgradcheck};
 pub use checkpoint::checkpoint;
 pub use create::{Nested, arange, arange_on, linspace};
-pub use functional::{hessian, hvp, jacobian, jvp, value_and_grad, vjp};
+pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, vjp, vjp_batched};
 pub use graph::{Graph, Vertex};
 pub use hook::Hook;
 pub use mode::{enable_grad, is_grad_enabled, no_grad};

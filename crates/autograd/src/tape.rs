@@ -66,6 +66,8 @@ struct NodeRef {
     /// When the oldest leaf below began to ask for a gradient: 0 where the user asked, else the
     /// number of the transform whose variable it is.
     since: u64,
+    /// The same of the youngest leaf below: a node cannot depend on the variables of a later transform.
+    latest: u64,
     shape: Dims,
     /// The gradient accumulated for a leaf, and what few tensors have.
     extra: OnceLock<Box<Extra>>,
@@ -171,11 +173,12 @@ pub(crate) fn record<'a>(
     shape: &[usize],
     site: &'static Location<'static>,
 ) -> Edge {
-    let (mut parents, mut rank, mut since) = (Parents::new(), 0, u64::MAX);
+    let (mut parents, mut rank, mut since, mut latest) = (Parents::new(), 0, u64::MAX, 0);
     for edge in inputs {
         if let Some(edge) = edge {
             rank = rank.max(edge.0.rank);
             since = since.min(edge.0.since);
+            latest = latest.max(edge.0.latest);
         }
         parents.push(edge.cloned());
     }
@@ -193,7 +196,7 @@ pub(crate) fn record<'a>(
     let key = map.insert(Node { rule, parents, site: mode::site().unwrap_or(site) });
     drop(map);
     let place = Place::Node(tape, key);
-    Edge::new(place, rank + 1, since, shape)
+    Edge::new(place, rank + 1, since, latest, shape)
 }
 
 /// What the calling thread's tape holds.
@@ -211,14 +214,14 @@ fn next_number() -> u64 {
 
 impl Edge {
     #[inline]
-    fn new(place: Place, rank: u64, since: u64, shape: &[usize]) -> Self {
+    fn new(place: Place, rank: u64, since: u64, latest: u64, shape: &[usize]) -> Self {
         let (number, shape) = (next_number(), Dims::from_slice(shape));
-        Edge(Arc::new(NodeRef { place, rank, number, since, shape, extra: OnceLock::new() }))
+        Edge(Arc::new(NodeRef { place, rank, number, since, latest, shape, extra: OnceLock::new() }))
     }
 
     /// A handle for a tensor of `shape` that asks for a gradient; see [`Edge::since`].
     pub(crate) fn leaf(shape: &[usize], since: u64) -> Self {
-        Edge::new(Place::Leaf, 0, since, shape)
+        Edge::new(Place::Leaf, 0, since, since, shape)
     }
 
     /// When the oldest leaf below began to ask for a gradient: 0 where the user asked for it, else
@@ -226,6 +229,12 @@ impl Edge {
     #[inline]
     pub(crate) fn since(&self) -> u64 {
         self.0.since
+    }
+
+    /// When the youngest leaf below began to ask for a gradient; see [`Edge::since`].
+    #[inline]
+    pub(crate) fn latest(&self) -> u64 {
+        self.0.latest
     }
 
     #[inline]

@@ -53,6 +53,8 @@ macro_rules! map_on {
     };
 }
 
+pub mod sparse;
+
 /// y = f(x).
 #[inline]
 pub fn map<T: Element, U: Element>(

@@ -25,6 +25,7 @@ mod expression;
 mod formula;
 mod interop;
 mod layout;
+mod sparse;
 
 pub use array::{Array, Memory};
 pub use device::Device;

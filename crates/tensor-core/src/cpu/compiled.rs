@@ -2,9 +2,11 @@
 //! for each type, where a generic function would be compiled anew for every program that calls it.
 
 use super::decompose::{self, Analytic, Gaps, Lu, Triangle};
-use super::{gemm, least_squares};
+use super::sparse_solve::{self, Factors, Method};
+use super::{gemm, least_squares, sparse};
 use crate::array::Array;
 use crate::error::Result;
+use crate::sparse::Pattern;
 
 macro_rules! compiled {
     ($Trait:ident: $(fn $name:ident($($arg:ident: $Arg:ty),*) -> $Output:ty = $path:path;)*) => {
@@ -55,4 +57,14 @@ compiled! { Compiled:
     fn qr(op: Op, a: &Array<Self>, complete: bool) -> Result<[Array<Self>; 2]> = decompose::qr;
     fn analytic_derivative(f: &dyn Analytic, w: &Array<Self>, directions: &[Array<Self>])
         -> Result<Array<Self>> = decompose::analytic_derivative;
+    fn sparse_product(op: Op, pattern: &Pattern, transposed: bool, values: &Array<Self>, x: &Array<Self>)
+        -> Result<Array<Self>> = sparse::product;
+    fn sparse_sampled(op: Op, pattern: &Pattern, u: &Array<Self>, v: &Array<Self>)
+        -> Result<Array<Self>> = sparse::sampled;
+    fn sparse_masked(op: Op, out: &Pattern, a: (&Pattern, &Array<Self>), b: (&Pattern, &Array<Self>))
+        -> Result<Array<Self>> = sparse::masked;
+    fn sparse_factor(op: Op, pattern: &Pattern, values: &Array<Self>, method: Method)
+        -> Result<Factors<Self>> = sparse_solve::factor;
+    fn sparse_solve(factors: &Factors<Self>, op: Op, b: &Array<Self>, transposed: bool)
+        -> Result<Array<Self>> = sparse_solve::solve;
 }

@@ -16,4 +16,6 @@ pub mod parallel;
 pub mod random;
 pub mod reduce;
 pub mod simd;
+pub mod sparse;
+pub mod sparse_solve;
 pub mod view;

@@ -1,11 +1,12 @@
 //! The kernels of linear algebra on a GPU as functions of the types themselves: see [`crate::cpu::compiled`].
 
 use super::gpu::Gpu;
-use super::{factor, product};
+use super::{factor, product, sparse};
 use crate::array::Array;
 use crate::cpu::compiled::compiled;
 use crate::error::Result;
 use crate::kernels::{Analytic, Gaps, Lu, Triangle};
+use crate::sparse::Pattern;
 
 type Device = &'static Gpu;
 type Op = &'static str;
@@ -44,4 +45,10 @@ compiled! { OnGpu:
     fn gpu_qr(gpu: Device, op: Op, a: &Array<Self>, complete: bool) -> Result<[Array<Self>; 2]> = factor::qr;
     fn gpu_analytic_derivative(gpu: Device, op: Op, f: &dyn Analytic, w: &Array<Self>, directions: &[Array<Self>])
         -> Result<Array<Self>> = factor::analytic_derivative;
+    fn gpu_sparse_product(gpu: Device, op: Op, pattern: &Pattern, transposed: bool, values: &Array<Self>,
+        x: &Array<Self>) -> Result<Array<Self>> = sparse::product;
+    fn gpu_sparse_sampled(gpu: Device, op: Op, pattern: &Pattern, u: &Array<Self>, v: &Array<Self>)
+        -> Result<Array<Self>> = sparse::sampled;
+    fn gpu_sparse_masked(gpu: Device, op: Op, out: &Pattern, a: (&Pattern, &Array<Self>),
+        b: (&Pattern, &Array<Self>)) -> Result<Array<Self>> = sparse::masked;
 }

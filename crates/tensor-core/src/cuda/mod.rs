@@ -23,6 +23,7 @@ mod registry;
 pub(crate) mod scan;
 mod solver;
 pub(crate) mod sort;
+mod sparse;
 mod status;
 mod transfer;
 

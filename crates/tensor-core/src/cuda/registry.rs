@@ -119,6 +119,7 @@ pub(crate) const FAMILIES: &[&Family] = &[
     &super::scan::SCAN,
     &super::solver::SOLVER,
     &super::sort::SORT,
+    &super::sparse::SPARSE,
 ];
 
 /// Every kernel of every family, compiled for a GPU: how many there are.

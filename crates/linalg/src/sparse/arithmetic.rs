@@ -1,0 +1,168 @@
+//! Scaling, adding, and sums of sparse tensors.
+
+use super::{Places, SparseLayout, SparseTensor};
+use autograd::Tensor;
+use std::ops::{Add, Mul, Neg, Sub};
+use std::panic::Location;
+use tensor_core::kernels::sparse::positions;
+use tensor_core::shape::{Dims, IntoDims, dim_mask};
+use tensor_core::{Array, Error, Float, OrRaise, Result, kernels};
+
+impl<T: Float> SparseTensor<T> {
+    /// Every element times a number, which may be a tracked scalar.
+    ///
+    /// # Errors
+    /// Shape, where `factor` has more than one element.
+    #[track_caller]
+    pub fn scale(&self, factor: &Tensor<T>) -> Result<Self> {
+        let here = Location::caller();
+        if factor.numel() != 1 {
+            let message = format!("a factor of shape {:?}: a scalar is needed", factor.shape());
+            return Err(Error::shape("scale", message).at(here));
+        }
+        self.with_values(&self.values.try_mul(&factor.reshape([1])?)?)
+    }
+
+    /// Every element times the element of a dense tensor at its place.
+    ///
+    /// # Errors
+    /// Shape, where the dense tensor has another shape.
+    #[track_caller]
+    pub fn mul_dense(&self, other: &Tensor<T>) -> Result<Self> {
+        let here = Location::caller();
+        if *other.shape() != self.shape()[..] {
+            let message =
+                format!("sparse {:?} and dense {:?} have different shapes", self.shape(), other.shape());
+            return Err(Error::shape("mul_dense", message).at(here));
+        }
+        let at = self.positions("mul_dense").map_err(|e| e.at(here))?;
+        self.with_values(&self.values.try_mul(&other.flatten().index_select(0, &at)?)?)
+    }
+
+    /// The sum of two sparse tensors of one shape, in the layout of this one.
+    ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// let a = SparseTensor::eye(2)?;
+    /// let b = a.try_add(&a.t()?)?;
+    /// assert_eq!(b.to_dense()?.to_vec(), [2.0, 0.0, 0.0, 2.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the shapes differ; out of memory.
+    #[track_caller]
+    pub fn try_add(&self, other: &Self) -> Result<Self> {
+        let here = Location::caller();
+        self.sum_with("add", other).map_err(|e| e.at(here))
+    }
+
+    /// The difference of two sparse tensors of one shape, in the layout of this one.
+    ///
+    /// # Errors
+    /// Shape, where the shapes differ; out of memory.
+    #[track_caller]
+    pub fn try_sub(&self, other: &Self) -> Result<Self> {
+        let here = Location::caller();
+        self.sum_with("sub", &-other).map_err(|e| e.at(here))
+    }
+
+    fn sum_with(&self, op: &'static str, other: &Self) -> Result<Self> {
+        if self.shape() != other.shape() {
+            let message =
+                format!("sparse tensors {:?} and {:?} have different shapes", self.shape(), other.shape());
+            return Err(Error::shape(op, message));
+        }
+        if let (Places::Matrix(a), Places::Matrix(b)) = (&self.places, &other.places)
+            && a.given() == b.given()
+            && a.is_same(op, b)?
+        {
+            return self.with_values(&self.values.try_add(&other.values)?);
+        }
+        let places = kernels::cat(op, &[&self.places(op)?, &other.places(op)?], 1)?;
+        let values = Tensor::cat(&[&self.values, &other.values], 0)?;
+        let both = SparseTensor::from_places(op, &places, &values, Dims::from_slice(&self.shape()))?;
+        match self.layout() {
+            SparseLayout::Coo => both.coalesced(op),
+            SparseLayout::Csr => both.compressed(op, 0),
+            SparseLayout::Csc => both.compressed(op, 1),
+        }
+    }
+
+    /// The sum of all elements.
+    #[track_caller]
+    #[must_use]
+    pub fn sum(&self) -> Tensor<T> {
+        self.values.sum()
+    }
+
+    /// Sums over dimensions, as a dense tensor of the others: over dimension 1 of a matrix, the sum of each row.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let a = SparseTensor::from_dense(&Tensor::from([[0.0, 2.0], [3.0, 4.0]]))?;
+    /// assert_eq!((a.sum_dim(1)?.to_vec(), a.sum_dim(0)?.to_vec()), (vec![2.0, 7.0], vec![3.0, 6.0]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist; out of memory.
+    #[track_caller]
+    pub fn sum_dim(&self, dims: impl IntoDims) -> Result<Tensor<T>> {
+        let here = Location::caller();
+        self.sums(&dims.into_dims()).map_err(|e| e.at(here))
+    }
+
+    fn sums(&self, dims: &[isize]) -> Result<Tensor<T>> {
+        let (shape, places) = (self.shape(), self.places("sum_dim")?);
+        let summed = dim_mask("sum_dim", dims, shape.len())?;
+        let left: Vec<usize> = (0..shape.len()).filter(|&k| !summed[k]).collect();
+        if left.is_empty() {
+            return Ok(self.sum());
+        }
+        let rows: Vec<Array<i64>> =
+            left.iter().map(|&k| places.slice("sum_dim", 0, k, 1, 1)).collect::<Result<_>>()?;
+        let rows = kernels::cat("sum_dim", &rows.iter().collect::<Vec<_>>(), 0)?;
+        let shape: Vec<usize> = left.iter().map(|&k| shape[k]).collect();
+        let at = Tensor::from(positions("sum_dim", &rows, &shape)?.to_device("sum_dim", self.device())?);
+        let numel = tensor_core::shape::numel("sum_dim", &shape)?;
+        Tensor::from(Array::zeros_on(self.device(), &[numel])?)
+            .scatter_add(0, &at, &self.values)?
+            .reshape(shape)
+    }
+}
+
+impl<T: Float> Add for &SparseTensor<T> {
+    type Output = SparseTensor<T>;
+
+    #[track_caller]
+    fn add(self, other: Self) -> SparseTensor<T> {
+        self.try_add(other).or_raise()
+    }
+}
+
+impl<T: Float> Sub for &SparseTensor<T> {
+    type Output = SparseTensor<T>;
+
+    #[track_caller]
+    fn sub(self, other: Self) -> SparseTensor<T> {
+        self.try_sub(other).or_raise()
+    }
+}
+
+impl<T: Float> Neg for &SparseTensor<T> {
+    type Output = SparseTensor<T>;
+
+    fn neg(self) -> SparseTensor<T> {
+        SparseTensor { places: self.places.clone(), values: -&self.values }
+    }
+}
+
+impl<T: Float> Mul<T> for &SparseTensor<T> {
+    type Output = SparseTensor<T>;
+
+    fn mul(self, factor: T) -> SparseTensor<T> {
+        SparseTensor { places: self.places.clone(), values: &self.values * factor }
+    }
+}

@@ -1,0 +1,236 @@
+//! Sparse Jacobians from few passes: rows without a common column are computed as one, and so are columns without a
+//! common row.
+//!
+//! Source: Curtis, Powell, Reid, "On the estimation of sparse Jacobian matrices", 1974; Gebremedhin, Manne, Pothen,
+//! "What color is your Jacobian? Graph coloring for computing derivatives", 2005.
+
+use super::SparseTensor;
+use autograd::{Tensor, jvp_batched, vjp_batched};
+use std::panic::Location;
+use tensor_core::kernels::sparse::Pattern;
+use tensor_core::{Array, Device, Error, Float, Result, kernels};
+
+/// How the Jacobian of a function is computed from few passes, given where it can be other than zero: it serves every
+/// point at which that holds.
+///
+/// ```
+/// use autograd::Tensor;
+/// use linalg::SparseJacobian;
+/// // y_i = x_i x_(i+1): two diagonals.
+/// let f = |x: &Tensor| x.narrow(0, 0, 999)?.try_mul(&x.narrow(0, 1, 999)?);
+/// let x = Tensor::ones([1000]);
+/// let plan = SparseJacobian::detect(f, &x)?;
+/// assert_eq!((plan.nnz(), plan.passes()), (1998, 2));
+/// let j = plan.evaluate(f, &(x * 3.0))?;
+/// assert_eq!(j.sum_dim(1)?.to_vec(), [6.0; 999]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// The Hessian of a scalar function is the Jacobian of its gradient:
+///
+/// ```
+/// use autograd::{Tensor, value_and_grad};
+/// use linalg::SparseJacobian;
+/// let gradient = |x: &Tensor| Ok(value_and_grad(|x| Ok(x.powf(3.0).sum()), x)?.1);
+/// let x = Tensor::from([1.0, 2.0]);
+/// let h = SparseJacobian::detect(gradient, &x)?.evaluate(gradient, &x)?;
+/// assert_eq!(h.to_dense()?.to_vec(), [6.0, 0.0, 0.0, 12.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct SparseJacobian {
+    pattern: Pattern,
+    /// Whether columns are computed together, by forward products; else rows, by backward passes.
+    by_columns: bool,
+    /// The group of each row, or column.
+    groups: Array<i64>,
+    count: usize,
+    /// Where each element of the pattern is in the compressed rows, or columns.
+    places: Array<i64>,
+}
+
+/// Backward passes that a forward product, which is made of two, takes at most.
+const FORWARD_COST: usize = 3;
+
+/// Elements of the rows that are looked at together when a pattern is detected.
+const LOOKED_AT: usize = 1 << 20;
+
+impl SparseJacobian {
+    /// For the pattern of a sparse matrix with a row for each element of the value and a column for each element of the
+    /// argument; its values do not matter.
+    ///
+    /// # Errors
+    /// Shape, where this is not a matrix; out of memory.
+    #[track_caller]
+    pub fn new<T: Float>(pattern: &SparseTensor<T>) -> Result<Self> {
+        let here = Location::caller();
+        let plan = || {
+            let distinct = pattern.coalesced("sparse_jacobian")?;
+            SparseJacobian::for_pattern(distinct.pattern("sparse_jacobian")?.clone())
+        };
+        plan().map_err(|e: Error| e.at(here))
+    }
+
+    /// For the pattern that `f` shows at `x` and at a random point close by: an element that is zero at both is taken
+    /// for zero everywhere. What lies in branches that were not taken, or where a factor was zero at both points, is not
+    /// seen: give the pattern where that can happen. Costs as much as a dense Jacobian twice, without storing it.
+    ///
+    /// # Errors
+    /// What `f` returns; out of memory.
+    #[track_caller]
+    pub fn detect<T: Float>(f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<Self> {
+        let here = Location::caller();
+        SparseJacobian::detected(f, &x.detach()).map_err(|e| e.at(here))
+    }
+
+    fn detected<T: Float>(f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<Self> {
+        let y = autograd::no_grad(|| f(x))?;
+        let (m, n) = (y.numel(), x.numel());
+        // A generator of its own: detection is the same at every call, and takes nothing from the program's numbers.
+        let noise: Vec<T> = (0..n as u64).map(|i| T::of(spread(i))).collect();
+        let noise = Tensor::from_vec(noise, x.shape())?.to_device(&x.device())?;
+        let near = x.try_add(&noise.try_mul(&(x.abs() + T::ONE))?)?;
+        let at_once = (LOOKED_AT / n.max(1)).clamp(1, m.max(1));
+        let mut places: Vec<Vec<i64>> = vec![Vec::new(); m];
+        for point in [x, &near] {
+            for start in (0..m).step_by(at_once) {
+                let rows = at_once.min(m - start);
+                let (_, lines) = vjp_batched(&f, point, &basis(x.device(), start, rows, m)?)?;
+                let found = lines.reshape([rows, n])?.nonzero().to_vec();
+                for pair in found.chunks_exact(2) {
+                    places[start + pair[0] as usize].push(pair[1]);
+                }
+            }
+        }
+        let (mut rows, mut columns) = (Vec::new(), Vec::new());
+        for (i, mut row) in (0i64..).zip(places) {
+            row.sort_unstable();
+            row.dedup();
+            rows.extend(std::iter::repeat_n(i, row.len()));
+            columns.extend(row);
+        }
+        let count = rows.len();
+        let [rows, columns] = [Array::from_vec(rows, &[count])?, Array::from_vec(columns, &[count])?];
+        SparseJacobian::for_pattern(Pattern::from_coordinates("sparse_jacobian", &rows, &columns, [m, n])?)
+    }
+
+    fn for_pattern(pattern: Pattern) -> Result<Self> {
+        let op = "sparse_jacobian";
+        let rows = colour(op, &pattern, 0)?;
+        let columns = colour(op, &pattern, 1)?;
+        let by_columns = columns.1.saturating_mul(FORWARD_COST) < rows.1;
+        let (groups, count) = if by_columns { columns } else { rows };
+        let [i, j] = pattern.coordinates(op)?.map(Array::to_vec);
+        let (along, across) = if by_columns { (&j, &i) } else { (&i, &j) };
+        let width = pattern.shape()[usize::from(!by_columns)] as i64;
+        let places = along.iter().zip(across).map(|(&a, &b)| groups[a as usize] * width + b).collect();
+        let n = groups.len();
+        Ok(SparseJacobian {
+            by_columns,
+            groups: Array::from_vec(groups, &[n])?,
+            count,
+            places: Array::from_vec(places, &[pattern.count()])?,
+            pattern,
+        })
+    }
+
+    /// How many passes an evaluation takes, done together: backward passes, or forward products where these are fewer by far.
+    pub fn passes(&self) -> usize {
+        self.count
+    }
+
+    /// Elements of the pattern.
+    pub fn nnz(&self) -> usize {
+        self.pattern.count()
+    }
+
+    /// The Jacobian of `f` at `x`, with coordinates in row-major order: a row for each element of the value, a column for
+    /// each element of `x`. Differentiable in turn.
+    ///
+    /// # Errors
+    /// What `f` returns; shape, where value and argument do not have the sizes of the pattern.
+    #[track_caller]
+    pub fn evaluate<T: Float>(
+        &self,
+        f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
+        x: &Tensor<T>,
+    ) -> Result<SparseTensor<T>> {
+        let here = Location::caller();
+        self.evaluated(f, x).map_err(|e| e.at(here))
+    }
+
+    fn evaluated<T: Float>(
+        &self,
+        f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
+        x: &Tensor<T>,
+    ) -> Result<SparseTensor<T>> {
+        let (op, [m, n]) = ("sparse_jacobian", self.pattern.shape());
+        let device = x.device();
+        if x.numel() != n {
+            let message =
+                format!("x of shape {:?} for a pattern {:?}: it needs {n} elements", x.shape(), [m, n]);
+            return Err(Error::shape(op, message));
+        }
+        // Row g of the seeds has a one for each line of group g.
+        let lines = self.groups.numel();
+        let at = Tensor::from(self.groups.clone()).unsqueeze(0)?.to_device(&device)?;
+        let one = Tensor::from(Array::repeat_on(device, &[1, lines], T::ONE)?);
+        let seeds = Tensor::from(Array::zeros_on(device, &[self.count, lines])?).scatter_add(0, &at, &one)?;
+        let (y, compressed) =
+            if self.by_columns { jvp_batched(f, x, &seeds)? } else { vjp_batched(f, x, &seeds)? };
+        if y.numel() != m {
+            let message =
+                format!("the value has shape {:?} for a pattern {:?}: {m} elements", y.shape(), [m, n]);
+            return Err(Error::shape(op, message));
+        }
+        let at = Tensor::from(self.places.to_device(op, device)?);
+        let values = compressed.flatten().index_select(0, &at)?;
+        Ok(SparseTensor::of(self.pattern.clone(), values))
+    }
+}
+
+/// Rows `start..start + count` of the identity of `n`.
+fn basis<T: Float>(device: Device, start: usize, count: usize, n: usize) -> Result<Tensor<T>> {
+    let at = Tensor::from(kernels::arange("sparse_jacobian", device, count)?).unsqueeze(1)? + start as i64;
+    let ones = Tensor::from(Array::repeat_on(device, &[count, 1], T::ONE)?);
+    Tensor::from(Array::zeros_on(device, &[count, n])?).scatter_add(1, &at, &ones)
+}
+
+/// Numbers between 1/2000 and 1/1000 of either sign, without a pattern: the fractions of multiples of the golden ratio.
+fn spread(i: u64) -> f64 {
+    let bits = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let fraction = (bits >> 11) as f64 / (1u64 << 53) as f64;
+    let size = 0.5e-3 * (1.0 + fraction);
+    if bits.count_ones() % 2 == 0 { size } else { -size }
+}
+
+/// A group for each row of the pattern, for `dim` 0, such that rows of one group have no common column; and the number
+/// of groups. Rows take the first group that is free, those with most elements first.
+fn colour(op: &'static str, pattern: &Pattern, dim: usize) -> Result<(Vec<i64>, usize)> {
+    let (along, across) = (pattern.lines(op, dim)?, pattern.lines(op, 1 - dim)?);
+    let [starts, places, next_starts, next_places] =
+        [&along.starts, &along.across, &across.starts, &across.across].map(Array::to_vec);
+    let size = |i: usize| starts[i + 1] - starts[i];
+    let lines = pattern.shape()[dim];
+    let mut order: Vec<usize> = (0..lines).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(size(i)), i));
+    let mut groups = vec![-1i64; lines];
+    // The line that found a group taken last.
+    let mut taken: Vec<usize> = Vec::new();
+    for i in order {
+        for &j in &places[starts[i] as usize..starts[i + 1] as usize] {
+            for &k in &next_places[next_starts[j as usize] as usize..next_starts[j as usize + 1] as usize] {
+                if let Ok(group) = usize::try_from(groups[k as usize]) {
+                    taken[group] = i;
+                }
+            }
+        }
+        let free = (0..taken.len()).find(|&g| taken[g] != i || size(i) == 0);
+        let group = free.unwrap_or_else(|| {
+            taken.push(usize::MAX);
+            taken.len() - 1
+        });
+        groups[i] = group as i64;
+    }
+    Ok((groups, taken.len()))
+}

@@ -1,0 +1,319 @@
+//! Sparse tensors: a differentiable vector of values, and where they belong.
+//!
+//! The values are an ordinary tensor, so gradients with respect to them have one number for each stored element, of
+//! any order; nothing of the full shape is ever formed but by `to_dense`.
+
+mod arithmetic;
+mod convert;
+mod display;
+mod jacobian;
+mod product;
+mod solve;
+
+pub use jacobian::SparseJacobian;
+
+use autograd::Tensor;
+use std::panic::Location;
+use tensor_core::kernels::sparse::{Pattern, coalesce, positions};
+use tensor_core::shape::{Dims, IntoShape};
+use tensor_core::{Array, Device, Error, Float, Result, kernels};
+
+/// How the places of a sparse tensor are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SparseLayout {
+    /// Coordinates: an index of every element for every dimension.
+    Coo,
+    /// Compressed rows: the elements row by row, with their columns.
+    Csr,
+    /// Compressed columns: the elements column by column, with their rows.
+    Csc,
+}
+
+/// A sparse tensor: a matrix of elements that are stored, the others zero; with coordinates, of any number of
+/// dimensions.
+///
+/// ```
+/// use autograd::Tensor;
+/// use linalg::SparseTensor;
+/// let values = Tensor::from([3.0, 4.0, 5.0]).requires_grad();
+/// let a = SparseTensor::coo(&Tensor::from([[0, 1, 1], [2, 0, 2]]), &values, [2, 3])?;
+/// let y = a.mv(&Tensor::from([1.0, 10.0, 100.0]))?;
+/// assert_eq!(y.to_vec(), [300.0, 504.0]);
+/// y.sum().backward()?;
+/// assert_eq!(values.grad().unwrap().to_vec(), [100.0, 1.0, 100.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct SparseTensor<T: Float = f64> {
+    places: Places,
+    values: Tensor<T>,
+}
+
+/// Where the values belong.
+#[derive(Clone)]
+enum Places {
+    Matrix(Pattern),
+    /// Any number of dimensions; an index for each of them and each value, on the host.
+    Grid {
+        shape: Dims,
+        indices: Array<i64>,
+    },
+}
+
+impl SparseTensor<f64> {
+    /// The identity matrix of `n` rows, by rows.
+    ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(1_000_000)?.nnz(), 1_000_000);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Out of memory.
+    #[track_caller]
+    pub fn eye(n: usize) -> Result<Self> {
+        SparseTensor::eye_of(n)
+    }
+}
+
+impl<T: Float> SparseTensor<T> {
+    /// The identity matrix of `n` rows of any type, by rows.
+    ///
+    /// # Errors
+    /// Out of memory.
+    #[track_caller]
+    pub fn eye_of(n: usize) -> Result<Self> {
+        let here = Location::caller();
+        let make = || {
+            let count = |n| kernels::arange("eye", Device::Cpu, n);
+            let pattern = Pattern::from_lines("eye", 0, &count(n.saturating_add(1))?, &count(n)?, [n, n])?;
+            Ok(SparseTensor::of(pattern, Array::full(&[n], T::ONE)?.into()))
+        };
+        make().map_err(|e: Error| e.at(here))
+    }
+
+    /// Element k at the place that column k of `indices`, `[d, nnz]`, names, in a tensor of d dimensions. Places may come
+    /// in any order; what is named more than once adds up.
+    ///
+    /// # Errors
+    /// Shape, where there is not a row of indices for each dimension and a value for each column; index, for a place
+    /// outside of the shape.
+    #[track_caller]
+    pub fn coo(indices: &Tensor<i64>, values: &Tensor<T>, shape: impl IntoShape) -> Result<Self> {
+        let here = Location::caller();
+        SparseTensor::from_places("coo", indices.array(), values, shape.into_shape()).map_err(|e| e.at(here))
+    }
+
+    /// The matrix `[m, n]` whose row i has the elements from `crow_indices[i]` to `crow_indices[i + 1]`, in the columns
+    /// `col_indices`, which ascend within a row.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let values = Tensor::from([3.0, 4.0, 5.0]);
+    /// let a = SparseTensor::csr(&Tensor::from([0, 1, 3]), &Tensor::from([2, 0, 2]), &values, [2, 3])?;
+    /// assert_eq!(a.to_dense()?.to_vec(), [0.0, 0.0, 3.0, 4.0, 0.0, 5.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where there are not m + 1 starts, or not a column for each value; index, for starts or columns that do not
+    /// ascend, and columns outside of the matrix.
+    #[track_caller]
+    pub fn csr(
+        crow_indices: &Tensor<i64>,
+        col_indices: &Tensor<i64>,
+        values: &Tensor<T>,
+        shape: [usize; 2],
+    ) -> Result<Self> {
+        let here = Location::caller();
+        let pattern = Pattern::from_lines("csr", 0, crow_indices.array(), col_indices.array(), shape);
+        SparseTensor::with_pattern("csr", pattern, values).map_err(|e| e.at(here))
+    }
+
+    /// The matrix `[m, n]` whose column j has the elements from `ccol_indices[j]` to `ccol_indices[j + 1]`, in the rows
+    /// `row_indices`, which ascend within a column.
+    ///
+    /// # Errors
+    /// As [`SparseTensor::csr`].
+    #[track_caller]
+    pub fn csc(
+        ccol_indices: &Tensor<i64>,
+        row_indices: &Tensor<i64>,
+        values: &Tensor<T>,
+        shape: [usize; 2],
+    ) -> Result<Self> {
+        let here = Location::caller();
+        let pattern = Pattern::from_lines("csc", 1, ccol_indices.array(), row_indices.array(), shape);
+        SparseTensor::with_pattern("csc", pattern, values).map_err(|e| e.at(here))
+    }
+
+    fn of(pattern: Pattern, values: Tensor<T>) -> Self {
+        SparseTensor { places: Places::Matrix(pattern), values }
+    }
+
+    fn with_pattern(op: &'static str, pattern: Result<Pattern>, values: &Tensor<T>) -> Result<Self> {
+        let pattern = pattern?;
+        one_each(op, pattern.count(), values)?;
+        Ok(SparseTensor::of(pattern, values.clone()))
+    }
+
+    fn from_places(op: &'static str, indices: &Array<i64>, values: &Tensor<T>, shape: Dims) -> Result<Self> {
+        if indices.ndim() != 2 || indices.shape()[0] != shape.len() {
+            let message = format!(
+                "indices {:?} for shape {shape:?}: a matrix with a row for each dimension is needed",
+                indices.shape()
+            );
+            return Err(Error::shape(op, message));
+        }
+        one_each(op, indices.shape()[1], values)?;
+        if let [m, n] = shape[..] {
+            let [rows, columns] = [indices.select(op, 0, 0)?, indices.select(op, 0, 1)?];
+            let pattern = Pattern::from_coordinates(op, &rows, &columns, [m, n])?;
+            return Ok(SparseTensor::of(pattern, values.clone()));
+        }
+        // Numbering the places checks them.
+        positions(op, indices, &shape)?;
+        let indices = kernels::copy(op, &indices.to_device(op, Device::Cpu)?)?;
+        Ok(SparseTensor { places: Places::Grid { shape, indices }, values: values.clone() })
+    }
+
+    /// The sizes of the dimensions.
+    pub fn shape(&self) -> Vec<usize> {
+        match &self.places {
+            Places::Matrix(pattern) => pattern.shape().to_vec(),
+            Places::Grid { shape, .. } => shape.to_vec(),
+        }
+    }
+
+    /// The number of dimensions.
+    pub fn ndim(&self) -> usize {
+        self.shape().len()
+    }
+
+    /// The number of stored elements, zeros among them counted.
+    pub fn nnz(&self) -> usize {
+        self.values.numel()
+    }
+
+    /// How the places are stored.
+    pub fn layout(&self) -> SparseLayout {
+        match &self.places {
+            Places::Matrix(pattern) => match pattern.given() {
+                Some(0) => SparseLayout::Csr,
+                Some(_) => SparseLayout::Csc,
+                None => SparseLayout::Coo,
+            },
+            Places::Grid { .. } => SparseLayout::Coo,
+        }
+    }
+
+    /// Where the values live.
+    pub fn device(&self) -> Device {
+        self.values.device()
+    }
+
+    /// The values, in the order of the stored elements.
+    pub fn values(&self) -> &Tensor<T> {
+        &self.values
+    }
+
+    /// Whether operations on the tensor are recorded: whether its values are tracked.
+    pub fn is_tracked(&self) -> bool {
+        self.values.is_tracked()
+    }
+
+    /// Other values at the same places; what products and solvers know of the places is shared.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let a = SparseTensor::eye(2)?.with_values(&Tensor::from([2.0, 4.0]))?;
+    /// assert_eq!(a.mv(&Tensor::ones([2]))?.to_vec(), [2.0, 4.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where there is not a value for each stored element.
+    #[track_caller]
+    pub fn with_values<U: Float>(&self, values: &Tensor<U>) -> Result<SparseTensor<U>> {
+        let here = Location::caller();
+        one_each("with_values", self.nnz(), values).map_err(|e| e.at(here))?;
+        Ok(SparseTensor { places: self.places.clone(), values: values.clone() })
+    }
+
+    /// The index of every stored element for every dimension: `[d, nnz]`, on the host.
+    ///
+    /// # Errors
+    /// Out of memory.
+    #[track_caller]
+    pub fn indices(&self) -> Result<Tensor<i64>> {
+        let here = Location::caller();
+        self.places("indices").map(Tensor::from).map_err(|e| e.at(here))
+    }
+
+    fn places(&self, op: &'static str) -> Result<Array<i64>> {
+        match &self.places {
+            Places::Grid { indices, .. } => Ok(indices.clone()),
+            Places::Matrix(pattern) => {
+                let [rows, columns] = pattern.coordinates(op)?;
+                kernels::cat(op, &[&rows.insert_dim(0), &columns.insert_dim(0)], 0)
+            }
+        }
+    }
+
+    /// For compressed rows the start of each row among the elements, and of what follows the last; for compressed
+    /// columns that of each column. On the host.
+    ///
+    /// # Errors
+    /// Argument, for coordinates: `to_csr` compresses them.
+    #[track_caller]
+    pub fn compressed_indices(&self) -> Result<Tensor<i64>> {
+        let here = Location::caller();
+        self.lines("compressed_indices").map(|(starts, _)| starts.into()).map_err(|e| e.at(here))
+    }
+
+    /// For compressed rows the column of each element; for compressed columns its row. On the host.
+    ///
+    /// # Errors
+    /// Argument, for coordinates: `to_csr` compresses them.
+    #[track_caller]
+    pub fn plain_indices(&self) -> Result<Tensor<i64>> {
+        let here = Location::caller();
+        self.lines("plain_indices").map(|(_, across)| across.into()).map_err(|e| e.at(here))
+    }
+
+    fn lines(&self, op: &'static str) -> Result<(Array<i64>, Array<i64>)> {
+        match &self.places {
+            Places::Matrix(pattern) if pattern.given().is_some() => {
+                let lines = pattern.lines(op, pattern.given().unwrap_or(0))?;
+                Ok((lines.starts.clone(), lines.across.clone()))
+            }
+            _ => Err(Error::argument(op, "coordinates are not compressed: use to_csr or to_csc, or indices")),
+        }
+    }
+
+    /// The pattern of a matrix.
+    fn pattern(&self, op: &'static str) -> Result<&Pattern> {
+        match &self.places {
+            Places::Matrix(pattern) => Ok(pattern),
+            Places::Grid { shape, .. } => {
+                let message = format!("the sparse tensor has shape {:?}: a matrix is needed", &shape[..]);
+                Err(Error::shape(op, message))
+            }
+        }
+    }
+}
+
+/// An error where there is not a value for each stored element.
+fn one_each<T: Float>(op: &'static str, count: usize, values: &Tensor<T>) -> Result<()> {
+    if *values.shape() == [count] {
+        return Ok(());
+    }
+    let message = format!("values {:?} for {count} stored elements: a vector is needed", values.shape());
+    Err(Error::shape(op, message))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Kernels of sparse matrices: values are on a device, and their [`Pattern`] is found on the host.
+
+use crate::array::Array;
+use crate::device::Device;
+use crate::element::Float;
+use crate::error::{Error, Result};
+
+pub use crate::cpu::sparse::product_pattern;
+pub use crate::cpu::sparse_solve::{Factors, Method};
+#[cfg(feature = "cuda")]
+use crate::cuda;
+pub use crate::sparse::{Lines, Pattern, coalesce, positions};
+
+/// An error where there is not a value for each element of a pattern.
+fn one_each<T: Float>(op: &'static str, pattern: &Pattern, values: &Array<T>) -> Result<()> {
+    if *values.shape() == [pattern.count()] {
+        return Ok(());
+    }
+    let message = format!(
+        "values {:?} for {} stored elements: a vector with one for each is needed",
+        values.shape(),
+        pattern.count()
+    );
+    Err(Error::shape(op, message))
+}
+
+/// A x, or A^T x where `transposed`, for the sparse A of these values and a vector or matrix x.
+///
+/// # Errors
+/// Shape, where the operands do not fit.
+pub fn product<T: Float>(
+    op: &'static str,
+    pattern: &Pattern,
+    transposed: bool,
+    values: &Array<T>,
+    x: &Array<T>,
+) -> Result<Array<T>> {
+    one_each(op, pattern, values)?;
+    let shape = if transposed { pattern.transposed().shape() } else { pattern.shape() };
+    if !matches!(x.shape(), [n] | [n, _] if *n == shape[1]) {
+        let message = format!(
+            "sparse matrix {shape:?} and operand {:?} do not match: {} rows are needed, in 1 or 2 dimensions",
+            x.shape(),
+            shape[1]
+        );
+        return Err(Error::shape(op, message));
+    }
+    run_on!(op, [values, x], T::sparse_product(op, pattern, transposed, values, x), |gpu| {
+        T::gpu_sparse_product(gpu, op, pattern, transposed, values, x)
+    })
+}
+
+/// For each element of the pattern, at row i and column j, the product of row i of u and row j of v: u v^T where the
+/// pattern has an element. Vectors are matrices of one column.
+///
+/// # Errors
+/// Shape, where the operands do not fit.
+pub fn sampled<T: Float>(
+    op: &'static str,
+    pattern: &Pattern,
+    u: &Array<T>,
+    v: &Array<T>,
+) -> Result<Array<T>> {
+    let [m, n] = pattern.shape();
+    let fits = match (u.shape(), v.shape()) {
+        ([p], [q]) => (*p, *q) == (m, n),
+        ([p, k], [q, l]) => (*p, *q) == (m, n) && k == l,
+        _ => false,
+    };
+    if !fits {
+        let message = format!(
+            "operands {:?} and {:?} do not fit the pattern {:?}: rows and columns of it are needed",
+            u.shape(),
+            v.shape(),
+            pattern.shape()
+        );
+        return Err(Error::shape(op, message));
+    }
+    run_on!(op, [u, v], T::sparse_sampled(op, pattern, u, v), |gpu| T::gpu_sparse_sampled(
+        gpu, op, pattern, u, v
+    ))
+}
+
+/// The values of A B at the places of `out`, for sparse A and B whose places are named once each.
+///
+/// # Errors
+/// Shape, where the operands do not fit; out of memory.
+pub fn masked<T: Float>(
+    op: &'static str,
+    out: &Pattern,
+    (a, a_values): (&Pattern, &Array<T>),
+    (b, b_values): (&Pattern, &Array<T>),
+) -> Result<Array<T>> {
+    one_each(op, a, a_values)?;
+    one_each(op, b, b_values)?;
+    let ([m, k], [l, n]) = (a.shape(), b.shape());
+    if k != l || out.shape() != [m, n] {
+        let message =
+            format!("sparse matrices {:?} and {:?} do not match: the second needs {k} rows", [m, k], [l, n]);
+        return Err(Error::shape(op, message));
+    }
+    let cpu = || T::sparse_masked(op, out, (a, a_values), (b, b_values));
+    run_on!(op, [a_values, b_values], cpu(), |gpu| {
+        T::gpu_sparse_masked(gpu, op, out, (a, a_values), (b, b_values))
+    })
+}
+
+/// The factors of a sparse matrix whose places are named once each; formed on the host, wherever the values are.
+///
+/// # Errors
+/// Shape, where the matrix is not square, or for [`Method::Qr`] has more columns than rows; singular or not
+/// positive definite; argument, for NaN and infinity.
+pub fn factor<T: Float>(
+    op: &'static str,
+    pattern: &Pattern,
+    values: &Array<T>,
+    method: Method,
+) -> Result<Factors<T>> {
+    one_each(op, pattern, values)?;
+    let [m, n] = pattern.shape();
+    match method {
+        Method::Qr if m < n => {
+            let message = format!("sparse matrix {:?} has more columns than rows: lsqr takes it", [m, n]);
+            return Err(Error::shape(op, message));
+        }
+        Method::Cholesky | Method::Lu if m != n => {
+            let message = format!("sparse matrix {:?}: a square one is needed", [m, n]);
+            return Err(Error::shape(op, message));
+        }
+        _ => {}
+    }
+    T::sparse_factor(op, pattern, &values.to_device(op, Device::Cpu)?, method)
+}
+
+/// [`Factors::solve`], for a right-hand side on any device.
+///
+/// # Errors
+/// As [`Factors::solve`].
+pub fn solve<T: Float>(
+    op: &'static str,
+    factors: &Factors<T>,
+    b: &Array<T>,
+    transposed: bool,
+) -> Result<Array<T>> {
+    T::sparse_solve(factors, op, &b.to_device(op, Device::Cpu)?, transposed)?.to_device(op, b.device())
+}
