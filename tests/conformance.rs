@@ -1,8 +1,7 @@
 //! Replays the conformance cases, computed with PyTorch: values, gradients, second derivatives and
 //! refusals of every operation, with inputs as given and again with inputs that are not contiguous.
 //!
-//! `CONFORMANCE_DIR` names another folder of cases, `CONFORMANCE_DEVICE` another device than the CPU. `CONFORMANCE_ALLOW_UNSUPPORTED=1` lets the run
-//! pass with operations that the library does not have.
+//! `CONFORMANCE_DIR` names another folder of cases, `CONFORMANCE_DEVICE` another device than the CPU.
 
 mod conformance_ops;
 
@@ -32,7 +31,6 @@ struct Tally {
 fn conformance() {
     let folder = std::env::var_os("CONFORMANCE_DIR").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance"));
-    let allow_unsupported = std::env::var("CONFORMANCE_ALLOW_UNSUPPORTED").is_ok_and(|v| v == "1");
 
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|info| {
@@ -49,8 +47,7 @@ fn conformance() {
         format!("conformance on {}: {passed} passed, {failed} failed, {unsupported} unsupported", *DEVICE);
     say(&summary);
     assert!(passed + failed + unsupported > 0, "no cases in {}", folder.display());
-    let fine = failed == 0 && (unsupported == 0 || allow_unsupported);
-    assert!(fine, "{}\n{summary}", complaints.join("\n"));
+    assert!(failed == 0 && unsupported == 0, "{}\n{summary}", complaints.join("\n"));
 }
 
 /// Writes a line past the test harness, which shows the output of a passing test to nobody.

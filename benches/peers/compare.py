@@ -31,6 +31,7 @@ BENCHES = {
     "engine": "engine",
     "derivatives": "derivatives",
     "linalg": "linalg",
+    "sparse": "sparse",
 }
 # A run beside which other processes took more than this part of a core does not count:
 # BLAS threads that wait for a core taken away slow NumPy down up to a hundredfold.
@@ -169,10 +170,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="0.1 s per measurement, for a trial")
-    parser.add_argument("--linalg", action="store_true", help="linear algebra, and nothing else")
+    for part in (Part.LINALG, Part.SPARSE):
+        parser.add_argument(f"--{part.flag}", action="store_true", help=f"{part.value}, and nothing else")
     parser.add_argument("--filter", default="", help="regex on the ids; prints, writes no docs")
     options = parser.parse_args()
-    part = Part.LINALG if options.linalg else Part.GRADIENTS
+    part = Part.LINALG if options.linalg else Part.SPARSE if options.sparse else Part.GRADIENTS
     ids = [id for id in dict.fromkeys(b.id for b in benchmarks()) if part.holds(id)]
     ids = [id for id in ids if re.search(options.filter, id)]
     if not ids:

@@ -20,6 +20,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 import linalg
+import sparse
 
 SIZES = (3, 10, 30, 100, 300, 1000)
 ROWS_PER_COLUMN = 10
@@ -30,7 +31,7 @@ SEED = 20
 SAMPLE_SECONDS = 5e-3
 MIN_SAMPLES = 5
 SLOWEST_CALL_SECONDS = 2.0
-PACKAGES = ("numpy", "torch", "autograd", "jax", "jaxlib")
+PACKAGES = ("numpy", "scipy", "torch", "autograd", "jax", "jaxlib")
 
 Run = Callable[[], Any]
 
@@ -204,6 +205,14 @@ def linalg_torch(op: str, dtype: str, what: str, shape: tuple[int, ...]) -> Run:
     return linalg.build(load("torch"), op, dtype, what, shape)
 
 
+def sparse_scipy(work: str) -> Run:
+    return sparse.build_scipy(load("scipy.sparse"), load("numpy"), work)
+
+
+def sparse_torch(work: str) -> Run:
+    return sparse.build_torch(load("torch"), load("numpy"), work)
+
+
 def benchmarks() -> Iterator[Benchmark]:
     least_squares = {
         "numpy": least_squares_numpy,
@@ -231,6 +240,10 @@ def benchmarks() -> Iterator[Benchmark]:
             for what in ("forward", "gradient"):
                 id = f"linalg/{op}/{dtype}/{what}/{linalg.size(shape)}"
                 yield Benchmark(id, "torch", partial(linalg_torch, op, dtype, what, shape))
+    for work in sparse.WORKS:
+        id = f"sparse/{work}/{sparse.ROWS}"
+        yield Benchmark(id, "scipy", partial(sparse_scipy, work))
+        yield Benchmark(id, "torch", partial(sparse_torch, work))
 
 
 def measure(run: Run, seconds: float) -> tuple[float, int] | None:
@@ -275,7 +288,7 @@ def main() -> None:
 
     present = {"numpy"} if load("numpy") else set()
     threads = {"cores": len(os.sched_getaffinity(0)), "numpy_blas": blas_threads()}
-    present |= {name for name in ("torch", "autograd", "jax") if load(name)}
+    present |= {name for name in ("scipy", "torch", "autograd", "jax") if load(name)}
     if "torch" in present:
         threads["torch"] = load("torch").get_num_threads()
     if "jax" in present:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 import linalg
+import sparse
 from peers import DTYPES, SIZES
 
 DOCS, PLOT = Path("docs/benchmarks.md"), Path("docs/benchmarks.svg")
@@ -21,9 +22,15 @@ class Part(enum.Enum):
 
     GRADIENTS = "measured"
     LINALG = "linear algebra"
+    SPARSE = "sparse products"
+
+    @property
+    def flag(self) -> str:
+        return {Part.GRADIENTS: "", Part.LINALG: "linalg", Part.SPARSE: "sparse"}[self]
 
     def holds(self, id: str) -> bool:
-        return id.startswith("linalg/") == (self is Part.LINALG)
+        group = id.split("/")[0]
+        return group == self.flag if self.flag else group not in {part.flag for part in Part}
 
     @property
     def marks(self) -> tuple[str, str]:
@@ -63,6 +70,9 @@ goes on: libraries whose threads wait for one another suffer from it far more th
 
 <!-- linear algebra: begin -->
 <!-- linear algebra: end -->
+
+<!-- sparse products: begin -->
+<!-- sparse products: end -->
 """
 
 Seconds = dict[str, float]
@@ -106,6 +116,11 @@ def targets() -> list[Target]:
         Target(hvp, "tapegrad", "torch", 0.2),
         Target(hvp, "tapegrad", "gradient", 4.0),
         *linalg_targets(),
+        *(
+            Target(f"sparse/{work}/{sparse.ROWS}", "tapegrad", peer, sparse.LIMIT)
+            for work in sparse.WORKS
+            for peer in ("scipy", "torch")
+        ),
     ]
 
 
@@ -176,6 +191,8 @@ def report(results: Results) -> str:
     parts += section("Second derivatives", "derivatives/", derivatives, results)
     linear = {"tapegrad": "tapegrad", "torch": "PyTorch"}
     parts += section("Times of linear algebra", "linalg/", linear, results)
+    products = {"tapegrad": "tapegrad", "scipy": "SciPy", "torch": "PyTorch"}
+    parts += section("Times of sparse products", "sparse/", products, results)
     met = [target_row(t, results.ratios(t)) for t in targets() if t.id in results.rounds]
     head = ["work", "ratio of times", "median", "spread", "target", "verdict"]
     return "\n\n".join([*parts, "## Ratios against the targets", table(head, met)])

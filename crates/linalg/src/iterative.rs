@@ -7,6 +7,8 @@ use std::panic::Location;
 use std::sync::Arc;
 use tensor_core::{Array, Error, ErrorKind, Float, Result};
 
+type Function<T> = Arc<dyn Fn(&Tensor<T>) -> Result<Tensor<T>> + Send + Sync>;
+
 /// A linear function of vectors: a matrix that need not be stored. It is cloned into the graph, and so should be cheap to
 /// clone, as tensors are. What it holds may be tracked: gradients reach it.
 pub trait LinearOperator<T: Float>: Clone + Send + Sync + 'static {
@@ -69,7 +71,7 @@ impl<T: Float> LinearOperator<T> for SparseTensor<T> {
 /// ```
 pub struct MatrixFree<T: Float> {
     shape: [usize; 2],
-    apply: Arc<dyn Fn(&Tensor<T>) -> Result<Tensor<T>> + Send + Sync>,
+    apply: Function<T>,
 }
 
 impl<T: Float> Clone for MatrixFree<T> {
@@ -225,8 +227,6 @@ fn least_squares<T: Float, A: LinearOperator<T>>(
     }
     Ok(IterativeSolution { x, iterations, residual })
 }
-
-type Function<T> = Arc<dyn Fn(&Tensor<T>) -> Result<Tensor<T>> + Send + Sync>;
 
 /// A vector through the inverse of a symmetric operator that stands for constants: linear, and its own transpose.
 struct Inverse<T: Float>(Function<T>);

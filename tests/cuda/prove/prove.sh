@@ -21,7 +21,6 @@ rm -f "$out/bench.md"
 
 # Kernels are compiled for this run, and once for all of its steps.
 export TAPEGRAD_CACHE="$work/cache" CONFORMANCE_DIR="$here/conformance" CONFORMANCE_DEVICE=cuda
-unset CONFORMANCE_ALLOW_UNSUPPORTED
 
 python=$(command -v python3 || true)
 if [ -n "$python" ]; then

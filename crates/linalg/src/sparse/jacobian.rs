@@ -201,7 +201,7 @@ fn spread(i: u64) -> f64 {
     let bits = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let fraction = (bits >> 11) as f64 / (1u64 << 53) as f64;
     let size = 0.5e-3 * (1.0 + fraction);
-    if bits.count_ones() % 2 == 0 { size } else { -size }
+    if bits.count_ones().is_multiple_of(2) { size } else { -size }
 }
 
 /// A group for each row of the pattern, for `dim` 0, such that rows of one group have no common column; and the number

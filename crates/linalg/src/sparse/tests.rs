@@ -268,12 +268,12 @@ fn large_products_agree_with_small_ones() -> Result<()> {
         let x: Vec<f64> = (0..n * k).map(|i| number(i + 5)).collect();
         let y: Vec<f64> = (0..m * k).map(|i| number(i + 9)).collect();
         let (mut ax, mut aty, mut sampled) = (vec![0.0; m * k], vec![0.0; n * k], vec![0.0; m * each]);
-        for e in 0..m * each {
+        for (e, sampled) in sampled.iter_mut().enumerate() {
             let (i, j) = (e / each, column(e / each, e % each));
             for c in 0..k {
                 ax[i * k + c] += number(e) * x[j * k + c];
                 aty[j * k + c] += number(e) * y[i * k + c];
-                sampled[e] += y[i * k + c] * x[j * k + c];
+                *sampled += y[i * k + c] * x[j * k + c];
             }
         }
         let (x, y) = (Tensor::from_vec(x, [n, k])?, Tensor::from_vec(y, [m, k])?);
