@@ -6,6 +6,8 @@ mod map;
 #[cfg(stand_in)]
 mod memory;
 mod no_driver;
+#[cfg(stand_in)]
+mod sparse;
 
 /// Held by each test that meets the GPU: its memory is counted for the whole process.
 #[cfg(stand_in)]
