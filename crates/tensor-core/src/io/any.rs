@@ -18,7 +18,6 @@ use std::fmt;
 /// # Ok::<(), tensor_core::Error>(())
 /// ```
 #[derive(Clone)]
-#[non_exhaustive]
 pub enum AnyArray {
     /// 32-bit floating point.
     F32(Array<f32>),

@@ -100,7 +100,7 @@ pub(crate) fn read<T: Number>(
         }
         bytes.clear();
     }
-    let height = if width == 0 { 0 } else { data.len() / width };
+    let height = data.len().checked_div(width).unwrap_or(0);
     Array::from_vec(data, &[height, width])
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn write(dtype: DType, shape: &[usize], fortran: bool) -> Vec<u8> {
     // (3,) is a tuple in Python, and (3, 4) needs no comma after it.
     let sizes = if shape.len() == 1 { sizes.trim_end() } else { sizes.trim_end_matches(", ") };
     let mut text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({sizes}), }}");
-    while (MAGIC.len() + 4 + text.len() + 1) % 64 != 0 {
+    while !(MAGIC.len() + 4 + text.len() + 1).is_multiple_of(64) {
         text.push(' ');
     }
     text.push('\n');

@@ -147,7 +147,7 @@ fn describe(list: &[(&String, AnyArray)], metadata: &BTreeMap<String, String>) -
         start = end;
     }
     let mut header = format!("{{{}}}", fields.join(","));
-    while header.len() % 8 != 0 {
+    while !header.len().is_multiple_of(8) {
         header.push(' ');
     }
     header
