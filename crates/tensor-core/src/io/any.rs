@@ -73,7 +73,7 @@ impl AnyArray {
         if !Stored::of(self.dtype()).fits(T::DTYPE) {
             let (from, to) = (self.dtype(), T::DTYPE);
             let message =
-                format!("not every {from} is a {to}: take it as {from}, and to_type::<{to}>() rounds");
+                format!("not every {from} is exact as {to}: take it as {from}, and to_type::<{to}>() rounds");
             return Err(Error::argument(op, message));
         }
         match self {

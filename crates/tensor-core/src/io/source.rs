@@ -93,7 +93,7 @@ fn check_type(stored: Stored, asked: DType, place: Place<'_>) -> Result<()> {
     }
     let (from, natural) = (stored.name(), stored.natural());
     Err(place.fault(format!(
-        "holds {from}, and not every {from} is a {asked}: load it as {natural}, and to_type::<{asked}>() rounds"
+        "holds {from}, and not every {from} is exact as {asked}: load it as {natural}, and to_type::<{asked}>() rounds"
     )))
 }
 
