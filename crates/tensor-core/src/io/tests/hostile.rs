@@ -121,10 +121,7 @@ fn safetensors_headers_that_claim_overlap_or_nest() {
         (safetensors("{", &[]), "damaged"),
         (safetensors(&nested, &[]), "damaged"),
         (safetensors(&ignored, &[]), "damaged"),
-        (
-            safetensors(&one("[1]", 0, 1 << 60), &[0; 8]),
-            "take 1152921504606846976 bytes, and 8 bytes follow".split(',').next().unwrap(),
-        ),
+        (safetensors(&one("[1]", 0, 1 << 60), &[0; 8]), "take 1152921504606846976 bytes, and 8 follow"),
         (safetensors(&one("[1152921504606846976]", 0, 8), &[0; 8]), "does not take"),
         (safetensors(&one("[4294967296,4294967296]", 0, 8), &[0; 8]), "does not take"),
         (safetensors(&one("[-1]", 0, 8), &[0; 8]), "damaged"),
