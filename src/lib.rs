@@ -5,7 +5,7 @@ pub use linalg;
 pub use ndarray;
 pub use tensor_core::{
     Array, Code, DType, Device, Element, Error, ErrorKind, Float, Formula, Layout, Memory, Number,
-    PrintOptions, Result, Scalar, cuda, formula, kernels, memory, on_cpu, print_options, random,
+    PrintOptions, Result, Scalar, cuda, formula, io, kernels, memory, on_cpu, print_options, random,
     set_print_options, shape,
 };
 
@@ -21,8 +21,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What most programs use: `use tapegrad::prelude::*;`.
 pub mod prelude {
     pub use autograd::{
-        GradOptions, Tensor, arange, grad, grad_with, hessian, hvp, jacobian, jvp, linspace, no_grad,
-        value_and_grad, vjp,
+        AnyTensor, GradOptions, Tensor, arange, grad, grad_with, hessian, hvp, jacobian, jvp, linspace,
+        no_grad, value_and_grad, vjp,
     };
     pub use linalg::{self, Linalg, SparseTensor, least_squares_loss};
     pub use ndarray::s;

@@ -6,11 +6,14 @@
 //! operations, so that `grad_with` of a gradient gives derivatives of any order.
 
 mod anomaly;
+mod any;
+mod archives;
 mod backward;
 mod check;
 mod checkpoint;
 mod cotangent;
 mod create;
+mod files;
 mod functional;
 mod graph;
 mod hook;
@@ -23,6 +26,11 @@ pub mod tape;
 mod tensor;
 
 pub use anomaly::detect_anomaly;
+pub use any::AnyTensor;
+pub use archives::{
+    load_npz, load_safetensors, map_safetensors, safetensors_metadata, save_npz, save_npz_compressed,
+    save_safetensors, save_safetensors_with,
+};
 pub use backward::{GradOptions, grad, grad_with};
 pub use check::{CheckReport, Difference, OpCheck, check_op, gradcheck, gradgradcheck};
 pub use checkpoint::checkpoint;

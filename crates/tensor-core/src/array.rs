@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, OrRaise, Result};
 use crate::kernels;
 use crate::layout::Layout;
 use crate::shape::{self, Dims};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 /// A strided array of one element type. Clones and views share the data; a write happens in place
@@ -68,6 +69,10 @@ unsafe impl<T: Send + Sync> Memory<T> for Arc<[T]> {
         self
     }
 }
+
+// What arrays share is only read, foreign memory too: a panic leaves nothing half written in another's elements.
+impl<T: Element> UnwindSafe for Array<T> {}
+impl<T: Element> RefUnwindSafe for Array<T> {}
 
 impl<T: Element> Clone for Array<T> {
     #[inline]

@@ -5,26 +5,54 @@ use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 pub(crate) mod sealed {
+    use crate::array::Array;
     use crate::buffer::Pool;
+    use crate::io::AnyArray;
+    use bytemuck::NoUninit;
 
-    /// Keeps the set of element types closed, and gives each type the pool of its dead buffers.
-    pub trait Sealed: Sized + 'static {
+    /// Keeps the set of element types closed, and gives each type what depends on it alone.
+    pub trait Sealed: NoUninit {
+        /// The pool of the type's dead buffers.
         #[expect(private_interfaces, reason = "only this crate can name the trait")]
         fn pool() -> &'static Pool<Self>;
+        /// The bytes of numbers, to be overwritten; None for truth values, which not every byte is.
+        fn bytes_mut(x: &mut [Self]) -> Option<&mut [u8]>;
+        /// An array whose type is known at run time.
+        fn any(x: Array<Self>) -> AnyArray
+        where
+            Self: super::Element;
+        /// The array again, where it is of this type.
+        fn of_any(x: &AnyArray) -> Option<&Array<Self>>
+        where
+            Self: super::Element;
     }
 
     macro_rules! sealed {
-        ($($T:ty)*) => { $(
+        ($($T:ty, $Variant:ident, $bytes_mut:expr;)*) => { $(
             impl Sealed for $T {
                 #[expect(private_interfaces, reason = "only this crate can name the trait")]
                 fn pool() -> &'static Pool<Self> {
                     static POOL: Pool<$T> = Pool::new();
                     &POOL
                 }
+                fn bytes_mut(x: &mut [Self]) -> Option<&mut [u8]> {
+                    $bytes_mut(x)
+                }
+                fn any(x: Array<Self>) -> AnyArray {
+                    AnyArray::$Variant(x)
+                }
+                fn of_any(x: &AnyArray) -> Option<&Array<Self>> {
+                    if let AnyArray::$Variant(x) = x { Some(x) } else { None }
+                }
             }
         )* };
     }
-    sealed!(f32 f64 i64 bool);
+    sealed! {
+        f32, F32, |x| Some(bytemuck::cast_slice_mut(x));
+        f64, F64, |x| Some(bytemuck::cast_slice_mut(x));
+        i64, I64, |x| Some(bytemuck::cast_slice_mut(x));
+        bool, Bool, |_| None;
+    }
 }
 
 /// The run-time name of an element type.

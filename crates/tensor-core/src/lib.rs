@@ -3,6 +3,7 @@
 //! [`Array`] is strided data on a [`Device`]; [`kernels`] holds one function per kernel, which
 //! runs where its operands are. Nothing here knows of gradients: that is the autograd crate.
 
+pub mod io;
 pub mod kernels;
 pub mod memory;
 pub mod random;

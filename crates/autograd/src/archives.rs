@@ -1,0 +1,181 @@
+//! Tensors by name: .npz and safetensors.
+
+use crate::any::AnyTensor;
+use std::collections::BTreeMap;
+use std::panic::Location;
+use std::path::Path;
+use tensor_core::io::{self, AnyArray, Compression};
+use tensor_core::{Error, Result};
+
+/// Reads every tensor of a .npz file.
+///
+/// ```
+/// use autograd::{Tensor, load_npz, save_npz};
+/// # let folder = std::env::temp_dir().join(format!("tapegrad-npz-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).unwrap();
+/// let path = folder.join("x.npz");
+/// let (w, seen) = (Tensor::from([0.5, 1.5]), Tensor::from([true]));
+/// save_npz(&path, [("w", w.into()), ("seen", seen.into())])?;
+/// let all = load_npz(&path)?;
+/// assert_eq!(all["w"].to::<f64>()?.to_vec(), [0.5, 1.5]);
+/// // One of them, and the others are not read.
+/// assert_eq!(Tensor::load_npz_of::<bool>(&path, "seen")?.to_vec(), [true]);
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// File, where it cannot be read, is damaged, or holds something else than tensors of types that are read; out of
+/// memory.
+#[track_caller]
+pub fn load_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, AnyTensor>> {
+    let here = Location::caller();
+    Ok(tensors(io::load_npz(path.as_ref()).map_err(|e| e.at(here))?))
+}
+
+/// Writes tensors under their names, as they are, as NumPy's `savez`. The file appears whole, and an old one stays
+/// until then. Tensors of several types go in through `into()`.
+///
+/// # Errors
+/// File, where it cannot be written; argument, where a name appears twice; device, where elements cannot be fetched.
+#[track_caller]
+pub fn save_npz<N: AsRef<str>>(
+    path: impl AsRef<Path>,
+    tensors: impl IntoIterator<Item = (N, AnyTensor)>,
+) -> Result<()> {
+    let here = Location::caller();
+    let save = || io::save_npz(path.as_ref(), &arrays("save_npz", tensors)?, Compression::Stored);
+    save().map_err(|e| e.at(here))
+}
+
+/// As [`save_npz`], packed, as NumPy's `savez_compressed`: slower, and smaller where values repeat.
+///
+/// # Errors
+/// As [`save_npz`].
+#[track_caller]
+pub fn save_npz_compressed<N: AsRef<str>>(
+    path: impl AsRef<Path>,
+    tensors: impl IntoIterator<Item = (N, AnyTensor)>,
+) -> Result<()> {
+    let here = Location::caller();
+    let save = || io::save_npz(path.as_ref(), &arrays("save_npz", tensors)?, Compression::Deflated);
+    save().map_err(|e| e.at(here))
+}
+
+/// Reads every tensor of a safetensors file, such as a model's parameters that PyTorch has saved.
+///
+/// ```
+/// use autograd::{Tensor, load_safetensors, safetensors_metadata, save_safetensors_with};
+/// # let folder = std::env::temp_dir().join(format!("tapegrad-st-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).unwrap();
+/// let path = folder.join("model.safetensors");
+/// let (w, b) = (Tensor::from([[0.5f32, 1.5]]), Tensor::from([0.25f32]));
+/// save_safetensors_with(&path, [("w", w.into()), ("b", b.into())], [("epoch", "3")])?;
+/// assert_eq!(load_safetensors(&path)?["w"].to::<f32>()?.to_vec(), [0.5, 1.5]);
+/// // Every f32 is an f64.
+/// assert_eq!(Tensor::load_safetensors(&path, "b")?.item()?, 0.25);
+/// assert_eq!(safetensors_metadata(&path)?["epoch"], "3");
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// File, where it cannot be read, is damaged, or holds a type that is not read; out of memory.
+#[track_caller]
+pub fn load_safetensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, AnyTensor>> {
+    let here = Location::caller();
+    Ok(tensors(io::load_safetensors(path.as_ref()).map_err(|e| e.at(here))?))
+}
+
+/// Maps every tensor of a safetensors file into memory, as [`Tensor::map_npy`](crate::Tensor::map_npy) does one.
+///
+/// # Safety
+/// As for [`Tensor::map_npy`](crate::Tensor::map_npy).
+///
+/// # Errors
+/// File, where it cannot be read, is damaged, or would have to be converted; [`load_safetensors`] converts.
+#[track_caller]
+pub unsafe fn map_safetensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, AnyTensor>> {
+    let here = Location::caller();
+    // SAFETY: the caller's promise.
+    let arrays = unsafe { io::map_safetensors(path.as_ref()) };
+    Ok(tensors(arrays.map_err(|e| e.at(here))?))
+}
+
+/// The texts that a safetensors file holds beside its tensors.
+///
+/// # Errors
+/// File, where it cannot be read or is damaged.
+#[track_caller]
+pub fn safetensors_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
+    let here = Location::caller();
+    io::safetensors_metadata(path.as_ref()).map_err(|e| e.at(here))
+}
+
+/// Writes tensors under their names. The file appears whole, and an old one stays until then.
+///
+/// # Errors
+/// As [`save_npz`].
+#[track_caller]
+pub fn save_safetensors<N: AsRef<str>>(
+    path: impl AsRef<Path>,
+    tensors: impl IntoIterator<Item = (N, AnyTensor)>,
+) -> Result<()> {
+    save_safetensors_with(path, tensors, [("", ""); 0])
+}
+
+/// As [`save_safetensors`], with texts beside the tensors. PyTorch's loaders look for `("format", "pt")` among them.
+///
+/// # Errors
+/// As [`save_npz`].
+#[track_caller]
+pub fn save_safetensors_with<N: AsRef<str>, K: Into<String>, V: Into<String>>(
+    path: impl AsRef<Path>,
+    tensors: impl IntoIterator<Item = (N, AnyTensor)>,
+    metadata: impl IntoIterator<Item = (K, V)>,
+) -> Result<()> {
+    let here = Location::caller();
+    let metadata = metadata.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+    let save = || io::save_safetensors(path.as_ref(), &arrays("save_safetensors", tensors)?, &metadata);
+    save().map_err(|e| e.at(here))
+}
+
+fn tensors(arrays: BTreeMap<String, AnyArray>) -> BTreeMap<String, AnyTensor> {
+    arrays.into_iter().map(|(name, x)| (name, x.into())).collect()
+}
+
+fn arrays<N: AsRef<str>>(
+    op: &'static str,
+    tensors: impl IntoIterator<Item = (N, AnyTensor)>,
+) -> Result<BTreeMap<String, AnyArray>> {
+    let mut arrays = BTreeMap::new();
+    for (name, x) in tensors {
+        let name = name.as_ref();
+        if arrays.insert(name.to_string(), x.array()).is_some() {
+            return Err(Error::argument(
+                op,
+                format!("two tensors are called {name:?}: give each its own name"),
+            ));
+        }
+    }
+    Ok(arrays)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+    use tensor_core::ErrorKind;
+
+    #[test]
+    fn names_are_given_once() {
+        let path = std::env::temp_dir().join("no such folder").join("x");
+        let twice = || [("a", Tensor::from([1.0]).into()), ("a", Tensor::from([true]).into())];
+        for result in [save_npz(&path, twice()), save_safetensors(&path, twice())] {
+            let e = result.unwrap_err();
+            assert_eq!((e.kind(), e.location().unwrap().file()), (ErrorKind::Argument, file!()));
+        }
+        let all = BTreeMap::from([("a".to_string(), AnyTensor::from(Tensor::from([1.0])))]);
+        assert_eq!(save_npz(&path, all).unwrap_err().kind(), ErrorKind::File);
+    }
+}

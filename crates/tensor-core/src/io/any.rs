@@ -1,0 +1,123 @@
+//! An array whose element type is known at run time.
+
+use crate::array::Array;
+use crate::device::Device;
+use crate::element::{DType, Element};
+use crate::error::{Error, Result};
+use crate::io::stored::Stored;
+use crate::io::write::Saved;
+use crate::kernels;
+use std::fmt;
+
+/// An array of any of the element types, as files hold them.
+///
+/// ```
+/// use tensor_core::{Array, DType, io::AnyArray};
+/// let x = AnyArray::from(Array::from_vec(vec![1i64, 2], &[2])?);
+/// assert_eq!((x.dtype(), x.shape()), (DType::I64, &[2][..]));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+#[derive(Clone)]
+pub enum AnyArray {
+    /// 32-bit floating point.
+    F32(Array<f32>),
+    /// 64-bit floating point.
+    F64(Array<f64>),
+    /// 64-bit signed integers.
+    I64(Array<i64>),
+    /// Truth values.
+    Bool(Array<bool>),
+}
+
+impl<T: Element> From<Array<T>> for AnyArray {
+    fn from(x: Array<T>) -> Self {
+        T::any(x)
+    }
+}
+
+impl AnyArray {
+    /// The element type's run-time name.
+    pub fn dtype(&self) -> DType {
+        self.saved().dtype()
+    }
+
+    /// The sizes of the dimensions.
+    pub fn shape(&self) -> &[usize] {
+        match self {
+            AnyArray::F32(x) => x.shape(),
+            AnyArray::F64(x) => x.shape(),
+            AnyArray::I64(x) => x.shape(),
+            AnyArray::Bool(x) => x.shape(),
+        }
+    }
+
+    /// The number of elements.
+    pub fn numel(&self) -> usize {
+        self.shape().iter().product()
+    }
+
+    /// The array itself, where it is of this type.
+    pub fn get<T: Element>(&self) -> Option<&Array<T>> {
+        T::of_any(self)
+    }
+
+    /// The array in an element type that holds every value of its own: itself, f32 as f64, truth values as
+    /// numbers.
+    ///
+    /// # Errors
+    /// Argument, where the type could change a value; out of memory.
+    pub fn to<T: Element>(&self, op: &'static str) -> Result<Array<T>> {
+        if let Some(x) = self.get::<T>() {
+            return Ok(x.clone());
+        }
+        if !Stored::of(self.dtype()).fits(T::DTYPE) {
+            let (from, to) = (self.dtype(), T::DTYPE);
+            let message =
+                format!("not every {from} is exact as {to}: take it as {from}, and to_type::<{to}>() rounds");
+            return Err(Error::argument(op, message));
+        }
+        match self {
+            AnyArray::F32(x) => kernels::cast(op, x),
+            AnyArray::F64(x) => kernels::cast(op, x),
+            AnyArray::I64(x) => kernels::cast(op, x),
+            AnyArray::Bool(x) => kernels::cast(op, x),
+        }
+    }
+
+    /// What writing to a file needs of it.
+    pub(crate) fn saved(&self) -> &dyn Saved {
+        match self {
+            AnyArray::F32(x) => x,
+            AnyArray::F64(x) => x,
+            AnyArray::I64(x) => x,
+            AnyArray::Bool(x) => x,
+        }
+    }
+
+    /// The array in the host's memory.
+    pub(crate) fn cpu(&self, op: &'static str) -> Result<AnyArray> {
+        Ok(match self {
+            AnyArray::F32(x) => x.to_device(op, Device::Cpu)?.into(),
+            AnyArray::F64(x) => x.to_device(op, Device::Cpu)?.into(),
+            AnyArray::I64(x) => x.to_device(op, Device::Cpu)?.into(),
+            AnyArray::Bool(x) => x.to_device(op, Device::Cpu)?.into(),
+        })
+    }
+}
+
+impl fmt::Display for AnyArray {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AnyArray::F32(x) => x.fmt(f),
+            AnyArray::F64(x) => x.fmt(f),
+            AnyArray::I64(x) => x.fmt(f),
+            AnyArray::Bool(x) => x.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for AnyArray {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

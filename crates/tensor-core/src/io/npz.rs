@@ -1,0 +1,151 @@
+//! NumPy's .npz: a zip archive of .npy files.
+
+use crate::error::Result;
+use crate::io::any::AnyArray;
+use crate::io::npy;
+use crate::io::place::Place;
+use crate::io::safetensors::unknown;
+use crate::io::source::FromFile;
+use crate::io::write::atomically;
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read, Seek};
+use std::path::Path;
+use zip::read::{ArchiveOffset, Config};
+use zip::result::ZipError;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
+
+/// Whether the arrays of a .npz file are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// As they are, as NumPy's `savez`.
+    Stored,
+    /// Packed, as NumPy's `savez_compressed`: slower, and smaller where values repeat.
+    Deflated,
+}
+
+/// Reads every array of a .npz file, under its name without `.npy`. Names are keys and nothing else: no path is
+/// made of one.
+///
+/// ```no_run
+/// use tensor_core::io;
+/// let arrays = io::load_npz("data.npz".as_ref())?;
+/// println!("{}", arrays["x"]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// File, where it cannot be read, is damaged, or holds something else than arrays that are read; out of memory.
+pub fn load_npz(path: &Path) -> Result<BTreeMap<String, AnyArray>> {
+    let place = Place::new("load_npz", path);
+    let (file, len) = place.open()?;
+    read_all(BufReader::new(file), len, place)
+}
+
+pub(crate) fn read_all<R: Read + Seek>(
+    reader: R,
+    len: u64,
+    place: Place<'_>,
+) -> Result<BTreeMap<String, AnyArray>> {
+    let (mut archive, names) = open(reader, place)?;
+    let mut arrays = BTreeMap::new();
+    for (name, index) in names {
+        let array = read_entry(&mut archive, index, len, place.part(&name))?;
+        arrays.insert(name, array);
+    }
+    Ok(arrays)
+}
+
+/// Reads one array of a .npz file, and the others not.
+///
+/// # Errors
+/// As [`load_npz`]; file, where there is no array of this name, or its type could change a value.
+pub fn load_npz_entry<A: FromFile>(path: &Path, name: &str) -> Result<A> {
+    let place = Place::new("load_npz", path);
+    let (file, len) = place.open()?;
+    let (mut archive, names) = open(BufReader::new(file), place)?;
+    match names.get(name) {
+        Some(&index) => read_entry(&mut archive, index, len, place.part(name)),
+        None => Err(place.fault(unknown(name, names.keys()))),
+    }
+}
+
+/// Reads the directory of an archive: which entry holds the array of which name.
+fn open<R: Read + Seek>(reader: R, place: Place<'_>) -> Result<(ZipArchive<R>, BTreeMap<String, usize>)> {
+    // Where the archive begins is known: at the start of the file.
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    let mut archive = ZipArchive::with_config(config, reader).map_err(|e| zip_error(e, place))?;
+    if archive.has_duplicate_names() {
+        return Err(place.fault("two of its arrays have one name: the file is damaged"));
+    }
+    // A small file could otherwise unpack the same bytes any number of times.
+    if archive.has_overlapping_files().map_err(|e| zip_error(e, place))? {
+        return Err(place.fault("two of its arrays lie over each other: the file is damaged"));
+    }
+    let mut names = BTreeMap::new();
+    for (index, name) in archive.file_names().enumerate() {
+        let name = name.map_err(|e| zip_error(e, place))?;
+        let Some(key) = name.strip_suffix(".npy") else {
+            return Err(place.part(&name).fault("its name does not end in .npy: this is no .npz file"));
+        };
+        if names.insert(key.to_string(), index).is_some() {
+            return Err(place.part(key).fault("its name appears twice: the file is damaged"));
+        }
+    }
+    Ok((archive, names))
+}
+
+fn read_entry<A: FromFile, R: Read + Seek>(
+    archive: &mut ZipArchive<R>,
+    index: usize,
+    file_len: u64,
+    place: Place<'_>,
+) -> Result<A> {
+    let mut entry = archive.by_index(index).map_err(|e| zip_error(e, place))?;
+    let len = entry.size();
+    let array = npy::read(&mut entry, len, file_len, place)?;
+    // The checksum is compared where the entry is found to end.
+    match entry.read(&mut [0]).map_err(|e| place.io(e))? {
+        0 => Ok(array),
+        _ => Err(place.fault("it unpacks to more than its header says: the file is damaged")),
+    }
+}
+
+fn zip_error(error: ZipError, place: Place<'_>) -> crate::Error {
+    match error {
+        ZipError::Io(e) => place.io(e),
+        e => place.fault(format!("not a whole zip archive that can be read: {e}")),
+    }
+}
+
+/// Writes arrays under their names.
+///
+/// # Errors
+/// File, where it cannot be written, in which case an old one stays as it was; device, where elements cannot be
+/// fetched.
+pub fn save_npz(path: &Path, arrays: &BTreeMap<String, AnyArray>, compression: Compression) -> Result<()> {
+    let place = Place::new("save_npz", path);
+    for (name, x) in arrays {
+        npy::check_rank(x, place.part(name))?;
+    }
+    let method = match compression {
+        Compression::Stored => CompressionMethod::Stored,
+        Compression::Deflated => CompressionMethod::Deflated,
+    };
+    // Fetched before writing: an error of a device keeps its kind.
+    let arrays: Vec<_> =
+        arrays.iter().map(|(name, x)| Ok((name, x.cpu(place.op)?))).collect::<Result<_>>()?;
+    atomically(place, |out| {
+        let mut zip = ZipWriter::new(out);
+        for (name, x) in &arrays {
+            let bytes = x.numel() * x.dtype().size();
+            // Lengths from 4 GiB on take the longer fields, which packing and the header may reach before.
+            let large = bytes >= 1 << 31;
+            let options = SimpleFileOptions::default().compression_method(method).large_file(large);
+            zip.start_file(format!("{name}.npy"), options).map_err(io::Error::from)?;
+            npy::write(x, &mut zip)?;
+        }
+        zip.finish().map_err(io::Error::from)?;
+        Ok(())
+    })
+}

@@ -1,0 +1,163 @@
+//! Elements on their way from a file into an array.
+
+use crate::array::Array;
+use crate::buffer::Buffer;
+use crate::element::{DType, Element};
+use crate::error::Result;
+use crate::io::any::AnyArray;
+use crate::io::mapped::Mapping;
+use crate::io::place::Place;
+use crate::io::stored::Stored;
+use crate::layout::Layout;
+use crate::shape::{self, Dims};
+use std::io::Read;
+
+/// More dimensions than this are a fault of the file; it is what NumPy allows.
+pub(crate) const MOST_DIMENSIONS: usize = 64;
+
+/// What a file says of an array.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Described {
+    pub(crate) stored: Stored,
+    pub(crate) big_endian: bool,
+    pub(crate) shape: Dims,
+    /// The first dimension is the fastest.
+    pub(crate) fortran: bool,
+}
+
+impl Described {
+    /// The bytes of the elements, None where no memory could hold them.
+    pub(crate) fn bytes(&self) -> Option<u64> {
+        let n = shape::numel("", &self.shape).ok()?;
+        (n as u64).checked_mul(self.stored.size() as u64)
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        if !self.fortran {
+            return Layout::row_major(self.shape.clone());
+        }
+        let last_first = Layout::row_major(self.shape.iter().rev().copied().collect());
+        let reversed: Dims = (0..self.shape.len()).rev().collect();
+        last_first.permute(&reversed)
+    }
+}
+
+/// What can be read from a file: `Array<f32>` and its like, or [`AnyArray`], which takes what the file holds.
+pub trait FromFile: Sized {
+    #[doc(hidden)]
+    #[expect(private_interfaces, reason = "only this crate reads files")]
+    fn read(source: Source<'_>) -> Result<Self>;
+    #[doc(hidden)]
+    #[expect(private_interfaces, reason = "only this crate reads files")]
+    fn map(mapping: Mapping<'_>) -> Result<Self>;
+}
+
+impl<T: Element> FromFile for Array<T> {
+    #[expect(private_interfaces, reason = "only this crate reads files")]
+    fn read(mut source: Source<'_>) -> Result<Self> {
+        check_type(source.array.stored, T::DTYPE, source.place)?;
+        let buffer = source.buffer()?;
+        Ok(Array::with_layout(source.array.layout(), buffer))
+    }
+    #[expect(private_interfaces, reason = "only this crate reads files")]
+    fn map(mapping: Mapping<'_>) -> Result<Self> {
+        mapping.array()
+    }
+}
+
+impl FromFile for AnyArray {
+    #[expect(private_interfaces, reason = "only this crate reads files")]
+    fn read(source: Source<'_>) -> Result<Self> {
+        Ok(match source.array.stored.natural() {
+            DType::F32 => AnyArray::F32(Array::read(source)?),
+            DType::F64 => AnyArray::F64(Array::read(source)?),
+            DType::I64 => AnyArray::I64(Array::read(source)?),
+            DType::Bool => AnyArray::Bool(Array::read(source)?),
+        })
+    }
+    #[expect(private_interfaces, reason = "only this crate reads files")]
+    fn map(mapping: Mapping<'_>) -> Result<Self> {
+        Ok(match mapping.array.stored.natural() {
+            DType::F32 => AnyArray::F32(Array::map(mapping)?),
+            DType::F64 => AnyArray::F64(Array::map(mapping)?),
+            DType::I64 => AnyArray::I64(Array::map(mapping)?),
+            DType::Bool => AnyArray::Bool(Array::map(mapping)?),
+        })
+    }
+}
+
+/// Refuses a conversion that could change a value.
+fn check_type(stored: Stored, asked: DType, place: Place<'_>) -> Result<()> {
+    if stored.fits(asked) {
+        return Ok(());
+    }
+    let (from, natural) = (stored.name(), stored.natural());
+    Err(place.fault(format!(
+        "holds {from}, and not every {from} is exact as {asked}: load it as {natural}, and to_type::<{asked}>() rounds"
+    )))
+}
+
+/// The elements of one array, which lie next in a file.
+pub(crate) struct Source<'a> {
+    pub(crate) reader: &'a mut dyn Read,
+    pub(crate) array: Described,
+    /// The length of the file: what is longer unpacked than the whole file gets its memory as it arrives.
+    pub(crate) file_len: u64,
+    pub(crate) place: Place<'a>,
+}
+
+impl Source<'_> {
+    fn buffer<T: Element>(&mut self) -> Result<Buffer<T>> {
+        let place = self.place;
+        let claimed = self.array.bytes().ok_or_else(|| place.memory(usize::MAX))?;
+        let n = (claimed / self.array.stored.size() as u64) as usize;
+        if claimed <= self.file_len {
+            let mut buffer =
+                Buffer::for_overwrite(place.op, n).map_err(|_| place.memory(n * size_of::<T>()))?;
+            self.fill(&mut buffer)?;
+            return Ok(buffer);
+        }
+        const FIRST: usize = 1 << 16;
+        let mut v: Vec<T> = Vec::new();
+        while v.len() < n {
+            let (start, more) = (v.len(), (n - v.len()).min(v.len().max(FIRST)));
+            v.try_reserve_exact(more).map_err(|_| place.memory(n * size_of::<T>()))?;
+            v.resize(start + more, T::default());
+            self.fill(&mut v[start..])?;
+        }
+        Ok(Buffer::adopt(v))
+    }
+
+    /// Reads as many elements as `out` has: into their own place where the file stores them as memory does.
+    fn fill<T: Element>(&mut self, out: &mut [T]) -> Result<()> {
+        let Described { stored, big_endian, .. } = self.array;
+        let place = self.place;
+        if stored == Stored::of(T::DTYPE)
+            && let Some(bytes) = T::bytes_mut(out)
+        {
+            self.reader.read_exact(bytes).map_err(|e| place.io(e))?;
+            if big_endian != cfg!(target_endian = "big") {
+                swap(bytes, stored.size());
+            }
+            return Ok(());
+        }
+        const CHUNK: usize = 1 << 15;
+        let mut chunk = [0; CHUNK];
+        for part in out.chunks_mut(CHUNK / stored.size()) {
+            let bytes = &mut chunk[..part.len() * stored.size()];
+            self.reader.read_exact(bytes).map_err(|e| place.io(e))?;
+            if !stored.decode(bytes, big_endian, part) {
+                return Err(place.fault("a truth value is neither 0 nor 1: the file is damaged"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Turns the byte order of elements of `size` bytes around.
+fn swap(bytes: &mut [u8], size: usize) {
+    match size {
+        4 => bytes.as_chunks_mut::<4>().0.iter_mut().for_each(|b| b.reverse()),
+        _ => bytes.as_chunks_mut::<8>().0.iter_mut().for_each(|b| b.reverse()),
+    }
+}

@@ -1,0 +1,118 @@
+//! The element types that files hold, and which of them become which of ours.
+
+use crate::element::{DType, Element, Scalar};
+use half::{bf16, f16};
+
+/// An element type of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    Bool,
+    U8,
+    I8,
+    U16,
+    I16,
+    U32,
+    I32,
+    I64,
+    F16,
+    BF16,
+    F32,
+    F64,
+}
+
+impl Stored {
+    /// How one of our own types is stored.
+    pub(crate) fn of(dtype: DType) -> Self {
+        match dtype {
+            DType::F32 => Stored::F32,
+            DType::F64 => Stored::F64,
+            DType::I64 => Stored::I64,
+            DType::Bool => Stored::Bool,
+        }
+    }
+
+    /// Bytes one element takes.
+    pub(crate) fn size(self) -> usize {
+        match self {
+            Stored::Bool | Stored::U8 | Stored::I8 => 1,
+            Stored::U16 | Stored::I16 | Stored::F16 | Stored::BF16 => 2,
+            Stored::U32 | Stored::I32 | Stored::F32 => 4,
+            Stored::I64 | Stored::F64 => 8,
+        }
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Stored::Bool => "bool",
+            Stored::U8 => "u8",
+            Stored::I8 => "i8",
+            Stored::U16 => "u16",
+            Stored::I16 => "i16",
+            Stored::U32 => "u32",
+            Stored::I32 => "i32",
+            Stored::I64 => "i64",
+            Stored::F16 => "f16",
+            Stored::BF16 => "bf16",
+            Stored::F32 => "f32",
+            Stored::F64 => "f64",
+        }
+    }
+
+    /// The type of ours that takes it where none is asked for: itself, or the nearest that keeps every value.
+    pub(crate) fn natural(self) -> DType {
+        match self {
+            Stored::Bool => DType::Bool,
+            Stored::F16 | Stored::BF16 | Stored::F32 => DType::F32,
+            Stored::F64 => DType::F64,
+            _ => DType::I64,
+        }
+    }
+
+    /// Whether every value of this type is one of `to`.
+    pub(crate) fn fits(self, to: DType) -> bool {
+        match to {
+            DType::Bool => self == Stored::Bool,
+            DType::I64 => !matches!(self, Stored::F16 | Stored::BF16 | Stored::F32 | Stored::F64),
+            DType::F32 => !matches!(self, Stored::U32 | Stored::I32 | Stored::I64 | Stored::F64),
+            DType::F64 => self != Stored::I64,
+        }
+    }
+
+    /// Reads elements out of as many of the file's bytes; false where a truth value is neither 0 nor 1.
+    pub(crate) fn decode<T: Element>(self, bytes: &[u8], big_endian: bool, out: &mut [T]) -> bool {
+        let big = big_endian;
+        match self {
+            Stored::Bool => {
+                decode(bytes, big, out, |[b]: [u8; 1]| Scalar::Bool(b != 0));
+                return bytes.iter().all(|&b| b <= 1);
+            }
+            Stored::U8 => decode(bytes, big, out, |[b]| Scalar::Int(b.into())),
+            Stored::I8 => decode(bytes, big, out, |b| Scalar::Int(i8::from_le_bytes(b).into())),
+            Stored::U16 => decode(bytes, big, out, |b| Scalar::Int(u16::from_le_bytes(b).into())),
+            Stored::I16 => decode(bytes, big, out, |b| Scalar::Int(i16::from_le_bytes(b).into())),
+            Stored::U32 => decode(bytes, big, out, |b| Scalar::Int(u32::from_le_bytes(b).into())),
+            Stored::I32 => decode(bytes, big, out, |b| Scalar::Int(i32::from_le_bytes(b).into())),
+            Stored::I64 => decode(bytes, big, out, |b| Scalar::Int(i64::from_le_bytes(b))),
+            Stored::F16 => decode(bytes, big, out, |b| Scalar::Float(f16::from_le_bytes(b).into())),
+            Stored::BF16 => decode(bytes, big, out, |b| Scalar::Float(bf16::from_le_bytes(b).into())),
+            Stored::F32 => decode(bytes, big, out, |b| Scalar::Float(f32::from_le_bytes(b).into())),
+            Stored::F64 => decode(bytes, big, out, |b| Scalar::Float(f64::from_le_bytes(b))),
+        }
+        true
+    }
+}
+
+fn decode<T: Element, const N: usize>(
+    bytes: &[u8],
+    big_endian: bool,
+    out: &mut [T],
+    value: impl Fn([u8; N]) -> Scalar,
+) {
+    for (x, b) in out.iter_mut().zip(bytes.as_chunks().0) {
+        let mut b = *b;
+        if big_endian {
+            b.reverse();
+        }
+        *x = T::from_scalar(value(b));
+    }
+}
