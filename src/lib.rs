@@ -3,9 +3,17 @@
 pub use autograd::*;
 pub use linalg;
 pub use ndarray;
+#[cfg(feature = "faer")]
+pub use tensor_core::faer;
+#[cfg(feature = "nalgebra")]
+pub use tensor_core::nalgebra;
+#[cfg(feature = "ndarray-0_15")]
+pub use tensor_core::ndarray_0_15;
+#[cfg(feature = "ndarray-0_16")]
+pub use tensor_core::ndarray_0_16;
 pub use tensor_core::{
     Array, Code, DType, Device, Element, Error, ErrorKind, Float, Formula, Layout, Memory, Number,
-    PrintOptions, Result, Scalar, cuda, formula, kernels, memory, on_cpu, print_options, random,
+    PrintOptions, Result, Scalar, cuda, dlpack, formula, kernels, memory, on_cpu, print_options, random,
     set_print_options, shape,
 };
 

@@ -14,6 +14,7 @@ mod create;
 mod functional;
 mod graph;
 mod hook;
+mod interop;
 mod mode;
 mod op;
 mod ops;
