@@ -14,7 +14,7 @@ pub use tensor_core::ndarray_0_16;
 pub use tensor_core::{
     Array, Code, DType, Device, Element, Error, ErrorKind, Float, Formula, Layout, Memory, Number,
     PrintOptions, Result, Scalar, cuda, dlpack, formula, kernels, memory, on_cpu, print_options, random,
-    set_print_options, shape,
+    set_print_options, shape, with_print_options,
 };
 
 /// What functions of elements are written in, for [`formula!`]. The trait is not beside the tensors: its methods take
