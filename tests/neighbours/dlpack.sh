@@ -1,15 +1,8 @@
 #!/usr/bin/env bash
-# Passes tensors between Python and Rust. Usage: dlpack.sh [PROFILE]; PYTHON names an interpreter that has NumPy, and
-# PyTorch where that is to be tested; without it, one with NumPy is set up.
+# Passes tensors between Python and Rust. Usage: dlpack.sh [LIBRARY], which is built where it is not given. PYTHON
+# names an interpreter that has NumPy, and PyTorch where that is to be tested; without it, one with NumPy is set up.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-
-profile=${1:-release}
-target=${CARGO_TARGET_DIR:-target}
-case "$profile" in
-  dev) folder=debug ;;
-  *) folder=$profile ;;
-esac
 
 if [ -z "${PYTHON:-}" ]; then
   venv=target/neighbours-venv
@@ -20,6 +13,9 @@ if [ -z "${PYTHON:-}" ]; then
   fi
 fi
 
-cargo build --quiet --profile "$profile" -p tapegrad-neighbours-dlpack
-PYTHONDONTWRITEBYTECODE=1 "$PYTHON" tests/neighbours/dlpack/test_dlpack.py \
-  "$target/$folder/libtapegrad_neighbours_dlpack.so"
+library=${1:-}
+if [ -z "$library" ]; then
+  cargo build --quiet --release -p tapegrad-neighbours-dlpack
+  library=${CARGO_TARGET_DIR:-target}/release/libtapegrad_neighbours_dlpack.so
+fi
+PYTHONDONTWRITEBYTECODE=1 "$PYTHON" tests/neighbours/dlpack/test_dlpack.py "$library"
