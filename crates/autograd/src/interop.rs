@@ -12,6 +12,15 @@ use tensor_core::{Array, Element, Memory, OrRaise, Result};
 impl<T: Element> Tensor<T> {
     /// Copies a slice, in row-major order.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let samples = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// let x = Tensor::from_slice(&samples, [2, 3])?;
+    /// assert_eq!(x.as_slice(), Some(&samples[..]));
+    /// assert!(Tensor::from_slice(&samples, [2, 2]).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where the slice does not have as many elements as the shape; out of memory.
     #[track_caller]
@@ -22,6 +31,16 @@ impl<T: Element> Tensor<T> {
 
     /// Reads memory of another owner through strides, in elements from element `offset`, without copying; see
     /// [`Array::from_memory`].
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use std::sync::Arc;
+    /// let shared: Arc<[i64]> = (0..6).collect();
+    /// // The rows of a 3 x 2 matrix, the last one first.
+    /// let x = Tensor::from_memory(shared.clone(), [3, 2], &[-2, 1], 4)?;
+    /// assert_eq!(x.to_vec(), [4, 5, 2, 3, 0, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where strides and offset leave the memory, or there is not a stride for each dimension.
@@ -43,6 +62,13 @@ impl<T: Element> Tensor<T> {
 
     /// Gives the elements in row-major order: the vector itself where nothing else shares it and it lies that way,
     /// else a copy.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from(vec![1.0, 2.0, 3.0]);
+    /// let place = x.as_slice().unwrap().as_ptr();
+    /// assert_eq!(x.into_vec().as_ptr(), place);
+    /// ```
     pub fn into_vec(self) -> Vec<T> {
         self.into_array().into_vec()
     }
@@ -71,6 +97,16 @@ impl<T: Element> Tensor<T> {
 
     /// Reads an array that ndarray shares, without copying, whatever its strides. Whoever writes first, ndarray or
     /// the tensor, copies.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use ndarray::Array2;
+    /// let mut shared = Array2::from_elem((2, 2), 1.0).into_shared();
+    /// let x = Tensor::from_ndarray_shared(shared.clone());
+    /// assert_eq!(x.as_ndarray().as_ptr(), shared.as_ptr());
+    /// shared[[0, 0]] = 5.0;
+    /// assert_eq!(x.to_vec(), [1.0; 4]);
+    /// ```
     pub fn from_ndarray_shared<D: Dimension + 'static>(array: ArcArray<T, D>) -> Self {
         Array::from_ndarray_shared(array).into()
     }
@@ -94,7 +130,15 @@ impl<T: Element> Tensor<T> {
         self.array().as_ndarray()
     }
 
-    /// Borrows the elements as an ndarray view of so many dimensions: `as_ndarray_dim::<Ix2>()` for a matrix.
+    /// Borrows the elements as an ndarray view of so many dimensions.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use ndarray::Ix2;
+    /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(x.as_ndarray_dim::<Ix2>()?.diag().sum(), 5.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where there are more or fewer dimensions; device, where the elements are on a GPU.
@@ -188,6 +232,16 @@ impl<T: Element> Tensor<T> {
 impl<T: Element> Tensor<T> {
     /// Makes the value ready to be lent through DLPack, to be read only, without copying.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]);
+    /// let pointer = x.to_dlpack()?.into_raw();
+    /// // In place of another library: SAFETY: the pointer is fresh, and given away once.
+    /// let y: Tensor = unsafe { Tensor::from_dlpack(pointer) }?;
+    /// assert_eq!(y.as_slice().unwrap().as_ptr(), x.as_slice().unwrap().as_ptr());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Device, where the elements are on a GPU.
     #[track_caller]
@@ -246,6 +300,16 @@ mod with_nalgebra {
     /// nalgebra.
     impl<T: Element> Tensor<T> {
         /// Takes the vector of a matrix over, without copying, column after column as it lies.
+        ///
+        /// ```
+        /// use autograd::Tensor;
+        /// use tensor_core::nalgebra::DMatrix;
+        /// let m = DMatrix::from_row_slice(2, 2, &[1.0, 2.0, 3.0, 4.0]);
+        /// let x = Tensor::from_nalgebra(m);
+        /// assert_eq!(x.to_vec(), [1.0, 2.0, 3.0, 4.0]);
+        /// assert_eq!(x.into_nalgebra()?[(1, 0)], 3.0);
+        /// # Ok::<(), tensor_core::Error>(())
+        /// ```
         pub fn from_nalgebra(matrix: DMatrix<T>) -> Self {
             Array::from_nalgebra(matrix).into()
         }
@@ -321,6 +385,15 @@ mod with_faer {
     /// faer.
     impl<T: Element> Tensor<T> {
         /// Takes a matrix over without copying. Its memory stays faer's: writing to the tensor copies it first.
+        ///
+        /// ```
+        /// use autograd::Tensor;
+        /// use tensor_core::faer::Mat;
+        /// let x = Tensor::from_faer(Mat::from_fn(2, 2, |i, j| (2 * i + j) as f64));
+        /// assert_eq!(x.to_vec(), [0.0, 1.0, 2.0, 3.0]);
+        /// assert_eq!(x.as_faer()?[(1, 0)], 2.0);
+        /// # Ok::<(), tensor_core::Error>(())
+        /// ```
         pub fn from_faer(matrix: Mat<T>) -> Self {
             Array::from_faer(matrix).into()
         }

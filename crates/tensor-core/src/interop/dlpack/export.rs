@@ -14,6 +14,7 @@ use std::ptr::null_mut;
 
 /// An array ready to be lent: dropping it drops the array, and a pointer made of it hands the array over to whoever
 /// calls its deleter.
+#[derive(Debug)]
 pub struct Lent<T: Element>(Array<T>);
 
 impl<T: Element> Array<T> {

@@ -215,11 +215,10 @@ unsafe fn layout(tensor: &DLTensor) -> Result<(Dims, Strides)> {
 /// # Safety
 /// So many initialised bytes are there.
 unsafe fn readable<T: Element>(start: NonNull<u8>, bytes: usize) -> bool {
-    match T::DTYPE {
-        // SAFETY: the caller's promise.
-        DType::Bool => {
-            unsafe { std::slice::from_raw_parts(start.as_ptr(), bytes) }.iter().all(|&byte| byte <= 1)
-        }
-        _ => start.cast::<T>().is_aligned(),
+    if T::DTYPE != DType::Bool {
+        return start.cast::<T>().is_aligned();
     }
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), bytes) };
+    bytes.iter().all(|&byte| byte <= 1)
 }
