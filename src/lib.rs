@@ -3,10 +3,18 @@
 pub use autograd::*;
 pub use linalg;
 pub use ndarray;
+#[cfg(feature = "faer")]
+pub use tensor_core::faer;
+#[cfg(feature = "nalgebra")]
+pub use tensor_core::nalgebra;
+#[cfg(feature = "ndarray-0_15")]
+pub use tensor_core::ndarray_0_15;
+#[cfg(feature = "ndarray-0_16")]
+pub use tensor_core::ndarray_0_16;
 pub use tensor_core::{
     Array, Code, DType, Device, Element, Error, ErrorKind, Float, Formula, Layout, Memory, Number,
-    PrintOptions, Result, Scalar, cuda, formula, io, kernels, memory, on_cpu, print_options, random,
-    set_print_options, shape,
+    PrintOptions, Result, Scalar, cuda, dlpack, formula, io, kernels, memory, on_cpu, print_options, random,
+    set_print_options, shape, with_print_options,
 };
 
 /// What functions of elements are written in, for [`formula!`]. The trait is not beside the tensors: its methods take

@@ -17,6 +17,7 @@ mod files;
 mod functional;
 mod graph;
 mod hook;
+mod interop;
 mod mode;
 mod op;
 mod ops;

@@ -3,7 +3,6 @@
 use crate::cotangent::Cotangent;
 use crate::mode::no_grad;
 use crate::tape::Edge;
-use ndarray::{ArrayD, ArrayViewD, Dimension};
 use std::fmt;
 use std::panic::Location;
 use tensor_core::{Array, DType, Device, Element, Error, Float, Layout, Result};
@@ -184,25 +183,6 @@ impl<T: Element> Tensor<T> {
             at[k] = crate::ops::index_in(op, self.shape(), k, i)?;
         }
         Ok(at)
-    }
-
-    /// Takes an ndarray's vector over, without copying, whatever its strides.
-    pub fn from_ndarray<D: Dimension>(array: ndarray::Array<T, D>) -> Self {
-        Tensor::constant(Array::from_ndarray(array))
-    }
-
-    /// Borrows the elements as an ndarray view, whatever the strides.
-    ///
-    /// # Panics
-    /// Where they are on a GPU: [`Tensor::cpu`] brings them back.
-    #[track_caller]
-    pub fn as_ndarray(&self) -> ArrayViewD<'_, T> {
-        self.value.as_ndarray()
-    }
-
-    /// Gives the elements to ndarray: the vector itself where nothing else shares it, else a copy.
-    pub fn into_ndarray(self) -> ArrayD<T> {
-        self.value.into_ndarray()
     }
 }
 

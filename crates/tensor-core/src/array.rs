@@ -136,6 +136,19 @@ impl<T: Element> Array<T> {
         Ok(Array::from_buffer(Dims::from_slice(shape), Buffer::adopt(data)))
     }
 
+    /// Copies a slice as a row-major array.
+    ///
+    /// # Errors
+    /// Shape, where the slice does not have as many elements as the shape; out of memory.
+    pub fn from_slice(data: &[T], shape: &[usize]) -> Result<Self> {
+        let n = shape::numel("from_slice", shape)?;
+        if data.len() != n {
+            let message = format!("{} elements do not fill shape {shape:?}, which takes {n}", data.len());
+            return Err(Error::shape("from_slice", message));
+        }
+        Array::build("from_slice", Dims::from_slice(shape), |out| out.copy_from_slice(data))
+    }
+
     /// Reads memory of another owner through strides, without copying.
     ///
     /// ```
@@ -335,17 +348,22 @@ impl<T: Element> Array<T> {
     /// The elements for writing, in row-major order, where they lie that way and nothing else
     /// shares them.
     pub fn as_mut_slice(&mut self) -> Option<&mut [T]> {
-        let Inner { layout, data } = Arc::get_mut(&mut self.0)?;
-        let n = layout.numel();
-        match data {
-            _ if !layout.is_contiguous() => None,
-            _ if n == 0 => Some(&mut []),
+        let layout = &self.0.layout;
+        if !layout.is_contiguous() {
+            return None;
+        }
+        let (start, n) = (layout.offset(), layout.numel());
+        let storage = self.storage_mut()?;
+        if n == 0 { Some(&mut []) } else { storage.get_mut(start..start + n) }
+    }
+
+    /// All of the buffer for writing, where nothing else shares it.
+    #[inline]
+    pub(crate) fn storage_mut(&mut self) -> Option<&mut [T]> {
+        match &mut Arc::get_mut(&mut self.0)?.data {
             Data::One(x) => Some(x),
-            Data::Owned(b) => Some(&mut b[layout.offset()..][..n]),
-            Data::View(owner) => match &mut Arc::get_mut(&mut owner.0)?.data {
-                Data::Owned(b) => Some(&mut b[layout.offset()..][..n]),
-                _ => None,
-            },
+            Data::Owned(b) => Some(b),
+            Data::View(owner) => owner.storage_mut(),
             Data::Foreign(_) => None,
             #[cfg(feature = "cuda")]
             Data::Known(_, _) | Data::Cuda(_) => None,

@@ -5,10 +5,23 @@ use crate::device::Device;
 use crate::element::{DType, Element, Scalar};
 use crate::error::Result;
 use crate::kernels;
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
-/// How tensors print; the default is PyTorch's.
+/// How tensors print. The default and the other profiles are PyTorch's.
+///
+/// ```
+/// use tensor_core::{Array, PrintOptions, with_print_options};
+/// let a = Array::from_vec(vec![1.0, 0.12345], &[2])?;
+/// assert_eq!(a.to_string(), "array([1.0000, 0.1235])");
+/// let text = with_print_options(PrintOptions::short(), || a.to_string());
+/// assert_eq!(text, "array([1.00, 0.12])");
+/// let scientific = PrintOptions { scientific: Some(true), ..PrintOptions::default() };
+/// let text = with_print_options(scientific, || a.to_string());
+/// assert_eq!(text, "array([1.0000e+00, 1.2345e-01])");
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PrintOptions {
     /// Digits after the point.
@@ -32,16 +45,47 @@ impl Default for PrintOptions {
     }
 }
 
+impl PrintOptions {
+    /// Two digits after the point, and two elements at either end of what is shortened.
+    #[must_use]
+    pub fn short() -> Self {
+        PrintOptions { precision: 2, edge_items: 2, ..DEFAULT }
+    }
+
+    /// Every element, however many there are.
+    #[must_use]
+    pub fn full() -> Self {
+        PrintOptions { threshold: usize::MAX, ..DEFAULT }
+    }
+}
+
 static OPTIONS: RwLock<PrintOptions> = RwLock::new(DEFAULT);
 
-/// How tensors print now.
+thread_local! {
+    static SCOPED: Cell<Option<PrintOptions>> = const { Cell::new(None) };
+}
+
+/// How tensors print now, on this thread.
 pub fn print_options() -> PrintOptions {
-    *OPTIONS.read().unwrap_or_else(PoisonError::into_inner)
+    SCOPED.get().unwrap_or_else(|| *OPTIONS.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Changes how tensors print, in the whole program.
 pub fn set_print_options(options: PrintOptions) {
     *OPTIONS.write().unwrap_or_else(PoisonError::into_inner) = options;
+}
+
+/// Runs `f`, in which tensors print so on this thread, whatever the program's options are.
+pub fn with_print_options<R>(options: PrintOptions, f: impl FnOnce() -> R) -> R {
+    /// Also where `f` panics.
+    struct Restore(Option<PrintOptions>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SCOPED.set(self.0);
+        }
+    }
+    let _restore = Restore(SCOPED.replace(Some(options)));
+    f()
 }
 
 /// How the elements of one tensor are written.
@@ -72,7 +116,8 @@ impl Style {
             }
             let whole = floats().all(|x| !x.is_finite() || x == x.ceil());
             let spread = high > 0.0 && (high / low > 1000.0 || high > 1e8 || (!whole && low < 1e-4));
-            style.mode = match options.scientific.unwrap_or(spread) {
+            // As in PyTorch, zeros, NaN and infinity alone are never written in scientific notation.
+            style.mode = match high > 0.0 && options.scientific.unwrap_or(spread) {
                 true => Mode::Scientific,
                 false if whole => Mode::Whole,
                 false => Mode::Fixed,
@@ -80,7 +125,7 @@ impl Style {
         }
         // As in PyTorch, zeros, NaN and infinity take whatever room the other floats leave.
         let counts = |v: &&Scalar| !matches!(v, Scalar::Float(x) if *x == 0.0 || !x.is_finite());
-        style.width = values.iter().filter(counts).map(|&v| style.write(v).len()).max().unwrap_or(0);
+        style.width = values.iter().filter(counts).map(|&v| style.write(v).len()).fold(1, usize::max);
         style
     }
 
@@ -137,31 +182,45 @@ impl<T: Element> Array<T> {
         let style = Style::of(&values, &options);
         let mut text = format!("{name}(");
         let indent = text.len();
+        let mut suffixes = Vec::new();
+        if self.device() != Device::Cpu {
+            suffixes.push(format!("device='{}'", self.device()));
+        }
+        let size = || match self.shape() {
+            [one] => format!("size=({one},)"),
+            sizes => format!("size=({})", sizes.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")),
+        };
         if self.numel() == 0 {
             text += "[]";
             if self.ndim() != 1 {
-                let sizes: Vec<String> = self.shape().iter().map(usize::to_string).collect();
-                text += &format!(", size=({})", sizes.join(", "));
+                suffixes.push(size());
             }
+        } else if summarize && options.edge_items == 0 && self.ndim() > 0 {
+            text += "[...]";
+            suffixes.push(size());
         } else {
             let mut values = values.into_iter();
             self.write_dim(0, indent, summarize, &options, &style, &mut values, &mut text);
         }
-        let mut suffixes = Vec::new();
         if T::DTYPE == DType::F32 || (self.numel() == 0 && T::DTYPE != DType::F64) {
             suffixes.push(format!("dtype={}", T::DTYPE));
-        }
-        if self.device() != Device::Cpu {
-            suffixes.push(format!("device='{}'", self.device()));
         }
         if !extra.is_empty() {
             suffixes.push(extra.to_string());
         }
-        for suffix in suffixes {
-            text += ", ";
-            text += &suffix;
-        }
         f.write_str(&text)?;
+        // What does not fit the line is put below the elements.
+        // As PyTorch counts: two more than there are.
+        let mut used = 1 + text.rfind('\n').map_or(text.len() + 1, |end| text.len() - end);
+        for suffix in suffixes {
+            if used + suffix.len() + 2 > options.line_width {
+                write!(f, ",\n{}{suffix}", " ".repeat(indent))?;
+                used = indent + suffix.len();
+            } else {
+                write!(f, ", {suffix}")?;
+                used += suffix.len() + 2;
+            }
+        }
         f.write_str(")")
     }
 
@@ -254,38 +313,4 @@ impl<T: Element> fmt::Debug for Array<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::Array;
-
-    fn array(data: Vec<f64>, shape: &[usize]) -> String {
-        Array::from_vec(data, shape).unwrap().to_string()
-    }
-
-    #[test]
-    fn prints_as_pytorch_does() {
-        assert_eq!(array(vec![3.5], &[]), "array(3.5000)");
-        assert_eq!(array(vec![1.0, -2.0, 0.0], &[3]), "array([ 1., -2.,  0.])");
-        assert_eq!(
-            array(vec![1.0, 2.5, 3.0, 4.0], &[2, 2]),
-            "array([[1.0000, 2.5000],\n       [3.0000, 4.0000]])"
-        );
-        assert_eq!(array(vec![1e-5, 1.0], &[2]), "array([1.0000e-05, 1.0000e+00])");
-        assert_eq!(array(vec![f64::NAN, 1.0, f64::INFINITY], &[3]), "array([nan, 1., inf])");
-        assert_eq!(array(vec![], &[0]), "array([])");
-        assert_eq!(array(vec![], &[0, 3]), "array([], size=(0, 3))");
-        let flags = Array::from_vec(vec![true, false], &[2]).unwrap();
-        assert_eq!(flags.to_string(), "array([ True, False])");
-    }
-
-    #[test]
-    fn large_arrays_are_shortened() {
-        let text = array((0..2000).map(f64::from).collect(), &[2000]);
-        assert_eq!(
-            text,
-            "array([0.0000e+00, 1.0000e+00, 2.0000e+00,  ..., 1.9970e+03, 1.9980e+03,\n       1.9990e+03])"
-        );
-        let cube = array(vec![0.0; 8000], &[20, 20, 20]);
-        // Six matrices of six rows, each shortened; the dots between the rows; those between the matrices.
-        assert_eq!(cube.matches("...").count(), 6 * 6 + 6 + 1);
-    }
-}
+mod tests;

@@ -78,6 +78,11 @@ impl DType {
             DType::Bool => 1,
         }
     }
+
+    /// True for the types a tensor can be differentiated in.
+    pub const fn is_float(self) -> bool {
+        matches!(self, DType::F32 | DType::F64)
+    }
 }
 
 impl Display for DType {

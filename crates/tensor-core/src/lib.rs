@@ -30,9 +30,23 @@ mod sparse;
 
 pub use array::{Array, Memory};
 pub use device::Device;
-pub use display::{PrintOptions, print_options, set_print_options};
+pub use display::{PrintOptions, print_options, set_print_options, with_print_options};
 pub use element::{DType, Element, Float, Number, Scalar};
 pub use error::{Error, ErrorKind, OrRaise, Result};
 pub use expression::Expression;
 pub use formula::{Code, Formula, OnCpu, Text, on_cpu};
+pub use interop::dlpack;
 pub use layout::{Layout, Strides};
+
+/// The crate whose matrices [`Array::from_faer`] takes.
+#[cfg(feature = "faer")]
+pub use faer;
+/// The crate whose matrices [`Array::from_nalgebra`] takes.
+#[cfg(feature = "nalgebra")]
+pub use nalgebra;
+/// The older ndarray whose arrays [`Array::from_ndarray_0_15`] takes.
+#[cfg(feature = "ndarray-0_15")]
+pub use ndarray_0_15;
+/// The older ndarray whose arrays [`Array::from_ndarray_0_16`] takes.
+#[cfg(feature = "ndarray-0_16")]
+pub use ndarray_0_16;

@@ -1,0 +1,447 @@
+//! Tensors from and to the arrays of other crates. What goes in is a constant; what comes out is the value alone.
+
+use crate::tensor::Tensor;
+use ndarray::{ArcArray, ArrayD, ArrayView, ArrayViewD, Dimension};
+use std::panic::Location;
+use std::sync::Arc;
+use tensor_core::dlpack::{DLManagedTensor, DLManagedTensorVersioned, Lent};
+use tensor_core::shape::IntoShape;
+use tensor_core::{Array, Element, Memory, OrRaise, Result};
+
+/// Slices and vectors.
+impl<T: Element> Tensor<T> {
+    /// Copies a slice, in row-major order.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let samples = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+    /// let x = Tensor::from_slice(&samples, [2, 3])?;
+    /// assert_eq!(x.as_slice(), Some(&samples[..]));
+    /// assert!(Tensor::from_slice(&samples, [2, 2]).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the slice does not have as many elements as the shape; out of memory.
+    #[track_caller]
+    pub fn from_slice(data: &[T], shape: impl IntoShape) -> Result<Self> {
+        let here = Location::caller();
+        Ok(Array::from_slice(data, &shape.into_shape()).map_err(|e| e.at(here))?.into())
+    }
+
+    /// Reads memory of another owner through strides, in elements from element `offset`, without copying; see
+    /// [`Array::from_memory`].
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use std::sync::Arc;
+    /// let shared: Arc<[i64]> = (0..6).collect();
+    /// // The rows of a 3 x 2 matrix, the last one first.
+    /// let x = Tensor::from_memory(shared.clone(), [3, 2], &[-2, 1], 4)?;
+    /// assert_eq!(x.to_vec(), [4, 5, 2, 3, 0, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where strides and offset leave the memory, or there is not a stride for each dimension.
+    #[track_caller]
+    pub fn from_memory(
+        memory: impl Memory<T> + 'static,
+        shape: impl IntoShape,
+        strides: &[isize],
+        offset: usize,
+    ) -> Result<Self> {
+        let here = Location::caller();
+        Ok(Array::from_memory(memory, &shape.into_shape(), strides, offset).map_err(|e| e.at(here))?.into())
+    }
+
+    /// Borrows the elements in row-major order, where they lie that way in the host's memory.
+    pub fn as_slice(&self) -> Option<&[T]> {
+        self.array().as_slice()
+    }
+
+    /// Gives the elements in row-major order: the vector itself where nothing else shares it and it lies that way,
+    /// else a copy.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from(vec![1.0, 2.0, 3.0]);
+    /// let place = x.as_slice().unwrap().as_ptr();
+    /// assert_eq!(x.into_vec().as_ptr(), place);
+    /// ```
+    pub fn into_vec(self) -> Vec<T> {
+        self.into_array().into_vec()
+    }
+}
+
+impl<T: Element> From<&[T]> for Tensor<T> {
+    fn from(x: &[T]) -> Self {
+        Tensor::from_slice(x, x.len()).or_raise()
+    }
+}
+
+/// Without copying; writing copies first.
+impl<T: Element> From<Arc<[T]>> for Tensor<T> {
+    fn from(x: Arc<[T]>) -> Self {
+        let n = x.len();
+        Tensor::from_memory(x, n, &[1], 0).or_raise()
+    }
+}
+
+/// ndarray, in the version that is re-exported.
+impl<T: Element> Tensor<T> {
+    /// Takes an ndarray's vector over, without copying, whatever its strides.
+    pub fn from_ndarray<D: Dimension>(array: ndarray::Array<T, D>) -> Self {
+        Array::from_ndarray(array).into()
+    }
+
+    /// Reads an array that ndarray shares, without copying, whatever its strides. Whoever writes first, ndarray or
+    /// the tensor, copies.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use ndarray::Array2;
+    /// let mut shared = Array2::from_elem((2, 2), 1.0).into_shared();
+    /// let x = Tensor::from_ndarray_shared(shared.clone());
+    /// assert_eq!(x.as_ndarray().as_ptr(), shared.as_ptr());
+    /// shared[[0, 0]] = 5.0;
+    /// assert_eq!(x.to_vec(), [1.0; 4]);
+    /// ```
+    pub fn from_ndarray_shared<D: Dimension + 'static>(array: ArcArray<T, D>) -> Self {
+        Array::from_ndarray_shared(array).into()
+    }
+
+    /// Copies the elements of a view, which may end before the tensor does.
+    ///
+    /// # Errors
+    /// Out of memory.
+    #[track_caller]
+    pub fn from_ndarray_view<D: Dimension>(view: ArrayView<'_, T, D>) -> Result<Self> {
+        let here = Location::caller();
+        Ok(Array::from_ndarray_view(view).map_err(|e| e.at(here))?.into())
+    }
+
+    /// Borrows the elements as an ndarray view, whatever the strides.
+    ///
+    /// # Panics
+    /// Where they are on a GPU: [`Tensor::cpu`] brings them back.
+    #[track_caller]
+    pub fn as_ndarray(&self) -> ArrayViewD<'_, T> {
+        self.array().as_ndarray()
+    }
+
+    /// Borrows the elements as an ndarray view of so many dimensions.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use ndarray::Ix2;
+    /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(x.as_ndarray_dim::<Ix2>()?.diag().sum(), 5.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where there are more or fewer dimensions; device, where the elements are on a GPU.
+    #[track_caller]
+    pub fn as_ndarray_dim<D: Dimension>(&self) -> Result<ArrayView<'_, T, D>> {
+        let here = Location::caller();
+        self.array().as_ndarray_dim().map_err(|e| e.at(here))
+    }
+
+    /// Gives the elements to ndarray: the vector itself where nothing else shares it, else a copy.
+    pub fn into_ndarray(self) -> ArrayD<T> {
+        self.into_array().into_ndarray()
+    }
+
+    /// As [`Tensor::into_ndarray`], as an array of so many dimensions.
+    ///
+    /// # Errors
+    /// Shape, where there are more or fewer dimensions.
+    #[track_caller]
+    pub fn into_ndarray_dim<D: Dimension>(self) -> Result<ndarray::Array<T, D>> {
+        let here = Location::caller();
+        self.into_array().into_ndarray_dim().map_err(|e| e.at(here))
+    }
+}
+
+impl<T: Element, D: Dimension> From<ndarray::Array<T, D>> for Tensor<T> {
+    fn from(array: ndarray::Array<T, D>) -> Self {
+        Tensor::from_ndarray(array)
+    }
+}
+
+impl<T: Element, D: Dimension + 'static> From<ArcArray<T, D>> for Tensor<T> {
+    fn from(array: ArcArray<T, D>) -> Self {
+        Tensor::from_ndarray_shared(array)
+    }
+}
+
+/// ndarray 0.15.
+#[cfg(feature = "ndarray-0_15")]
+impl<T: Element> Tensor<T> {
+    /// [`Tensor::from_ndarray`] for ndarray 0.15.
+    pub fn from_ndarray_0_15<D: tensor_core::ndarray_0_15::Dimension>(
+        array: tensor_core::ndarray_0_15::Array<T, D>,
+    ) -> Self {
+        Array::from_ndarray_0_15(array).into()
+    }
+
+    /// [`Tensor::as_ndarray`] for ndarray 0.15.
+    ///
+    /// # Errors
+    /// Device, where the elements are on a GPU.
+    #[track_caller]
+    pub fn as_ndarray_0_15(&self) -> Result<tensor_core::ndarray_0_15::ArrayViewD<'_, T>> {
+        let here = Location::caller();
+        self.array().as_ndarray_0_15().map_err(|e| e.at(here))
+    }
+
+    /// [`Tensor::into_ndarray`] for ndarray 0.15, in row-major order.
+    pub fn into_ndarray_0_15(self) -> tensor_core::ndarray_0_15::ArrayD<T> {
+        self.into_array().into_ndarray_0_15()
+    }
+}
+
+/// ndarray 0.16.
+#[cfg(feature = "ndarray-0_16")]
+impl<T: Element> Tensor<T> {
+    /// [`Tensor::from_ndarray`] for ndarray 0.16.
+    pub fn from_ndarray_0_16<D: tensor_core::ndarray_0_16::Dimension>(
+        array: tensor_core::ndarray_0_16::Array<T, D>,
+    ) -> Self {
+        Array::from_ndarray_0_16(array).into()
+    }
+
+    /// [`Tensor::as_ndarray`] for ndarray 0.16.
+    ///
+    /// # Errors
+    /// Device, where the elements are on a GPU.
+    #[track_caller]
+    pub fn as_ndarray_0_16(&self) -> Result<tensor_core::ndarray_0_16::ArrayViewD<'_, T>> {
+        let here = Location::caller();
+        self.array().as_ndarray_0_16().map_err(|e| e.at(here))
+    }
+
+    /// [`Tensor::into_ndarray`] for ndarray 0.16, in row-major order.
+    pub fn into_ndarray_0_16(self) -> tensor_core::ndarray_0_16::ArrayD<T> {
+        self.into_array().into_ndarray_0_16()
+    }
+}
+
+/// DLPack: other languages.
+impl<T: Element> Tensor<T> {
+    /// Makes the value ready to be lent through DLPack, to be read only, without copying.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]);
+    /// let pointer = x.to_dlpack()?.into_raw();
+    /// // In place of another library: SAFETY: the pointer is fresh, and given away once.
+    /// let y: Tensor = unsafe { Tensor::from_dlpack(pointer) }?;
+    /// assert_eq!(y.as_slice().unwrap().as_ptr(), x.as_slice().unwrap().as_ptr());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Device, where the elements are on a GPU.
+    #[track_caller]
+    pub fn to_dlpack(&self) -> Result<Lent<T>> {
+        let here = Location::caller();
+        self.array().clone().into_dlpack().map_err(|e| e.at(here))
+    }
+
+    /// Makes the value ready to be lent through DLPack, without copying. Whoever gets it may write to it where nothing
+    /// else shares it, and only read it otherwise.
+    ///
+    /// # Errors
+    /// Device, where the elements are on a GPU.
+    #[track_caller]
+    pub fn into_dlpack(self) -> Result<Lent<T>> {
+        let here = Location::caller();
+        self.into_array().into_dlpack().map_err(|e| e.at(here))
+    }
+
+    /// Reads a tensor of somebody else's without copying, from the pointer of a capsule named `dltensor_versioned`;
+    /// see [`Array::from_dlpack`].
+    ///
+    /// # Safety
+    /// As for [`Array::from_dlpack`]: nobody else releases the tensor or writes to its memory, and any thread may
+    /// release it.
+    ///
+    /// # Errors
+    /// As for [`Array::from_dlpack`]. The tensor is released then.
+    #[track_caller]
+    pub unsafe fn from_dlpack(tensor: *mut DLManagedTensorVersioned) -> Result<Self> {
+        let here = Location::caller();
+        // SAFETY: the caller's promise.
+        Ok(unsafe { Array::from_dlpack(tensor) }.map_err(|e| e.at(here))?.into())
+    }
+
+    /// As [`Tensor::from_dlpack`], from the pointer of a capsule named `dltensor`, as before version 1 of DLPack.
+    ///
+    /// # Safety
+    /// As for [`Tensor::from_dlpack`].
+    ///
+    /// # Errors
+    /// As for [`Tensor::from_dlpack`].
+    #[track_caller]
+    pub unsafe fn from_dlpack_unversioned(tensor: *mut DLManagedTensor) -> Result<Self> {
+        let here = Location::caller();
+        // SAFETY: the caller's promise.
+        Ok(unsafe { Array::from_dlpack_unversioned(tensor) }.map_err(|e| e.at(here))?.into())
+    }
+}
+
+#[cfg(feature = "nalgebra")]
+mod with_nalgebra {
+    use super::*;
+    use tensor_core::nalgebra::{DMatrix, DMatrixView, DVector, Dim, Dyn, Matrix, RawStorage};
+
+    /// nalgebra.
+    impl<T: Element> Tensor<T> {
+        /// Takes the vector of a matrix over, without copying, column after column as it lies.
+        ///
+        /// ```
+        /// use autograd::Tensor;
+        /// use tensor_core::nalgebra::DMatrix;
+        /// let m = DMatrix::from_row_slice(2, 2, &[1.0, 2.0, 3.0, 4.0]);
+        /// let x = Tensor::from_nalgebra(m);
+        /// assert_eq!(x.to_vec(), [1.0, 2.0, 3.0, 4.0]);
+        /// assert_eq!(x.into_nalgebra()?[(1, 0)], 3.0);
+        /// # Ok::<(), tensor_core::Error>(())
+        /// ```
+        pub fn from_nalgebra(matrix: DMatrix<T>) -> Self {
+            Array::from_nalgebra(matrix).into()
+        }
+
+        /// Takes the elements of a vector over, without copying, as a tensor of one dimension.
+        pub fn from_nalgebra_vector(vector: DVector<T>) -> Self {
+            Array::from_nalgebra_vector(vector).into()
+        }
+
+        /// Copies a matrix of any storage: a view, which may end before the tensor does, or one of a fixed size.
+        ///
+        /// # Errors
+        /// Out of memory.
+        #[track_caller]
+        pub fn from_nalgebra_view<R: Dim, C: Dim, S: RawStorage<T, R, C>>(
+            view: &Matrix<T, R, C, S>,
+        ) -> Result<Self> {
+            let here = Location::caller();
+            Ok(Array::from_nalgebra_view(view).map_err(|e| e.at(here))?.into())
+        }
+
+        /// Borrows a matrix, or a vector as a matrix of one column.
+        ///
+        /// # Errors
+        /// Shape, for any other number of dimensions; argument, where a dimension runs backwards or one row stands
+        /// for several, which nalgebra cannot walk; device, where the elements are on a GPU.
+        #[track_caller]
+        pub fn as_nalgebra(&self) -> Result<DMatrixView<'_, T, Dyn, Dyn>> {
+            let here = Location::caller();
+            self.array().as_nalgebra().map_err(|e| e.at(here))
+        }
+
+        /// Gives a matrix, or a vector as a matrix of one column, to nalgebra: the vector itself where nothing else
+        /// shares it and it lies column after column, else a copy.
+        ///
+        /// # Errors
+        /// Shape, for any other number of dimensions.
+        #[track_caller]
+        pub fn into_nalgebra(self) -> Result<DMatrix<T>> {
+            let here = Location::caller();
+            self.into_array().into_nalgebra().map_err(|e| e.at(here))
+        }
+
+        /// Gives a tensor of one dimension to nalgebra: the vector itself where nothing else shares it, else a copy.
+        ///
+        /// # Errors
+        /// Shape, for any other number of dimensions.
+        #[track_caller]
+        pub fn into_nalgebra_vector(self) -> Result<DVector<T>> {
+            let here = Location::caller();
+            self.into_array().into_nalgebra_vector().map_err(|e| e.at(here))
+        }
+    }
+
+    impl<T: Element> From<DMatrix<T>> for Tensor<T> {
+        fn from(matrix: DMatrix<T>) -> Self {
+            Tensor::from_nalgebra(matrix)
+        }
+    }
+
+    impl<T: Element> From<DVector<T>> for Tensor<T> {
+        fn from(vector: DVector<T>) -> Self {
+            Tensor::from_nalgebra_vector(vector)
+        }
+    }
+}
+
+#[cfg(feature = "faer")]
+mod with_faer {
+    use super::*;
+    use tensor_core::faer::{Mat, MatRef};
+
+    /// faer.
+    impl<T: Element> Tensor<T> {
+        /// Takes a matrix over without copying. Its memory stays faer's: writing to the tensor copies it first.
+        ///
+        /// ```
+        /// use autograd::Tensor;
+        /// use tensor_core::faer::Mat;
+        /// let x = Tensor::from_faer(Mat::from_fn(2, 2, |i, j| (2 * i + j) as f64));
+        /// assert_eq!(x.to_vec(), [0.0, 1.0, 2.0, 3.0]);
+        /// assert_eq!(x.as_faer()?[(1, 0)], 2.0);
+        /// # Ok::<(), tensor_core::Error>(())
+        /// ```
+        pub fn from_faer(matrix: Mat<T>) -> Self {
+            Array::from_faer(matrix).into()
+        }
+
+        /// Borrows a matrix, or a vector as a matrix of one column, whatever the strides.
+        ///
+        /// # Errors
+        /// Shape, for any other number of dimensions; device, where the elements are on a GPU.
+        #[track_caller]
+        pub fn as_faer(&self) -> Result<MatRef<'_, T>> {
+            let here = Location::caller();
+            self.array().as_faer().map_err(|e| e.at(here))
+        }
+
+        /// Copies a matrix, or a vector as a matrix of one column, into memory of faer's.
+        ///
+        /// # Errors
+        /// Shape, for any other number of dimensions; device, where the elements are on a GPU; out of memory.
+        #[track_caller]
+        pub fn to_faer(&self) -> Result<Mat<T>> {
+            let here = Location::caller();
+            self.array().to_faer().map_err(|e| e.at(here))
+        }
+    }
+
+    impl<T: Element> From<Mat<T>> for Tensor<T> {
+        fn from(matrix: Mat<T>) -> Self {
+            Tensor::from_faer(matrix)
+        }
+    }
+}
+
+mod with_serde {
+    use super::*;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Element type, shape, and the elements in row-major order; whether a gradient was asked for is not kept. In
+    /// formats that people read, such as JSON, numbers that are not finite are the strings `nan`, `inf` and `-inf`.
+    impl<T: Element + Serialize> Serialize for Tensor<T> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.array().serialize(serializer)
+        }
+    }
+
+    /// A constant. Another element type, and elements that do not fill the shape, are errors.
+    impl<'de, T: Element + Deserialize<'de>> Deserialize<'de> for Tensor<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            Array::deserialize(deserializer).map(Tensor::from)
+        }
+    }
+}
