@@ -175,11 +175,11 @@ fn numpy_files() {
 
     let refused = |content: Vec<u8>| folder.refuses(&["--input", text(&folder.file("bad.npy", content))]);
     let message = refused(npy("<f8", "(5, 3)", &bytes[..80]));
-    assert!(message.contains("bad.npy cannot be read"), "{message}");
+    assert!(message.starts_with("load_npy: ") && message.contains("bad.npy: "), "{message}");
     let message = refused(npy("<f8", "(1152921504606846976, 3)", &bytes));
-    assert!(message.contains("bad.npy cannot be read"), "{message}");
+    assert!(message.starts_with("load_npy: ") && message.contains("bad.npy: "), "{message}");
     let message = refused(npy("<i8", "(5, 3)", &bytes));
-    assert!(message.contains("bad.npy holds elements of type"), "{message}");
+    assert!(message.contains("bad.npy: ") && message.contains("load it as i64"), "{message}");
     let message = refused(npy("<f8", "(15,)", &bytes));
     assert!(message.contains("bad.npy has 1 dimensions: rows and columns are needed"), "{message}");
     let message = refused(npy("<f8", "(0, 3)", &[]));

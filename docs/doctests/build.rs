@@ -25,8 +25,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let ["", _, _, code, ""] = columns[..] else { continue };
         let Some(code) = code.strip_prefix('`').and_then(|c| c.strip_suffix('`')) else { continue };
         let code = code.replace('\0', "|");
-        let end = "# ;\n# Ok::<(), Box<dyn std::error::Error>>(())";
-        writeln!(cells, "\nLine {}:\n```\n{NAMES}{code}\n{end}\n```", number + 1)?;
+        let line = number + 1;
+        let path = format!(
+            "# let file = std::env::temp_dir().join(format!(\"tapegrad-{{}}-{line}\", std::process::id()));\n\
+             # let path = file.as_path();"
+        );
+        let end = "# ;\n# std::fs::remove_file(&file).ok();\n# Ok::<(), Box<dyn std::error::Error>>(())";
+        writeln!(cells, "\nLine {line}:\n```\n{NAMES}{path}\n{code}\n{end}\n```")?;
     }
     fs::write(format!("{}/cells.md", env::var("OUT_DIR")?), cells)?;
     Ok(())

@@ -1,10 +1,9 @@
 //! Reading a table of numbers from a CSV or NumPy file, every cell checked.
 
 use crate::Result;
-use ndarray_npy::{ViewNpyError, ViewNpyExt};
 use std::collections::HashSet;
 use std::path::Path;
-use tapegrad::ndarray::ArrayView2;
+use tapegrad::prelude::Tensor;
 
 /// Named columns of finite numbers.
 pub struct Table {
@@ -24,7 +23,7 @@ pub fn read(path: &Path) -> Result<Table> {
     }
     match path.extension().and_then(|e| e.to_str()) {
         Some("csv") => from_csv(source, &bytes),
-        Some("npy") => from_npy(source, &bytes),
+        Some("npy") => from_npy(source, path),
         _ => Err(format!("{source} is neither a .csv nor a .npy file").into()),
     }
 }
@@ -87,31 +86,21 @@ fn number(cell: &[u8]) -> Result<f64, String> {
     }
 }
 
-fn from_npy(source: String, bytes: &[u8]) -> Result<Table> {
-    // Views, unlike `read_npy`, compare the sizes that the file claims with its length before
-    // anything is allocated.
-    let array = match ArrayView2::<f64>::view_npy(bytes) {
-        Err(ViewNpyError::WrongDescriptor(_)) => {
-            ArrayView2::<f32>::view_npy(bytes).map(|a| a.mapv(f64::from))
-        }
-        other => other.map(|a| a.to_owned()),
+fn from_npy(source: String, path: &Path) -> Result<Table> {
+    // Whatever converts to f64 exactly; the error names the file, and says what to do.
+    let x = Tensor::load_npy(path)?;
+    let [rows, columns] = x.shape() else {
+        return Err(format!("{source} has {} dimensions: rows and columns are needed", x.ndim()).into());
     };
-    let array = array.map_err(|e| match e {
-        ViewNpyError::WrongDescriptor(found) => {
-            format!("{source} holds elements of type {found}: save them as float64 or float32")
-        }
-        ViewNpyError::WrongNdim(_, found) => {
-            format!("{source} has {found} dimensions: rows and columns are needed")
-        }
-        other => format!("{source} cannot be read: {other}"),
-    })?;
-    if array.is_empty() {
-        return Err(format!("{source} is empty: its shape is {:?}", array.shape()).into());
+    if x.numel() == 0 {
+        return Err(format!("{source} is empty: its shape is [{rows}, {columns}]").into());
     }
-    if let Some(((row, column), x)) = array.indexed_iter().find(|(_, x)| !x.is_finite()) {
+    let cells = x.to_vec();
+    if let Some(k) = cells.iter().position(|x| !x.is_finite()) {
+        let (row, column) = (k / columns, k % columns);
         // NumPy's own indices: these are what one looks for in the array.
+        let x = cells[k];
         return Err(format!("{source}, row [{row}], column x{column}: {x} is not a finite number").into());
     }
-    let columns = (0..array.ncols()).map(|k| format!("x{k}")).collect();
-    Ok(Table { source, columns, cells: array.iter().copied().collect() })
+    Ok(Table { source, columns: (0..*columns).map(|k| format!("x{k}")).collect(), cells })
 }
