@@ -11,8 +11,8 @@ use tensor_core::io::{self, AnyArray, CsvOptions};
 use tensor_core::{Array, Element, Number, Result};
 
 impl Tensor<f64> {
-    /// Reads a .npy file: versions 1 to 3, C and Fortran order, either byte order, floats of 16 to 64 bits, integers of
-    /// up to 32 bits, and truth values.
+    /// Reads a .npy file: versions 1 to 3, C and Fortran order, either byte order, floats of 16 to 64 bits, integers up
+    /// to 2^53, and truth values.
     ///
     /// ```
     /// use autograd::{AnyTensor, Tensor};
@@ -20,11 +20,12 @@ impl Tensor<f64> {
     /// # std::fs::create_dir_all(&folder).unwrap();
     /// let path = folder.join("x.npy");
     /// Tensor::from([[1i64, 2], [3, 4]]).save_npy(&path)?;
-    /// let x = Tensor::load_npy_of::<i64>(&path)?;
-    /// assert_eq!(x.to_vec(), [1, 2, 3, 4]);
+    /// assert_eq!(Tensor::load_npy(&path)?.to_vec(), [1.0, 2.0, 3.0, 4.0]);
+    /// assert_eq!(Tensor::load_npy_of::<i64>(&path)?.to_vec(), [1, 2, 3, 4]);
     /// // Whatever the file holds.
     /// assert_eq!(AnyTensor::load_npy(&path)?.shape(), [2, 2]);
     /// // Not every 64-bit integer is an f64: the error says what to do.
+    /// Tensor::from([i64::MAX]).save_npy(&path)?;
     /// assert!(Tensor::load_npy(&path).unwrap_err().to_string().contains("load it as i64"));
     /// # std::fs::remove_dir_all(&folder).unwrap();
     /// # Ok::<(), tensor_core::Error>(())

@@ -357,7 +357,7 @@ pub fn apply<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     let inputs = from_fn(|i| keep.inputs[i].then(|| x[i].array().clone()));
     let output = keep.output.then(|| value.clone());
     let rule = Arc::new(OpRule { op, inputs, output });
-    let edge = tape::record(rule, x.iter().map(|t| t.edge()), value.shape(), here);
+    let edge = tape::record(rule, &x.map(Tensor::edge), value.shape(), here);
     Ok(Tensor::from_parts(value, Some(edge)))
 }
 
@@ -388,7 +388,7 @@ pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     let value = op.forward_owned(values).map_err(|e| e.at(here))?;
     let output = keep.output.then(|| value.clone());
     let rule = Arc::new(OpRule { op, inputs, output });
-    let edge = tape::record(rule, edges.iter().map(Option::as_ref), value.shape(), here);
+    let edge = tape::record(rule, &edges.each_ref().map(Option::as_ref), value.shape(), here);
     Ok(Tensor::from_parts(value, Some(edge)))
 }
 
@@ -533,7 +533,7 @@ fn select<T: Element>(value: Array<T>, index: usize, count: usize, own: &Edge) -
     let here = Location::caller();
     let edge = match count {
         1 => own.clone(),
-        _ => tape::record(Arc::new(Select { index, count }), [Some(own)].into_iter(), value.shape(), here),
+        _ => tape::record(Arc::new(Select { index, count }), &[Some(own)], value.shape(), here),
     };
     Tensor::from_parts(value, Some(edge))
 }
@@ -598,7 +598,8 @@ pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Ve
     let count = values.len();
     let shape = if count == 1 { values[0].shape() } else { &[] };
     let rule = Arc::new(ManyRule { op, inputs, outputs });
-    let own = tape::record(rule, x.iter().map(|t| t.edge()), shape, here);
+    let edges: Vec<Option<&Edge>> = x.iter().map(|t| t.edge()).collect();
+    let own = tape::record(rule, &edges, shape, here);
     let mut tensors = Vec::with_capacity(count);
     for (i, value) in values.into_iter().enumerate() {
         tensors.push(select(value, i, count, &own));

@@ -167,14 +167,14 @@ pub fn to_dot() -> String {
 }
 
 /// Puts a node on the calling thread's tape.
-pub(crate) fn record<'a>(
+pub(crate) fn record(
     rule: Arc<dyn Rule>,
-    inputs: impl Iterator<Item = Option<&'a Edge>>,
+    inputs: &[Option<&Edge>],
     shape: &[usize],
     site: &'static Location<'static>,
 ) -> Edge {
     let (mut parents, mut rank, mut since, mut latest) = (Parents::new(), 0, u64::MAX, 0);
-    for edge in inputs {
+    for &edge in inputs {
         if let Some(edge) = edge {
             rank = rank.max(edge.0.rank);
             since = since.min(edge.0.since);

@@ -120,17 +120,11 @@ pub fn map<T: Element, U: Element>(
     if let Some(x0) = x.single() {
         return Ok(Array::one(Dims::from_slice(x.shape()), f(x0)));
     }
-    let (layout, data, n) = (x.layout(), x.storage(), x.numel());
-    if let Some(start) = layout.dense_start() {
-        // Transposed and reversed operands keep their strides: one pass through memory.
-        let mut out = Buffer::for_overwrite(op, n)?;
-        if n > 0 {
-            let data = &data[start..][..n];
-            for_parts(&mut out, |k, out| dispatch(MapSlice { x: &data[k..][..out.len()], out, f: &f }));
-        }
-        return Ok(Array::with_layout(layout.moved_to(layout.offset() - start), out));
+    if let Some(y) = map_dense(op, x, &f) {
+        return y;
     }
-    let nest = Nest::new(x.shape(), [layout]);
+    let data = x.storage();
+    let nest = Nest::new(x.shape(), [x.layout()]);
     nest_map(op, Dims::from_slice(x.shape()), nest, |out, [p], [step]| match step {
         1 => MapSlice { x: &data[p as usize..][..out.len()], out, f: &f }.run::<false>(),
         0 => out.fill(f(data[p as usize])),
@@ -140,6 +134,26 @@ pub fn map<T: Element, U: Element>(
             }
         }
     })
+}
+
+/// [`map`] of what fills a stretch of memory: transposed and reversed operands keep their strides, for one pass.
+#[inline]
+fn map_dense<T: Element, U: Element>(
+    op: &'static str,
+    x: &Array<T>,
+    f: &(impl Fn(T) -> U + Sync),
+) -> Option<Result<Array<U>>> {
+    let (layout, n) = (x.layout(), x.numel());
+    let start = layout.dense_start()?;
+    let mut out = match Buffer::for_overwrite(op, n) {
+        Ok(out) => out,
+        Err(e) => return Some(Err(e)),
+    };
+    if n > 0 {
+        let data = &x.storage()[start..][..n];
+        for_parts(&mut out, |k, out| dispatch(MapSlice { x: &data[k..][..out.len()], out, f }));
+    }
+    Some(Ok(Array::with_layout(layout.moved_to(layout.offset() - start), out)))
 }
 
 /// x = f(x), in the same buffer where nothing else shares it.
@@ -170,11 +184,14 @@ pub fn zip<A: Element, B: Element, U: Element>(
         true => Dims::from_slice(a.shape()),
         false => shape::broadcast(op, a.shape(), b.shape())?,
     };
-    match (a.single(), b.single()) {
+    let dense = match (a.single(), b.single()) {
         (Some(a), Some(b)) => return Ok(Array::one(shape, f(a, b))),
-        (None, Some(b)) if shape.len() == a.ndim() => return map(op, a, |a| f(a, b)),
-        (Some(a), None) if shape.len() == b.ndim() => return map(op, b, |b| f(a, b)),
-        _ => {}
+        (None, Some(b)) if shape.len() == a.ndim() => map_dense(op, a, &|a| f(a, b)),
+        (Some(a), None) if shape.len() == b.ndim() => map_dense(op, b, &|b| f(a, b)),
+        _ => None,
+    };
+    if let Some(z) = dense {
+        return z;
     }
     let (x, y) = (a.storage(), b.storage());
     if let Some((start_a, start_b)) = same_walk(a.layout(), b.layout()) {
@@ -235,8 +252,10 @@ pub fn zip_owned<A: Element, B: Element>(
     }
     if a.ndim() >= b.ndim()
         && let Some(b) = b.single()
+        && let Some(x) = a.as_mut_slice()
     {
-        return map_owned(op, a, |a| f(a, b));
+        for_parts(x, |_, x| dispatch(MapInPlace { x, f: &|a| f(a, b) }));
+        return Ok(a);
     }
     zip(op, &a, b, f)
 }

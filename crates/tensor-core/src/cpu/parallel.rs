@@ -1,6 +1,6 @@
 //! When work is spread over rayon's threads.
 
-use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 /// Elements from which an elementwise loop is worth waking other threads for.
@@ -10,14 +10,19 @@ pub const MIN_ELEMENTS: usize = 1 << 16;
 /// long enough. Each element is written by itself, so how `out` is cut cannot change a result.
 #[inline]
 pub fn for_parts<U: Send>(out: &mut [U], work: impl Fn(usize, &mut [U]) + Sync) {
-    let n = out.len();
-    let threads = if n < MIN_ELEMENTS { 1 } else { rayon::current_num_threads() };
+    if out.len() < MIN_ELEMENTS { work(0, out) } else { deal_parts(out, &work) }
+}
+
+/// [`for_parts`] of what is long enough. What follows is compiled once, and not for every kernel.
+fn deal_parts<U: Send>(out: &mut [U], work: &(dyn Fn(usize, &mut [U]) + Sync)) {
+    let threads = rayon::current_num_threads();
     if threads == 1 {
         return work(0, out);
     }
     // Four parts a thread even out what a busy machine takes away from one of them.
-    let part = n.div_ceil(4 * threads).next_multiple_of(64);
-    share(out.chunks_mut(part).enumerate(), Order::Forwards, |(k, chunk)| work(k * part, chunk));
+    let part = out.len().div_ceil(4 * threads).next_multiple_of(64);
+    let parts = out.chunks_mut(part).enumerate().map(|(k, chunk)| (k * part, chunk));
+    share(parts, Order::Forwards, |(start, chunk)| work(start, chunk));
 }
 
 /// The order in which a thread works through its items.
@@ -31,23 +36,32 @@ pub enum Order {
 /// some hundred thousand additions. Every thread has a stretch of the items to begin with, so that it
 /// finds in its caches what it worked on in an earlier call, and then takes from the others.
 pub fn share<I: Send>(items: impl Iterator<Item = I>, order: Order, work: impl Fn(I) + Sync) {
-    let mut items: Vec<I> = items.collect();
-    let threads = rayon::current_num_threads().min(items.len()).max(1);
-    let stretches: Vec<Mutex<VecDeque<I>>> = (0..threads)
-        .rev()
-        .map(|t| Mutex::new(items.split_off(items.len() - items.len() / (t + 1)).into()))
-        .collect();
-    let take = |thread: usize, own: bool| {
-        let mut stretch = stretches[thread].lock().unwrap_or_else(PoisonError::into_inner);
-        if own == (order == Order::Forwards) { stretch.pop_front() } else { stretch.pop_back() }
-    };
-    let run = |thread: usize| {
-        while let Some(item) = take(thread, true) {
+    let items: Vec<Mutex<Option<I>>> = items.map(|item| Mutex::new(Some(item))).collect();
+    share_numbers(items.len(), order, &|k| {
+        // Every number comes once.
+        if let Some(item) = items[k].lock().unwrap_or_else(PoisonError::into_inner).take() {
             work(item);
         }
+    });
+}
+
+/// [`share`] for the numbers below `count`.
+fn share_numbers(count: usize, order: Order, work: &(dyn Fn(usize) + Sync)) {
+    let threads = rayon::current_num_threads().min(count).max(1);
+    let start = |thread: usize| count * thread / threads;
+    let stretches: Vec<Mutex<Range<usize>>> =
+        (0..threads).map(|t| Mutex::new(start(t)..start(t + 1))).collect();
+    let take = |thread: usize, own: bool| {
+        let mut stretch = stretches[thread].lock().unwrap_or_else(PoisonError::into_inner);
+        if own == (order == Order::Forwards) { stretch.next() } else { stretch.next_back() }
+    };
+    let run = |thread: usize| {
+        while let Some(k) = take(thread, true) {
+            work(k);
+        }
         for other in (0..threads).filter(|&other| other != thread) {
-            while let Some(item) = take(other, false) {
-                work(item);
+            while let Some(k) = take(other, false) {
+                work(k);
             }
         }
     };

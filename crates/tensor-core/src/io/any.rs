@@ -4,7 +4,7 @@ use crate::array::Array;
 use crate::device::Device;
 use crate::element::{DType, Element};
 use crate::error::{Error, Result};
-use crate::io::stored::Stored;
+use crate::io::stored::{Stored, is_exact};
 use crate::io::write::Saved;
 use crate::kernels;
 use std::fmt;
@@ -62,7 +62,7 @@ impl AnyArray {
     }
 
     /// The array in an element type that holds every value of its own: itself, f32 as f64, truth values as
-    /// numbers.
+    /// numbers, integers up to 2^53 as f64.
     ///
     /// # Errors
     /// Argument, where the type could change a value; out of memory.
@@ -70,7 +70,11 @@ impl AnyArray {
         if let Some(x) = self.get::<T>() {
             return Ok(x.clone());
         }
-        if !Stored::of(self.dtype()).fits(T::DTYPE) {
+        let exact = match self {
+            AnyArray::I64(x) => x.to_vec().into_iter().all(|i| is_exact(i, T::DTYPE)),
+            _ => true,
+        };
+        if !exact || !Stored::of(self.dtype()).fits(T::DTYPE) {
             let (from, to) = (self.dtype(), T::DTYPE);
             let message =
                 format!("not every {from} is exact as {to}: take it as {from}, and to_type::<{to}>() rounds");

@@ -146,9 +146,7 @@ impl Source<'_> {
         for part in out.chunks_mut(CHUNK / stored.size()) {
             let bytes = &mut chunk[..part.len() * stored.size()];
             self.reader.read_exact(bytes).map_err(|e| place.io(e))?;
-            if !stored.decode(bytes, big_endian, part) {
-                return Err(place.fault("a truth value is neither 0 nor 1: the file is damaged"));
-            }
+            stored.decode(bytes, big_endian, part).map_err(|fault| place.fault(fault))?;
         }
         Ok(())
     }

@@ -68,23 +68,31 @@ impl Stored {
         }
     }
 
-    /// Whether every value of this type is one of `to`.
+    /// Whether values of this type are read as `to`: where all of them are exact as that, and 64-bit integers as f64,
+    /// where those of the file are.
     pub(crate) fn fits(self, to: DType) -> bool {
         match to {
             DType::Bool => self == Stored::Bool,
             DType::I64 => !matches!(self, Stored::F16 | Stored::BF16 | Stored::F32 | Stored::F64),
             DType::F32 => !matches!(self, Stored::U32 | Stored::I32 | Stored::I64 | Stored::F64),
-            DType::F64 => self != Stored::I64,
+            DType::F64 => true,
         }
     }
 
-    /// Reads elements out of as many of the file's bytes; false where a truth value is neither 0 nor 1.
-    pub(crate) fn decode<T: Element>(self, bytes: &[u8], big_endian: bool, out: &mut [T]) -> bool {
+    /// Reads elements out of as many of the file's bytes; the fault, where one cannot be taken as it is.
+    pub(crate) fn decode<T: Element>(
+        self,
+        bytes: &[u8],
+        big_endian: bool,
+        out: &mut [T],
+    ) -> Result<(), &'static str> {
         let big = big_endian;
         match self {
             Stored::Bool => {
                 decode(bytes, big, out, |[b]: [u8; 1]| Scalar::Bool(b != 0));
-                return bytes.iter().all(|&b| b <= 1);
+                if bytes.iter().any(|&b| b > 1) {
+                    return Err("a truth value is neither 0 nor 1: the file is damaged");
+                }
             }
             Stored::U8 => decode(bytes, big, out, |[b]| Scalar::Int(b.into())),
             Stored::I8 => decode(bytes, big, out, |b| Scalar::Int(i8::from_le_bytes(b).into())),
@@ -92,21 +100,38 @@ impl Stored {
             Stored::I16 => decode(bytes, big, out, |b| Scalar::Int(i16::from_le_bytes(b).into())),
             Stored::U32 => decode(bytes, big, out, |b| Scalar::Int(u32::from_le_bytes(b).into())),
             Stored::I32 => decode(bytes, big, out, |b| Scalar::Int(i32::from_le_bytes(b).into())),
-            Stored::I64 => decode(bytes, big, out, |b| Scalar::Int(i64::from_le_bytes(b))),
+            Stored::I64 => {
+                let mut exact = true;
+                decode(bytes, big, out, |b| {
+                    let i = i64::from_le_bytes(b);
+                    exact &= is_exact(i, T::DTYPE);
+                    Scalar::Int(i)
+                });
+                if !exact {
+                    return Err(
+                        "holds i64 beyond 2^53, not all exact as f64: load it as i64, and to_type::<f64>() rounds",
+                    );
+                }
+            }
             Stored::F16 => decode(bytes, big, out, |b| Scalar::Float(f16::from_le_bytes(b).into())),
             Stored::BF16 => decode(bytes, big, out, |b| Scalar::Float(bf16::from_le_bytes(b).into())),
             Stored::F32 => decode(bytes, big, out, |b| Scalar::Float(f32::from_le_bytes(b).into())),
             Stored::F64 => decode(bytes, big, out, |b| Scalar::Float(f64::from_le_bytes(b))),
         }
-        true
+        Ok(())
     }
+}
+
+/// Whether an integer is certain to be itself as `to`, one of its own type and f64.
+pub(crate) fn is_exact(i: i64, to: DType) -> bool {
+    to == DType::I64 || i.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS
 }
 
 fn decode<T: Element, const N: usize>(
     bytes: &[u8],
     big_endian: bool,
     out: &mut [T],
-    value: impl Fn([u8; N]) -> Scalar,
+    mut value: impl FnMut([u8; N]) -> Scalar,
 ) {
     for (x, b) in out.iter_mut().zip(bytes.as_chunks().0) {
         let mut b = *b;
