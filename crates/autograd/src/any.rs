@@ -13,10 +13,10 @@ use tensor_core::{Array, DType, Element, Result};
 /// let labels = AnyTensor::from(Tensor::from([1i64, 0]));
 /// let AnyTensor::I64(x) = &labels else { panic!("another type") };
 /// assert_eq!(x.to_vec(), [1, 0]);
-/// // Every i64 is an i64; not every one is an f64, so that conversion is spelled out.
-/// assert_eq!(labels.to::<i64>()?.shape(), [2]);
-/// assert!(labels.to::<f64>().is_err());
-/// assert_eq!(x.to_type::<f64>().to_vec(), [1.0, 0.0]);
+/// // What is exact converts; what is not is an error.
+/// assert_eq!(labels.to::<f64>()?.to_vec(), [1.0, 0.0]);
+/// assert!(labels.to::<bool>().is_err());
+/// assert!(AnyTensor::from(Tensor::from([i64::MAX])).to::<f64>().is_err());
 /// # Ok::<(), tensor_core::Error>(())
 /// ```
 #[derive(Clone)]
@@ -92,7 +92,8 @@ impl AnyTensor {
         }
     }
 
-    /// The tensor in an element type that holds every value of its own: itself, f32 as f64, truth values as numbers.
+    /// The tensor in an element type that holds every value of its own: itself, f32 as f64, truth values as numbers,
+    /// integers up to 2^53 as f64.
     ///
     /// # Errors
     /// Argument, where the type could change a value; out of memory.

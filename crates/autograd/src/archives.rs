@@ -10,12 +10,12 @@ use tensor_core::{Error, Result};
 /// Reads every tensor of a .npz file.
 ///
 /// ```
-/// use autograd::{Tensor, load_npz, save_npz};
+/// use autograd::{AnyTensor, Tensor, load_npz, save_npz};
 /// # let folder = std::env::temp_dir().join(format!("tapegrad-npz-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder).unwrap();
 /// let path = folder.join("x.npz");
 /// let (w, seen) = (Tensor::from([0.5, 1.5]), Tensor::from([true]));
-/// save_npz(&path, [("w", w.into()), ("seen", seen.into())])?;
+/// save_npz(&path, [("w", AnyTensor::from(w)), ("seen", AnyTensor::from(seen))])?;
 /// let all = load_npz(&path)?;
 /// assert_eq!(all["w"].to::<f64>()?.to_vec(), [0.5, 1.5]);
 /// // One of them, and the others are not read.
@@ -34,14 +34,14 @@ pub fn load_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, AnyTensor>> {
 }
 
 /// Writes tensors under their names, as they are, as NumPy's `savez`. The file appears whole, and an old one stays
-/// until then. Tensors of several types go in through `into()`.
+/// until then. Tensors of several types go in as `AnyTensor::from(x)`.
 ///
 /// # Errors
 /// File, where it cannot be written; argument, where a name appears twice; device, where elements cannot be fetched.
 #[track_caller]
-pub fn save_npz<N: AsRef<str>>(
+pub fn save_npz<N: AsRef<str>, X: Into<AnyTensor>>(
     path: impl AsRef<Path>,
-    tensors: impl IntoIterator<Item = (N, AnyTensor)>,
+    tensors: impl IntoIterator<Item = (N, X)>,
 ) -> Result<()> {
     let here = Location::caller();
     let save = || io::save_npz(path.as_ref(), &arrays("save_npz", tensors)?, Compression::Stored);
@@ -53,9 +53,9 @@ pub fn save_npz<N: AsRef<str>>(
 /// # Errors
 /// As [`save_npz`].
 #[track_caller]
-pub fn save_npz_compressed<N: AsRef<str>>(
+pub fn save_npz_compressed<N: AsRef<str>, X: Into<AnyTensor>>(
     path: impl AsRef<Path>,
-    tensors: impl IntoIterator<Item = (N, AnyTensor)>,
+    tensors: impl IntoIterator<Item = (N, X)>,
 ) -> Result<()> {
     let here = Location::caller();
     let save = || io::save_npz(path.as_ref(), &arrays("save_npz", tensors)?, Compression::Deflated);
@@ -70,7 +70,7 @@ pub fn save_npz_compressed<N: AsRef<str>>(
 /// # std::fs::create_dir_all(&folder).unwrap();
 /// let path = folder.join("model.safetensors");
 /// let (w, b) = (Tensor::from([[0.5f32, 1.5]]), Tensor::from([0.25f32]));
-/// save_safetensors_with(&path, [("w", w.into()), ("b", b.into())], [("epoch", "3")])?;
+/// save_safetensors_with(&path, [("w", w), ("b", b)], [("epoch", "3")])?;
 /// assert_eq!(load_safetensors(&path)?["w"].to::<f32>()?.to_vec(), [0.5, 1.5]);
 /// // Every f32 is an f64.
 /// assert_eq!(Tensor::load_safetensors(&path, "b")?.item()?, 0.25);
@@ -117,9 +117,9 @@ pub fn safetensors_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, S
 /// # Errors
 /// As [`save_npz`].
 #[track_caller]
-pub fn save_safetensors<N: AsRef<str>>(
+pub fn save_safetensors<N: AsRef<str>, X: Into<AnyTensor>>(
     path: impl AsRef<Path>,
-    tensors: impl IntoIterator<Item = (N, AnyTensor)>,
+    tensors: impl IntoIterator<Item = (N, X)>,
 ) -> Result<()> {
     save_safetensors_with(path, tensors, [("", ""); 0])
 }
@@ -129,9 +129,9 @@ pub fn save_safetensors<N: AsRef<str>>(
 /// # Errors
 /// As [`save_npz`].
 #[track_caller]
-pub fn save_safetensors_with<N: AsRef<str>, K: Into<String>, V: Into<String>>(
+pub fn save_safetensors_with<N: AsRef<str>, X: Into<AnyTensor>, K: Into<String>, V: Into<String>>(
     path: impl AsRef<Path>,
-    tensors: impl IntoIterator<Item = (N, AnyTensor)>,
+    tensors: impl IntoIterator<Item = (N, X)>,
     metadata: impl IntoIterator<Item = (K, V)>,
 ) -> Result<()> {
     let here = Location::caller();
@@ -144,14 +144,14 @@ fn tensors(arrays: BTreeMap<String, AnyArray>) -> BTreeMap<String, AnyTensor> {
     arrays.into_iter().map(|(name, x)| (name, x.into())).collect()
 }
 
-fn arrays<N: AsRef<str>>(
+fn arrays<N: AsRef<str>, X: Into<AnyTensor>>(
     op: &'static str,
-    tensors: impl IntoIterator<Item = (N, AnyTensor)>,
+    tensors: impl IntoIterator<Item = (N, X)>,
 ) -> Result<BTreeMap<String, AnyArray>> {
     let mut arrays = BTreeMap::new();
     for (name, x) in tensors {
         let name = name.as_ref();
-        if arrays.insert(name.to_string(), x.array()).is_some() {
+        if arrays.insert(name.to_string(), x.into().array()).is_some() {
             return Err(Error::argument(
                 op,
                 format!("two tensors are called {name:?}: give each its own name"),
@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn names_are_given_once() {
         let path = std::env::temp_dir().join("no such folder").join("x");
-        let twice = || [("a", Tensor::from([1.0]).into()), ("a", Tensor::from([true]).into())];
+        let twice =
+            || [("a", AnyTensor::from(Tensor::from([1.0]))), ("a", AnyTensor::from(Tensor::from([true])))];
         for result in [save_npz(&path, twice()), save_safetensors(&path, twice())] {
             let e = result.unwrap_err();
             assert_eq!((e.kind(), e.location().unwrap().file()), (ErrorKind::Argument, file!()));

@@ -12,7 +12,7 @@ use crate::shape::Dims;
 use crate::sparse::Pattern;
 
 pub(super) static SPARSE: Family = Family {
-    text: include_str!("kernels/sparse.cu"),
+    text: concat!(include_str!("kernels/nest.cu"), include_str!("kernels/sparse.cu")),
     kernels: &[c"sparse_mv", c"sparse_mm", c"sparse_sampled", c"sparse_masked"],
     variants: &[Variant::of(DType::F32), Variant::of(DType::F64)],
 };

@@ -169,7 +169,9 @@ fn any_array_converts_where_every_value_is_kept() {
     assert_eq!((x.dtype(), x.get::<bool>().is_some()), (DType::Bool, true));
     let x = AnyArray::from(Array::from_vec(vec![0.5f32], &[1]).unwrap());
     assert_eq!(x.to::<f64>("to").unwrap().to_vec(), [0.5]);
-    let e = AnyArray::from(Array::scalar(1i64)).to::<f64>("to").unwrap_err();
+    let x = AnyArray::from(Array::scalar(-(1i64 << 53)));
+    assert_eq!(x.to::<f64>("to").unwrap().single(), Some(-9007199254740992.0));
+    let e = AnyArray::from(Array::scalar(1i64 << 54)).to::<f64>("to").unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Argument);
     assert!(e.to_string().contains("to_type::<f64>()"), "{e}");
 }
