@@ -1,7 +1,7 @@
 #!/bin/sh
 # Python's NumPy and safetensors read what this library writes, and it reads what they write; NumPy's memory goes in and
 # comes out by DLPack without copying. PyTorch too, where it can be imported. Needs Python 3 with venv, or
-# NEIGHBOURS_PYTHON, an interpreter that has NumPy and safetensors already.
+# NEIGHBOURS_PYTHON, an interpreter that has NumPy and safetensors already. Usage: run.sh [built]
 set -eu
 cd "$(dirname "$0")/../.."
 target="${CARGO_TARGET_DIR:-target}"
@@ -13,13 +13,13 @@ if [ -z "$python" ]; then
   "$python" -m pip install --quiet --disable-pip-version-check --requirement tests/neighbours/requirements.txt
 fi
 export PYTHONDONTWRITEBYTECODE=1
-# With the features of the whole workspace, so that its tests have built the library already.
-cargo build --quiet --workspace --release --bin tapegrad-neighbours
+# After the workspace's tests, which have built it.
+[ "${1:-}" = built ] || cargo build --quiet --release --package tapegrad-neighbours --example tapegrad-neighbours
 
 rm -rf "$work/files"
 mkdir -p "$work/files/back"
 "$python" tests/neighbours/files.py make "$work/files"
-"$target/release/tapegrad-neighbours" files "$work/files"
+"$target/release/examples/tapegrad-neighbours" files "$work/files"
 "$python" tests/neighbours/files.py check "$work/files"
 
 "$python" tests/neighbours/dlpack.py "$target/release/deps/libtapegrad_neighbours.so"

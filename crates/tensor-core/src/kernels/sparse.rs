@@ -132,10 +132,11 @@ pub fn factor<T: Float>(
     T::sparse_factor(op, pattern, &values.to_device(op, Device::Cpu)?, method)
 }
 
-/// [`Factors::solve`], for a right-hand side on any device.
+/// A^-1 b, or A^-T b where `transposed`, for a vector or the columns of a matrix, on any device; (A^T A)^-1 b from the
+/// factors of least squares, [`Method::Qr`].
 ///
 /// # Errors
-/// As [`Factors::solve`].
+/// Shape, where b does not fit; singular, where a solution is not finite.
 pub fn solve<T: Float>(
     op: &'static str,
     factors: &Factors<T>,
