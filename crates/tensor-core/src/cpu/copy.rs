@@ -8,10 +8,19 @@ use crate::error::Result;
 use crate::layout::Layout;
 use crate::shape::Dims;
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// Rows and columns of the square that a transposing copy moves at a time, so that the lines of
 /// memory it reads stay in the cache until they are used up.
 const TILE: usize = 16;
+
+/// The elements in row-major order, where they lie if they lie so.
+pub fn elements<'a, T: Element>(op: &'static str, x: &'a Array<T>) -> Result<Cow<'a, [T]>> {
+    match x.as_slice() {
+        Some(elements) => Ok(Cow::Borrowed(elements)),
+        None => Ok(Cow::Owned(copy(op, x)?.into_vec())),
+    }
+}
 
 /// The elements in row-major order, in memory of their own.
 pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {

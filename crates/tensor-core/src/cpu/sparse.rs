@@ -1,5 +1,6 @@
 //! Products with sparse matrices, and the sorting that prepares them.
 
+use super::copy::elements;
 use super::simd::{Kernel, dispatch, multiply_add};
 use crate::array::Array;
 use crate::element::Float;
@@ -102,14 +103,6 @@ pub fn coalesce(op: &'static str, indices: &Array<i64>, keys: &[i64]) -> Result<
         }
     })?;
     Ok((unique, numbering))
-}
-
-/// The elements in row-major order, where they lie if they lie so.
-pub fn elements<'a, T: Float>(op: &'static str, x: &'a Array<T>) -> Result<Cow<'a, [T]>> {
-    match x.as_slice() {
-        Some(elements) => Ok(Cow::Borrowed(elements)),
-        None => Ok(Cow::Owned(super::copy::copy(op, x)?.into_vec())),
-    }
 }
 
 /// The values in the order of the lines.
@@ -538,5 +531,42 @@ pub fn masked<T: Float>(
                 numbers(order).iter().zip(&sums).for_each(|(&k, &s)| out[k as usize] = s);
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_do_not_depend_on_the_threads() {
+        let (m, n, each) = (20_000, 700, 9);
+        let count = m * each;
+        let number = |k: usize| ((k * 37 % 101) as f32 - 50.0) / 7.0;
+        let vector = |n: usize| Array::from_vec((0..n).map(number).collect(), &[n]).unwrap();
+        let places = |f: &dyn Fn(usize) -> usize| {
+            Array::from_vec((0..count).map(|k| f(k) as i64).collect(), &[count]).unwrap()
+        };
+        let (rows, columns) = (places(&|k| k / each), places(&|k| k % each * 77 + k / each % 77));
+        let a = Pattern::from_coordinates("test", &rows, &columns, [m, n]).unwrap();
+        let by_columns = a.sorted("test", 1).unwrap().0;
+        let (values, x, y) = (vector(count), vector(n), vector(m));
+        let wide = Array::from_vec((0..m * 20).map(number).collect(), &[m, 20]).unwrap();
+        let gram = product_pattern("test", &a.transposed(), &a).unwrap();
+        let all = || {
+            let results = [
+                product("test", &a, false, &values, &x),
+                product("test", &a, true, &values, &y),
+                product("test", &a, true, &values, &wide),
+                product("test", &by_columns, false, &values, &x),
+                sampled("test", &a, &y, &x),
+                masked("test", &gram, (&a.transposed(), &values), (&a, &values)),
+            ];
+            results.map(|r| r.unwrap().to_vec().into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        };
+        let [one, two, three] = [1, 2, 3].map(|threads| {
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all)
+        });
+        assert!(one == two && one == three);
     }
 }

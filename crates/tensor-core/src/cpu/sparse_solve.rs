@@ -244,7 +244,7 @@ pub fn solve<T: Float>(
         return Array::zeros(b.shape());
     }
     let (k, shape) = (b.shape().get(1).copied().unwrap_or(1), Dims::from_slice(b.shape()));
-    let b = super::sparse::elements(op, b)?;
+    let b = super::copy::elements(op, b)?;
     let mut x = Mat::<T>::from_fn(n, k, |i, j| b[i * k + j]);
     match &factors.kind {
         Kind::Cholesky(llt) => llt.solve_in_place_with_conj(Conj::No, x.as_mut()),

@@ -3,6 +3,7 @@
 mod gaps;
 mod lu;
 
+use super::copy::elements;
 pub use super::factor::{Analytic, Triangle};
 use super::lanes::{self, Matrices, for_groups};
 use super::{copy, factor};
@@ -13,7 +14,6 @@ use crate::shape::Dims;
 pub use gaps::{Gaps, over_gaps};
 pub use lu::{Lu, cofactors, inverse, lu, lu_det, lu_factors, lu_nearly_singular, lu_slogdet, lu_solve};
 use rayon::prelude::*;
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -45,14 +45,6 @@ fn for_batch<A: Send, B: Send>(
 /// Whether the matrices of a batch are small and many enough for lanes.
 fn lanes_pay(count: usize, n: usize) -> bool {
     (1..=lanes::LARGEST).contains(&n) && count >= lanes::FEWEST
-}
-
-/// The elements in order, where they lie if they lie so.
-fn elements<'a, T: Float>(op: &'static str, a: &'a Array<T>) -> Result<Cow<'a, [T]>> {
-    match a.as_slice() {
-        Some(elements) => Ok(Cow::Borrowed(elements)),
-        None => Ok(Cow::Owned(copy::copy(op, a)?.into_vec())),
-    }
 }
 
 /// The smallest number that was offered, if any.
