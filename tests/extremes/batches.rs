@@ -1,0 +1,1 @@
+//! No matrix of a batch feels its neighbours.

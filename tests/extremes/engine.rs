@@ -1,0 +1,1 @@
+//! What derivatives mean where values are random, constant or read.

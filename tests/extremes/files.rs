@@ -1,0 +1,1 @@
+//! Files as NumPy and ordinary programs write and read them.

@@ -1,0 +1,1 @@
+//! Sums, norms, products and positions whose intermediates would leave the range.

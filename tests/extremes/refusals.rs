@@ -1,0 +1,1 @@
+//! Absurd arguments: an error before work begins.

@@ -1,0 +1,1 @@
+//! Least squares, iterative solvers and functions of matrices at their limits.

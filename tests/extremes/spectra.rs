@@ -1,0 +1,1 @@
+//! Factorisations of matrices that are hard, at every order.
