@@ -1,7 +1,8 @@
-//! What lives how long: memory, graphs deeper than any stack, and threads. One program, for which the kernels are
+//! What lives how long: memory, graphs deeper than any stack, random numbers, and threads. One program, for which the kernels are
 //! compiled once, and one test at a time, since memory is counted for the whole process.
 
 mod deep_graph;
+mod draws;
 mod memory;
 mod threads;
 

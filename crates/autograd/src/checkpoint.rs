@@ -5,10 +5,15 @@ use crate::functional::Transform;
 use crate::mode::{enable_grad, no_grad};
 use crate::op::{KeepMany, KeptMany, OpMany, apply_many};
 use crate::tensor::Tensor;
+use std::sync::OnceLock;
+use tensor_core::random::{self, Draws};
 use tensor_core::{Array, Error, ErrorKind, Float, Result};
 
-/// A function as an operation that keeps its inputs only.
-struct Checkpoint<F>(F);
+/// A function as an operation that keeps its inputs only, and which random numbers it drew.
+struct Checkpoint<F> {
+    f: F,
+    draws: OnceLock<Draws>,
+}
 
 impl<T: Float, F> OpMany<T> for Checkpoint<F>
 where
@@ -20,19 +25,23 @@ where
 
     fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>> {
         let x: Vec<Tensor<T>> = x.iter().map(|&x| x.clone().into()).collect();
-        Ok(vec![no_grad(|| (self.0)(&x))?.into_array()])
+        let (value, draws) = random::noted(|| no_grad(|| (self.f)(&x)));
+        // An operation is computed once.
+        _ = self.draws.set(draws);
+        Ok(vec![value?.into_array()])
     }
 
     fn keep(&self, needs: &[bool]) -> KeepMany {
         KeepMany { inputs: vec![true; needs.len()], outputs: Vec::new() }
     }
 
-    /// The function once more, recorded this time, and its cotangents for grad.
+    /// The function once more, recorded this time and with the same random numbers, and its cotangents for grad.
     fn vjp(&self, kept: &KeptMany<'_, T>, mut g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let transform = Transform::begin();
         let inputs = kept.inputs();
         let x = inputs.iter().map(|x| transform.variable(x)).collect::<Result<Vec<_>>>()?;
-        let y = enable_grad(|| (self.0)(&x))?;
+        let draws = self.draws.get_or_init(Draws::default);
+        let y = random::again(draws, || enable_grad(|| (self.f)(&x)))?;
         // Under `create_graph` the inputs themselves are older than the transform.
         if !kept.create_graph() && y.edge().is_some_and(|edge| edge.since() < transform.number()) {
             let message = "the function captures a tensor that requires a gradient: make it an input";
@@ -46,8 +55,8 @@ where
 
 /// `f` of `inputs`, of which only the inputs are kept: the backward pass computes it again, and keeps
 /// what its operations need for no longer than that. So memory is paid with time, one more forward
-/// pass. `f` must give the same result each time, and get every tensor that is to have a gradient as
-/// an input.
+/// pass. `f` gets the same random numbers from the program's generator each time, which moves on once; otherwise it must
+/// give the same result each time, and get every tensor that is to have a gradient as an input.
 ///
 /// ```
 /// use autograd::{Tensor, checkpoint};
@@ -66,5 +75,5 @@ pub fn checkpoint<T: Float>(
     f: impl Fn(&[Tensor<T>]) -> Result<Tensor<T>> + Send + Sync + 'static,
     inputs: &[&Tensor<T>],
 ) -> Result<Tensor<T>> {
-    Ok(apply_many(Checkpoint(f), inputs)?.swap_remove(0))
+    Ok(apply_many(Checkpoint { f, draws: OnceLock::new() }, inputs)?.swap_remove(0))
 }

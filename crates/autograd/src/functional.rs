@@ -4,6 +4,7 @@ use crate::backward::{GradOptions, Graph, grad_with, grads_of, on_line};
 use crate::mode::{enable_grad, is_grad_enabled};
 use crate::op::{Kept, Op, apply};
 use crate::params::Params;
+use crate::reads::Reads;
 use crate::tape::Edge;
 use crate::tensor::Tensor;
 use std::panic::Location;
@@ -66,6 +67,20 @@ impl Transform {
         x.tensors().iter().map(|x| self.variable(x)).collect()
     }
 
+    /// A function's value and the tensors in it, recorded; an error where it read a variable as a number that its
+    /// value does not depend on.
+    fn run<T: Float, Q: Params<T>>(
+        &self,
+        variables: &[Tensor<T>],
+        f: impl FnOnce() -> Result<Q>,
+    ) -> Result<(Q, Vec<Tensor<T>>)> {
+        let reads = Reads::begin(self.number);
+        let value = enable_grad(f)?;
+        let ys = value.tensors();
+        reads.check(&ys, variables)?;
+        Ok((value, ys))
+    }
+
     /// Whether `y` depends on what was tracked before the transform began: on a variable of an outer
     /// transform or on a leaf, given to the function or captured by it. What is computed from `y`
     /// must then be differentiable in turn.
@@ -84,9 +99,8 @@ struct Evaluation<T: Float, Q> {
 }
 
 impl<T: Float, Q: Params<T>> Evaluation<T, Q> {
-    fn new(transform: &Transform, f: impl FnOnce() -> Result<Q>) -> Result<Self> {
-        let value = enable_grad(f)?;
-        let ys = value.tensors();
+    fn new(transform: &Transform, variables: &[Tensor<T>], f: impl FnOnce() -> Result<Q>) -> Result<Self> {
+        let (value, ys) = transform.run(variables, f)?;
         let nested = ys.iter().any(|y| transform.nested(y));
         let value = if nested { value } else { value.rebuild(ys.iter().map(Tensor::detach).collect()) };
         Ok(Evaluation { value, ys, nested })
@@ -151,7 +165,7 @@ pub fn value_and_grad<T: Float, P: Params<T>>(
     let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
-    let y = Evaluation::new(&transform, || f(&x.rebuild(variables.clone())))?;
+    let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     if y.value.numel() != 1 {
         let message = format!("the function's value has shape {:?}: a scalar is needed", y.value.shape());
         return Err(Error::shape("value_and_grad", message).at(here));
@@ -183,7 +197,7 @@ pub fn vjp<T: Float, P: Params<T>, Q: Params<T>>(
     let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
-    let y = Evaluation::new(&transform, || f(&x.rebuild(variables.clone())))?;
+    let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     let cotangents = cotangent.tensors();
     same_shapes("vjp", "a cotangent", &cotangents, "the value", &y.ys).map_err(|e| e.at(here))?;
     let create_graph = y.nested || cotangents.iter().any(|g| transform.nested(g));
@@ -216,7 +230,7 @@ pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
     let variables = transform.variables(x)?;
     let directions = v.tensors();
     same_shapes("jvp", "a direction", &directions, "x", &variables).map_err(|e| e.at(here))?;
-    let y = Evaluation::new(&transform, || f(&x.rebuild(variables.clone())))?;
+    let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     let create_graph = y.nested || directions.iter().any(|v| transform.nested(v));
     let forward = || -> Result<_> {
         let pullback = Pullback::new(&transform, &y.ys, &variables)?;
@@ -267,7 +281,7 @@ pub fn vjp_batched<T: Float>(
     let here = Location::caller();
     let transform = Transform::begin();
     let variable = transform.variable(x)?;
-    let y = Evaluation::new(&transform, || f(&variable))?;
+    let y = Evaluation::new(&transform, std::slice::from_ref(&variable), || f(&variable))?;
     let products = || {
         let cotangents = rows_of("vjp_batched", cotangents, &y.ys[0])?;
         let create_graph = y.nested || transform.nested(&cotangents);
@@ -317,7 +331,7 @@ pub fn jvp_batched<T: Float>(
     let transform = Transform::begin();
     let variable = transform.variable(x)?;
     let directions = rows_of("jvp_batched", directions, x).map_err(|e| e.at(here))?;
-    let y = Evaluation::new(&transform, || f(&variable))?;
+    let y = Evaluation::new(&transform, std::slice::from_ref(&variable), || f(&variable))?;
     let create_graph = y.nested || transform.nested(&directions);
     let forward = || -> Result<_> {
         let pullback = Pullback::new(&transform, &y.ys, std::slice::from_ref(&variable))?;
@@ -432,8 +446,8 @@ pub fn jacobian<T: Float, P: Params<T>, Q: Params<T>>(
     let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
-    let y = enable_grad(|| f(&x.rebuild(variables.clone())))?;
-    let rows = y.tensors().into_iter().map(|y| Ok(x.rebuild(derivatives(&transform, &y, &variables)?)));
+    let (y, ys) = transform.run(&variables, || f(&x.rebuild(variables.clone())))?;
+    let rows = ys.into_iter().map(|y| Ok(x.rebuild(derivatives(&transform, &y, &variables)?)));
     Ok(y.structure(rows.collect::<Result<_>>().map_err(|e| on_line(e, here))?))
 }
 

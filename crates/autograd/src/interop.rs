@@ -56,8 +56,9 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Borrows the elements in row-major order, where they lie that way in the host's memory.
+    #[track_caller]
     pub fn as_slice(&self) -> Option<&[T]> {
-        self.array().as_slice()
+        self.read("as_slice").as_slice()
     }
 
     /// Gives the elements in row-major order: the vector itself where nothing else shares it and it lies that way,
@@ -69,8 +70,9 @@ impl<T: Element> Tensor<T> {
     /// let place = x.as_slice().unwrap().as_ptr();
     /// assert_eq!(x.into_vec().as_ptr(), place);
     /// ```
+    #[track_caller]
     pub fn into_vec(self) -> Vec<T> {
-        self.into_array().into_vec()
+        self.into_read("into_vec").into_vec()
     }
 }
 
@@ -127,7 +129,7 @@ impl<T: Element> Tensor<T> {
     /// Where they are on a GPU: [`Tensor::cpu`] brings them back.
     #[track_caller]
     pub fn as_ndarray(&self) -> ArrayViewD<'_, T> {
-        self.array().as_ndarray()
+        self.read("as_ndarray").as_ndarray()
     }
 
     /// Borrows the elements as an ndarray view of so many dimensions.
@@ -145,12 +147,13 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn as_ndarray_dim<D: Dimension>(&self) -> Result<ArrayView<'_, T, D>> {
         let here = Location::caller();
-        self.array().as_ndarray_dim().map_err(|e| e.at(here))
+        self.read("as_ndarray_dim").as_ndarray_dim().map_err(|e| e.at(here))
     }
 
     /// Gives the elements to ndarray: the vector itself where nothing else shares it, else a copy.
+    #[track_caller]
     pub fn into_ndarray(self) -> ArrayD<T> {
-        self.into_array().into_ndarray()
+        self.into_read("into_ndarray").into_ndarray()
     }
 
     /// As [`Tensor::into_ndarray`], as an array of so many dimensions.
@@ -160,7 +163,7 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn into_ndarray_dim<D: Dimension>(self) -> Result<ndarray::Array<T, D>> {
         let here = Location::caller();
-        self.into_array().into_ndarray_dim().map_err(|e| e.at(here))
+        self.into_read("into_ndarray_dim").into_ndarray_dim().map_err(|e| e.at(here))
     }
 }
 
@@ -193,12 +196,13 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn as_ndarray_0_15(&self) -> Result<tensor_core::ndarray_0_15::ArrayViewD<'_, T>> {
         let here = Location::caller();
-        self.array().as_ndarray_0_15().map_err(|e| e.at(here))
+        self.read("as_ndarray_0_15").as_ndarray_0_15().map_err(|e| e.at(here))
     }
 
     /// [`Tensor::into_ndarray`] for ndarray 0.15, in row-major order.
+    #[track_caller]
     pub fn into_ndarray_0_15(self) -> tensor_core::ndarray_0_15::ArrayD<T> {
-        self.into_array().into_ndarray_0_15()
+        self.into_read("into_ndarray_0_15").into_ndarray_0_15()
     }
 }
 
@@ -219,12 +223,13 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn as_ndarray_0_16(&self) -> Result<tensor_core::ndarray_0_16::ArrayViewD<'_, T>> {
         let here = Location::caller();
-        self.array().as_ndarray_0_16().map_err(|e| e.at(here))
+        self.read("as_ndarray_0_16").as_ndarray_0_16().map_err(|e| e.at(here))
     }
 
     /// [`Tensor::into_ndarray`] for ndarray 0.16, in row-major order.
+    #[track_caller]
     pub fn into_ndarray_0_16(self) -> tensor_core::ndarray_0_16::ArrayD<T> {
-        self.into_array().into_ndarray_0_16()
+        self.into_read("into_ndarray_0_16").into_ndarray_0_16()
     }
 }
 
@@ -247,7 +252,7 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn to_dlpack(&self) -> Result<Lent<T>> {
         let here = Location::caller();
-        self.array().clone().into_dlpack().map_err(|e| e.at(here))
+        self.read("to_dlpack").clone().into_dlpack().map_err(|e| e.at(here))
     }
 
     /// Makes the value ready to be lent through DLPack, without copying. Whoever gets it may write to it where nothing
@@ -258,7 +263,7 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn into_dlpack(self) -> Result<Lent<T>> {
         let here = Location::caller();
-        self.into_array().into_dlpack().map_err(|e| e.at(here))
+        self.into_read("into_dlpack").into_dlpack().map_err(|e| e.at(here))
     }
 
     /// Reads a tensor of somebody else's without copying, from the pointer of a capsule named `dltensor_versioned`;
@@ -339,7 +344,7 @@ mod with_nalgebra {
         #[track_caller]
         pub fn as_nalgebra(&self) -> Result<DMatrixView<'_, T, Dyn, Dyn>> {
             let here = Location::caller();
-            self.array().as_nalgebra().map_err(|e| e.at(here))
+            self.read("as_nalgebra").as_nalgebra().map_err(|e| e.at(here))
         }
 
         /// Gives a matrix, or a vector as a matrix of one column, to nalgebra: the vector itself where nothing else
@@ -350,7 +355,7 @@ mod with_nalgebra {
         #[track_caller]
         pub fn into_nalgebra(self) -> Result<DMatrix<T>> {
             let here = Location::caller();
-            self.into_array().into_nalgebra().map_err(|e| e.at(here))
+            self.into_read("into_nalgebra").into_nalgebra().map_err(|e| e.at(here))
         }
 
         /// Gives a tensor of one dimension to nalgebra: the vector itself where nothing else shares it, else a copy.
@@ -360,7 +365,7 @@ mod with_nalgebra {
         #[track_caller]
         pub fn into_nalgebra_vector(self) -> Result<DVector<T>> {
             let here = Location::caller();
-            self.into_array().into_nalgebra_vector().map_err(|e| e.at(here))
+            self.into_read("into_nalgebra_vector").into_nalgebra_vector().map_err(|e| e.at(here))
         }
     }
 
@@ -405,7 +410,7 @@ mod with_faer {
         #[track_caller]
         pub fn as_faer(&self) -> Result<MatRef<'_, T>> {
             let here = Location::caller();
-            self.array().as_faer().map_err(|e| e.at(here))
+            self.read("as_faer").as_faer().map_err(|e| e.at(here))
         }
 
         /// Copies a matrix, or a vector as a matrix of one column, into memory of faer's.
@@ -415,7 +420,7 @@ mod with_faer {
         #[track_caller]
         pub fn to_faer(&self) -> Result<Mat<T>> {
             let here = Location::caller();
-            self.array().to_faer().map_err(|e| e.at(here))
+            self.read("to_faer").to_faer().map_err(|e| e.at(here))
         }
     }
 

@@ -22,6 +22,7 @@ mod mode;
 mod op;
 mod ops;
 mod params;
+mod reads;
 mod replay;
 pub mod tape;
 mod tensor;

@@ -4,7 +4,7 @@ use crate::functional::value_and_grad;
 use crate::params::Params;
 use crate::tensor::Tensor;
 use std::panic::Location;
-use tensor_core::{Device, Error, Float, Result, cuda, kernels};
+use tensor_core::{Device, Error, Float, Result, cuda, kernels, random};
 
 /// [`value_and_grad`] of a function at inputs of fixed shapes on one device; made by [`replayed`].
 pub struct Replayed<T: Float, P, F> {
@@ -23,7 +23,8 @@ struct Captured<T: Float, P> {
 /// Prepares to compute the value and the gradient of `f` many times, at inputs like `x`. On a GPU the work is
 /// captured once, as a CUDA graph, and replayed: hundreds of small operations take one launch. So `f` runs only
 /// here, once to warm up and once captured: what it decides, it decides for all replays, and tensors and numbers
-/// that it holds keep the values they have now. On the CPU `f` runs in every call.
+/// that it holds keep the values they have now. On the CPU `f` runs in every call. Random numbers that `f` draws on its device are new
+/// ones in every call, the same on every device, and none are drawn before the first call.
 ///
 /// ```
 /// use autograd::{Tensor, replayed};
@@ -49,8 +50,8 @@ pub fn replayed<T: Float, P: Params<T>, F: Fn(&P) -> Result<Tensor<T>>>(
         return Ok(Replayed { f, captured: None });
     }
     let capture = || {
-        // Kernels are compiled and loaded before anything is captured.
-        value_and_grad(&f, x)?;
+        // Kernels are compiled and loaded before anything is captured; nobody sees the random numbers of this run.
+        random::apart(|| value_and_grad(&f, x))?;
         let own = |x: &Tensor<T>| Ok(Tensor::constant(kernels::copy("replayed", x.array())?));
         let inputs: Vec<Tensor<T>> = x.tensors().iter().map(own).collect::<Result<_>>()?;
         let at = x.rebuild(inputs.clone());

@@ -2,6 +2,7 @@
 
 use crate::cotangent::Cotangent;
 use crate::mode::no_grad;
+use crate::reads;
 use crate::tape::Edge;
 use std::fmt;
 use std::panic::Location;
@@ -51,6 +52,22 @@ impl<T: Element> Tensor<T> {
     #[inline]
     pub(crate) fn edge(&self) -> Option<&Edge> {
         self.edge.as_ref()
+    }
+
+    /// The value, for the numbers in it: a transform is told that gradients end here.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn read(&self, what: &'static str) -> &Array<T> {
+        reads::note(what, self.edge());
+        &self.value
+    }
+
+    /// As [`Tensor::read`], and gives the value away.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn into_read(self, what: &'static str) -> Array<T> {
+        reads::note(what, self.edge());
+        self.value
     }
 
     /// Leaves a constant.
@@ -140,22 +157,25 @@ impl<T: Element> Tensor<T> {
         Tensor::constant(self.value.clone())
     }
 
-    /// The elements in row-major order.
+    /// The elements in row-major order. As every reading of numbers, it ends the flow of gradients.
+    #[track_caller]
     pub fn to_vec(&self) -> Vec<T> {
-        self.value.to_vec()
+        self.read("to_vec").to_vec()
     }
 
-    /// The only element.
+    /// The only element, as a number: a constant to every derivative, where [`Tensor::select`] and [`Tensor::narrow`]
+    /// give tensors that can be differentiated.
     ///
     /// # Errors
     /// Shape, where the tensor has not exactly one element.
     #[track_caller]
     pub fn item(&self) -> Result<T> {
         let here = Location::caller();
-        self.value.item("item").map_err(|e| e.at(here))
+        self.read("item").item("item").map_err(|e| e.at(here))
     }
 
-    /// The element at `index`, one number per dimension, negative ones counted from the end.
+    /// The element at `index`, one number per dimension, negative ones counted from the end. It is a number, and a
+    /// constant to every derivative: [`Tensor::select`] gives a tensor that can be differentiated.
     ///
     /// # Errors
     /// Index, where a number is out of range; shape, where there are too many or too few.
@@ -164,10 +184,14 @@ impl<T: Element> Tensor<T> {
         let here = Location::caller();
         let at = self.place("get", index).map_err(|e| e.at(here))?;
         match self.device() {
-            Device::Cpu => Ok(self.value.storage()[self.layout().place(&at)]),
+            Device::Cpu => Ok(self.read("get").storage()[self.layout().place(&at)]),
             _ => {
                 let one = |x: Array<T>, (k, &i): (usize, &usize)| x.slice("get", k, i, 1, 1);
-                at.iter().enumerate().try_fold(self.value.clone(), one)?.item("get").map_err(|e| e.at(here))
+                at.iter()
+                    .enumerate()
+                    .try_fold(self.read("get").clone(), one)?
+                    .item("get")
+                    .map_err(|e| e.at(here))
             }
         }
     }

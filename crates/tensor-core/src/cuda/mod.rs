@@ -38,6 +38,7 @@ use crate::device::Device;
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::layout::Layout;
+use crate::random::{captured, take_draws};
 use crate::shape::Dims;
 use bytes::{bytes, bytes_mut};
 
@@ -118,15 +119,26 @@ fn gpu(op: &'static str, device: &Device) -> Result<&'static Gpu> {
 }
 
 /// Work on a GPU that was captured once, and is replayed at the cost of one launch.
-pub struct Captured(graph::Graph);
+pub struct Captured {
+    work: graph::Graph,
+    /// The seed and the number of the first draw of a replay, and how many draws it makes.
+    draws: (Array<i64>, u64),
+}
 
 impl Captured {
-    /// Does the work again, on what the memory it reads now holds.
+    /// Does the work again, on what the memory it reads now holds, and with random numbers that follow those drawn
+    /// before.
     ///
     /// # Errors
     /// Device, where the GPU fails.
     pub fn replay(&self) -> Result<()> {
-        self.0.launch("replay")
+        let (place, count) = &self.draws;
+        if *count > 0 {
+            let (seed, first) = take_draws(*count);
+            let next = Array::from_vec(vec![seed as i64, first as i64], &[2])?;
+            overwrite(place, &next.to_device("replay", place.device())?)?;
+        }
+        self.work.launch("replay")
     }
 }
 
@@ -137,8 +149,14 @@ impl Captured {
 /// # Errors
 /// Device, where the GPU cannot be used, or `f` needs a value; what `f` returns.
 pub fn capture<R>(device: &Device, f: impl FnOnce() -> Result<R>) -> Result<(Captured, R)> {
-    let (graph, value) = gpu("capture", device)?.capture("capture", f)?;
-    Ok((Captured(graph), value))
+    let gpu = gpu("capture", device)?;
+    let place =
+        Array::from_vec(vec![0; 2], &[2])?.to_device("capture", *device)?.in_memory(gpu, "capture")?;
+    let (work, (value, count)) = gpu.capture("capture", || {
+        let (value, count) = captured(place.pointer(), f);
+        Ok((value?, count))
+    })?;
+    Ok((Captured { work, draws: (place, count) }, value))
 }
 
 /// Writes the elements of one array over those of another, which is in memory on a GPU, row-major, and of the same

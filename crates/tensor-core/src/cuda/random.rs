@@ -6,6 +6,7 @@ use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::element::{DType, Float};
 use crate::error::Result;
+use crate::random::Draw;
 use crate::shape::Dims;
 use std::ffi::CStr;
 
@@ -20,10 +21,9 @@ pub(crate) fn uniform<T: Float>(
     gpu: &'static Gpu,
     op: &'static str,
     shape: Dims,
-    seed: u64,
-    draw: u64,
+    draw: Draw,
 ) -> Result<Array<T>> {
-    random(gpu, op, c"uniform", shape, seed, draw)
+    random(gpu, op, c"uniform", shape, draw)
 }
 
 /// Standard normal numbers.
@@ -31,10 +31,9 @@ pub(crate) fn normal<T: Float>(
     gpu: &'static Gpu,
     op: &'static str,
     shape: Dims,
-    seed: u64,
-    draw: u64,
+    draw: Draw,
 ) -> Result<Array<T>> {
-    random(gpu, op, c"normal", shape, seed, draw)
+    random(gpu, op, c"normal", shape, draw)
 }
 
 fn random<T: Float>(
@@ -42,13 +41,12 @@ fn random<T: Float>(
     op: &'static str,
     kernel: &'static CStr,
     shape: Dims,
-    seed: u64,
-    draw: u64,
+    draw: Draw,
 ) -> Result<Array<T>> {
     let out = Array::unwritten(gpu, op, shape)?;
     let count = out.numel();
     if count > 0 {
-        let launch = Launch::new(gpu, op, &[out.pointer(), count as u64, seed, draw]);
+        let launch = Launch::new(gpu, op, &[out.pointer(), count as u64, draw.seed, draw.number, draw.from]);
         launch.run(&RANDOM, Variant::of(T::DTYPE), kernel, count.div_ceil(2 * THREADS))?;
     }
     Ok(out)

@@ -19,12 +19,16 @@ struct RandomArgs {
     u64 count;
     u64 seed;
     u64 draw;
+    // Of captured work: where the seed of this replay is, and the number of its first draw; else 0.
+    u64 from;
 };
 
 // The pair `index` of 53 random bits each.
 DEVICE void random_bits(const RandomArgs& a, u64 index, u64 (&bits)[2]) {
-    u32 word[4] = {(u32)index, (u32)(index >> 32), (u32)a.draw, (u32)(a.draw >> 32)};
-    philox(word, (u32)a.seed, (u32)(a.seed >> 32));
+    const u64 seed = a.from ? pointer<u64>(a.from)[0] : a.seed;
+    const u64 draw = a.draw + (a.from ? pointer<u64>(a.from)[1] : 0);
+    u32 word[4] = {(u32)index, (u32)(index >> 32), (u32)draw, (u32)(draw >> 32)};
+    philox(word, (u32)seed, (u32)(seed >> 32));
 #pragma unroll
     for (int k = 0; k < 2; k++) bits[k] = (u64)word[2 * k] << 21 | word[2 * k + 1] >> 11;
 }

@@ -1,0 +1,120 @@
+//! What a function that is being differentiated reads of its variables as numbers: through these no gradient flows,
+//! and a gradient of zeros would hide it.
+
+use crate::mode::is_grad_enabled;
+use crate::tape::{Edge, Identity, Opened};
+use crate::tensor::Tensor;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::panic::Location;
+use tensor_core::{Element, Error, ErrorKind, Result};
+
+#[derive(Clone)]
+struct Read {
+    what: &'static str,
+    edge: Edge,
+    line: &'static Location<'static>,
+}
+
+/// Reads of one transform's function that are noted each for itself; beyond, the first of each line is: a loop over
+/// intermediate results shall not hold all their graphs.
+const EACH: usize = 64;
+
+thread_local! {
+    /// Whether a transform runs a function.
+    static NOTING: Cell<bool> = const { Cell::new(false) };
+    /// The reads of the transforms under way, the innermost last.
+    static READS: RefCell<Vec<Vec<Read>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes what is read as long as it lives.
+pub(crate) struct Reads {
+    /// The number of the transform.
+    number: u64,
+}
+
+impl Reads {
+    pub(crate) fn begin(number: u64) -> Self {
+        READS.with_borrow_mut(|reads| reads.push(Vec::new()));
+        NOTING.set(true);
+        Reads { number }
+    }
+
+    /// An error where none of `ys` depends on one of `variables`, but a number that was read does.
+    pub(crate) fn check<T: Element>(&self, ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<()> {
+        let reads = READS.with_borrow(|reads| reads.last().cloned().unwrap_or_default());
+        if reads.is_empty() {
+            return Ok(());
+        }
+        let reached = below(ys.iter().filter_map(Tensor::edge));
+        let variables = variables.iter().filter_map(Tensor::edge).map(Edge::identity);
+        let missing: Vec<Identity> = variables.filter(|v| !reached.contains(v)).collect();
+        let lost = reads.iter().find(|read| {
+            let read = if missing.is_empty() { HashSet::new() } else { below([&read.edge]) };
+            missing.iter().any(|v| read.contains(v))
+        });
+        lost.map_or(Ok(()), |Read { what, line, .. }| {
+            let message = "the value of the function does not depend on a variable that is read here as a number, \
+                through which no gradient flows: compute with tensors, such as select() and narrow() give; where a \
+                gradient of zero is meant, read what detach() gives";
+            Err(Error::new(ErrorKind::Graph, what, message).at(line))
+        })
+    }
+}
+
+/// What has to do with older variables stays noted for the transform outside.
+impl Drop for Reads {
+    fn drop(&mut self) {
+        let own = READS.with_borrow_mut(|reads| {
+            let own = reads.pop();
+            NOTING.set(!reads.is_empty());
+            own
+        });
+        for read in own.into_iter().flatten().filter(|read| read.edge.since() < self.number) {
+            keep(read);
+        }
+    }
+}
+
+/// Everything that edges lead to, themselves included.
+fn below<'a>(edges: impl IntoIterator<Item = &'a Edge>) -> HashSet<Identity> {
+    let mut found = HashSet::new();
+    let mut rest: Vec<Edge> = edges.into_iter().cloned().collect();
+    while let Some(edge) = rest.pop() {
+        if found.insert(edge.identity())
+            && let Opened::Node(node) = edge.open()
+        {
+            rest.extend(node.parents.into_iter().flatten());
+        }
+    }
+    found
+}
+
+/// Notes that elements of a tensor are read as numbers, where a transform runs the function that does so.
+#[inline]
+#[track_caller]
+pub(crate) fn note(what: &'static str, edge: Option<&Edge>) {
+    if let Some(edge) = edge
+        && NOTING.get()
+        && is_grad_enabled()
+    {
+        keep(Read { what, edge: edge.clone(), line: Location::caller() });
+    }
+}
+
+#[cold]
+fn keep(read: Read) {
+    // A handle that is not kept is dropped when the list is free again: its drop may run a user's code.
+    let refused = READS.with_borrow_mut(|reads| {
+        let Some(own) = reads.last_mut() else { return Some(read) };
+        let (line, identity) = (read.line, read.edge.identity());
+        let known =
+            own.iter().any(|r| r.line == line && (own.len() >= EACH || r.edge.identity() == identity));
+        if known {
+            return Some(read);
+        }
+        own.push(read);
+        None
+    });
+    drop(refused);
+}
