@@ -1,5 +1,6 @@
 //! What derivatives mean where values are constant or read as numbers.
 
+use tapegrad::linalg::SparseJacobian;
 use tapegrad::prelude::*;
 use tapegrad::{jvp_batched, vjp_batched};
 
@@ -64,5 +65,65 @@ fn reading_is_free_where_gradients_flow_and_where_zero_is_meant() -> Result<()> 
     let w = Tensor::scalar(2.0).requires_grad();
     let (_, slope) = value_and_grad(|_| Ok(Tensor::scalar(w.item()?)), &x)?;
     assert_eq!(slope.to_vec(), [0.0, 0.0]);
+    Ok(())
+}
+
+/// A pattern, a function and whether the pattern holds its Jacobian.
+type Pattern = (&'static str, fn() -> Result<SparseTensor>, fn(&Tensor) -> Result<Tensor>, bool);
+
+const PATTERNS: &[Pattern] = &[
+    ("a full Jacobian, a diagonal pattern", || SparseTensor::eye(3), |x| Ok(x * x.sum()), false),
+    (
+        "one element beside the diagonal",
+        || SparseTensor::eye(3),
+        |x| x.roll([1], [0])?.try_mul(&Tensor::from([0.0, 0.0, 1e-3]))?.try_add(x),
+        false,
+    ),
+    (
+        "a column that is not in the pattern",
+        || tall([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]),
+        |x| Tensor::cat(&[x, x], 0),
+        false,
+    ),
+    ("a diagonal one", || SparseTensor::eye(3), |x| Ok(x.sin()), true),
+    (
+        "elements that are zero here",
+        || tall([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, 1.0]]),
+        |x| Tensor::cat(&[x, x], 0),
+        true,
+    ),
+    (
+        "two columns",
+        || tall([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]),
+        |x| Tensor::cat(&[&x.exp(), x], 0),
+        true,
+    ),
+    (
+        "sizes far apart",
+        || SparseTensor::eye(3),
+        |x| x.exp().try_mul(&Tensor::from([1e-30, 1.0, 1e30])),
+        true,
+    ),
+];
+
+fn tall(rows: [[f64; 2]; 4]) -> Result<SparseTensor> {
+    SparseTensor::from_dense(&Tensor::from(rows))
+}
+
+#[test]
+fn a_pattern_that_misses_elements_is_an_error_where_it_is_checked() -> Result<()> {
+    for &(name, pattern, f, holds) in PATTERNS {
+        let pattern = pattern()?;
+        let x = linspace(0.5, 1.5, pattern.shape()[1])?;
+        let plan = SparseJacobian::new(&pattern)?.checked(true);
+        match plan.evaluate(f, &x) {
+            Ok(j) => {
+                assert!(holds, "{name}");
+                assert_eq!(j.to_dense()?.to_vec(), jacobian(f, &x)?.to_vec(), "{name}");
+            }
+            Err(e) => assert!(!holds && e.to_string().contains("outside of the pattern"), "{name}: {e}"),
+        }
+        plan.checked(false).evaluate(f, &x)?;
+    }
     Ok(())
 }

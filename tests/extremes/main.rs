@@ -4,7 +4,6 @@
 mod batches;
 mod elementwise;
 mod engine;
-mod files;
 mod reductions;
 mod refusals;
 mod scaling;

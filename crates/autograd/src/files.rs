@@ -143,7 +143,7 @@ impl Tensor<f64> {
     /// # std::fs::create_dir_all(&folder).unwrap();
     /// let path = folder.join("x.csv");
     /// std::fs::write(&path, "a;b\n1;2\n3;4\n").map_err(tensor_core::Error::other)?;
-    /// let x = Tensor::load_csv_of::<f32>(&path, &CsvOptions { delimiter: b';', skip_rows: 1 })?;
+    /// let x = Tensor::load_csv_of::<f32>(&path, &CsvOptions { delimiter: b';', skip_rows: 1, ..CsvOptions::default() })?;
     /// assert_eq!((x.shape(), x.to_vec()), (&[2, 2][..], vec![1.0, 2.0, 3.0, 4.0]));
     /// let error = Tensor::load_csv(&path).unwrap_err().to_string();
     /// assert!(error.contains("line 1, column 1: \"a;b\" is no f64"), "{error}");
@@ -159,7 +159,8 @@ impl Tensor<f64> {
         Tensor::load_csv_of(path, &CsvOptions::default())
     }
 
-    /// Reads numbers of any type as a matrix, between other delimiters or after a header.
+    /// Reads numbers of any type as a matrix: between other delimiters, or any number of spaces, after a header, with
+    /// notes, or with fields that are empty; see [`CsvOptions`].
     ///
     /// # Errors
     /// As [`Tensor::load_csv`]; argument, for a delimiter that is none.

@@ -5,7 +5,7 @@
 //! "What color is your Jacobian? Graph coloring for computing derivatives", 2005.
 
 use super::SparseTensor;
-use autograd::{Tensor, jvp_batched, vjp_batched};
+use autograd::{Tensor, jvp_batched, no_grad, vjp, vjp_batched};
 use std::panic::Location;
 use tensor_core::kernels::sparse::Pattern;
 use tensor_core::{Array, Device, Error, Float, Result, kernels};
@@ -47,6 +47,7 @@ pub struct SparseJacobian {
     count: usize,
     /// Where each element of the pattern is in the compressed rows, or columns.
     places: Array<i64>,
+    checked: bool,
 }
 
 /// Backward passes that a forward product, which is made of two, takes at most.
@@ -131,7 +132,27 @@ impl SparseJacobian {
             count,
             places: Array::from_vec(places, &[pattern.count()])?,
             pattern,
+            checked: cfg!(debug_assertions),
         })
+    }
+
+    /// Whether every evaluation compares its result with one product of a random vector and the Jacobian, one more
+    /// backward pass: an error where the pattern misses an element that is not small. A debug build does so unless told
+    /// otherwise here, a release build does not.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::{SparseJacobian, SparseTensor};
+    /// // Not diagonal, whatever the pattern says.
+    /// let plan = SparseJacobian::new(&SparseTensor::<f64>::eye(2)?)?.checked(true);
+    /// let error = plan.evaluate(|x| Ok(x * x.sum()), &Tensor::from([1.0, 2.0])).unwrap_err();
+    /// assert!(error.to_string().contains("pattern"));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn checked(mut self, checked: bool) -> Self {
+        self.checked = checked;
+        self
     }
 
     /// How many passes an evaluation takes, done together: backward passes, or forward products where these are fewer by far.
@@ -177,7 +198,7 @@ impl SparseJacobian {
         let one = Tensor::from(Array::repeat_on(device, &[1, lines], T::ONE)?);
         let seeds = Tensor::from(Array::zeros_on(device, &[self.count, lines])?).scatter_add(0, &at, &one)?;
         let (y, compressed) =
-            if self.by_columns { jvp_batched(f, x, &seeds)? } else { vjp_batched(f, x, &seeds)? };
+            if self.by_columns { jvp_batched(&f, x, &seeds)? } else { vjp_batched(&f, x, &seeds)? };
         if y.numel() != m {
             let message =
                 format!("the value has shape {:?} for a pattern {:?}: {m} elements", y.shape(), [m, n]);
@@ -185,7 +206,42 @@ impl SparseJacobian {
         }
         let at = Tensor::from(self.places.to_device(op, device)?);
         let values = compressed.flatten().index_select(0, &at)?;
-        Ok(SparseTensor::of(self.pattern.clone(), values))
+        let jacobian = SparseTensor::of(self.pattern.clone(), values);
+        if self.checked {
+            self.compare(f, x, &jacobian, y.shape())?;
+        }
+        Ok(jacobian)
+    }
+
+    /// An error where u^T J, for a random u, is not that of the sparse matrix: an element outside of the pattern is
+    /// missing there, and has come to others.
+    fn compare<T: Float>(
+        &self,
+        f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
+        x: &Tensor<T>,
+        jacobian: &SparseTensor<T>,
+        shape: &[usize],
+    ) -> Result<()> {
+        let m = self.pattern.shape()[0];
+        // Sizes alike, so that no row is lost in the rounding of another.
+        let u: Vec<T> = (0..m as u64).map(|i| T::of(1e3 * spread(i))).collect();
+        let u = Tensor::from_vec(u, [m])?.to_device(&x.device())?;
+        let (_, product) = no_grad(|| vjp(f, &x.detach(), &u.reshape(shape)?))?;
+        let (product, transposed) = (product.flatten(), jacobian.t()?);
+        let found = transposed.with_values(&transposed.values().detach())?.mv(&u)?;
+        let size = transposed.with_values(&transposed.values().detach().abs())?.mv(&u.abs())?;
+        let bound = (size + product.abs()) * T::EPSILON.sqrt();
+        let wrong = (&product - &found).abs().gt(&bound)?.nonzero();
+        match wrong.to_vec().first() {
+            None => Ok(()),
+            Some(column) => {
+                let message = format!(
+                    "the Jacobian has elements outside of the pattern, found in column {column}: give a pattern that \
+                     holds all of them, or detect() it"
+                );
+                Err(Error::argument("sparse_jacobian", message))
+            }
+        }
     }
 }
 

@@ -11,29 +11,47 @@ use crate::io::place::{Place, Short};
 use crate::io::write::atomically;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
+use std::str::FromStr;
 
-/// How a CSV file is written down.
+/// How a table of numbers is written down.
 ///
 /// ```
 /// use tensor_core::io::CsvOptions;
 /// let options = CsvOptions { delimiter: b';', skip_rows: 1, ..CsvOptions::default() };
-/// # assert_eq!(options.delimiter, b';');
+/// // As NumPy's loadtxt reads it: columns between any number of spaces, and notes behind a #.
+/// let aligned = CsvOptions { delimiter: CsvOptions::WHITESPACE, ..CsvOptions::default() };
+/// # assert_ne!(options, aligned);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CsvOptions {
-    /// What stands between two numbers: a comma, a semicolon, a tab, a space, a colon or a bar.
+    /// What stands between two numbers: a comma, a semicolon, a tab, a colon, a bar, or
+    /// [`CsvOptions::WHITESPACE`]: spaces and tabs, any number of them.
     pub delimiter: u8,
     /// Lines at the start that are not read, such as a header.
     pub skip_rows: usize,
+    /// What begins a note that goes on to the end of its line; None where there are none.
+    pub comments: Option<char>,
+    /// What an empty field stands for, often NaN; None: an error.
+    pub empty: Option<f64>,
 }
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        CsvOptions { delimiter: b',', skip_rows: 0 }
+        CsvOptions { delimiter: b',', skip_rows: 0, comments: Some('#'), empty: None }
     }
 }
 
 impl CsvOptions {
+    /// Spaces and tabs, any number of them between two numbers, before the first and after the last.
+    pub const WHITESPACE: u8 = b' ';
+
+    /// The fields of a line, without the space around them.
+    fn fields<'a>(&self, line: &'a str) -> impl Iterator<Item = &'a str> {
+        let (runs, delimiter) = (self.delimiter == CsvOptions::WHITESPACE, char::from(self.delimiter));
+        let apart = move |c: char| if runs { c.is_whitespace() } else { c == delimiter };
+        line.split(apart).filter(move |field| !(runs && field.is_empty())).map(unquoted)
+    }
+
     fn check(&self, op: &'static str) -> Result<()> {
         match self.delimiter {
             b',' | b';' | b'\t' | b' ' | b':' | b'|' => Ok(()),
@@ -48,8 +66,8 @@ impl CsvOptions {
     }
 }
 
-/// Reads a file of numbers as a matrix, a row for each line; blank lines are passed over, quotes and spaces around a
-/// number ignored. An empty file has the shape `[0, 0]`.
+/// Reads a file of numbers as a matrix, a row for each line. Blank lines are passed over, notes, quotes and spaces
+/// around a number ignored; exponents may be written as Fortran does, 1.5D+03. An empty file has the shape `[0, 0]`.
 ///
 /// # Errors
 /// File, where it cannot be read, a row is longer or shorter than the first, or a field is no number, with its line
@@ -73,15 +91,20 @@ pub(crate) fn read<T: Number>(
         let text = String::from_utf8_lossy(&bytes);
         // Some programs begin a text file with a byte order mark.
         let text = if line == 1 { text.trim_start_matches('\u{feff}') } else { &text };
+        let text = options.comments.and_then(|mark| text.split(mark).next()).unwrap_or(text);
         // A delimiter at the end of a line stands before an empty field.
         let text = text.trim_matches(|c: char| c.is_whitespace() && c != char::from(options.delimiter));
-        if line > options.skip_rows && !text.is_empty() {
+        if line > options.skip_rows && !text.trim_matches(' ').is_empty() {
             let start = data.len();
-            for (k, field) in text.split(char::from(options.delimiter)).enumerate() {
-                let Some(x) = number(unquoted(field)) else {
+            for (k, field) in options.fields(text).enumerate() {
+                let Some(x) = number(field, options.empty) else {
                     let (kind, column) = (T::DTYPE, k + 1);
+                    let remedy = match field {
+                        "" => "correct it, or say in the options what `empty` stands for",
+                        _ => "correct it, or skip_rows past a header",
+                    };
                     return Err(place.fault(format!(
-                        "line {line}, column {column}: {} is no {kind}: correct it, or skip_rows past a header",
+                        "line {line}, column {column}: {} is no {kind}: {remedy}",
                         Short(field)
                     )));
                 };
@@ -110,13 +133,20 @@ fn unquoted(field: &str) -> &str {
 }
 
 /// A number, read in the precision of its type.
-fn number<T: Number>(text: &str) -> Option<T> {
+fn number<T: Number>(text: &str, empty: Option<f64>) -> Option<T> {
     let value = match T::DTYPE {
+        DType::I64 if text.is_empty() => Scalar::Int(empty.filter(|x| *x == (*x as i64) as f64)? as i64),
         DType::I64 => Scalar::Int(text.parse().ok()?),
-        DType::F32 => Scalar::Float(text.parse::<f32>().ok()?.into()),
-        _ => Scalar::Float(text.parse().ok()?),
+        _ if text.is_empty() => Scalar::Float(empty?),
+        DType::F32 => Scalar::Float(float::<f32>(text)?.into()),
+        _ => Scalar::Float(float(text)?),
     };
     Some(T::from_scalar(value))
+}
+
+fn float<F: FromStr>(text: &str) -> Option<F> {
+    // Fortran writes D before the exponent of a double.
+    text.parse().ok().or_else(|| text.replacen(['d', 'D'], "e", 1).parse().ok())
 }
 
 /// Writes a matrix, a line for each row, or a vector, a line for each element, with the digits that bring every

@@ -12,7 +12,7 @@ use crate::io::stored::Stored;
 use crate::shape::Dims;
 use std::io::Read;
 
-const MAGIC: &[u8; 6] = b"\x93NUMPY";
+pub(crate) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 
 /// No array of numbers has a longer header: the names of records alone make one long.
 const LONGEST: u64 = 1 << 16;

@@ -5,10 +5,11 @@ use crate::element::{DType, Element};
 use crate::error::Result;
 use crate::io::place::Place;
 use crate::shape::Dims;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
-use tempfile::Builder;
+use std::path::{Path, PathBuf};
+use tempfile::TempPath;
 
 /// Writes a file under another name in the same folder, brings it to the disk, and gives it its name: a reader, or
 /// a crash, finds the old file or the new one. An existing file keeps its permissions.
@@ -16,8 +17,8 @@ pub(crate) fn atomically(
     place: Place<'_>,
     fill: impl FnOnce(&mut BufWriter<&mut File>) -> io::Result<()>,
 ) -> Result<()> {
-    // A link stays one: the file that it leads to is replaced.
-    let target = fs::canonicalize(place.path).unwrap_or_else(|_| place.path.to_path_buf());
+    // A link stays one: the file that it leads to is replaced, or made.
+    let target = end_of_links(place.path).map_err(|e| place.io(e))?;
     let old = fs::metadata(&target).ok();
     if old.as_ref().is_some_and(|old| !old.is_file()) {
         return Err(place.fault("not a regular file: give the name of one, or a name that is free"));
@@ -27,24 +28,92 @@ pub(crate) fn atomically(
         _ => Path::new("."),
     };
     let write = || {
-        let mut builder = Builder::new();
-        builder.prefix(".tapegrad-").suffix(".part");
-        // A temporary file is its owner's alone; this one becomes an ordinary file, for whom umask allows.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file = builder.tempfile_in(folder)?;
-        let mut out = BufWriter::with_capacity(1 << 16, file.as_file_mut());
+        let (mut file, part) = create_part(folder, &target)?;
+        let mut out = BufWriter::with_capacity(1 << 16, &mut file);
         fill(&mut out)?;
         out.flush()?;
         drop(out);
         if let Some(old) = old {
-            file.as_file().set_permissions(old.permissions())?;
+            file.set_permissions(old.permissions())?;
         }
-        file.as_file().sync_all()?;
-        file.persist(&target)?;
+        file.sync_all()?;
+        part.persist(&target)?;
         sync_folder(folder)
     };
     write().map_err(|e| place.io(e))
+}
+
+/// Links that are followed to their end: more are taken for a circle, as by the system.
+const MOST_LINKS: usize = 40;
+
+/// The file that a path leads to, also where there is none yet.
+fn end_of_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        if !path.is_symlink() {
+            return Ok(path);
+        }
+        let next = fs::read_link(&path)?;
+        // What it says is seen from where it lies.
+        path = path.parent().map_or(next.clone(), |folder| folder.join(next));
+    }
+    Err(io::Error::other("too many links, perhaps in a circle"))
+}
+
+/// Names that are searched for leftovers: so many writers of one file at a time are more than there will be.
+const SWEPT: u32 = 16;
+
+/// Makes the file that `target` is written as, under a name that follows from the target's: so the next save finds
+/// what a process left that was killed in the middle. Whoever writes holds the file's lock.
+fn create_part(folder: &Path, target: &Path) -> io::Result<(File, TempPath)> {
+    let mut hasher = DefaultHasher::new();
+    target.file_name().hash(&mut hasher);
+    let hash = hasher.finish();
+    let name = |k: u32| folder.join(format!(".tapegrad-{hash:016x}-{k}.part"));
+    (0..SWEPT).for_each(|k| remove_leftover(&name(k)));
+    for path in (0..).map(name) {
+        // An ordinary file, for whom umask allows.
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => {
+                let part = TempPath::try_from_path(&path)?;
+                // Where there are no locks, nothing is taken for a leftover either.
+                if file.lock().is_err() || is_at(&file, &path) {
+                    return Ok((file, part));
+                }
+                // Somebody found the file before it was locked, and removed it.
+                _ = part.keep();
+            }
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => (),
+            Err(e) => return Err(e),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+/// Removes a part that no process writes any more. What cannot be told, or removed, stays.
+fn remove_leftover(path: &Path) {
+    if let Ok(file) = File::open(path)
+        && file.try_lock().is_ok()
+        && is_at(&file, path)
+    {
+        _ = fs::remove_file(path);
+    }
+}
+
+/// Whether a path still leads to an open file, and not to a younger one.
+fn is_at(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |m: io::Result<fs::Metadata>| m.ok().map(|m| (m.dev(), m.ino()));
+        identity(file.metadata()) == identity(fs::metadata(path))
+    }
+    #[cfg(not(unix))]
+    {
+        // Elsewhere an open file is not replaced.
+        _ = file;
+        path.exists()
+    }
 }
 
 /// Brings the new name to the disk; elsewhere than on Unix a folder cannot be opened.
@@ -122,5 +191,86 @@ fn write_strided<T: Element>(x: &Array<T>, out: &mut dyn Write) -> io::Result<()
         };
         index[dim] += 1;
         index[dim + 1..].fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let name =
+            |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name().to_string_lossy().into_owned();
+        let mut names: Vec<String> = fs::read_dir(folder).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_with_the_next_save() {
+        let scratch = tempfile::tempdir().unwrap();
+        let target = scratch.path().join("x.npy");
+        let save = || atomically(Place::new("save", &target), |out| out.write_all(b"whole")).unwrap();
+        // As a process that is killed leaves it: closed, and not removed.
+        let (file, part) = create_part(scratch.path(), &target).unwrap();
+        part.keep().unwrap();
+        drop(file);
+        assert_eq!(names(scratch.path()).len(), 1);
+        save();
+        assert_eq!(names(scratch.path()), ["x.npy"]);
+        // What is being written stays.
+        let (mut file, part) = create_part(scratch.path(), &target).unwrap();
+        file.write_all(b"other").unwrap();
+        save();
+        assert_eq!(names(scratch.path()).len(), 2);
+        part.persist(&target).unwrap();
+        assert_eq!(
+            (names(scratch.path()), fs::read(&target).unwrap()),
+            (vec!["x.npy".into()], b"other".to_vec())
+        );
+    }
+
+    #[test]
+    fn many_writers_of_one_file_leave_one_whole_file() {
+        let scratch = tempfile::tempdir().unwrap();
+        let target = scratch.path().join("x.npy");
+        std::thread::scope(|scope| {
+            for k in 0..40u8 {
+                let target = &target;
+                scope.spawn(move || {
+                    atomically(Place::new("save", target), |out| out.write_all(&[k; 1 << 17])).unwrap();
+                });
+            }
+        });
+        let found = fs::read(&target).unwrap();
+        assert!(found.len() == 1 << 17 && found.iter().all(|&b| b == found[0]));
+        assert_eq!(names(scratch.path()), ["x.npy"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_also_where_nothing_is_yet() {
+        use std::os::unix::fs::symlink;
+        let scratch = tempfile::tempdir().unwrap();
+        let at = |name: &str| scratch.path().join(name);
+        fs::create_dir(at("data")).unwrap();
+        symlink("data/x.npy", at("relative")).unwrap();
+        symlink(at("data/y.npy"), at("absolute")).unwrap();
+        symlink("relative", at("link to a link")).unwrap();
+        for (link, file) in [("relative", "x.npy"), ("absolute", "y.npy"), ("link to a link", "x.npy")] {
+            for bytes in [b"new", b"old"] {
+                atomically(Place::new("save", &at(link)), |out| out.write_all(bytes)).unwrap();
+                assert!(at(link).is_symlink());
+                assert_eq!(fs::read(at("data").join(file)).unwrap(), bytes);
+            }
+        }
+        assert_eq!(names(&at("data")), ["x.npy", "y.npy"]);
+        symlink("a", at("b")).unwrap();
+        symlink("b", at("a")).unwrap();
+        symlink("nowhere/x.npy", at("lost")).unwrap();
+        for lost in ["a", "lost"] {
+            let e = atomically(Place::new("save", &at(lost)), |_| Ok(())).unwrap_err();
+            assert!(matches!(e.kind(), crate::ErrorKind::File), "{e}");
+        }
     }
 }

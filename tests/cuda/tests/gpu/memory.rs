@@ -1,7 +1,7 @@
 //! Memory of the GPU: what is copied, what is kept, and what happens when it runs out.
 
 use tapegrad::prelude::*;
-use tapegrad::{memory, replayed};
+use tapegrad::{checkpoint, memory, replayed};
 use tapegrad_cuda_tests::gpu;
 
 #[test]
@@ -70,6 +70,35 @@ fn simulated_replays_follow_their_inputs() -> Result<()> {
     let e = replayed(|x: &Tensor| Ok(x.square().sum() * x.sum().item()?), &target).err();
     assert!(e.is_some_and(|e| e.kind() == ErrorKind::Device && e.to_string().contains("captured")));
     Ok(())
+}
+
+/// Captured work draws what a loop on the CPU draws, new numbers in every call, a checkpoint's twice.
+#[test]
+fn simulated_replays_draw_new_numbers() -> Result<()> {
+    let _alone = crate::alone();
+    let noisy =
+        |x: &Tensor| Ok((checkpoint(|v| v[0].try_mul(&noise(&v[0])?), &[x])?.exp() * noise(x)?).sum());
+    let x = Tensor::from([0.5, -1.0, 2.0]);
+    manual_seed(4);
+    let device = gpu()?;
+    let on_gpu = x.to_device(&device)?;
+    let step = replayed(noisy, &on_gpu)?;
+    let found = [step.call(&on_gpu)?.1.to_vec(), step.call(&on_gpu)?.1.to_vec(), Tensor::rand([2]).to_vec()];
+    manual_seed(4);
+    let want = [
+        value_and_grad(noisy, &x)?.1.to_vec(),
+        value_and_grad(noisy, &x)?.1.to_vec(),
+        Tensor::rand([2]).to_vec(),
+    ];
+    for (found, want) in found.iter().flatten().zip(want.iter().flatten()) {
+        assert!((found - want).abs() <= 1e-12 * want.abs(), "{found} {want}");
+    }
+    assert_ne!(want[0], want[1]);
+    Ok(())
+}
+
+fn noise(like: &Tensor) -> Result<Tensor> {
+    Tensor::randn_on(&like.device(), [3])
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use super::*;
 use crate::io::*;
+use std::io::Write;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 fn load<A: FromFile>(file: &[u8]) -> Result<A, crate::Error> {
     super::super::npy::read(&mut &file[..], file.len() as u64, file.len() as u64, named())
@@ -110,4 +113,115 @@ fn tables_with_headers_quotes_and_blank_lines() {
     }
     let e = csv::read::<i64>(&b"1.5\n"[..], &CsvOptions::default(), named()).unwrap_err().to_string();
     assert!(e.contains("is no i64"), "{e}");
+}
+
+/// What NumPy's loadtxt and genfromtxt read, and what they make of it.
+#[test]
+fn tables_as_numpy_reads_them() {
+    let spaces = || CsvOptions { delimiter: CsvOptions::WHITESPACE, ..CsvOptions::default() };
+    let filled = || CsvOptions { empty: Some(-1.0), ..CsvOptions::default() };
+    let percent = || CsvOptions { comments: Some('%'), ..spaces() };
+    let none = || CsvOptions { comments: None, ..CsvOptions::default() };
+    let both = || CsvOptions { empty: Some(7.0), skip_rows: 1, ..CsvOptions::default() };
+    let tabs = || CsvOptions { delimiter: b'\t', ..filled() };
+    let cases: &[(&str, CsvOptions, [usize; 2], &[f64])] = &[
+        ("  1   2\n 3\t 4  \n", spaces(), [2, 2], &[1.0, 2.0, 3.0, 4.0]),
+        ("1 2 \r\n   \r\n3 4\r\n", spaces(), [2, 2], &[1.0, 2.0, 3.0, 4.0]),
+        ("# x y\n1 2 # first\n#\n  # more\n3 4", spaces(), [2, 2], &[1.0, 2.0, 3.0, 4.0]),
+        ("% x y\n1 2%first\n", percent(), [1, 2], &[1.0, 2.0]),
+        ("#a,b\n1,2\n", CsvOptions::default(), [1, 2], &[1.0, 2.0]),
+        ("1, 2 , 3   \n", CsvOptions::default(), [1, 3], &[1.0, 2.0, 3.0]),
+        ("1,,3\n,5,\n", filled(), [2, 3], &[1.0, -1.0, 3.0, -1.0, 5.0, -1.0]),
+        ("a,b\n1,\" \"\n", both(), [1, 2], &[1.0, 7.0]),
+        ("1\t\t3\n", tabs(), [1, 3], &[1.0, -1.0, 3.0]),
+        ("1.5D+03 -2.5d-3 1D0\n", spaces(), [1, 3], &[1500.0, -0.0025, 1.0]),
+        ("", spaces(), [0, 0], &[]),
+        ("# nothing\n\n", spaces(), [0, 0], &[]),
+        ("1\n2\n", none(), [2, 1], &[1.0, 2.0]),
+    ];
+    for (text, options, shape, numbers) in cases {
+        let x = csv::read::<f64>(text.as_bytes(), options, named()).unwrap();
+        assert_eq!((x.shape(), &x.to_vec()[..]), (&shape[..], *numbers), "{text:?}");
+        let x = csv::read::<f32>(text.as_bytes(), options, named()).unwrap();
+        assert_eq!(x.to_vec(), numbers.iter().map(|&x| x as f32).collect::<Vec<_>>(), "{text:?}");
+    }
+    let nan = CsvOptions { empty: Some(f64::NAN), ..CsvOptions::default() };
+    assert!(csv::read::<f64>(&b"1,\n"[..], &nan, named()).unwrap().to_vec()[1].is_nan());
+    assert_eq!(csv::read::<i64>(&b"1,\n"[..], &filled(), named()).unwrap().to_vec(), [1, -1]);
+    let refused: &[(&str, CsvOptions, &str)] = &[
+        (
+            "1,,3\n",
+            CsvOptions::default(),
+            "line 1, column 2: \"\" is no f64: correct it, or say in the options",
+        ),
+        ("1 2\n3\n", spaces(), "line 2 has 1 numbers"),
+        ("#a\n", none(), "line 1, column 1"),
+        ("1D+\n", spaces(), "is no f64"),
+        ("d\n", spaces(), "is no f64"),
+    ];
+    for (text, options, fault) in refused {
+        let e = csv::read::<f64>(text.as_bytes(), options, named()).unwrap_err().to_string();
+        assert!(e.contains(fault), "{text:?}: {e}");
+    }
+    let e = csv::read::<i64>(&b"1,\n"[..], &nan, named()).unwrap_err().to_string();
+    assert!(e.contains("is no i64"), "{e}");
+}
+
+/// NumPy takes an entry for an array by its first bytes, and names with and without their ending.
+#[test]
+fn archives_that_hold_more_than_arrays() {
+    let scratch = Scratch::new();
+    let x = npy_of("<f8", "(1,)", &1.5f64.to_le_bytes());
+    let y = npy_of("<f8", "(1,)", &2.5f64.to_le_bytes());
+    let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.add_directory("folder", SimpleFileOptions::default()).unwrap();
+    let entries: [(&str, &[u8]); 6] = [
+        ("x.npy", &x),
+        ("notes.txt", b"no array"),
+        ("empty", b""),
+        ("plain", &y),
+        ("x", b"of the same name"),
+        ("folder/z.npy", &y),
+    ];
+    for (name, bytes) in entries {
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    let path = scratch.file("x.npz", &zip.finish().unwrap().into_inner());
+    for (name, value) in [("x", 1.5), ("x.npy", 1.5), ("plain", 2.5), ("folder/z", 2.5)] {
+        assert_eq!(load_npz_entry::<Array<f64>>(&path, name).unwrap().to_vec(), [value], "{name}");
+    }
+    let all: Vec<String> = load_npz(&path).unwrap().into_keys().collect();
+    assert_eq!(all, ["folder/z", "plain", "x"]);
+    for (name, fault) in [("notes.txt", "does not begin with"), ("missing", "missing")] {
+        let e = load_npz_entry::<Array<f64>>(&path, name).unwrap_err().to_string();
+        assert!(e.contains(fault), "{e}");
+    }
+}
+
+/// A disk that is full is an error, and nothing on the standard error.
+#[test]
+fn an_archive_that_cannot_be_written_complains_once() {
+    const WRITES: &str = "TAPEGRAD_TEST_WRITES_TO";
+    if let Some(path) = std::env::var_os(WRITES) {
+        let arrays = ["a", "b"]
+            .map(|name| (name.to_string(), AnyArray::from(Array::<f64>::zeros(&[1 << 16]).unwrap())));
+        for compression in [Compression::Stored, Compression::Deflated] {
+            let e =
+                npz::write_all(std::fs::File::create(&path).unwrap(), &arrays.clone().into(), compression);
+            assert_eq!(e.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+        }
+        return;
+    }
+    if cfg!(target_os = "linux") {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args([
+            "--exact",
+            "io::tests::foreign::an_archive_that_cannot_be_written_complains_once",
+            "--nocapture",
+        ]);
+        let found = again.env(WRITES, "/dev/full").output().unwrap();
+        assert!(found.status.success(), "{found:?}");
+        assert_eq!(String::from_utf8_lossy(&found.stderr), "");
+    }
 }

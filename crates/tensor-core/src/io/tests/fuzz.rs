@@ -160,11 +160,17 @@ fn damaged_safetensors() {
 
 #[test]
 fn damaged_csv() {
-    let files: Vec<Vec<u8>> = ["1,2.5,-3\n4,1e5,nan\n", "0.1\n\"2\"\r\n-inf\n", "", "7, 8\n\n9, 10\n"]
-        .map(|text| text.as_bytes().repeat(4))
-        .to_vec();
+    let files: Vec<Vec<u8>> =
+        ["1,2.5,-3\n4,1e5,nan\n", "0.1\n\"2\"\r\n-inf\n", "", "7, 8\n\n9, 10\n", "# a\n 1.5D+03  2,\t# b\n"]
+            .map(|text| text.as_bytes().repeat(4))
+            .to_vec();
     try_damaged(&files, |file, rng| {
-        let options = CsvOptions { skip_rows: rng.random_range(0..2), ..CsvOptions::default() };
+        let options = CsvOptions {
+            skip_rows: rng.random_range(0..2),
+            delimiter: if rng.random() { b',' } else { CsvOptions::WHITESPACE },
+            comments: rng.random::<bool>().then_some('#'),
+            empty: rng.random::<bool>().then_some(f64::NAN),
+        };
         match rng.random() {
             true => csv::read::<f64>(file, &options, named()).map(|x| x.numel()),
             false => csv::read::<i64>(file, &options, named()).map(|x| x.numel()),

@@ -1,1 +1,0 @@
-//! Files as NumPy and ordinary programs write and read them.
