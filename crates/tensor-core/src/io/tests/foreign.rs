@@ -177,7 +177,7 @@ fn archives_that_hold_more_than_arrays() {
     zip.add_directory("folder", SimpleFileOptions::default()).unwrap();
     let entries: [(&str, &[u8]); 6] = [
         ("x.npy", &x),
-        ("notes.txt", b"no array"),
+        ("notes.txt", b"a text, and no array"),
         ("empty", b""),
         ("plain", &y),
         ("x", b"of the same name"),
