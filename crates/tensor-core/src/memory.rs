@@ -3,6 +3,7 @@
 use crate::buffer;
 use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
+use faer::dyn_stack::{MemBuffer, StackReq};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
@@ -124,9 +125,117 @@ pub fn try_run<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
             Some(error) if matches!(error.kind(), ErrorKind::OutOfMemory { .. } | ErrorKind::NotFinite) => {
                 Err(error)
             }
-            _ => resume_unwind(panic),
+            _ => Err(no_memory("try_run", panic)),
         },
     }
+}
+
+/// An empty vector with room for `n` elements. Every vector whose length follows from a tensor begins with one of
+/// these functions, since those of the standard library end the process where there is no memory.
+///
+/// # Errors
+/// Out of memory.
+pub fn room<T>(op: &'static str, n: usize) -> Result<Vec<T>> {
+    let mut v = Vec::new();
+    grow(op, &mut v, n)?;
+    Ok(v)
+}
+
+/// Room for `more` elements behind those of `v`: as much again, where it has to be moved.
+///
+/// # Errors
+/// Out of memory.
+#[inline]
+pub fn grow<T>(op: &'static str, v: &mut Vec<T>, more: usize) -> Result<()> {
+    if v.capacity() - v.len() >= more { Ok(()) } else { grow_now(op, v, more) }
+}
+
+#[cold]
+fn grow_now<T>(op: &'static str, v: &mut Vec<T>, more: usize) -> Result<()> {
+    let reserve = |v: &mut Vec<T>| match v.capacity() {
+        0 => v.try_reserve_exact(more),
+        _ => v.try_reserve(more),
+    };
+    reserve(v).or_else(|_| {
+        trim();
+        let bytes = v.len().saturating_add(more).saturating_mul(size_of::<T>());
+        reserve(v).map_err(|_| Error::out_of_memory(op, bytes))
+    })
+}
+
+/// `n` times `x`.
+///
+/// ```
+/// use tensor_core::{ErrorKind, memory};
+/// assert_eq!(memory::vector("example", 3, 1.5)?, [1.5; 3]);
+/// let e = memory::vector("example", usize::MAX / 8, 1.5).unwrap_err();
+/// assert!(matches!(e.kind(), ErrorKind::OutOfMemory { .. }));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Out of memory.
+pub fn vector<T: Clone>(op: &'static str, n: usize, x: T) -> Result<Vec<T>> {
+    let mut v = room(op, n)?;
+    v.resize(n, x);
+    Ok(v)
+}
+
+/// The items one after another.
+///
+/// # Errors
+/// Out of memory.
+pub fn collect<T>(op: &'static str, items: impl IntoIterator<Item = T>) -> Result<Vec<T>> {
+    let items = items.into_iter();
+    let mut v = room(op, items.size_hint().0)?;
+    for item in items {
+        grow(op, &mut v, 1)?;
+        v.push(item);
+    }
+    Ok(v)
+}
+
+/// What a kernel unwinds with where a vector that it works in found no memory.
+struct NoMemory(usize);
+
+/// The answer of a kernel, which may run on many threads. Signatures within it speak of numbers alone: where one
+/// of the vectors below finds no memory, the kernel unwinds to here, from whatever thread, and prints nothing.
+#[inline]
+pub(crate) fn kernel<R>(op: &'static str, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(no_memory(op, panic)))
+}
+
+/// The error of a kernel that found no memory; any other panic goes on.
+#[cold]
+fn no_memory(op: &'static str, panic: Box<dyn std::any::Any + Send>) -> Error {
+    match panic.downcast::<NoMemory>() {
+        Ok(lacking) => Error::out_of_memory(op, lacking.0),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+#[cold]
+fn unwind(e: Error) -> ! {
+    let bytes = if let ErrorKind::OutOfMemory { bytes } = e.kind() { bytes } else { usize::MAX };
+    resume_unwind(Box::new(NoMemory(bytes)))
+}
+
+/// [`vector`] within a [`kernel`].
+pub(crate) fn work<T: Clone>(n: usize, x: T) -> Vec<T> {
+    vector("", n, x).unwrap_or_else(|e| unwind(e))
+}
+
+/// [`collect`] within a [`kernel`].
+pub(crate) fn gather<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    collect("", items).unwrap_or_else(|e| unwind(e))
+}
+
+/// Working memory of faer's within a [`kernel`].
+pub(crate) fn stack(size: StackReq) -> MemBuffer {
+    MemBuffer::try_new(size).unwrap_or_else(|_| {
+        trim();
+        MemBuffer::try_new(size).unwrap_or_else(|_| unwind(Error::out_of_memory("", size.size_bytes())))
+    })
 }
 
 thread_local! {
