@@ -43,7 +43,9 @@ pub fn homogeneous<T: Float>(
             for (found, plain) in found.zip(&plain) {
                 let want = scaled_by_power_of_two(*plain, k * e);
                 let normal = match T::DTYPE {
-                    DType::F32 => want.abs() < f64::from(f32::MAX) && want.abs() > f64::from(f32::MIN_POSITIVE),
+                    DType::F32 => {
+                        want.abs() < f64::from(f32::MAX) && want.abs() > f64::from(f32::MIN_POSITIVE)
+                    }
                     _ => want.abs() < f64::MAX && want.abs() > f64::MIN_POSITIVE,
                 };
                 if plain.is_finite() && normal {

@@ -69,6 +69,7 @@ impl<T: Element> Tensor<T> {
     /// let place = x.as_slice().unwrap().as_ptr();
     /// assert_eq!(x.into_vec().as_ptr(), place);
     /// ```
+    #[track_caller]
     pub fn into_vec(self) -> Vec<T> {
         self.into_array().into_vec()
     }

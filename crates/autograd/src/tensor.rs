@@ -140,7 +140,9 @@ impl<T: Element> Tensor<T> {
         Tensor::constant(self.value.clone())
     }
 
-    /// The elements in row-major order.
+    /// The elements in row-major order. Where there is no memory for them, it panics with what
+    /// [`memory::try_run`](tensor_core::memory::try_run) turns into an error.
+    #[track_caller]
     pub fn to_vec(&self) -> Vec<T> {
         self.value.to_vec()
     }

@@ -127,14 +127,28 @@ pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
     run_on!(op, [x], cpu::copy::copy(op, x), |gpu| cuda::copy::copy(gpu, op, x))
 }
 
-/// Zeros of `shape` with `x` written through `layout`, which has the shape of `x` and stays within
-/// `shape`.
+/// Zeros of `shape` with `x` written through `layout`.
+///
+/// # Errors
+/// Shape, where the layout does not have the shape of `x` or leaves `shape`; out of memory.
 pub fn embed<T: Element>(
     op: &'static str,
     shape: &[usize],
     layout: &Layout,
     x: &Array<T>,
 ) -> Result<Array<T>> {
+    let n = crate::shape::numel(op, shape)?;
+    let inside = Layout::stays_within(layout.shape(), &layout.strides(), layout.offset(), n);
+    if layout.shape() != x.shape() || (x.numel() > 0 && !inside) {
+        let message = format!(
+            "{:?} at the places {:?} from {} of {:?} leaves shape {shape:?}",
+            x.shape(),
+            layout.strides(),
+            layout.offset(),
+            layout.shape()
+        );
+        return Err(Error::shape(op, message));
+    }
     let on_cpu = || {
         let mut out = Array::zeros(shape)?;
         cpu::copy::assign(out.make_mut()?, layout, x);
@@ -150,9 +164,12 @@ pub fn embed<T: Element>(
 /// The arrays one after another along `dim`; the caller has checked that the rest of the shapes
 /// agree.
 pub fn cat<T: Element>(op: &'static str, arrays: &[&Array<T>], dim: usize) -> Result<Array<T>> {
+    let size = arrays.iter().try_fold(0usize, |sum, a| sum.checked_add(a.shape()[dim]));
+    let mut shape = Dims::from_slice(arrays[0].shape());
+    shape[dim] = size.ok_or_else(|| Error::out_of_memory(op, usize::MAX))?;
+    // Not more than can be counted, wherever it is put together.
+    crate::shape::numel(op, &shape)?;
     let on_cpu = || {
-        let mut shape = Dims::from_slice(arrays[0].shape());
-        shape[dim] = arrays.iter().map(|a| a.shape()[dim]).sum();
         let whole = Layout::row_major(shape.clone());
         let mut out = Array::build(op, shape, |_| {})?;
         let data = out.make_mut()?;

@@ -6,6 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use faer::dyn_stack::{MemBuffer, StackReq};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 /// Bytes of the buffers of all arrays on a device, and what was copied; arrays of one element on the CPU hold it
@@ -152,15 +154,75 @@ pub fn grow<T>(op: &'static str, v: &mut Vec<T>, more: usize) -> Result<()> {
 
 #[cold]
 fn grow_now<T>(op: &'static str, v: &mut Vec<T>, more: usize) -> Result<()> {
-    let reserve = |v: &mut Vec<T>| match v.capacity() {
-        0 => v.try_reserve_exact(more),
-        _ => v.try_reserve(more),
+    let bytes = v.len().saturating_add(more).saturating_mul(size_of::<T>());
+    let reserve = |v: &mut Vec<T>| {
+        let answer = match v.capacity() {
+            0 => v.try_reserve_exact(more),
+            _ => v.try_reserve(more),
+        };
+        answer.is_ok()
     };
-    reserve(v).or_else(|_| {
-        trim();
-        let bytes = v.len().saturating_add(more).saturating_mul(size_of::<T>());
-        reserve(v).map_err(|_| Error::out_of_memory(op, bytes))
+    if could_have(bytes)
+        && (reserve(v) || {
+            trim();
+            reserve(v)
+        })
+    {
+        return Ok(());
+    }
+    Err(Error::out_of_memory(op, bytes))
+}
+
+/// An error where there is no memory for elements of type `T` in this shape: for operations that would take much
+/// time before they ask for what their result needs. Small results are not asked for.
+///
+/// # Errors
+/// Out of memory.
+pub fn ask<T>(op: &'static str, shape: &[usize]) -> Result<()> {
+    /// Bytes below which there is no long work.
+    const SMALL: usize = 16 << 20;
+    let bytes = crate::shape::numel(op, shape)?.checked_mul(size_of::<T>());
+    match bytes {
+        Some(bytes) if bytes < SMALL => Ok(()),
+        Some(bytes) => room::<u8>(op, bytes).map(drop),
+        None => Err(Error::out_of_memory(op, usize::MAX)),
+    }
+}
+
+/// Whether the process could have `bytes` beside its arrays. Linux promises more memory than the machine has, and ends
+/// the process when it is written to.
+pub(crate) fn could_have(bytes: usize) -> bool {
+    /// Bytes from which it is worth asking.
+    const MUCH: usize = 64 << 20;
+    bytes < MUCH || bytes.saturating_add(live().max(0) as usize) <= machine()
+}
+
+/// The memory of the machine, or of the container that the process runs in, with what may be moved to disk.
+#[cfg(target_os = "linux")]
+fn machine() -> usize {
+    static MACHINE: OnceLock<usize> = OnceLock::new();
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let number = |path: &str| read(path).and_then(|text| text.trim().parse::<usize>().ok());
+    *MACHINE.get_or_init(|| {
+        let table = read("/proc/meminfo").unwrap_or_default();
+        let kilobytes = |name: &str| {
+            let line = table.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok())
+        };
+        let swap = kilobytes("SwapTotal:").unwrap_or(0).saturating_mul(1024);
+        let whole =
+            kilobytes("MemTotal:").map_or(usize::MAX, |k| k.saturating_mul(1024).saturating_add(swap));
+        // Control groups of version 2, then of version 1, as a container sees its own.
+        let limit = number("/sys/fs/cgroup/memory.max")
+            .map(|limit| limit.saturating_add(number("/sys/fs/cgroup/memory.swap.max").unwrap_or(swap)))
+            .or_else(|| number("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"));
+        limit.map_or(whole, |limit| limit.min(whole))
     })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn machine() -> usize {
+    usize::MAX
 }
 
 /// `n` times `x`.
@@ -303,6 +365,28 @@ mod tests {
         assert_eq!((e.op(), e.kind()), ("exp", ErrorKind::OutOfMemory { bytes: 1 << 60 }));
         let other = || try_run(|| -> Result<()> { panic!("mine") });
         assert!(catch_unwind(other).is_err());
+    }
+
+    #[test]
+    fn kernels_end_with_an_error_on_any_thread_and_say_nothing() {
+        let huge = || kernel("mm", || Ok(work(usize::MAX / 16, 1.0f64).len()));
+        assert!(matches!(huge().unwrap_err().kind(), ErrorKind::OutOfMemory { .. }));
+        let far = kernel("mm", || Ok(rayon::join(|| 1, || gather(0..usize::MAX / 16).len()).1));
+        assert_eq!(far.unwrap_err().op(), "mm");
+        let outside = try_run(|| Ok(stack(StackReq::new::<f64>(1 << 56)).len()));
+        assert!(matches!(outside.unwrap_err().kind(), ErrorKind::OutOfMemory { .. }));
+        assert!(catch_unwind(|| kernel("mm", || -> Result<()> { panic!("mine") })).is_err());
+    }
+
+    #[test]
+    fn what_the_machine_does_not_have_is_refused() {
+        assert!(could_have(1 << 20) && !could_have(1 << 60));
+        assert!(ask::<f64>("example", &[1 << 40]).is_err() && ask::<f64>("example", &[1 << 10]).is_ok());
+        assert!(ask::<[f64; 100]>("example", &[1 << 58]).is_err());
+        let mut v = room::<u8>("example", 3).unwrap();
+        v.extend([1, 2, 3]);
+        grow("example", &mut v, 1).unwrap();
+        assert!(grow("example", &mut v, usize::MAX).is_err() && v == [1, 2, 3]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub fn arg_extreme<T: Number>(
 ) -> Result<Array<i64>> {
     let n = x.shape()[dim];
     let step = x.layout().strides()[dim];
-    let first = x.slice(op, dim, 0, 1, 1)?.remove_dim(dim);
+    let first = x.slice(op, dim, 0, 1, 1)?.remove_dim(op, dim)?;
     let data = x.storage();
     let shape = Dims::from_slice(first.shape());
     let nest = Nest::new(&shape, [&x.layout().slice(dim, 0, 1, 1).remove_dim(dim)]);

@@ -459,7 +459,8 @@ pub fn product_pattern(op: &'static str, a: &Pattern, b: &Pattern) -> Result<Pat
             for i in rows_here {
                 let first = places.len();
                 for &k in &columns[rows[i] as usize..rows[i + 1] as usize] {
-                    let next = &next_columns[next_rows[k as usize] as usize..next_rows[k as usize + 1] as usize];
+                    let next =
+                        &next_columns[next_rows[k as usize] as usize..next_rows[k as usize + 1] as usize];
                     memory::grow(op, &mut places, next.len())?;
                     for &j in next {
                         if std::mem::replace(&mut seen[j as usize], i as i64 + 1) != i as i64 + 1 {

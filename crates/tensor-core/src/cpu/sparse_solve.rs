@@ -128,8 +128,7 @@ pub fn factor<T: Float>(
                     .map_err(|e| refused(op, e))
             })?;
             let mut l = memory::vector(op, known.len_val(), T::ZERO)?;
-            let mut stack =
-                working(op, known.factorize_numeric_llt_scratch::<T>(par, Default::default()))?;
+            let mut stack = working(op, known.factorize_numeric_llt_scratch::<T>(par, Default::default()))?;
             let stack = MemStack::new(&mut stack);
             let done = known.factorize_numeric_llt(
                 &mut l,
@@ -153,9 +152,7 @@ pub fn factor<T: Float>(
         }
         Method::Lu => {
             let known = once(&symbolic.lu, || {
-                factorize_symbolic_lu(structure, Default::default())
-                    .map(Arc::new)
-                    .map_err(|e| refused(op, e))
+                factorize_symbolic_lu(structure, Default::default()).map(Arc::new).map_err(|e| refused(op, e))
             })?;
             let mut factors = Box::new(NumericLu::new());
             let mut stack = working(op, known.factorize_numeric_lu_scratch::<T>(par, Default::default()))?;
@@ -277,7 +274,8 @@ pub fn solve<T: Float>(
     let (k, shape) = (b.shape().get(1).copied().unwrap_or(1), Dims::from_slice(b.shape()));
     let b = super::copy::elements(op, b)?;
     // Column after column.
-    let mut columns = memory::collect(op, (0..k).flat_map(|j| (0..n).map(move |i| (i, j))).map(|(i, j)| b[i * k + j]))?;
+    let mut columns =
+        memory::collect(op, (0..k).flat_map(|j| (0..n).map(move |i| (i, j))).map(|(i, j)| b[i * k + j]))?;
     let x = MatMut::from_column_major_slice_mut(&mut columns, n, k);
     let par = get_global_parallelism();
     match &factors.kind {

@@ -173,7 +173,7 @@ pub fn lu_solve<T: Float>(
             if transposed {
                 axes[..].swap(lu.a.ndim() - 2, lu.a.ndim() - 1);
             }
-            let a = lu.a.permute(&axes);
+            let a = lu.a.permute(op, &axes)?;
             let inputs = [Matrices::of(op, &a)?, Matrices::of(op, b)?];
             let one = |i: usize, [x]: [&mut [T]; 1]| {
                 let mut a = inputs[0].to_vec(i);
@@ -250,7 +250,7 @@ pub fn cofactors<T: Float>(op: &'static str, a: &Array<T>, g: &Array<T>) -> Resu
     if out.numel() == 0 {
         return Ok(Some(out));
     }
-    let column = g.insert_dim(g.ndim()).insert_dim(g.ndim());
+    let column = g.insert_dim(op, g.ndim())?.insert_dim(op, g.ndim() + 1)?;
     let inputs = [Matrices::of(op, a)?, Matrices::of(op, &column)?];
     let failed = AtomicUsize::new(usize::MAX);
     let one = |i: usize, _: [&mut [T]; 1]| {
