@@ -11,7 +11,7 @@ const SIZES: [usize; 6] = [3, 10, 30, 100, 300, 1000];
 /// -2 A^T (y - A x) by two products on arrays, without the tape.
 fn by_hand<T: Float>(a: &Array<T>, x: &Array<T>, y: &Array<T>) -> Result<Array<T>> {
     let r = kernels::addmv("mv", Some(y), a, x, T::ONE, -T::ONE)?;
-    kernels::addmv("mv", None, &a.permute(&[1, 0]), &r, T::ZERO, T::of(-2.0))
+    kernels::addmv("mv", None, &a.permute("mv", &[1, 0])?, &r, T::ZERO, T::of(-2.0))
 }
 
 /// The loss as a user writes it, and backward.

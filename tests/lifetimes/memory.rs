@@ -1,32 +1,10 @@
 //! Nothing leaks, operations keep what their rules read and nothing else, and running out is an error.
 //! One test: the counters are the program's.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use crate::allocator;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tapegrad::prelude::*;
 use tapegrad::{Array, Kept, Op, apply, formula, kernels, memory, tape};
-
-/// The system's allocator, and how often it was asked.
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        // SAFETY: the caller's promises are those of the system's allocator.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(place, layout) }
-    }
-}
 
 /// An operation whose rule fails, or panics.
 struct Broken {
@@ -207,9 +185,9 @@ fn batches_of_small_matrices_allocate_nothing_for_each() {
             let a = &low + low.mt().unwrap() + Tensor::eye(n) * (2 * n) as f64;
             (0..5)
                 .map(|_| {
-                    let start = ALLOCATIONS.load(Relaxed);
+                    let start = allocator::asked();
                     f(&a).unwrap();
-                    ALLOCATIONS.load(Relaxed) - start
+                    allocator::asked() - start
                 })
                 .min()
                 .unwrap()

@@ -8,7 +8,7 @@ use rand::Rng;
 use std::panic::Location;
 use tensor_core::shape::{Dims, IntoShape};
 use tensor_core::{
-    Array, Device, Element, Error, Float, Layout, Number, OrRaise, Result, formula, kernels, random,
+    Array, Device, Element, Error, Float, Layout, Number, OrRaise, Result, formula, kernels, memory, random,
 };
 
 impl Tensor<f64> {
@@ -262,6 +262,8 @@ impl<T: Element> Tensor<T> {
         let here = Location::caller();
         let (mut shape, mut data) = (Vec::new(), Vec::new());
         nested.lengths(&mut shape);
+        let first = tensor_core::shape::numel("new", &shape).map_err(|e| e.at(here))?;
+        memory::grow("new", &mut data, first).map_err(|e| e.at(here))?;
         nested.collect(&shape, &mut data).map_err(|e| e.at(here))?;
         Tensor::from_vec(data, shape)
     }

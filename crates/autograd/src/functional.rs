@@ -383,11 +383,13 @@ fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, xs: &[Tensor<T>])
     }
     let pullback = Pullback::new(transform, std::slice::from_ref(y), xs)?;
     let columns = |(result, x): (&Option<Tensor<T>>, &Tensor<T>)| match result {
-        Some(result) => match lines(result, &pullback.cotangents, create_graph)?.swap_remove(0) {
-            Some(lines) => lines.reshape([x.numel(), m])?.t()?.reshape(shape(x)),
-            None => nothing(x),
-        },
-        None => nothing(x),
+        Some(result) if x.numel() > 0 => {
+            match lines(result, &pullback.cotangents, create_graph)?.swap_remove(0) {
+                Some(lines) => lines.reshape([x.numel(), m])?.t()?.reshape(shape(x)),
+                None => nothing(x),
+            }
+        }
+        _ => nothing(x),
     };
     pullback.results.iter().zip(xs).map(columns).collect()
 }

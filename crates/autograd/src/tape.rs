@@ -9,7 +9,7 @@ use crate::graph::Graph;
 use crate::hook::Extra;
 use crate::mode;
 use crate::op::Rule;
-use slotmap::SlotMap;
+use slotmap::{Key, SlotMap};
 use smallvec::SmallVec;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -35,16 +35,35 @@ pub(crate) struct Node {
     pub site: &'static Location<'static>,
 }
 
-struct Tape(Mutex<SlotMap<NodeKey, Node>>);
+struct Tape {
+    nodes: Mutex<SlotMap<NodeKey, Node>>,
+    /// A key of this version or a later one is the last that the tape gives out.
+    last_version: u32,
+}
+
+/// Keys tell the nodes of one place apart by their version, which grows by two with each and begins anew after 2^32: a
+/// tape is retired at half of that, so that an old handle never finds a stranger's node.
+const LAST_VERSION: u32 = 1 << 31;
 
 impl Tape {
     fn new() -> Arc<Self> {
-        Arc::new(Tape(Mutex::new(SlotMap::with_key())))
+        Tape::until(LAST_VERSION)
+    }
+
+    fn until(last_version: u32) -> Arc<Self> {
+        Arc::new(Tape { nodes: Mutex::new(SlotMap::with_key()), last_version })
     }
 
     fn lock(&self) -> MutexGuard<'_, SlotMap<NodeKey, Node>> {
         // Nothing of the user's runs under the lock, so the map is sound even where it is poisoned.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the tape gives out no key after this one.
+    #[inline]
+    fn ends_with(&self, key: NodeKey) -> bool {
+        // The version is in the upper half.
+        (key.data().as_ffi() >> 32) as u32 >= self.last_version
     }
 }
 
@@ -195,8 +214,17 @@ pub(crate) fn record(
     }
     let key = map.insert(Node { rule, parents, site: mode::site().unwrap_or(site) });
     drop(map);
+    if tape.ends_with(key) {
+        retire(&tape);
+    }
     let place = Place::Node(tape, key);
     Edge::new(place, rank + 1, since, latest, shape)
+}
+
+/// Gives the calling thread a new tape; the old one lives until its last handle goes.
+#[cold]
+fn retire(old: &Arc<Tape>) {
+    TAPE.try_with(|slot| *slot.borrow_mut() = Tape::until(old.last_version)).ok();
 }
 
 /// What the calling thread's tape holds.
@@ -388,5 +416,74 @@ fn defer(node: Node) {
     let _reset = Reset;
     while let Some(node) = DROPS.with(|d| d.borrow_mut().1.pop()) {
         drop(node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Tensor;
+
+    fn tape_of(x: &Tensor) -> *const Tape {
+        match &x.edge().unwrap().0.place {
+            Place::Node(tape, _) => Arc::as_ptr(tape),
+            _ => panic!("the tensor was recorded"),
+        }
+    }
+
+    /// Whatever is recorded after a node was consumed, its handle finds nothing: neither another node of its place
+    /// nor, once versions have run out, one of a later tape.
+    #[test]
+    fn an_old_handle_never_finds_a_strangers_node() {
+        std::thread::spawn(|| {
+            for last_version in [1, 2, 3, 9, 64] {
+                TAPE.set(Tape::until(last_version));
+                let x = Tensor::scalar(2.0).requires_grad();
+                let (live, stale) = (x.exp(), x.sin());
+                let old = tape_of(&stale);
+                stale.backward().unwrap();
+                let mut tapes = 0;
+                let mut last = old;
+                for _ in 0..200 {
+                    let y = x.cos();
+                    assert!(matches!(stale.edge().unwrap().open(), Opened::Consumed));
+                    if tape_of(&y) != last {
+                        tapes += 1;
+                        last = tape_of(&y);
+                    }
+                    let (Place::Node(tape, key), version) = (&y.edge().unwrap().0.place, last_version) else {
+                        panic!("the tensor was recorded")
+                    };
+                    assert!(
+                        (key.data().as_ffi() >> 32) as u32 <= version.max(1) + 1,
+                        "{}",
+                        tape.last_version
+                    );
+                }
+                assert!(tapes >= 200 / (last_version as usize + 2), "{last_version}: {tapes} tapes");
+                assert!(stale.backward().is_err());
+                live.backward().unwrap();
+                assert_eq!(x.grad().unwrap().item().unwrap(), 2f64.cos() + 2f64.exp());
+            }
+            TAPE.set(Tape::new());
+        })
+        .join()
+        .unwrap();
+    }
+
+    /// What the bound is for: two keys of one place whose versions are 2^32 apart are one key.
+    #[test]
+    fn the_bound_is_well_before_versions_begin_anew() {
+        let mut map: SlotMap<NodeKey, ()> = SlotMap::with_key();
+        let first = map.insert(());
+        map.remove(first);
+        let second = map.insert(());
+        let version = |key: NodeKey| key.data().as_ffi() >> 32;
+        assert_eq!(version(second) - version(first), 2);
+        assert!(u64::from(LAST_VERSION) + 2 < 1 << 32);
+        let tape = Tape::new();
+        let near = |version: u64| NodeKey::from(slotmap::KeyData::from_ffi(version << 32 | 1));
+        assert!(!tape.ends_with(near((1 << 31) - 1)) && tape.ends_with(near((1 << 31) + 1)));
+        assert!(tape.ends_with(near(u64::from(u32::MAX))));
     }
 }

@@ -157,7 +157,8 @@ impl<T: Element> Tensor<T> {
         Tensor::constant(self.value.clone())
     }
 
-    /// The elements in row-major order. As every reading of numbers, it ends the flow of gradients.
+    /// The elements in row-major order. As every reading of numbers, it ends the flow of gradients. Where there is no
+    /// memory for them, it panics with what [`memory::try_run`](tensor_core::memory::try_run) turns into an error.
     #[track_caller]
     pub fn to_vec(&self) -> Vec<T> {
         self.read("to_vec").to_vec()

@@ -5,7 +5,7 @@ use crate::product::{matmul, mm};
 use crate::solve::{Solve, solve};
 use autograd::{GradOptions, Keep, Kept, Op, Tensor, apply, enable_grad, grad_with};
 use tensor_core::kernels::{self, Lu};
-use tensor_core::{Array, Element, Float, Result};
+use tensor_core::{Array, Element, Float, Result, memory};
 
 /// d = det A
 struct Det<T: Element> {
@@ -52,7 +52,7 @@ impl<T: Float> Op<T, 1> for Det<T> {
         // Those matrices on their own, and the identity in their place among the others.
         let n = a.shape()[a.ndim() - 1];
         let index =
-            Tensor::from(near.iter().map(|&i| i as i64).collect::<Vec<_>>()).to_device(&a.device())?;
+            Tensor::from(memory::collect("det", near.iter().map(|&i| i as i64))?).to_device(&a.device())?;
         let (flat, flat_d, flat_g) =
             (a.reshape([-1, n as isize, n as isize])?, kept.output().flatten(), g.flatten());
         let some = flat.index_select(0, &index)?;

@@ -63,7 +63,14 @@ impl<T: Float> Op<T, 3> for TransposedResidual<T> {
             return Ok(value.clone());
         }
         let r = kernels::addmv("least_squares_loss", Some(y), a, x, T::ONE, -T::ONE)?;
-        kernels::addmv("least_squares_loss", None, &a.permute(&[1, 0]), &r, T::ZERO, T::ONE)
+        kernels::addmv(
+            "least_squares_loss",
+            None,
+            &a.permute("least_squares_loss", &[1, 0])?,
+            &r,
+            T::ZERO,
+            T::ONE,
+        )
     }
     fn keep(&self, _: [bool; 3]) -> Keep<3> {
         Keep::inputs([true; 3])

@@ -34,7 +34,7 @@ impl<T: Float> Op<T, 1> for Pinv {
             ([v.clone(), w.clone(), v], kernels::map("pinv", &w, formula!(|w: T| w.magnitude()))?)
         } else {
             let [u, s, vt] = kernels::svd("pinv", a)?;
-            ([u, s.clone(), vt.permute(&swap)], s)
+            ([u, s.clone(), vt.permute("pinv", &swap)?], s)
         };
         let default = match self.0.atol {
             None => a.shape()[k].max(a.shape()[k + 1]) as f64 * T::EPSILON.to_f64(),
@@ -63,8 +63,8 @@ impl<T: Float> Op<T, 1> for Pinv {
             let reciprocal = kernels::map("pinv", &s, formula!(|s: T| s.reciprocal()))?;
             kernels::select("pinv", &large, &reciprocal, &Array::scalar(T::ZERO))?
         };
-        let v = kernels::zip("pinv", &v, &weights.insert_dim(k), formula!(|v: T, w: T| v * w))?;
-        kernels::addmm("pinv", None, &v, &u.permute(&swap), T::ZERO, T::ONE)
+        let v = kernels::zip("pinv", &v, &weights.insert_dim("pinv", k)?, formula!(|v: T, w: T| v * w))?;
+        kernels::addmm("pinv", None, &v, &u.permute("pinv", &swap)?, T::ZERO, T::ONE)
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }

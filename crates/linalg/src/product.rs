@@ -69,7 +69,7 @@ impl<T: Float> Op<T, 2> for Outer<T> {
         "outer"
     }
     fn forward(&self, [u, v]: [&Array<T>; 2]) -> Result<Array<T>> {
-        let (column, row) = (u.insert_dim(1), v.insert_dim(0));
+        let (column, row) = (u.insert_dim("outer", 1)?, v.insert_dim("outer", 0)?);
         match self.alpha {
             alpha if alpha == T::ONE => kernels::zip("outer", &column, &row, formula!(|u: T, v: T| u * v)),
             alpha => kernels::zip("outer", &column, &row, formula!(|u: T, v: T| u * alpha * v)),
@@ -99,7 +99,7 @@ impl<T: Float> Op<T, 2> for Dot {
         "dot"
     }
     fn forward(&self, [u, v]: [&Array<T>; 2]) -> Result<Array<T>> {
-        Ok(kernels::addmv("dot", None, &u.insert_dim(0), v, T::ZERO, T::ONE)?.remove_dim(0))
+        kernels::addmv("dot", None, &u.insert_dim("dot", 0)?, v, T::ZERO, T::ONE)?.remove_dim("dot", 0)
     }
     fn keep(&self, [u, v]: [bool; 2]) -> Keep<2> {
         Keep::inputs([v, u])

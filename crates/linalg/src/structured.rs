@@ -2,7 +2,7 @@
 
 use autograd::{Tensor, arange_on};
 use std::panic::Location;
-use tensor_core::{Error, Float, Result};
+use tensor_core::{Error, Float, Result, memory};
 
 /// The Vandermonde matrix of each vector of a batch: row i holds the powers x_i^0, .., x_i^(n-1), or from the
 /// highest one on where `decreasing`, as NumPy has them.
@@ -15,24 +15,32 @@ use tensor_core::{Error, Float, Result};
 /// ```
 ///
 /// # Errors
-/// Shape, for a scalar.
+/// Shape, for a scalar; out of memory.
 #[track_caller]
 pub fn vander<T: Float>(x: &Tensor<T>, n: usize, decreasing: bool) -> Result<Tensor<T>> {
+    let here = Location::caller();
     if x.ndim() == 0 {
         let message = "a scalar has no Vandermonde matrix: give a vector".to_string();
-        return Err(Error::shape("vander", message).at(Location::caller()));
+        return Err(Error::shape("vander", message).at(here));
     }
     if n == 0 {
         return x.unsqueeze(-1)?.narrow(-1, 0, 0);
     }
-    let mut powers = vec![x.detach().ones_like()];
-    while powers.len() < n {
-        powers.push(powers[powers.len() - 1].try_mul(x)?);
+    let shape: Vec<usize> = x.shape().iter().copied().chain([n]).collect();
+    memory::ask::<T>("vander", &shape).map_err(|e| e.at(here))?;
+    // As many columns again in every step: those that are there times the next power.
+    let mut step = x.unsqueeze(-1)?;
+    let mut powers = step.detach().ones_like();
+    let mut width = 1;
+    while width < n {
+        let more = width.min(n - width);
+        powers = Tensor::cat(&[&powers, &powers.narrow(-1, 0, more)?.try_mul(&step)?], -1)?;
+        width += more;
+        if width < n {
+            step = step.square();
+        }
     }
-    if decreasing {
-        powers.reverse();
-    }
-    Tensor::stack(&powers.iter().collect::<Vec<_>>(), -1)
+    if decreasing { Ok(powers.flip(-1)?.contiguous()) } else { Ok(powers) }
 }
 
 /// The matrix with the given ones along its diagonal, and zeros elsewhere. Vectors count as rows, scalars as
@@ -61,7 +69,10 @@ pub fn block_diag<T: Float>(blocks: &[&Tensor<T>]) -> Result<Tensor<T>> {
             }
         })
         .collect::<Result<Vec<_>>>()?;
-    let width: usize = matrices.iter().map(|m| m.shape()[1]).sum();
+    let sizes = |dim: usize| matrices.iter().try_fold(0usize, |sum, m| sum.checked_add(m.shape()[dim]));
+    let shape = [sizes(0).unwrap_or(usize::MAX), sizes(1).unwrap_or(usize::MAX)];
+    memory::ask::<T>("block_diag", &shape).map_err(|e| e.at(here))?;
+    let width = shape[1];
     let mut left = 0;
     let mut rows = Vec::with_capacity(matrices.len());
     for m in &matrices {
@@ -97,6 +108,7 @@ pub fn toeplitz<T: Float>(c: &Tensor<T>, r: &Tensor<T>) -> Result<Tensor<T>> {
         );
         return Err(Error::shape("toeplitz", message).at(Location::caller()));
     };
+    memory::ask::<T>("toeplitz", &[m, n]).map_err(|e| e.at(Location::caller()))?;
     if m == 0 || n == 0 {
         return c.unsqueeze(1)?.try_mul(&r.unsqueeze(0)?);
     }

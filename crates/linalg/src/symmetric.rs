@@ -38,7 +38,7 @@ impl<T: Float, F: Analytic + 'static> OpMany<T> for Derivative<T, F> {
         let Spectrum { w, v } = &*self.spectrum;
         let mut swap: Vec<usize> = (0..v.ndim()).collect();
         swap.swap(v.ndim() - 1, v.ndim() - 2);
-        let vt = v.permute(&swap);
+        let vt = v.permute(op, &swap)?;
         let product = |a: &Array<T>, b: &Array<T>| kernels::addmm(op, None, a, b, T::ZERO, T::ONE);
         let turned = x[1..].iter().map(|g| product(&product(&vt, g)?, v)).collect::<Result<Vec<_>>>()?;
         let inner = kernels::analytic_derivative(op, &*self.f, w, &turned)?;

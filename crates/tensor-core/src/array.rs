@@ -8,6 +8,7 @@ use crate::element::{DType, Element};
 use crate::error::{Error, ErrorKind, OrRaise, Result};
 use crate::kernels;
 use crate::layout::Layout;
+use crate::memory;
 use crate::shape::{self, Dims};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 /// ```
 /// use tensor_core::Array;
 /// let a = Array::from_vec(vec![1, 2, 3, 4, 5, 6], &[2, 3])?;
-/// let t = a.permute(&[1, 0]);
+/// let t = a.permute("permute", &[1, 0])?;
 /// assert_eq!(t.shape(), [3, 2]);
 /// assert_eq!(t.to_vec(), [1, 4, 2, 5, 3, 6]);
 /// # Ok::<(), tensor_core::Error>(())
@@ -416,8 +417,24 @@ impl<T: Element> Array<T> {
     }
 
     /// A view with the dimensions in the order `dims`, a permutation.
-    pub fn permute(&self, dims: &[usize]) -> Self {
-        self.view(self.layout().permute(dims))
+    ///
+    /// # Errors
+    /// Index, where `dims` do not name each dimension once.
+    pub fn permute(&self, op: &'static str, dims: &[usize]) -> Result<Self> {
+        // Few dimensions: looking for each is quicker than marking it in a list.
+        if dims.len() != self.ndim() || (0..self.ndim()).any(|d| !dims.contains(&d)) {
+            let message = format!("{dims:?} does not name each dimension of shape {:?} once", self.shape());
+            return Err(Error::index(op, message));
+        }
+        Ok(self.view(self.layout().permute(dims)))
+    }
+
+    /// An error where there is no dimension `dim`.
+    fn has_dim(&self, op: &'static str, dim: usize) -> Result<()> {
+        if dim < self.ndim() {
+            return Ok(());
+        }
+        Err(Error::index(op, format!("shape {:?} has no dimension {dim}", self.shape())))
     }
 
     /// A view stretched to `to`.
@@ -430,20 +447,30 @@ impl<T: Element> Array<T> {
 
     /// A view of the elements whose index in the second of `dims`, two different ones, is that in the
     /// first plus `offset`, along a last dimension in place of the two.
-    pub fn diagonal(&self, offset: isize, dims: [usize; 2]) -> Self {
-        self.view(self.layout().diagonal(offset, dims))
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist, or is named twice.
+    pub fn diagonal(&self, op: &'static str, offset: isize, dims: [usize; 2]) -> Result<Self> {
+        self.has_dim(op, dims[0])?;
+        self.has_dim(op, dims[1])?;
+        if dims[0] == dims[1] {
+            return Err(Error::index(op, format!("dimension {} is named twice: name two", dims[0])));
+        }
+        Ok(self.view(self.layout().diagonal(offset, dims)))
     }
 
     /// A view of `len` elements along `dim` from `start`, `step` apart.
     ///
     /// # Errors
-    /// Index, where that leaves the dimension.
+    /// Index, where that leaves the dimension, or there is no such dimension.
     pub fn slice(&self, op: &'static str, dim: usize, start: usize, step: isize, len: usize) -> Result<Self> {
+        self.has_dim(op, dim)?;
         let size = self.shape()[dim];
-        let last = (len as isize - 1).checked_mul(step).and_then(|d| d.checked_add(start as isize));
+        // In numbers that hold every product.
+        let last = || start as i128 + (len as i128 - 1) * step as i128;
         let inside = match len {
             0 => start <= size,
-            _ => start < size && last.is_some_and(|l| (0..size as isize).contains(&l)),
+            _ => start < size && (0..size as i128).contains(&last()),
         };
         if !inside {
             let message = format!(
@@ -458,8 +485,9 @@ impl<T: Element> Array<T> {
     /// A view of the elements at `index` of dimension `dim`, which disappears.
     ///
     /// # Errors
-    /// Index, where `index` is out of range.
+    /// Index, where `index` is out of range, or there is no such dimension.
     pub fn select(&self, op: &'static str, dim: usize, index: usize) -> Result<Self> {
+        self.has_dim(op, dim)?;
         let size = self.shape()[dim];
         if index >= size {
             let message =
@@ -470,13 +498,28 @@ impl<T: Element> Array<T> {
     }
 
     /// A view without dimension `dim`, whose size is 1.
-    pub fn remove_dim(&self, dim: usize) -> Self {
-        self.view(self.layout().remove_dim(dim))
+    ///
+    /// # Errors
+    /// Index, where there is no such dimension; shape, where it has another size.
+    pub fn remove_dim(&self, op: &'static str, dim: usize) -> Result<Self> {
+        self.has_dim(op, dim)?;
+        if self.shape()[dim] != 1 {
+            let message = format!("dimension {dim} of shape {:?} is not of size 1: select", self.shape());
+            return Err(Error::shape(op, message));
+        }
+        Ok(self.view(self.layout().remove_dim(dim)))
     }
 
-    /// A view with a dimension of size 1 before dimension `dim`.
-    pub fn insert_dim(&self, dim: usize) -> Self {
-        self.view(self.layout().insert_dim(dim))
+    /// A view with a dimension of size 1 before dimension `dim`, or behind the last one.
+    ///
+    /// # Errors
+    /// Index, where there is no such place.
+    pub fn insert_dim(&self, op: &'static str, dim: usize) -> Result<Self> {
+        if dim > self.ndim() {
+            let message = format!("shape {:?} has no place {dim} for a dimension", self.shape());
+            return Err(Error::index(op, message));
+        }
+        Ok(self.view(self.layout().insert_dim(dim)))
     }
 
     /// The same elements in another shape: a view where strides allow it, else a copy.
@@ -495,17 +538,20 @@ impl<T: Element> Array<T> {
         }
     }
 
-    /// The elements in row-major order.
+    /// The elements in row-major order. Where there is no memory for them, it panics with what
+    /// [`memory::try_run`] turns into an error.
+    #[track_caller]
     pub fn to_vec(&self) -> Vec<T> {
         match self.as_slice() {
-            Some(s) => s.to_vec(),
+            Some(s) => memory::collect("to_vec", s.iter().copied()).or_raise(),
             None if self.device() == Device::Cpu => kernels::copy("to_vec", self).or_raise().into_vec(),
             None => self.to_device("to_vec", Device::Cpu).or_raise().into_vec(),
         }
     }
 
     /// Gives the vector back where nothing else shares it and it lies in row-major order, else a
-    /// copy.
+    /// copy, for which memory may run out as for [`Array::to_vec`].
+    #[track_caller]
     pub fn into_vec(self) -> Vec<T> {
         match self.take_buffer() {
             Ok((layout, v))
@@ -675,5 +721,39 @@ mod tests {
         assert_eq!(a.slice("slice", 0, 5, 1, 0).unwrap().numel(), 0);
         assert!(a.slice("slice", 0, 1, isize::MAX, 3).is_err());
         assert!(a.select("select", 0, 5).is_err());
+        assert_eq!(a.slice("slice", 0, 2, isize::MIN, 1).unwrap().to_vec(), [2]);
+    }
+
+    #[test]
+    fn views_of_dimensions_that_are_not_there_are_errors() {
+        let a = counting(&[2, 3]);
+        let far = [2, 7, usize::MAX];
+        let mut answers = vec![
+            a.permute("", &[0, 0]),
+            a.permute("", &[0]),
+            a.permute("", &[]),
+            a.permute("", &[0, 1, 1]),
+            a.permute("", &[1, 2]),
+            a.diagonal("", 0, [1, 1]),
+            a.remove_dim("", 2),
+            a.insert_dim("", 3),
+            a.slice("", 0, usize::MAX, 1, 1),
+            a.slice("", 0, 0, 1, usize::MAX),
+            a.slice("", 0, 0, isize::MAX, usize::MAX),
+        ];
+        for d in far {
+            answers.push(a.slice("", d, 0, 1, 1));
+            answers.push(a.select("", d, 0));
+            answers.push(a.diagonal("", 0, [0, d]));
+            answers.push(a.diagonal("", 0, [d, 0]));
+            answers.push(a.insert_dim("", d.saturating_add(1)));
+        }
+        for (k, answer) in answers.into_iter().enumerate() {
+            assert_eq!(answer.map(|x| x.shape().to_vec()).unwrap_err().kind(), ErrorKind::Index, "{k}");
+        }
+        assert_eq!(a.remove_dim("", 0).map(|_| ()).unwrap_err().kind(), ErrorKind::Shape);
+        for offset in [isize::MIN, isize::MIN + 1, isize::MAX] {
+            assert_eq!(a.diagonal("", offset, [0, 1]).unwrap().numel(), 0);
+        }
     }
 }

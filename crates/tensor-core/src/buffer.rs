@@ -6,7 +6,7 @@
 
 use crate::element::{Element, sealed::Sealed};
 use crate::error::{Error, Result};
-use crate::memory::{CACHED, LARGE, cache_room, count};
+use crate::memory::{CACHED, LARGE, cache_room, could_have, count};
 use std::alloc::{Layout, alloc_zeroed};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
@@ -88,6 +88,9 @@ impl<T: Element> Buffer<T> {
             if cache_room() < bytes && CACHED.load(Relaxed) > 0 {
                 trim_all(); // nothing fits: rather free the cache than grow beyond the peak
             }
+        }
+        if !could_have(bytes) {
+            return Err(Error::out_of_memory(op, bytes));
         }
         let v = match zeroed_vec(n) {
             Some(v) => v,

@@ -24,9 +24,9 @@ use std::sync::{PoisonError, RwLock};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PrintOptions {
-    /// Digits after the point.
+    /// Digits after the point: of 1074 and more nothing is left to show.
     pub precision: usize,
-    /// Elements from which a tensor is shortened.
+    /// Elements from which a tensor is shortened; one of which more than 2^27 would be shown always is.
     pub threshold: usize,
     /// Elements shown at either end of a shortened dimension.
     pub edge_items: usize,
@@ -35,6 +35,11 @@ pub struct PrintOptions {
     /// Always or never in scientific notation; None chooses by the values.
     pub scientific: Option<bool>,
 }
+
+/// The digits after the point of the smallest number.
+const MOST_DIGITS: usize = 1074;
+/// Elements that are shown at most: their text takes gigabytes.
+const MOST_SHOWN: usize = 1 << 27;
 
 const DEFAULT: PrintOptions =
     PrintOptions { precision: 4, threshold: 1000, edge_items: 3, line_width: 80, scientific: None };
@@ -154,10 +159,24 @@ fn scientific(x: f64, precision: usize) -> String {
 
 /// The indices of a dimension that are shown; None stands for the dots.
 fn shown(size: usize, summarize: bool, edge: usize) -> Vec<Option<usize>> {
-    match summarize && size > 2 * edge {
+    match summarize && size > edge.saturating_mul(2) {
         true => (0..edge).map(Some).chain([None]).chain((size - edge..size).map(Some)).collect(),
         false => (0..size).map(Some).collect(),
     }
+}
+
+/// Whether a tensor is shortened, and the elements at either end that stay: by the options, or fewer where these
+/// would show more than [`MOST_SHOWN`].
+fn shortening(shape: &[usize], options: &PrintOptions) -> (bool, usize) {
+    let numel: usize = shape.iter().product();
+    let count = |summarize: bool, edge: usize| {
+        let ends = edge.saturating_mul(2);
+        let sizes = shape.iter().map(|&d| if summarize { d.min(ends) } else { d });
+        sizes.fold(1usize, usize::saturating_mul)
+    };
+    let asked = (numel > options.threshold, options.edge_items);
+    let fewer = [asked, (true, DEFAULT.edge_items)];
+    fewer.into_iter().find(|&(summarize, edge)| count(summarize, edge) <= MOST_SHOWN).unwrap_or((true, 0))
 }
 
 impl<T: Element> Array<T> {
@@ -165,8 +184,10 @@ impl<T: Element> Array<T> {
     /// usual ones.
     #[doc(hidden)]
     pub fn write_as(&self, f: &mut fmt::Formatter<'_>, name: &str, extra: &str) -> fmt::Result {
-        let options = print_options();
-        let summarize = self.numel() > options.threshold;
+        let mut options = print_options();
+        options.precision = options.precision.min(MOST_DIGITS);
+        let (summarize, edge_items) = shortening(self.shape(), &options);
+        options.edge_items = edge_items;
         let mut values = Vec::new();
         match self.device() {
             Device::Cpu => {
@@ -227,7 +248,9 @@ impl<T: Element> Array<T> {
     /// The elements that will be shown, from a GPU.
     fn shown_part(&self, summarize: bool, edge: usize) -> Result<Array<T>> {
         let mut part = self.clone();
-        for (k, &size) in self.shape().iter().enumerate().filter(|&(_, &d)| summarize && d > 2 * edge) {
+        for (k, &size) in
+            self.shape().iter().enumerate().filter(|&(_, &d)| summarize && d / 2 >= edge && d > 2 * edge)
+        {
             let ends = [0, size - edge].map(|start| part.slice("print", k, start, 1, edge));
             let [first, last] = ends;
             part = kernels::cat("print", &[&first?, &last?], k)?;

@@ -13,6 +13,7 @@ use crate::expression::Expression;
 use crate::formula;
 use crate::formula::{Code, Formula, Text};
 use crate::layout::Layout;
+use crate::memory;
 use crate::shape::Dims;
 
 pub use crate::cpu::decompose::{Analytic, Gaps, Lu, Triangle, singular_error};
@@ -23,7 +24,7 @@ pub use crate::cpu::reduce::{All, Any, Max, Min, Reduction, Sum};
 macro_rules! run_on {
     ($op:expr, [$($x:expr),+], $cpu:expr, |$gpu:ident| $cuda:expr) => {
         match false $(|| $x.is_on_gpu())+ {
-            false => $cpu,
+            false => memory::kernel($op, || $cpu),
             true => {
                 let $gpu = cuda::shared_gpu($op, &[$(cuda::Placed::place($x)),+])?;
                 $cuda
@@ -34,8 +35,8 @@ macro_rules! run_on {
 #[cfg(not(feature = "cuda"))]
 macro_rules! run_on {
     ($op:expr, [$($x:expr),+], $cpu:expr, |$gpu:ident| $cuda:expr) => {{
-        let _ = ($op, $(&$x),+);
-        $cpu
+        let _ = ($(&$x),+);
+        memory::kernel($op, || $cpu)
     }};
 }
 
@@ -126,14 +127,28 @@ pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
     run_on!(op, [x], cpu::copy::copy(op, x), |gpu| cuda::copy::copy(gpu, op, x))
 }
 
-/// Zeros of `shape` with `x` written through `layout`, which has the shape of `x` and stays within
-/// `shape`.
+/// Zeros of `shape` with `x` written through `layout`.
+///
+/// # Errors
+/// Shape, where the layout does not have the shape of `x` or leaves `shape`; out of memory.
 pub fn embed<T: Element>(
     op: &'static str,
     shape: &[usize],
     layout: &Layout,
     x: &Array<T>,
 ) -> Result<Array<T>> {
+    let n = crate::shape::numel(op, shape)?;
+    let inside = Layout::stays_within(layout.shape(), &layout.strides(), layout.offset(), n);
+    if layout.shape() != x.shape() || (x.numel() > 0 && !inside) {
+        let message = format!(
+            "{:?} at the places {:?} from {} of {:?} leaves shape {shape:?}",
+            x.shape(),
+            layout.strides(),
+            layout.offset(),
+            layout.shape()
+        );
+        return Err(Error::shape(op, message));
+    }
     let on_cpu = || {
         let mut out = Array::zeros(shape)?;
         cpu::copy::assign(out.make_mut()?, layout, x);
@@ -149,9 +164,12 @@ pub fn embed<T: Element>(
 /// The arrays one after another along `dim`; the caller has checked that the rest of the shapes
 /// agree.
 pub fn cat<T: Element>(op: &'static str, arrays: &[&Array<T>], dim: usize) -> Result<Array<T>> {
+    let size = arrays.iter().try_fold(0usize, |sum, a| sum.checked_add(a.shape()[dim]));
+    let mut shape = Dims::from_slice(arrays[0].shape());
+    shape[dim] = size.ok_or_else(|| Error::out_of_memory(op, usize::MAX))?;
+    // Not more than can be counted, wherever it is put together.
+    crate::shape::numel(op, &shape)?;
     let on_cpu = || {
-        let mut shape = Dims::from_slice(arrays[0].shape());
-        shape[dim] = arrays.iter().map(|a| a.shape()[dim]).sum();
         let whole = Layout::row_major(shape.clone());
         let mut out = Array::build(op, shape, |_| {})?;
         let data = out.make_mut()?;
@@ -221,7 +239,7 @@ pub fn scatter_add<T: Number>(
 
 /// The positions of the true elements, in row-major order.
 pub fn positions(op: &'static str, mask: &Array<bool>) -> Result<Array<i64>> {
-    run_on!(op, [mask], cpu::index::positions(mask), |gpu| cuda::index::positions(gpu, op, mask))
+    run_on!(op, [mask], cpu::index::positions(op, mask), |gpu| cuda::index::positions(gpu, op, mask))
 }
 
 /// 0, 1, .., n - 1, on a device.
@@ -250,7 +268,7 @@ pub fn cum_arg_extreme<T: Number>(
     dim: usize,
     smallest: bool,
 ) -> Result<Array<i64>> {
-    run_on!(op, [x], cpu::index::cum_arg_extreme(x, dim, smallest), |gpu| cuda::scan::cum_arg_extreme(
+    run_on!(op, [x], cpu::index::cum_arg_extreme(op, x, dim, smallest), |gpu| cuda::scan::cum_arg_extreme(
         gpu, op, x, dim, smallest
     ))
 }
@@ -263,7 +281,7 @@ pub fn searchsorted<T: Number>(
     values: &Array<T>,
     right: bool,
 ) -> Result<Array<i64>> {
-    run_on!(op, [sorted, values], cpu::index::searchsorted(sorted, values, right), |gpu| {
+    run_on!(op, [sorted, values], cpu::index::searchsorted(op, sorted, values, right), |gpu| {
         cuda::sort::searchsorted(gpu, op, sorted, values, right)
     })
 }
@@ -276,7 +294,7 @@ pub fn argsort<T: Number>(
     dim: usize,
     descending: bool,
 ) -> Result<Array<i64>> {
-    run_on!(op, [x], cpu::index::argsort(x, dim, descending), |gpu| cuda::sort::argsort(
+    run_on!(op, [x], cpu::index::argsort(op, x, dim, descending), |gpu| cuda::sort::argsort(
         gpu, op, x, dim, descending
     ))
 }
@@ -592,7 +610,7 @@ pub fn analytic_derivative<T: Float>(
         let message = format!("a direction of shape {:?} for matrices {:?}", wrong.shape(), &shape[..]);
         return Err(Error::shape(op, message));
     }
-    run_on!(op, [w], T::analytic_derivative(f, w, directions), |gpu| {
+    run_on!(op, [w], T::analytic_derivative(op, f, w, directions), |gpu| {
         T::gpu_analytic_derivative(gpu, op, f, w, directions)
     })
 }

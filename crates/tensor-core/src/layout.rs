@@ -148,7 +148,7 @@ impl Layout {
         low >= 0 && high < len as i128
     }
 
-    /// The layout with dimensions in the order `dims`, a permutation.
+    /// The layout with dimensions in the order `dims`, a permutation, as the caller has checked.
     pub fn permute(&self, dims: &[usize]) -> Self {
         let strides = self.strides();
         let permuted: Strides = dims.iter().map(|&d| strides[d]).collect();
@@ -195,13 +195,18 @@ impl Layout {
     }
 
     /// The elements whose index in the second of `dims` is that in the first plus `offset`, along a
-    /// last dimension in place of the two.
+    /// last dimension in place of the two, which the caller has checked.
     pub fn diagonal(&self, offset: isize, dims: [usize; 2]) -> Self {
-        let [from_row, from_column] = [(-offset).max(0) as usize, offset.max(0) as usize];
+        let (far, below) = (offset.unsigned_abs(), offset < 0);
+        let [from_row, from_column] = if below { [far, 0] } else { [0, far] };
         let room = |dim: usize, from: usize| self.shape[dims[dim]].saturating_sub(from);
         let len = room(0, from_row).min(room(1, from_column));
         let (mut shape, mut strides) = (self.shape.clone(), self.strides());
-        let moved = from_row as isize * strides[dims[0]] + from_column as isize * strides[dims[1]];
+        // An empty result keeps the offset, which may have nothing after it.
+        let moved = match len {
+            0 => 0,
+            _ => from_row as isize * strides[dims[0]] + from_column as isize * strides[dims[1]],
+        };
         let step = strides[dims[0]] + strides[dims[1]];
         for k in [dims[0].max(dims[1]), dims[0].min(dims[1])] {
             shape.remove(k);
@@ -209,8 +214,6 @@ impl Layout {
         }
         shape.push(len);
         strides.push(step);
-        // An empty result keeps the offset, which may have nothing after it.
-        let moved = if len == 0 { 0 } else { moved };
         Layout::strided(shape, &strides, (self.offset as isize + moved) as usize)
     }
 

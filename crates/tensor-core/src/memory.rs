@@ -3,8 +3,11 @@
 use crate::buffer;
 use crate::device::Device;
 use crate::error::{Error, ErrorKind, Result};
+use faer::dyn_stack::{MemBuffer, StackReq};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 
 /// Bytes of the buffers of all arrays on a device, and what was copied; arrays of one element on the CPU hold it
@@ -124,9 +127,177 @@ pub fn try_run<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
             Some(error) if matches!(error.kind(), ErrorKind::OutOfMemory { .. } | ErrorKind::NotFinite) => {
                 Err(error)
             }
-            _ => resume_unwind(panic),
+            _ => Err(no_memory("try_run", panic)),
         },
     }
+}
+
+/// An empty vector with room for `n` elements. Every vector whose length follows from a tensor begins with one of
+/// these functions, since those of the standard library end the process where there is no memory.
+///
+/// # Errors
+/// Out of memory.
+pub fn room<T>(op: &'static str, n: usize) -> Result<Vec<T>> {
+    let mut v = Vec::new();
+    grow(op, &mut v, n)?;
+    Ok(v)
+}
+
+/// Room for `more` elements behind those of `v`: as much again, where it has to be moved.
+///
+/// # Errors
+/// Out of memory.
+#[inline]
+pub fn grow<T>(op: &'static str, v: &mut Vec<T>, more: usize) -> Result<()> {
+    if v.capacity() - v.len() >= more { Ok(()) } else { grow_now(op, v, more) }
+}
+
+#[cold]
+fn grow_now<T>(op: &'static str, v: &mut Vec<T>, more: usize) -> Result<()> {
+    let bytes = v.len().saturating_add(more).saturating_mul(size_of::<T>());
+    let reserve = |v: &mut Vec<T>| {
+        let answer = match v.capacity() {
+            0 => v.try_reserve_exact(more),
+            _ => v.try_reserve(more),
+        };
+        answer.is_ok()
+    };
+    if could_have(bytes)
+        && (reserve(v) || {
+            trim();
+            reserve(v)
+        })
+    {
+        return Ok(());
+    }
+    Err(Error::out_of_memory(op, bytes))
+}
+
+/// An error where there is no memory for elements of type `T` in this shape: for operations that would take much
+/// time before they ask for what their result needs. Small results are not asked for.
+///
+/// # Errors
+/// Out of memory.
+pub fn ask<T>(op: &'static str, shape: &[usize]) -> Result<()> {
+    /// Bytes below which there is no long work.
+    const SMALL: usize = 16 << 20;
+    let bytes = crate::shape::numel(op, shape)?.checked_mul(size_of::<T>());
+    match bytes {
+        Some(bytes) if bytes < SMALL => Ok(()),
+        Some(bytes) => room::<u8>(op, bytes).map(drop),
+        None => Err(Error::out_of_memory(op, usize::MAX)),
+    }
+}
+
+/// Whether the process could have `bytes` beside its arrays. Linux promises more memory than the machine has, and ends
+/// the process when it is written to.
+pub(crate) fn could_have(bytes: usize) -> bool {
+    /// Bytes from which it is worth asking.
+    const MUCH: usize = 64 << 20;
+    bytes < MUCH || bytes.saturating_add(live().max(0) as usize) <= machine()
+}
+
+/// The memory of the machine, or of the container that the process runs in, with what may be moved to disk.
+#[cfg(target_os = "linux")]
+fn machine() -> usize {
+    static MACHINE: OnceLock<usize> = OnceLock::new();
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let number = |path: &str| read(path).and_then(|text| text.trim().parse::<usize>().ok());
+    *MACHINE.get_or_init(|| {
+        let table = read("/proc/meminfo").unwrap_or_default();
+        let kilobytes = |name: &str| {
+            let line = table.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok())
+        };
+        let swap = kilobytes("SwapTotal:").unwrap_or(0).saturating_mul(1024);
+        let whole =
+            kilobytes("MemTotal:").map_or(usize::MAX, |k| k.saturating_mul(1024).saturating_add(swap));
+        // Control groups of version 2, then of version 1, as a container sees its own.
+        let limit = number("/sys/fs/cgroup/memory.max")
+            .map(|limit| limit.saturating_add(number("/sys/fs/cgroup/memory.swap.max").unwrap_or(swap)))
+            .or_else(|| number("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes"));
+        limit.map_or(whole, |limit| limit.min(whole))
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn machine() -> usize {
+    usize::MAX
+}
+
+/// `n` times `x`.
+///
+/// ```
+/// use tensor_core::{ErrorKind, memory};
+/// assert_eq!(memory::vector("example", 3, 1.5)?, [1.5; 3]);
+/// let e = memory::vector("example", usize::MAX / 8, 1.5).unwrap_err();
+/// assert!(matches!(e.kind(), ErrorKind::OutOfMemory { .. }));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Out of memory.
+pub fn vector<T: Clone>(op: &'static str, n: usize, x: T) -> Result<Vec<T>> {
+    let mut v = room(op, n)?;
+    v.resize(n, x);
+    Ok(v)
+}
+
+/// The items one after another.
+///
+/// # Errors
+/// Out of memory.
+pub fn collect<T>(op: &'static str, items: impl IntoIterator<Item = T>) -> Result<Vec<T>> {
+    let items = items.into_iter();
+    let mut v = room(op, items.size_hint().0)?;
+    for item in items {
+        grow(op, &mut v, 1)?;
+        v.push(item);
+    }
+    Ok(v)
+}
+
+/// What a kernel unwinds with where a vector that it works in found no memory.
+struct NoMemory(usize);
+
+/// The answer of a kernel, which may run on many threads. Signatures within it speak of numbers alone: where one
+/// of the vectors below finds no memory, the kernel unwinds to here, from whatever thread, and prints nothing.
+#[inline]
+pub(crate) fn kernel<R>(op: &'static str, f: impl FnOnce() -> Result<R>) -> Result<R> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|panic| Err(no_memory(op, panic)))
+}
+
+/// The error of a kernel that found no memory; any other panic goes on.
+#[cold]
+fn no_memory(op: &'static str, panic: Box<dyn std::any::Any + Send>) -> Error {
+    match panic.downcast::<NoMemory>() {
+        Ok(lacking) => Error::out_of_memory(op, lacking.0),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+#[cold]
+fn unwind(e: Error) -> ! {
+    let bytes = if let ErrorKind::OutOfMemory { bytes } = e.kind() { bytes } else { usize::MAX };
+    resume_unwind(Box::new(NoMemory(bytes)))
+}
+
+/// [`vector`] within a [`kernel`].
+pub(crate) fn work<T: Clone>(n: usize, x: T) -> Vec<T> {
+    vector("", n, x).unwrap_or_else(|e| unwind(e))
+}
+
+/// [`collect`] within a [`kernel`].
+pub(crate) fn gather<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
+    collect("", items).unwrap_or_else(|e| unwind(e))
+}
+
+/// Working memory of faer's within a [`kernel`].
+pub(crate) fn stack(size: StackReq) -> MemBuffer {
+    MemBuffer::try_new(size).unwrap_or_else(|_| {
+        trim();
+        MemBuffer::try_new(size).unwrap_or_else(|_| unwind(Error::out_of_memory("", size.size_bytes())))
+    })
 }
 
 thread_local! {
@@ -194,6 +365,28 @@ mod tests {
         assert_eq!((e.op(), e.kind()), ("exp", ErrorKind::OutOfMemory { bytes: 1 << 60 }));
         let other = || try_run(|| -> Result<()> { panic!("mine") });
         assert!(catch_unwind(other).is_err());
+    }
+
+    #[test]
+    fn kernels_end_with_an_error_on_any_thread_and_say_nothing() {
+        let huge = || kernel("mm", || Ok(work(usize::MAX / 16, 1.0f64).len()));
+        assert!(matches!(huge().unwrap_err().kind(), ErrorKind::OutOfMemory { .. }));
+        let far = kernel("mm", || Ok(rayon::join(|| 1, || gather(0..usize::MAX / 16).len()).1));
+        assert_eq!(far.unwrap_err().op(), "mm");
+        let outside = try_run(|| Ok(stack(StackReq::new::<f64>(1 << 56)).len()));
+        assert!(matches!(outside.unwrap_err().kind(), ErrorKind::OutOfMemory { .. }));
+        assert!(catch_unwind(|| kernel("mm", || -> Result<()> { panic!("mine") })).is_err());
+    }
+
+    #[test]
+    fn what_the_machine_does_not_have_is_refused() {
+        assert!(could_have(1 << 20) && !could_have(1 << 60));
+        assert!(ask::<f64>("example", &[1 << 40]).is_err() && ask::<f64>("example", &[1 << 10]).is_ok());
+        assert!(ask::<[f64; 100]>("example", &[1 << 58]).is_err());
+        let mut v = room::<u8>("example", 3).unwrap();
+        v.extend([1, 2, 3]);
+        grow("example", &mut v, 1).unwrap();
+        assert!(grow("example", &mut v, usize::MAX).is_err() && v == [1, 2, 3]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::array::Array;
 use crate::cpu;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::shape::Dims;
 use std::sync::{Arc, OnceLock};
 
@@ -70,12 +71,19 @@ impl Lines {
     }
 
     /// The places along lines that have `size` of them.
-    pub(crate) fn across(&self, size: usize) -> Across<'_> {
+    pub(crate) fn across(&self, op: &'static str, size: usize) -> Result<Across<'_>> {
         let wide = numbers(&self.across);
         if u32::try_from(size).is_err() {
-            return Across::Wide(wide);
+            return Ok(Across::Wide(wide));
         }
-        Across::Narrow(self.narrow.get_or_init(|| wide.iter().map(|&i| i as u32).collect()))
+        let narrow = match self.narrow.get() {
+            Some(known) => known,
+            None => {
+                let narrow = memory::collect(op, wide.iter().map(|&i| i as u32))?;
+                self.narrow.get_or_init(|| narrow)
+            }
+        };
+        Ok(Across::Narrow(narrow))
     }
 
     #[cfg(feature = "cuda")]

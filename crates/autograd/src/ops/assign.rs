@@ -6,32 +6,30 @@
 //! has another value.
 
 use crate::mode::{Mode, is_grad_enabled};
+use crate::tape::Edge;
 use crate::tensor::Tensor;
 use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
 use std::panic::Location;
 use tensor_core::shape::broadcast;
 use tensor_core::{Element, Error, ErrorKind, Float, Layout, Number, OrRaise, Result};
 
-/// x = f(x), where an operand of shape `other` broadcasts to that of x.
-#[track_caller]
-fn assign<T: Element>(
-    x: &mut Tensor<T>,
-    op: &'static str,
-    other: &[usize],
-    f: impl FnOnce(Tensor<T>) -> Tensor<T>,
-) -> Result<()> {
-    let here = Location::caller();
-    let whole = broadcast(op, x.shape(), other).map_err(|e| e.at(here))?;
-    if whole[..] != *x.shape() {
-        let message = format!("shape {:?} cannot become {:?} in place", x.shape(), &whole[..]);
-        return Err(Error::shape(op, message).at(here));
+/// An error where the result would have another shape than x.
+fn keeps_shape<T: Element>(op: &'static str, x: &Tensor<T>, other: &[usize]) -> Result<()> {
+    let whole = broadcast(op, x.shape(), other)?;
+    if whole[..] == *x.shape() {
+        return Ok(());
     }
-    let leaf = if x.is_leaf() && !is_grad_enabled() { x.take_edge() } else { None };
-    let old = std::mem::replace(x, Tensor::scalar(T::default()));
-    let _mode = Mode::at(here);
-    let new = f(old);
+    Err(Error::shape(op, format!("shape {:?} cannot become {:?} in place", x.shape(), &whole[..])))
+}
+
+/// Puts `new` in the place of x: a leaf stays the leaf where nothing is recorded.
+fn put<T: Element>(x: &mut Tensor<T>, leaf: Option<Edge>, new: Tensor<T>) {
     *x = if leaf.is_some() { Tensor::from_parts(new.into_array(), leaf) } else { new };
-    Ok(())
+}
+
+/// The handle of a leaf that is written without being recorded.
+fn quiet_leaf<T: Element>(x: &Tensor<T>) -> Option<Edge> {
+    if x.is_leaf() && !is_grad_enabled() { x.edge().cloned() } else { None }
 }
 
 impl<T: Element> Tensor<T> {
@@ -66,28 +64,43 @@ impl<T: Element> Tensor<T> {
     }
 }
 
+/// `$x $op $other` written to `$x`, in the body of the operator itself: so errors show its caller's line. What others
+/// hold is read where it is, and left to `$x` where there is no memory for the result.
+macro_rules! written {
+    ($x:ident, $op:tt, $name:literal, $shape:expr, $other:expr) => {{
+        keeps_shape($name, $x, $shape).or_raise();
+        let leaf = quiet_leaf($x);
+        let mode = Mode::at(Location::caller());
+        let new = match $x.array().is_shared() {
+            true => &*$x $op $other,
+            false => std::mem::replace($x, Tensor::scalar(T::default())) $op $other,
+        };
+        drop(mode);
+        put($x, leaf, new);
+    }};
+}
+
 /// An operator that writes its left operand; it panics where the shapes do not broadcast to that.
 macro_rules! assignment {
     ($Bound:ident $Trait:ident $method:ident $op:tt $name:literal) => {
         impl<T: $Bound> $Trait<&Tensor<T>> for Tensor<T> {
             #[track_caller]
             fn $method(&mut self, other: &Tensor<T>) {
-                assign(self, $name, other.shape(), |x| x $op other).or_raise();
+                written!(self, $op, $name, other.shape(), other);
             }
         }
 
         impl<T: $Bound> $Trait<Tensor<T>> for Tensor<T> {
             #[track_caller]
             fn $method(&mut self, other: Tensor<T>) {
-                let shape = other.clone();
-                assign(self, $name, shape.shape(), |x| x $op &other).or_raise();
+                written!(self, $op, $name, other.shape(), &other);
             }
         }
 
         impl<T: $Bound> $Trait<T> for Tensor<T> {
             #[track_caller]
             fn $method(&mut self, c: T) {
-                assign(self, $name, &[], |x| x $op c).or_raise();
+                written!(self, $op, $name, &[], c);
             }
         }
     };
@@ -146,7 +159,7 @@ mod tests {
 
         let mut y = &w * 2.0;
         assert_eq!(y.set([0], 1.0).unwrap_err().kind(), ErrorKind::Graph);
-        let e = assign(&mut y, "add", &[3, 2], |x| x).unwrap_err();
+        let e = keeps_shape("add", &y, &[3, 2]).unwrap_err();
         assert!(e.to_string().contains("[2] cannot become [3, 2]"), "{e}");
         let site = {
             y += &w;

@@ -175,10 +175,11 @@ impl<T: Number> Tensor<T> {
         let rows = self.shape()[0];
         let sources = match self.device() {
             Device::Cpu => {
-                let mut sources: Vec<i64> = (0..rows as i64).collect();
+                let mut sources = kernels::arange("index_put", Device::Cpu, rows).map_err(|e| e.at(here))?;
+                let own = sources.make_mut()?;
                 for (k, i) in index.to_vec().into_iter().enumerate() {
                     let row = index_in("index_put", self.shape(), 0, i as isize).map_err(|e| e.at(here))?;
-                    sources[row] = (rows + k) as i64;
+                    own[row] = (rows + k) as i64;
                 }
                 Tensor::from(sources)
             }

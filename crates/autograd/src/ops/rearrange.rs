@@ -6,7 +6,7 @@ use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
 use std::panic::Location;
 use tensor_core::shape::{Dims, IntoDims, IntoShape, dim, dim_mask};
-use tensor_core::{Array, Element, Error, Layout, Number, Result, kernels};
+use tensor_core::{Array, Element, Error, Layout, Number, Result, kernels, memory};
 
 /// The elements whose indices in dimensions `dims` differ by `offset`, along a new last dimension.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ impl<T: Element> Op<T, 1> for Diagonal {
         "diagonal"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        Ok(x.diagonal(self.offset, self.dims))
+        x.diagonal("diagonal", self.offset, self.dims)
     }
     fn batches(&self) -> bool {
         true
@@ -190,6 +190,7 @@ impl<T: Element> Tensor<T> {
         let side = self.shape()[last] + offset.unsigned_abs();
         let mut shape = Dims::from_slice(&self.shape()[..last]);
         shape.extend([side, side]);
+        memory::ask::<T>("diag_embed", &shape).map_err(|e| e.at(here))?;
         apply(OnDiagonal { diagonal: Diagonal { offset, dims: [last, last + 1] }, shape }, [self])
     }
 
@@ -240,6 +241,7 @@ impl<T: Element> Tensor<T> {
             let message = format!("shape {:?}: matrices are needed", self.shape());
             return Err(Error::shape(op, message).at(here));
         };
+        memory::ask::<T>(op, self.shape()).map_err(|e| e.at(here))?;
         let device = self.device();
         // The column in which each row meets the diagonal; beyond the matrix they are all alike.
         let diagonal = diagonal.clamp(-(rows as isize), columns as isize) as i64;
@@ -274,19 +276,21 @@ impl<T: Element> Tensor<T> {
         let mut padded = self.clone();
         for (k, sizes) in pad.chunks_exact(2).enumerate() {
             let d = self.ndim() - 1 - k;
-            let cut = |n: isize| (-n).max(0);
-            let left = padded.shape()[d] as isize - cut(sizes[0]) - cut(sizes[1]);
-            let Ok(left) = usize::try_from(left) else {
+            let cut = |n: isize| if n < 0 { n.unsigned_abs() } else { 0 };
+            let left =
+                padded.shape()[d].checked_sub(cut(sizes[0])).and_then(|n| n.checked_sub(cut(sizes[1])));
+            let Some(left) = left else {
                 let message = format!("{pad:?} cuts off more than shape {:?} has", self.shape());
                 return Err(Error::index("pad", message).at(here));
             };
-            padded = padded.narrow(d as isize, cut(sizes[0]), left)?;
+            padded = padded.narrow(d as isize, cut(sizes[0]) as isize, left)?;
             let border = |n: isize| {
                 let mut shape = Dims::from_slice(padded.shape());
                 shape[d] = n.max(0) as usize;
                 Array::repeat_on(self.device(), &shape, value).map(Tensor::constant)
             };
-            let (before, after) = (border(sizes[0])?, border(sizes[1])?);
+            let (before, after) =
+                (border(sizes[0]).map_err(|e| e.at(here))?, border(sizes[1]).map_err(|e| e.at(here))?);
             padded = Tensor::cat(&[&before, &padded, &after], d as isize)?;
         }
         Ok(padded)
@@ -302,7 +306,7 @@ impl<T: Element> Tensor<T> {
     /// ```
     ///
     /// # Errors
-    /// Index, for a dimension that does not exist; argument, for a size of 0.
+    /// Index, for a dimension that does not exist; argument, for a size of 0; out of memory, for the parts.
     #[track_caller]
     pub fn split(&self, size: usize, d: isize) -> Result<Vec<Self>> {
         let here = Location::caller();
@@ -310,14 +314,21 @@ impl<T: Element> Tensor<T> {
         if size == 0 {
             return Err(Error::argument("split", "parts of 0 elements: at least 1 is needed").at(here));
         }
-        let starts = (0..n.max(1)).step_by(size);
-        starts.map(|from| self.narrow(d, from as isize, size.min(n - from))).collect()
+        let count = n.max(1).div_ceil(size);
+        let mut parts = memory::room("split", count).map_err(|e| e.at(here))?;
+        // Each part takes a handle, and its layout.
+        memory::ask::<[u64; 16]>("split", &[count]).map_err(|e| e.at(here))?;
+        for k in 0..count {
+            let from = k * size;
+            parts.push(self.narrow(d, from as isize, size.min(n - from))?);
+        }
+        Ok(parts)
     }
 
     /// At most `count` parts of equal size along `dim`, the last one with what is left: views.
     ///
     /// # Errors
-    /// Index, for a dimension that does not exist; argument, for 0 parts.
+    /// Index, for a dimension that does not exist; argument, for 0 parts; out of memory, for the parts.
     #[track_caller]
     pub fn chunk(&self, count: usize, d: isize) -> Result<Vec<Self>> {
         let here = Location::caller();

@@ -433,6 +433,6 @@ impl<T: Number> Tensor<T> {
         let here = Location::caller();
         let dim = dim(op, d, self.ndim()).map_err(|e| e.at(here))?;
         let index = kernels::arg_extreme(op, self.array(), dim, smallest).map_err(|e| e.at(here))?;
-        Ok(if keepdim { index.insert_dim(dim) } else { index }.into())
+        Ok(if keepdim { index.insert_dim(op, dim).map_err(|e| e.at(here))? } else { index }.into())
     }
 }

@@ -35,7 +35,7 @@ impl<T: Element> Op<T, 1> for Permute {
         "permute"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        Ok(x.permute(&self.0))
+        x.permute("permute", &self.0)
     }
     fn batches(&self) -> bool {
         true

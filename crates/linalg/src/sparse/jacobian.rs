@@ -8,7 +8,7 @@ use super::SparseTensor;
 use autograd::{Tensor, jvp_batched, no_grad, vjp, vjp_batched};
 use std::panic::Location;
 use tensor_core::kernels::sparse::Pattern;
-use tensor_core::{Array, Device, Error, Float, Result, kernels};
+use tensor_core::{Array, Device, Error, Float, Result, kernels, memory};
 
 /// How the Jacobian of a function is computed from few passes, given where it can be other than zero: it serves every
 /// point at which that holds.
@@ -88,31 +88,36 @@ impl SparseJacobian {
         let y = autograd::no_grad(|| f(x))?;
         let (m, n) = (y.numel(), x.numel());
         // A generator of its own: detection is the same at every call, and takes nothing from the program's numbers.
-        let noise: Vec<T> = (0..n as u64).map(|i| T::of(spread(i))).collect();
+        let op = "sparse_jacobian";
+        let noise = memory::collect(op, (0..n as u64).map(|i| T::of(spread(i))))?;
         let noise = Tensor::from_vec(noise, x.shape())?.to_device(&x.device())?;
         let near = x.try_add(&noise.try_mul(&(x.abs() + T::ONE))?)?;
         let at_once = (LOOKED_AT / n.max(1)).clamp(1, m.max(1));
-        let mut places: Vec<Vec<i64>> = vec![Vec::new(); m];
+        let mut places: Vec<Vec<i64>> = memory::vector(op, m, Vec::new())?;
         for point in [x, &near] {
             for start in (0..m).step_by(at_once) {
                 let rows = at_once.min(m - start);
                 let (_, lines) = vjp_batched(&f, point, &basis(x.device(), start, rows, m)?)?;
                 let found = lines.reshape([rows, n])?.nonzero().to_vec();
                 for pair in found.chunks_exact(2) {
-                    places[start + pair[0] as usize].push(pair[1]);
+                    let row = &mut places[start + pair[0] as usize];
+                    memory::grow(op, row, 1)?;
+                    row.push(pair[1]);
                 }
             }
         }
-        let (mut rows, mut columns) = (Vec::new(), Vec::new());
-        for (i, mut row) in (0i64..).zip(places) {
+        for row in &mut places {
             row.sort_unstable();
             row.dedup();
+        }
+        let count = places.iter().map(Vec::len).sum();
+        let (mut rows, mut columns) = (memory::room(op, count)?, memory::room(op, count)?);
+        for (i, row) in (0i64..).zip(places) {
             rows.extend(std::iter::repeat_n(i, row.len()));
             columns.extend(row);
         }
-        let count = rows.len();
         let [rows, columns] = [Array::from_vec(rows, &[count])?, Array::from_vec(columns, &[count])?];
-        SparseJacobian::for_pattern(Pattern::from_coordinates("sparse_jacobian", &rows, &columns, [m, n])?)
+        SparseJacobian::for_pattern(Pattern::from_coordinates(op, &rows, &columns, [m, n])?)
     }
 
     fn for_pattern(pattern: Pattern) -> Result<Self> {
@@ -121,10 +126,13 @@ impl SparseJacobian {
         let columns = colour(op, &pattern, 1)?;
         let by_columns = columns.1.saturating_mul(FORWARD_COST) < rows.1;
         let (groups, count) = if by_columns { columns } else { rows };
-        let [i, j] = pattern.coordinates(op)?.map(Array::to_vec);
-        let (along, across) = if by_columns { (&j, &i) } else { (&i, &j) };
+        let [i, j] = pattern
+            .coordinates(op)?
+            .map(|x| x.as_slice().expect("a pattern's arrays are row-major, on the host"));
+        let (along, across) = if by_columns { (j, i) } else { (i, j) };
         let width = pattern.shape()[usize::from(!by_columns)] as i64;
-        let places = along.iter().zip(across).map(|(&a, &b)| groups[a as usize] * width + b).collect();
+        let places = along.iter().zip(across).map(|(&a, &b)| groups[a as usize] * width + b);
+        let places = memory::collect(op, places)?;
         let n = groups.len();
         Ok(SparseJacobian {
             by_columns,
@@ -265,12 +273,13 @@ fn spread(i: u64) -> f64 {
 fn colour(op: &'static str, pattern: &Pattern, dim: usize) -> Result<(Vec<i64>, usize)> {
     let (along, across) = (pattern.lines(op, dim)?, pattern.lines(op, 1 - dim)?);
     let [starts, places, next_starts, next_places] =
-        [&along.starts, &along.across, &across.starts, &across.across].map(Array::to_vec);
+        [&along.starts, &along.across, &across.starts, &across.across]
+            .map(|x| x.as_slice().expect("a pattern's arrays are row-major, on the host"));
     let size = |i: usize| starts[i + 1] - starts[i];
     let lines = pattern.shape()[dim];
-    let mut order: Vec<usize> = (0..lines).collect();
-    order.sort_by_key(|&i| (std::cmp::Reverse(size(i)), i));
-    let mut groups = vec![-1i64; lines];
+    let mut order = memory::collect(op, 0..lines)?;
+    order.sort_unstable_by_key(|&i| (std::cmp::Reverse(size(i)), i));
+    let mut groups = memory::vector(op, lines, -1i64)?;
     // The line that found a group taken last.
     let mut taken: Vec<usize> = Vec::new();
     for i in order {
@@ -282,11 +291,11 @@ fn colour(op: &'static str, pattern: &Pattern, dim: usize) -> Result<(Vec<i64>, 
             }
         }
         let free = (0..taken.len()).find(|&g| taken[g] != i || size(i) == 0);
-        let group = free.unwrap_or_else(|| {
+        if free.is_none() {
+            memory::grow(op, &mut taken, 1)?;
             taken.push(usize::MAX);
-            taken.len() - 1
-        });
-        groups[i] = group as i64;
+        }
+        groups[i] = free.unwrap_or(taken.len() - 1) as i64;
     }
     Ok((groups, taken.len()))
 }

@@ -258,7 +258,7 @@ impl<T: Float> SparseTensor<T> {
             Places::Grid { indices, .. } => Ok(indices.clone()),
             Places::Matrix(pattern) => {
                 let [rows, columns] = pattern.coordinates(op)?;
-                kernels::cat(op, &[&rows.insert_dim(0), &columns.insert_dim(0)], 0)
+                kernels::cat(op, &[&rows.insert_dim(op, 0)?, &columns.insert_dim(op, 0)?], 0)
             }
         }
     }

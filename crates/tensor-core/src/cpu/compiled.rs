@@ -55,7 +55,7 @@ compiled! { Compiled:
     fn over_gaps(op: Op, p: &Array<Self>, w: &Array<Self>, gaps: Gaps<Self>)
         -> Result<(Array<Self>, Option<usize>)> = decompose::over_gaps;
     fn qr(op: Op, a: &Array<Self>, complete: bool) -> Result<[Array<Self>; 2]> = decompose::qr;
-    fn analytic_derivative(f: &dyn Analytic, w: &Array<Self>, directions: &[Array<Self>])
+    fn analytic_derivative(op: Op, f: &dyn Analytic, w: &Array<Self>, directions: &[Array<Self>])
         -> Result<Array<Self>> = decompose::analytic_derivative;
     fn sparse_product(op: Op, pattern: &Pattern, transposed: bool, values: &Array<Self>, x: &Array<Self>)
         -> Result<Array<Self>> = sparse::product;

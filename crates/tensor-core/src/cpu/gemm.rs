@@ -104,7 +104,7 @@ pub fn addmm<T: Float>(
     };
     let (la, lb) = (stretch(a)?, stretch(b)?);
     let count = data.len() / (m * n);
-    if count >= lanes::FEWEST && (1..=SMALL).contains(&(m * n * k)) && beta == T::ZERO {
+    if count >= lanes::FEWEST && (1..=SMALL).contains(&(m * n).saturating_mul(k)) && beta == T::ZERO {
         let (a, b) = (a.view(la), b.view(lb));
         let inputs = [Matrices::of(op, &a)?, Matrices::of(op, &b)?];
         for_groups(&lanes::Product { m, k, n, alpha }, &inputs, [(data, m * n)], count, |_, _| ());
@@ -118,7 +118,7 @@ pub fn addmm<T: Float>(
         let (a, b) = (matrix(a.storage(), &la, place_a as usize), matrix(b.storage(), &lb, place_b as usize));
         product(alpha, a, b, beta, out, par);
     };
-    let work = m * n * k;
+    let work = (m * n).saturating_mul(k);
     let matrices = nest.len();
     let range = |first: usize, count: usize, out: &mut [T], par: Par| {
         nest.segments(first..first + count, |position, [p, q], len| {
@@ -154,11 +154,13 @@ fn product<T: Float>(alpha: T, a: MatRef<T>, b: MatRef<T>, beta: T, out: &mut [T
     } else if beta != T::ONE {
         out.iter_mut().for_each(|x| *x *= beta);
     }
-    if m * n * k <= TINY {
+    if (m * n).saturating_mul(k) <= TINY {
         return dispatch(Tiny { alpha, a, b, out });
     }
     #[cfg(feature = "blas")]
-    if m * n * k >= super::blas::FROM.pow(3) && T::gemm([m, k, n], alpha, a.parts(), b.parts(), out) {
+    if (m * n).saturating_mul(k) >= super::blas::FROM.pow(3)
+        && T::gemm([m, k, n], alpha, a.parts(), b.parts(), out)
+    {
         return;
     }
     let out = faer::MatMut::from_row_major_slice_mut(out, m, n);

@@ -1,12 +1,13 @@
 //! Kernels that find or place elements by index.
 
+use super::copy::elements;
 use super::nest::Nest;
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::memory;
 use crate::shape::Dims;
-use std::borrow::Cow;
 
 /// The index of the first extreme element along `dim`, which is not empty: of the largest, or of the
 /// smallest where `smallest`. NaN counts as more extreme than anything.
@@ -18,13 +19,14 @@ pub fn arg_extreme<T: Number>(
 ) -> Result<Array<i64>> {
     let n = x.shape()[dim];
     let step = x.layout().strides()[dim];
-    let first = x.slice(op, dim, 0, 1, 1)?.remove_dim(dim);
+    let first = x.slice(op, dim, 0, 1, 1)?.remove_dim(op, dim)?;
     let data = x.storage();
     let shape = Dims::from_slice(first.shape());
     let nest = Nest::new(&shape, [&x.layout().slice(dim, 0, 1, 1).remove_dim(dim)]);
-    let mut places = Vec::with_capacity(first.numel());
+    let mut places = Array::build(op, shape, |_| {})?;
+    let out = places.make_mut()?;
     let (_, [across]) = nest.inner();
-    nest.segments(0..nest.len(), |_, [p], count| {
+    nest.segments(0..out.len(), |position, [p], count| {
         for k in 0..count {
             let p = p + k as isize * across;
             let (mut best, mut at) = (data[p as usize], 0);
@@ -35,10 +37,10 @@ pub fn arg_extreme<T: Number>(
                     (best, at) = (x, i as i64);
                 }
             }
-            places.push(at);
+            out[position + k] = at;
         }
     });
-    Array::from_vec(places, &shape)
+    Ok(places)
 }
 
 /// The layout of what an index of `shape` selects from along `dim`, before the index moves it; and
@@ -92,9 +94,10 @@ pub fn gather<T: Element>(
     index: &Array<i64>,
 ) -> Result<Array<T>> {
     let data = x.storage();
-    let mut values = Vec::with_capacity(index.numel());
-    each_place(op, x.layout(), dim, index, |place, _| values.push(data[place]))?;
-    Array::from_vec(values, index.shape())
+    let mut values = Array::build(op, Dims::from_slice(index.shape()), |_| {})?;
+    let out = values.make_mut()?;
+    each_place(op, x.layout(), dim, index, |place, position| out[position] = data[place])?;
+    Ok(values)
 }
 
 /// `x` with each element of `source` added at `index` along `dim`, at the index's own place in the
@@ -106,7 +109,7 @@ pub fn scatter_add<T: Number>(
     index: &Array<i64>,
     source: &Array<T>,
 ) -> Result<Array<T>> {
-    let added = source.as_slice().map_or_else(|| Cow::Owned(source.to_vec()), Cow::Borrowed);
+    let added = elements(op, source)?;
     let layout = Layout::row_major(Dims::from_slice(x.shape()));
     let out = x.make_mut()?;
     each_place(op, &layout, dim, index, |place, position| out[place] = out[place].plus(added[position]))?;
@@ -114,11 +117,13 @@ pub fn scatter_add<T: Number>(
 }
 
 /// The positions of the true elements, in row-major order.
-pub fn positions(mask: &Array<bool>) -> Result<Array<i64>> {
-    let mask = mask.as_slice().map_or_else(|| Cow::Owned(mask.to_vec()), Cow::Borrowed);
-    let places: Vec<i64> = mask.iter().zip(0..).filter(|(m, _)| **m).map(|(_, i)| i).collect();
-    let count = places.len();
-    Array::from_vec(places, &[count])
+pub fn positions(op: &'static str, mask: &Array<bool>) -> Result<Array<i64>> {
+    let mask = elements(op, mask)?;
+    let count = mask.iter().filter(|m| **m).count();
+    Array::build(op, Dims::from_slice(&[count]), |out| {
+        let places = mask.iter().zip(0..).filter(|(m, _)| **m);
+        out.iter_mut().zip(places).for_each(|(out, (_, i))| *out = i);
+    })
 }
 
 /// The running sums along `dim`, from the end where `reverse`.
@@ -144,11 +149,17 @@ pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bo
 
 /// The index of the extreme element so far along `dim`, of the last where several are equal: of the
 /// largest, or of the smallest where `smallest`. NaN counts as more extreme than anything.
-pub fn cum_arg_extreme<T: Number>(x: &Array<T>, dim: usize, smallest: bool) -> Result<Array<i64>> {
+pub fn cum_arg_extreme<T: Number>(
+    op: &'static str,
+    x: &Array<T>,
+    dim: usize,
+    smallest: bool,
+) -> Result<Array<i64>> {
     let n = x.shape()[dim];
     let inner: usize = x.shape()[dim + 1..].iter().product();
-    let values = x.to_vec();
-    let mut places = vec![0; values.len()];
+    let values = elements(op, x)?;
+    let mut all = Array::<i64>::zeros(x.shape())?;
+    let places = all.make_mut()?;
     for start in (0..values.len()).step_by((n * inner).max(1)) {
         for i in 0..inner {
             let at = |k: usize| start + k * inner + i;
@@ -163,13 +174,18 @@ pub fn cum_arg_extreme<T: Number>(x: &Array<T>, dim: usize, smallest: bool) -> R
             }
         }
     }
-    Array::from_vec(places, x.shape())
+    Ok(all)
 }
 
 /// Where each of `values` would go into `sorted`, a vector in order: before what is equal, or after it
 /// where `right`. NaN goes to the end.
-pub fn searchsorted<T: Number>(sorted: &Array<T>, values: &Array<T>, right: bool) -> Result<Array<i64>> {
-    let sorted = sorted.to_vec();
+pub fn searchsorted<T: Number>(
+    op: &'static str,
+    sorted: &Array<T>,
+    values: &Array<T>,
+    right: bool,
+) -> Result<Array<i64>> {
+    let sorted = elements(op, sorted)?;
     let place = |v: T| {
         sorted.partition_point(|&s| match (s.is_nan(), v.is_nan()) {
             (true, true) => right,
@@ -177,15 +193,20 @@ pub fn searchsorted<T: Number>(sorted: &Array<T>, values: &Array<T>, right: bool
             _ => s < v || (right && s == v),
         }) as i64
     };
-    super::map::map("searchsorted", values, place)
+    super::map::map(op, values, place)
 }
 
 /// The order that sorts the elements along `dim`: equal ones keep theirs, and NaN counts as larger
 /// than everything.
-pub fn argsort<T: Number>(x: &Array<T>, dim: usize, descending: bool) -> Result<Array<i64>> {
+pub fn argsort<T: Number>(
+    op: &'static str,
+    x: &Array<T>,
+    dim: usize,
+    descending: bool,
+) -> Result<Array<i64>> {
     let n = x.shape()[dim];
     let step = x.layout().strides()[dim];
-    let mut order = Array::<i64>::zeros(x.shape())?;
+    let mut order = Array::<i64>::build(op, Dims::from_slice(x.shape()), |_| {})?;
     if x.numel() == 0 {
         return Ok(order);
     }
@@ -195,7 +216,7 @@ pub fn argsort<T: Number>(x: &Array<T>, dim: usize, descending: bool) -> Result<
     let nest = Nest::new(starts[0].shape(), starts);
     let (_, [s, t]) = nest.inner();
     let (data, out) = (x.storage(), order.make_mut()?);
-    let mut places: Vec<usize> = Vec::with_capacity(n);
+    let mut places: Vec<usize> = memory::room(op, n)?;
     nest.segments(0..nest.len(), |_, [p, q], count| {
         for k in 0..count as isize {
             let at = |i: usize| data[(q + k * t + i as isize * step) as usize];
@@ -205,7 +226,11 @@ pub fn argsort<T: Number>(x: &Array<T>, dim: usize, descending: bool) -> Result<
                 (false, false) => a.partial_cmp(&b).unwrap_or(std::cmp::Ordering::Equal),
                 (a, b) => a.cmp(&b),
             };
-            places.sort_by(|&i, &j| if descending { rank(at(j), at(i)) } else { rank(at(i), at(j)) });
+            // By the place where elements are equal: a stable sort takes memory that it does not ask for.
+            places.sort_unstable_by(|&i, &j| {
+                let (a, b) = (at(i), at(j));
+                if descending { rank(b, a) } else { rank(a, b) }.then(i.cmp(&j))
+            });
             for (i, &place) in places.iter().enumerate() {
                 out[(p + k * s + i as isize * along) as usize] = place as i64;
             }

@@ -13,6 +13,7 @@ use super::view::{Lines, MatRef, VecRef};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
+use crate::memory;
 
 /// Elements of `A` in one partial sum, as far as the bounds on rows allow.
 const LEAF: usize = 1 << 16;
@@ -49,7 +50,7 @@ fn one_pass<T: Float>(lines: Lines<T>, x: &[T], y: VecRef<T>, want_gradient: boo
     let size = rows.saturating_mul(cols);
     let pay = if size < PARALLEL_FROM { 1 } else { size / LEAF };
     // The loss follows the gradient, so that one tree sums both.
-    let mut sums = vec![T::ZERO; if want_gradient { cols + 1 } else { 1 }];
+    let mut sums = memory::work(if want_gradient { cols + 1 } else { 1 }, T::ZERO);
     sum_parts(0..rows, leaf, pay, &mut sums, &|part: Range<usize>, sums| {
         if let Some((loss, gradient)) = sums.split_last_mut() {
             *loss += dispatch(Pass { lines: lines.lines(part.clone()), x, y: y.slice(part), gradient });
@@ -65,14 +66,14 @@ fn two_passes<T: Float>(
     y: VecRef<T>,
     want_gradient: bool,
 ) -> (T, Option<Vec<T>>) {
-    let mut residual = y.contiguous().into_owned();
+    let mut residual = memory::gather((0..y.len()).map(|i| y.at(i)));
     gemv(-T::ONE, a, x, T::ONE, &mut residual);
     let mut loss = [T::ZERO];
     sum_tree(0..residual.len(), 1024, &mut loss, &|part, loss| {
         loss[0] += dot(&residual[part.clone()], &residual[part]);
     });
     let gradient = want_gradient.then(|| {
-        let mut gradient = vec![T::ZERO; a.cols()];
+        let mut gradient = memory::work(a.cols(), T::ZERO);
         if let Some(residual) = VecRef::new(&residual, 0, a.rows(), 1) {
             gemv(T::ONE, a.transposed(), residual, T::ZERO, &mut gradient);
         }

@@ -5,6 +5,7 @@ use super::simd::{Kernel, dispatch, multiply_add};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
+use crate::memory;
 use crate::shape::Dims;
 use crate::sparse::{Across, Lines, Pattern, numbers};
 use rayon::prelude::*;
@@ -79,12 +80,14 @@ pub fn sort_by_line(op: &'static str, along: &[i64], across: &[i64], count: usiz
 
 /// See [`crate::sparse::coalesce`]; `keys` number the places.
 pub fn coalesce(op: &'static str, indices: &Array<i64>, keys: &[i64]) -> Result<(Array<i64>, Array<i64>)> {
-    let mut sorted: Vec<(i64, usize)> = keys.iter().copied().zip(0..).collect();
+    let mut sorted: Vec<(i64, usize)> = memory::collect(op, keys.iter().copied().zip(0..))?;
     match sorted.len() < PARALLEL_FROM {
         true => sorted.sort_unstable(),
         false => sorted.par_sort_unstable(),
     }
-    let (mut firsts, mut numbering) = (Vec::new(), Array::<i64>::zeros(&[keys.len()])?);
+    let distinct = sorted.chunk_by(|a, b| a.0 == b.0).count();
+    let mut firsts = memory::room(op, distinct)?;
+    let mut numbering = Array::<i64>::build(op, Dims::from_slice(&[keys.len()]), |_| {})?;
     let numbered = numbering.make_mut()?;
     for (k, &(key, at)) in sorted.iter().enumerate() {
         if k == 0 || sorted[k - 1].0 != key {
@@ -145,7 +148,7 @@ pub fn product<T: Float>(
     let lines = pattern.lines(op, dim)?;
     let values = in_order(op, lines, values)?;
     let starts = numbers(&lines.starts);
-    match (dim, lines.across([n, m][dim])) {
+    match (dim, lines.across(op, [n, m][dim])?) {
         (0, Across::Narrow(across)) => gather(op, shape, Sparse { starts, across, values: &values }, &x, k),
         (0, Across::Wide(across)) => gather(op, shape, Sparse { starts, across, values: &values }, &x, k),
         (_, Across::Narrow(across)) => scatter(shape, Sparse { starts, across, values: &values }, &x, k),
@@ -292,16 +295,14 @@ fn scatter<T: Float, I: Place>(shape: Dims, a: Sparse<'_, T, I>, x: &[T], k: usi
     }
     if k >= WIDE {
         // Each thread has columns of its own, which it adds to in a copy of them.
-        let blocks: Vec<Range<usize>> = (0..k).step_by(8).map(|c| c..(c + 8).min(k)).collect();
-        let copies: Vec<Array<T>> = blocks
-            .par_iter()
-            .map(|columns| {
-                let mut part = Array::zeros(&[size / k * columns.len()])?;
-                let lines = 0..a.lines();
-                dispatch(ScatterLines { a, x, k, columns: columns.clone(), lines, out: part.make_mut()? });
-                Ok(part)
-            })
-            .collect::<Result<_>>()?;
+        let blocks: Vec<Range<usize>> = memory::gather((0..k).step_by(8).map(|c| c..(c + 8).min(k)));
+        let mut copies = memory::work(blocks.len(), Array::scalar(T::ZERO));
+        blocks.par_iter().zip(&mut copies).try_for_each(|(columns, part)| -> Result<()> {
+            *part = Array::zeros(&[size / k * columns.len()])?;
+            let lines = 0..a.lines();
+            dispatch(ScatterLines { a, x, k, columns: columns.clone(), lines, out: part.make_mut()? });
+            Ok(())
+        })?;
         y.par_chunks_mut(k).enumerate().for_each(|(i, row)| {
             for (columns, part) in blocks.iter().zip(&copies) {
                 let from = &part.storage()[i * columns.len()..][..columns.len()];
@@ -398,7 +399,8 @@ pub fn sampled<T: Float>(
     let (along, over) = if dim == 0 { (&u, &v) } else { (&v, &u) };
     let lines = pattern.lines(op, dim)?;
     let starts = numbers(&lines.starts);
-    Array::build(op, shape, |out| match lines.across(pattern.shape()[1 - dim]) {
+    let across = lines.across(op, pattern.shape()[1 - dim])?;
+    Array::build(op, shape, |out| match across {
         Across::Narrow(across) => sample(Sparse { starts, across, values: &[] }, along, over, k, out),
         Across::Wide(across) => sample(Sparse { starts, across, values: &[] }, along, over, k, out),
     })
@@ -449,15 +451,18 @@ pub fn product_pattern(op: &'static str, a: &Pattern, b: &Pattern) -> Result<Pat
     let parts: Vec<(Vec<i64>, Vec<i64>)> = (0..pieces)
         .into_par_iter()
         .map(|p| {
-            let (mut counts, mut places) = (Vec::new(), Vec::new());
+            let rows_here = p * part..((p + 1) * part).min(shape[0]);
+            let (mut counts, mut places) = (memory::room(op, rows_here.len())?, Vec::new());
             // The row that saw a column last, counted from 1.
             let mut notes = Array::<i64>::zeros(&shape[1..])?;
             let seen = notes.make_mut()?;
-            for i in p * part..((p + 1) * part).min(shape[0]) {
+            for i in rows_here {
                 let first = places.len();
                 for &k in &columns[rows[i] as usize..rows[i + 1] as usize] {
-                    let k = k as usize;
-                    for &j in &next_columns[next_rows[k] as usize..next_rows[k + 1] as usize] {
+                    let next =
+                        &next_columns[next_rows[k as usize] as usize..next_rows[k as usize + 1] as usize];
+                    memory::grow(op, &mut places, next.len())?;
+                    for &j in next {
                         if std::mem::replace(&mut seen[j as usize], i as i64 + 1) != i as i64 + 1 {
                             places.push(j);
                         }
@@ -469,8 +474,9 @@ pub fn product_pattern(op: &'static str, a: &Pattern, b: &Pattern) -> Result<Pat
             Ok((counts, places))
         })
         .collect::<Result<_>>()?;
-    let mut starts = vec![0i64];
-    let mut across = Vec::with_capacity(parts.iter().map(|(_, places)| places.len()).sum());
+    let mut starts: Vec<i64> = memory::room(op, shape[0].saturating_add(1))?;
+    starts.push(0);
+    let mut across = memory::room(op, parts.iter().map(|(_, places)| places.len()).sum())?;
     for (counts, places) in parts {
         for count in counts {
             starts.push(starts[starts.len() - 1] + count);

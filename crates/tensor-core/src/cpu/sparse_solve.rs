@@ -3,23 +3,25 @@
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory;
 use crate::shape::Dims;
 use crate::sparse::{Pattern, numbers};
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::solvers::SolveCore;
+use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::linalg::cholesky::llt::factor::LltError;
+use faer::sparse::linalg::cholesky::{LltRef, SymbolicCholesky, factorize_symbolic_cholesky};
+use faer::sparse::linalg::lu::{LuRef, NumericLu, SymbolicLu, factorize_symbolic_lu};
 use faer::sparse::linalg::qr::{self, QrSymbolicParams};
-use faer::sparse::linalg::solvers::{Llt, Lu, SymbolicLlt, SymbolicLu};
-use faer::sparse::linalg::{LltError, LuError, SupernodalThreshold};
+use faer::sparse::linalg::{LuError, SupernodalThreshold};
 use faer::sparse::{FaerError, SparseColMatRef, SymbolicSparseColMatRef};
-use faer::{Conj, Mat, Par, Side};
+use faer::{Conj, MatMut, Par, Side, get_global_parallelism};
 use std::sync::{Arc, OnceLock};
 
 /// What solvers know of a pattern, whatever its values: it serves every matrix of the pattern.
 #[derive(Default)]
 pub struct Symbolic {
     columns: OnceLock<Columns>,
-    cholesky: OnceLock<SymbolicLlt<usize>>,
-    lu: OnceLock<SymbolicLu<usize>>,
+    cholesky: OnceLock<Arc<SymbolicCholesky<usize>>>,
+    lu: OnceLock<Arc<SymbolicLu<usize>>>,
     qr: OnceLock<Arc<qr::SymbolicQr<usize>>>,
 }
 
@@ -48,8 +50,9 @@ pub struct Factors<T> {
 }
 
 enum Kind<T> {
-    Cholesky(Llt<usize, T>),
-    Lu(Box<Lu<usize, T>>),
+    /// What follows from the pattern, and the values of L.
+    Cholesky(Arc<SymbolicCholesky<usize>>, Vec<T>),
+    Lu(Arc<SymbolicLu<usize>>, Box<NumericLu<usize, T>>),
     Qr(Triangle<T>),
 }
 
@@ -78,6 +81,11 @@ fn refused(op: &'static str, error: FaerError) -> Error {
     }
 }
 
+/// Working memory of faer's.
+fn working(op: &'static str, size: StackReq) -> Result<MemBuffer> {
+    MemBuffer::try_new(size).map_err(|_| Error::out_of_memory(op, size.size_bytes()))
+}
+
 /// The error of a matrix without an inverse.
 fn singular(op: &'static str, shape: [usize; 2], remedy: &str) -> Error {
     let message = format!("the sparse matrix {shape:?} does not have full rank: {remedy}");
@@ -101,8 +109,8 @@ pub fn factor<T: Float>(
     let lines = pattern.lines(op, 1)?;
     let symbolic = pattern.symbolic();
     let columns = once(&symbolic.columns, || {
-        let places = |x| numbers(x).iter().map(|&i| i as usize).collect();
-        Ok(Columns { starts: places(&lines.starts), rows: places(&lines.across) })
+        let places = |x| memory::collect(op, numbers(x).iter().map(|&i| i as usize));
+        Ok(Columns { starts: places(&lines.starts)?, rows: places(&lines.across)? })
     })?;
     let structure = SymbolicSparseColMatRef::new_checked(m, n, &columns.starts, None, &columns.rows);
     let values = super::sparse::in_order(op, lines, values)?;
@@ -111,30 +119,50 @@ pub fn factor<T: Float>(
         return Err(Error::argument(op, message));
     }
     let a = SparseColMatRef::new(structure, &values);
+    let par = get_global_parallelism();
     let kind = match method {
         Method::Cholesky => {
             let known = once(&symbolic.cholesky, || {
-                SymbolicLlt::try_new(structure, Side::Lower).map_err(|e| refused(op, e))
+                factorize_symbolic_cholesky(structure, Side::Lower, Default::default(), Default::default())
+                    .map(Arc::new)
+                    .map_err(|e| refused(op, e))
             })?;
-            Kind::Cholesky(Llt::try_new_with_symbolic(known.clone(), a, Side::Lower).map_err(|e| match e {
-                LltError::Generic(e) => refused(op, e),
-                LltError::Numeric(faer::linalg::cholesky::llt::factor::LltError::NonPositivePivot { index }) => {
-                    let message = format!(
-                        "the sparse matrix {:?} is not positive definite: pivot {} in the order of elimination is \
-                         not positive; solve takes any square matrix",
-                        pattern.shape(),
-                        index + 1
-                    );
-                    Error::new(ErrorKind::NotPositiveDefinite { batch: 0, minor: index + 1 }, op, message)
-                }
-            })?)
+            let mut l = memory::vector(op, known.len_val(), T::ZERO)?;
+            let mut stack = working(op, known.factorize_numeric_llt_scratch::<T>(par, Default::default()))?;
+            let stack = MemStack::new(&mut stack);
+            let done = known.factorize_numeric_llt(
+                &mut l,
+                a,
+                Side::Lower,
+                Default::default(),
+                par,
+                stack,
+                Default::default(),
+            );
+            done.map_err(|LltError::NonPositivePivot { index }| {
+                let message = format!(
+                    "the sparse matrix {:?} is not positive definite: pivot {} in the order of elimination is \
+                     not positive; solve takes any square matrix",
+                    pattern.shape(),
+                    index + 1
+                );
+                Error::new(ErrorKind::NotPositiveDefinite { batch: 0, minor: index + 1 }, op, message)
+            })?;
+            Kind::Cholesky(known.clone(), l)
         }
         Method::Lu => {
-            let known = once(&symbolic.lu, || SymbolicLu::try_new(structure).map_err(|e| refused(op, e)))?;
-            Kind::Lu(Lu::try_new_with_symbolic(known.clone(), a).map(Box::new).map_err(|e| match e {
+            let known = once(&symbolic.lu, || {
+                factorize_symbolic_lu(structure, Default::default()).map(Arc::new).map_err(|e| refused(op, e))
+            })?;
+            let mut factors = Box::new(NumericLu::new());
+            let mut stack = working(op, known.factorize_numeric_lu_scratch::<T>(par, Default::default()))?;
+            let stack = MemStack::new(&mut stack);
+            let done = known.factorize_numeric_lu(&mut factors, a, par, stack, Default::default());
+            done.map_err(|e| match e {
                 LuError::Generic(e) => refused(op, e),
                 LuError::SymbolicSingular { .. } => singular(op, pattern.shape(), "lsqr takes such matrices"),
-            })?)
+            })?;
+            Kind::Lu(known.clone(), factors)
         }
         Method::Qr => Kind::Qr(triangle(op, symbolic, structure, a)?),
     };
@@ -162,24 +190,24 @@ fn triangle<T: Float>(
         };
         qr::factorize_symbolic_qr(structure, params).map(Arc::new).map_err(|e| refused(op, e))
     })?;
-    let (mut indices, mut values) = (vec![0usize; known.len_idx()], vec![T::ZERO; known.len_val()]);
+    let mut indices = memory::vector(op, known.len_idx(), 0usize)?;
+    let mut values = memory::vector(op, known.len_val(), T::ZERO)?;
     let par = Par::Seq;
-    let scratch = known.factorize_numeric_qr_scratch::<T>(par, Default::default());
-    let mut memory =
-        MemBuffer::try_new(scratch).map_err(|_| Error::out_of_memory(op, scratch.size_bytes()))?;
+    let mut stack = working(op, known.factorize_numeric_qr_scratch::<T>(par, Default::default()))?;
     known.factorize_numeric_qr(
         &mut indices,
         &mut values,
         a,
         par,
-        MemStack::new(&mut memory),
+        MemStack::new(&mut stack),
         Default::default(),
     );
     // R comes first: the starts of its columns, its rows, its values.
-    let starts = indices[..=n].to_vec();
+    let starts = memory::collect(op, indices[..=n].iter().copied())?;
     let count = starts[n];
-    let (mut rows, mut numbers) = (indices[n + 1..][..count].to_vec(), values[..count].to_vec());
-    let mut diagonal = vec![T::ZERO; n];
+    let mut rows = memory::collect(op, indices[n + 1..][..count].iter().copied())?;
+    let mut numbers = memory::collect(op, values[..count].iter().copied())?;
+    let mut diagonal = memory::vector(op, n, T::ZERO)?;
     for j in 0..n {
         for e in starts[j]..starts[j + 1] {
             if rows[e] == j {
@@ -194,8 +222,8 @@ fn triangle<T: Float>(
     if n > 0 && low <= high * T::EPSILON.to_f64() * m as f64 {
         return Err(singular(op, [m, n], "lsqr finds the shortest of its solutions"));
     }
-    let (order, _) = known.col_perm().arrays();
-    Ok(Triangle { starts, rows, values: numbers, diagonal, order: order.to_vec() })
+    let order = memory::collect(op, known.col_perm().arrays().0.iter().copied())?;
+    Ok(Triangle { starts, rows, values: numbers, diagonal, order })
 }
 
 impl<T: Float> Triangle<T> {
@@ -245,17 +273,29 @@ pub fn solve<T: Float>(
     }
     let (k, shape) = (b.shape().get(1).copied().unwrap_or(1), Dims::from_slice(b.shape()));
     let b = super::copy::elements(op, b)?;
-    let mut x = Mat::<T>::from_fn(n, k, |i, j| b[i * k + j]);
+    // Column after column.
+    let mut columns =
+        memory::collect(op, (0..k).flat_map(|j| (0..n).map(move |i| (i, j))).map(|(i, j)| b[i * k + j]))?;
+    let x = MatMut::from_column_major_slice_mut(&mut columns, n, k);
+    let par = get_global_parallelism();
     match &factors.kind {
-        Kind::Cholesky(llt) => llt.solve_in_place_with_conj(Conj::No, x.as_mut()),
-        Kind::Lu(lu) if transposed != factors.transposed => {
-            lu.solve_transpose_in_place_with_conj(Conj::No, x.as_mut());
+        Kind::Cholesky(known, l) => {
+            let mut stack = working(op, known.solve_in_place_scratch::<T>(k, par))?;
+            LltRef::new(known, l).solve_in_place_with_conj(Conj::No, x, par, MemStack::new(&mut stack));
         }
-        Kind::Lu(lu) => lu.solve_in_place_with_conj(Conj::No, x.as_mut()),
+        Kind::Lu(known, lu) => {
+            let lu = LuRef::new_unchecked(known, lu);
+            if transposed != factors.transposed {
+                let mut stack = working(op, known.solve_transpose_in_place_scratch::<T>(k, par))?;
+                lu.solve_transpose_in_place_with_conj(Conj::No, x, par, MemStack::new(&mut stack));
+            } else {
+                let mut stack = working(op, known.solve_in_place_scratch::<T>(k, par))?;
+                lu.solve_in_place_with_conj(Conj::No, x, par, MemStack::new(&mut stack));
+            }
+        }
         Kind::Qr(triangle) => {
-            let mut line = vec![T::ZERO; n];
-            for j in 0..k {
-                let column = x.col_as_slice_mut(j);
+            let mut line = memory::vector(op, n, T::ZERO)?;
+            for column in columns.chunks_exact_mut(n) {
                 triangle.solve_normal(column, &mut line);
             }
         }
@@ -263,7 +303,7 @@ pub fn solve<T: Float>(
     let solution = Array::build(op, shape, |out| {
         for (i, row) in out.chunks_exact_mut(k).enumerate() {
             for (j, out) in row.iter_mut().enumerate() {
-                *out = x[(i, j)];
+                *out = columns[j * n + i];
             }
         }
     })?;
@@ -277,10 +317,9 @@ pub fn solve<T: Float>(
 impl<T: Float> Factors<T> {
     /// Unknowns.
     pub fn size(&self) -> usize {
-        use faer::linalg::solvers::ShapeCore;
         match &self.kind {
-            Kind::Cholesky(llt) => llt.ncols(),
-            Kind::Lu(lu) => lu.ncols(),
+            Kind::Cholesky(known, _) => known.ncols(),
+            Kind::Lu(known, _) => known.ncols(),
             Kind::Qr(triangle) => triangle.order.len(),
         }
     }

@@ -1,6 +1,7 @@
 //! Strided matrices and vectors in memory, as the products read them.
 
 use crate::element::Float;
+use crate::memory;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -160,7 +161,7 @@ impl<'a, T: Float> VecRef<'a, T> {
         } else if self.stride == 1 {
             Cow::Borrowed(&self.data[self.offset..self.offset + self.len])
         } else {
-            (0..self.len).map(|i| self.at(i)).collect()
+            Cow::Owned(memory::gather((0..self.len).map(|i| self.at(i))))
         }
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn least_squares<T: Float>(
     let residual = addmv(gpu, op, Some(y), &a, x, T::ONE, -T::ONE)?;
     let nothing = Array::unwritten(gpu, op, Dims::from_slice(&[rows, 0]))?;
     let (loss, _) = one_pass(gpu, op, &nothing, &nothing.reshape(op, &[0])?, &residual, false)?;
-    let product = || addmv(gpu, op, None, &a.permute(&[1, 0]), &residual, T::ZERO, T::ONE);
+    let product = || addmv(gpu, op, None, &a.permute(op, &[1, 0])?, &residual, T::ZERO, T::ONE);
     Ok((loss, gradient.then(product).transpose()?))
 }
 

@@ -52,7 +52,7 @@ impl<T: Element> Array<T> {
             0 => NonNull::dangling().as_ptr(),
             _ => self.storage().as_ptr().wrapping_add(self.layout().offset()),
         };
-        // SAFETY: the layout of an array stays within its buffer, which is borrowed for as long as the view.
+        // SAFETY: `matrix` has found all elements within the buffer, which is borrowed for as long as the view.
         Ok(unsafe { MatRef::from_raw_parts(first, rows, columns, down, right) })
     }
 
@@ -105,7 +105,14 @@ mod tests {
         let reversed = a.slice("slice", 0, 3, -1, 4).unwrap();
         let sliced = a.slice("slice", 0, 1, 2, 2).unwrap().slice("slice", 1, 5, -3, 2).unwrap();
         let wide = Array::from_vec(vec![1, 2], &[2, 1]).unwrap().expand("expand", &[2, 3]).unwrap();
-        for x in [a.clone(), a.permute(&[1, 0]), reversed, sliced, wide, Array::zeros(&[0, 3]).unwrap()] {
+        for x in [
+            a.clone(),
+            a.permute("", &[1, 0]).unwrap(),
+            reversed,
+            sliced,
+            wide,
+            Array::zeros(&[0, 3]).unwrap(),
+        ] {
             let elements = x.to_vec();
             let columns = x.shape()[1];
             let expected = Mat::from_fn(x.shape()[0], columns, |i, j| elements[i * columns + j]);

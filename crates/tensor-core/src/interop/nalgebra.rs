@@ -45,7 +45,7 @@ impl<T: Element> Array<T> {
         let turned = Array::build("from_nalgebra_view", shape, |out| {
             out.iter_mut().zip(view.iter()).for_each(|(out, &x)| *out = x);
         })?;
-        Ok(turned.permute(&[1, 0]))
+        turned.permute("from_nalgebra_view", &[1, 0])
     }
 
     /// Borrows a matrix, or a vector as a matrix of one column.
@@ -83,8 +83,8 @@ impl<T: Element> Array<T> {
     /// Shape, for any other number of dimensions.
     pub fn into_nalgebra(self) -> Result<DMatrix<T>> {
         let turned = match self.shape() {
-            [_, _] => self.permute(&[1, 0]),
-            [_] => self.insert_dim(0),
+            [_, _] => self.permute("into_nalgebra", &[1, 0])?,
+            [_] => self.insert_dim("into_nalgebra", 0)?,
             shape => {
                 let message =
                     format!("shape {shape:?} is neither a matrix nor a vector: select one, or reshape");
@@ -152,7 +152,7 @@ mod tests {
         let wide = Array::from_vec(vec![1.0, 2.0], &[2, 1]).unwrap().expand("expand", &[2, 3]).unwrap();
         let empty = Array::zeros(&[0, 3]).unwrap();
         let (row, column) = (a.slice("slice", 0, 3, -1, 1).unwrap(), a.slice("slice", 1, 5, 1, 1).unwrap());
-        for x in [a.clone(), a.permute(&[1, 0]), sliced, wide, empty, row, column] {
+        for x in [a.clone(), a.permute("", &[1, 0]).unwrap(), sliced, wide, empty, row, column] {
             let view = x.as_nalgebra().unwrap();
             let expected = DMatrix::from_row_slice(x.shape()[0], x.shape()[1], &x.to_vec());
             assert_eq!(view, expected);

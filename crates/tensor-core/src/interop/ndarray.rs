@@ -8,6 +8,7 @@ use crate::device::Device;
 use crate::element::Element;
 use crate::error::{Error, OrRaise, Result};
 use crate::layout::{Layout, Strides};
+use crate::memory;
 use crate::shape::Dims;
 use ndarray::{ArcArray, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, Axis, Dimension, IxDyn, ShapeBuilder};
 use std::ptr::NonNull;
@@ -92,7 +93,8 @@ impl<T: Element> Array<T> {
     }
 
     /// Gives the elements to ndarray: the vector itself, with its strides, where nothing else
-    /// shares it, else a copy; a copy, too, from a GPU.
+    /// shares it, else a copy; a copy, too, from a GPU. For a copy memory may run out, as for [`Array::to_vec`].
+    #[track_caller]
     pub fn into_ndarray(self) -> ArrayD<T> {
         if self.device() != Device::Cpu {
             return self.to_device("into_ndarray", Device::Cpu).or_raise().into_ndarray();
@@ -102,19 +104,28 @@ impl<T: Element> Array<T> {
         if self.layout().is_contiguous() || self.layout().dense_start().is_none() {
             return ArrayD::from_shape_vec(shape, self.into_vec()).expect(exact);
         }
-        match self.take_buffer() {
+        // The stretch of memory that the elements fill, in whatever order.
+        let copied = |layout: &Layout, data: &[T]| {
+            let start = layout.dense_start().unwrap_or(0);
+            let stretch = data.get(start..start + layout.numel()).unwrap_or(&[]);
+            let copy = memory::collect("into_ndarray", stretch.iter().copied());
+            (layout.moved_to(layout.offset() - start), copy)
+        };
+        let (layout, elements) = match self.take_buffer() {
             Ok((layout, v)) if layout.dense_start() == Some(0) && layout.numel() == v.len() => {
-                let strides = layout.strides();
-                let upward: Vec<usize> = strides.iter().map(|s| s.unsigned_abs()).collect();
-                let mut array = ArrayD::from_shape_vec(shape.strides(IxDyn(&upward)), v).expect(exact);
-                for (k, _) in strides.iter().enumerate().filter(|&(_, &s)| s < 0) {
-                    array.invert_axis(Axis(k));
-                }
-                array
+                (layout, Ok(v))
             }
-            Ok((layout, v)) => Array::with_layout(layout, Buffer::adopt(v)).as_ndarray().to_owned(),
-            Err(shared) => shared.as_ndarray().to_owned(),
+            Ok((layout, v)) => copied(&layout, &v),
+            Err(shared) => copied(shared.layout(), shared.storage()),
+        };
+        let strides = layout.strides();
+        let upward: Vec<usize> = strides.iter().map(|s| s.unsigned_abs()).collect();
+        let shape = shape.strides(IxDyn(&upward));
+        let mut array = ArrayD::from_shape_vec(shape, elements.or_raise()).expect(exact);
+        for (k, _) in strides.iter().enumerate().filter(|&(_, &s)| s < 0) {
+            array.invert_axis(Axis(k));
         }
+        array
     }
 
     /// Gives the elements to ndarray, as [`Array::into_ndarray`], as an array of so many dimensions.

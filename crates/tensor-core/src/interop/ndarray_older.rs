@@ -4,7 +4,7 @@ use super::on_host;
 use crate::array::Array;
 use crate::buffer::Buffer;
 use crate::element::Element;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::layout::{Layout, Strides};
 use crate::shape::Dims;
 
@@ -30,7 +30,8 @@ macro_rules! version {
             #[doc = concat!("[`Array::as_ndarray_dim`] for ndarray ", $number, ", of any number of dimensions.")]
             ///
             /// # Errors
-            /// Device, where the elements are on a GPU.
+            /// Device, where the elements are on a GPU; argument, where several elements share one place, which this
+            /// version cannot show.
             pub fn $as(&self) -> Result<$ndarray::ArrayViewD<'_, T>> {
                 use $ndarray::{ArrayViewD, Axis, IxDyn, ShapeBuilder};
                 on_host(stringify!($as), self)?;
@@ -42,8 +43,14 @@ macro_rules! version {
                 let strides = layout.strides();
                 let upward: Vec<usize> = strides.iter().map(|s| s.unsigned_abs()).collect();
                 let shape = IxDyn(self.shape()).strides(IxDyn(&upward));
-                let mut view = ArrayViewD::from_shape(shape, &self.storage()[low..=high])
-                    .expect("the layout stays within its buffer");
+                let mut view = ArrayViewD::from_shape(shape, &self.storage()[low..=high]).map_err(|e| {
+                    let message = format!(
+                        "shape {:?} with strides {strides:?} is no view of ndarray {} ({e}): copy it with contiguous()",
+                        self.shape(),
+                        $number
+                    );
+                    Error::argument(stringify!($as), message)
+                })?;
                 for (k, _) in strides.iter().enumerate().filter(|&(_, &s)| s < 0) {
                     view.invert_axis(Axis(k));
                 }
@@ -83,6 +90,22 @@ macro_rules! version {
                     assert_eq!(a.$into(), array.clone().into_dyn());
                     let a = Array::$from(array);
                     assert!(a.numel() == 0 || a.$as().unwrap().as_ptr() == place);
+                }
+            }
+
+            /// Where elements share a place there is a view, or an error: never a panic.
+            #[test]
+            fn repeated_elements_are_shown_or_refused() {
+                let owner = std::sync::Arc::<[f64]>::from([1.0, 2.0, 3.0, 4.0]);
+                let cases: [(&[usize], &[isize]); 6] =
+                    [(&[5], &[0]), (&[3, 2], &[0, 1]), (&[2, 3], &[1, 1]), (&[2, 2], &[1, -1]), (&[2, 0], &[0, 0]), (&[1, 4], &[0, 1])];
+                for (shape, strides) in cases {
+                    let offset = usize::from(strides.contains(&-1));
+                    let a = Array::from_memory(owner.clone(), shape, strides, offset).unwrap();
+                    if let Ok(view) = a.$as() {
+                        assert!(view.iter().copied().eq(a.to_vec()), "{shape:?} {strides:?}");
+                    }
+                    assert!(a.clone().$into().iter().copied().eq(a.to_vec()));
                 }
             }
 

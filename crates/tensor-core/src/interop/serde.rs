@@ -4,14 +4,18 @@
 //! neither which it was nor reads back. There they are written as strings.
 
 use crate::array::Array;
+use crate::cpu::copy::elements;
 use crate::device::Device;
 use crate::element::{Element, Scalar};
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use crate::memory;
+use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::ser::{self, Serialize, SerializeStruct, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
 
 const NAME: &str = "Tensor";
+/// Bytes that are set aside before the elements are seen.
+const MOST_EXPECTED: usize = 1 << 20;
 const NOT_FINITE: [(&str, f64); 3] = [("nan", f64::NAN), ("inf", f64::INFINITY), ("-inf", f64::NEG_INFINITY)];
 
 impl<T: Element + Serialize> Serialize for Array<T> {
@@ -22,7 +26,10 @@ impl<T: Element + Serialize> Serialize for Array<T> {
         fields.serialize_field("shape", host.shape())?;
         match host.as_slice() {
             Some(elements) => fields.serialize_field("data", &Elements(elements))?,
-            None => fields.serialize_field("data", &Elements(&host.to_vec()))?,
+            None => {
+                let elements = elements("serialize", &host).map_err(ser::Error::custom)?;
+                fields.serialize_field("data", &Elements(&elements))?;
+            }
         }
         fields.end()
     }
@@ -58,8 +65,36 @@ struct Parts<T> {
     #[expect(dead_code, reason = "reading it was the check")]
     dtype: Typed<T>,
     shape: Vec<usize>,
-    // serde sets no more memory aside than a mebibyte before it has seen the elements.
-    data: Vec<Entry<T>>,
+    data: Numbers<T>,
+}
+
+/// The elements, whose memory is taken as they arrive.
+struct Numbers<T>(Vec<T>);
+
+impl<'de, T: Element + Deserialize<'de>> Deserialize<'de> for Numbers<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(NumbersVisitor(PhantomData)).map(Numbers)
+    }
+}
+
+struct NumbersVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Element + Deserialize<'de>> Visitor<'de> for NumbersVisitor<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the elements of a tensor")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+        // What a number says is not believed before the elements are seen.
+        let expected = elements.size_hint().unwrap_or(0).min(MOST_EXPECTED / size_of::<T>());
+        let mut v = memory::room("deserialize", expected).map_err(Error::custom)?;
+        while let Some(Entry(x)) = elements.next_element()? {
+            memory::grow("deserialize", &mut v, 1).map_err(Error::custom)?;
+            v.push(x);
+        }
+        Ok(v)
+    }
 }
 
 /// The name of the element type.
@@ -116,7 +151,7 @@ impl<T: Element> Visitor<'_> for NumberOrName<T> {
 impl<'de, T: Element + Deserialize<'de>> Deserialize<'de> for Array<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Parts { shape, data, .. } = Parts::<T>::deserialize(deserializer)?;
-        Array::from_vec(data.into_iter().map(|entry| entry.0).collect(), &shape).map_err(D::Error::custom)
+        Array::from_vec(data.0, &shape).map_err(D::Error::custom)
     }
 }
 
@@ -138,7 +173,7 @@ mod tests {
     fn every_type_and_layout_comes_back() {
         let a = Array::from_vec(vec![1.5, -0.0, 1e-300, f64::NAN, f64::INFINITY, 0.1], &[2, 3]).unwrap();
         assert_eq!(
-            round_trip(&a.permute(&[1, 0])),
+            round_trip(&a.permute("", &[1, 0]).unwrap()),
             r#"{"dtype":"f64","shape":[3,2],"data":[1.5,"nan",-0.0,"inf",1e-300,0.1]}"#
         );
         let floats = Array::from_vec(vec![0.1f32, 3.0, f32::NEG_INFINITY, f32::MIN_POSITIVE], &[4]).unwrap();

@@ -159,7 +159,7 @@ pub fn save_csv<T: Number>(path: &Path, x: &Array<T>, delimiter: u8) -> Result<(
     let place = Place::new("save_csv", path);
     CsvOptions { delimiter, ..CsvOptions::default() }.check(place.op)?;
     let x = match x.ndim() {
-        1 => x.insert_dim(1),
+        1 => x.insert_dim(place.op, 1)?,
         2 => x.clone(),
         _ => {
             let message = format!("shape {:?} is no table: reshape it to two dimensions", x.shape());

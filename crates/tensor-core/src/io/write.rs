@@ -152,7 +152,7 @@ impl<T: Element> Saved for Array<T> {
 
 fn transposed<T: Element>(x: &Array<T>) -> Array<T> {
     let dims: Dims = (0..x.ndim()).rev().collect();
-    x.permute(&dims)
+    x.view(x.layout().permute(&dims))
 }
 
 /// Elements that are gathered before they are written.

@@ -4,6 +4,7 @@ use crate::array::Array;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, Result};
+use crate::memory;
 
 pub use crate::cpu::sparse::product_pattern;
 pub use crate::cpu::sparse_solve::{Factors, Method};

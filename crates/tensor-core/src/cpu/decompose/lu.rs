@@ -7,6 +7,7 @@ use crate::cpu::{copy, factor};
 use crate::element::{Element, Float};
 use crate::error::Result;
 use crate::kernels;
+use crate::memory;
 use crate::shape::Dims;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -41,15 +42,17 @@ pub fn lu_factors<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>,
     let first_columns = a.slice(op, lead + 1, 0, 1, k)?;
     let mut lu = copy::copy(op, &first_columns)?;
     let rows: Dims = a.shape()[..=lead].iter().copied().collect();
-    let mut order: Vec<i64> = (0..rows.iter().product()).map(|i: usize| (i % m.max(1)) as i64).collect();
-    for_batch((lu.make_mut()?, m * k), (&mut order, m), m * k * k, |_, a, order| {
-        let mut pivots = vec![0; k];
+    let mut all_rows = Array::build(op, rows, |out| {
+        out.iter_mut().enumerate().for_each(|(i, row)| *row = (i % m.max(1)) as i64);
+    })?;
+    for_batch((lu.make_mut()?, m * k), (all_rows.make_mut()?, m), m * k * k, |_, a, order| {
+        let mut pivots = memory::work(k, 0);
         factor::lu_tall(a, m, k, &mut pivots);
         for (i, pivot) in pivots.into_iter().enumerate() {
             order.swap(i, pivot);
         }
     });
-    Ok((lu, Array::from_vec(order, &rows)?))
+    Ok((lu, all_rows))
 }
 
 impl<T: Float> Factors<T> {
@@ -57,7 +60,7 @@ impl<T: Float> Factors<T> {
         let (n, batch) = square(a);
         let count: usize = batch.iter().product();
         let mut lu = copy::copy(op, a)?;
-        let mut pivots = vec![0; count * n];
+        let mut pivots = memory::vector(op, count * n, 0)?;
         let singular = AtomicUsize::new(usize::MAX);
         for_batch((lu.make_mut()?, n * n), (&mut pivots, n), n * n * n, |i, a, pivots| {
             if factor::lu(a, n, pivots).is_some() {
@@ -149,7 +152,7 @@ pub fn lu_nearly_singular<T: Float>(lu: &Lu<T>, op: &'static str, ratio: f64) ->
     };
     let factors = lu.factors(op)?;
     let matrices = factors.rows().chunks_exact(n * n).enumerate();
-    Ok(matrices.filter(|(_, a)| near(a)).map(|(i, _)| i).collect())
+    memory::collect(op, matrices.filter(|(_, a)| near(a)).map(|(i, _)| i))
 }
 
 /// See [`Lu::solve`].
@@ -170,7 +173,7 @@ pub fn lu_solve<T: Float>(
             if transposed {
                 axes[..].swap(lu.a.ndim() - 2, lu.a.ndim() - 1);
             }
-            let a = lu.a.permute(&axes);
+            let a = lu.a.permute(op, &axes)?;
             let inputs = [Matrices::of(op, &a)?, Matrices::of(op, b)?];
             let one = |i: usize, [x]: [&mut [T]; 1]| {
                 let mut a = inputs[0].to_vec(i);
@@ -211,21 +214,28 @@ pub fn lu_det<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<Array<T>> {
         for_groups(&lanes::Determinant(n), &inputs, [(out.make_mut()?, 1)], count, one);
         return Ok(out);
     };
-    Array::from_vec(factors.each(n, &batch, factor::lu_det), &batch)
+    Array::build(op, batch, |out| {
+        for (i, det) in out.iter_mut().enumerate() {
+            *det = factors.of_matrix(n, i, factor::lu_det);
+        }
+    })
 }
 
 /// See [`Lu::slogdet`].
 pub fn lu_slogdet<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<(Array<T>, Array<T>)> {
     let (n, batch) = square(&lu.a);
-    let (signs, logs) = lu.factors(op)?.each(n, &batch, factor::lu_slogdet).into_iter().unzip();
-    Ok((Array::from_vec(signs, &batch)?, Array::from_vec(logs, &batch)?))
+    let factors = lu.factors(op)?;
+    let (mut signs, mut logs) = (Array::build(op, batch.clone(), |_| {})?, Array::build(op, batch, |_| {})?);
+    for (i, (sign, log)) in signs.make_mut()?.iter_mut().zip(logs.make_mut()?).enumerate() {
+        (*sign, *log) = factors.of_matrix(n, i, factor::lu_slogdet);
+    }
+    Ok((signs, logs))
 }
 
 impl<T: Float> Factors<T> {
-    /// A function of the factors of each matrix.
-    fn each<R>(&self, n: usize, batch: &[usize], f: impl Fn(&[T], &[usize], usize) -> R) -> Vec<R> {
-        let matrix = |i: usize| f(&self.rows()[i * n * n..][..n * n], &self.pivots[i * n..][..n], n);
-        (0..batch.iter().product()).map(matrix).collect()
+    /// A function of the factors of matrix i.
+    fn of_matrix<R>(&self, n: usize, i: usize, f: impl Fn(&[T], &[usize], usize) -> R) -> R {
+        f(&self.rows()[i * n * n..][..n * n], &self.pivots[i * n..][..n], n)
     }
 }
 
@@ -240,7 +250,7 @@ pub fn cofactors<T: Float>(op: &'static str, a: &Array<T>, g: &Array<T>) -> Resu
     if out.numel() == 0 {
         return Ok(Some(out));
     }
-    let column = g.insert_dim(g.ndim()).insert_dim(g.ndim());
+    let column = g.insert_dim(op, g.ndim())?.insert_dim(op, g.ndim() + 1)?;
     let inputs = [Matrices::of(op, a)?, Matrices::of(op, &column)?];
     let failed = AtomicUsize::new(usize::MAX);
     let one = |i: usize, _: [&mut [T]; 1]| {

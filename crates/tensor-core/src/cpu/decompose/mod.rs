@@ -10,12 +10,13 @@ use super::{copy, factor};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
+use crate::memory;
 use crate::shape::Dims;
 pub use gaps::{Gaps, over_gaps};
 pub use lu::{Lu, cofactors, inverse, lu, lu_det, lu_factors, lu_nearly_singular, lu_slogdet, lu_solve};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 
 /// Multiplications in a batch from which its matrices are dealt out to threads.
 const PARALLEL_FROM: usize = 1 << 15;
@@ -97,10 +98,10 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
         for_groups(&lanes::Svd { m, n }, &inputs, outputs, count, |i, out| one(i, &inputs[0].to_vec(i), out));
     } else {
         let matrices = elements(op, a)?;
-        let mut parts: Vec<_> = (u.make_mut()?.chunks_exact_mut(m * k))
+        let factors = (u.make_mut()?.chunks_exact_mut(m * k))
             .zip(s.make_mut()?.chunks_exact_mut(k))
-            .zip(vt.make_mut()?.chunks_exact_mut(k * n))
-            .collect();
+            .zip(vt.make_mut()?.chunks_exact_mut(k * n));
+        let mut parts = memory::collect(op, factors)?;
         let mut nothing = vec![(); parts.len()];
         for_batch((&mut parts, 1), (&mut nothing, 1), m * n * k, |i, part, _| {
             let ((u, s), vt) = &mut part[0];
@@ -124,30 +125,29 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
 pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
     let (n, batch) = square(a);
     let count: usize = batch.iter().product();
-    let mut minors = vec![0i64; count];
+    let mut all_minors = Array::<i64>::zeros(&batch)?;
+    let minors = all_minors.make_mut()?;
     let mut l;
     if lanes_pay(count, n) {
         l = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
         let inputs = [Matrices::of(op, a)?];
-        let outputs = [(l.make_mut()?, n * n)];
-        let failed = Mutex::new(Vec::new());
-        for_groups(&lanes::Cholesky(n), &inputs, outputs, count, |i, [l]| {
-            l.fill(T::NAN);
-            failed.lock().unwrap_or_else(PoisonError::into_inner).push(i);
-        });
-        for i in failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            minors[i] = factor::cholesky(&mut inputs[0].to_vec(i), n).err().unwrap_or(n) as i64;
+        let factors = l.make_mut()?;
+        let outputs = [(&mut *factors, n * n)];
+        for_groups(&lanes::Cholesky(n), &inputs, outputs, count, |_, [l]| l.fill(T::NAN));
+        let failed = factors.chunks_exact(n * n).zip(&mut *minors).enumerate();
+        for (i, (_, minor)) in failed.filter(|(_, (l, _))| l[0].is_nan()) {
+            *minor = factor::cholesky(&mut inputs[0].to_vec(i), n).err().unwrap_or(n) as i64;
         }
     } else {
         l = copy::copy(op, a)?;
-        for_batch((l.make_mut()?, n * n), (&mut minors, 1), n * n * n / 3, |_, l, minor| {
+        for_batch((l.make_mut()?, n * n), (minors, 1), n * n * n / 3, |_, l, minor| {
             if let Err(order) = factor::cholesky(l, n) {
                 l.fill(T::NAN);
                 minor[0] = order as i64;
             }
         });
     }
-    Ok((l, Array::from_vec(minors, &batch)?))
+    Ok((l, all_minors))
 }
 
 /// The Cholesky factor L of each matrix.
@@ -156,7 +156,7 @@ pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>
 /// Not positive definite, with the number of the first such matrix and its minor.
 pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     let (l, minors) = cholesky_ex(op, a)?;
-    let minors = minors.into_vec();
+    let minors = elements(op, &minors)?;
     let Some(batch) = minors.iter().position(|&minor| minor > 0) else { return Ok(l) };
     let minor = minors[batch] as usize;
     let message = format!(
@@ -260,7 +260,7 @@ pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[A
         });
         return Ok([q, r]);
     }
-    let mut parts: Vec<_> = q.make_mut()?.chunks_exact_mut(m * k).map(|q| (q, &mut [][..])).collect();
+    let mut parts = memory::collect(op, q.make_mut()?.chunks_exact_mut(m * k).map(|q| (q, &mut [][..])))?;
     for (part, r) in parts.iter_mut().zip(r.make_mut()?.chunks_exact_mut((k * n).max(1))) {
         part.1 = r;
     }
@@ -275,6 +275,7 @@ pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[A
 
 /// The derivative of a function of diagonal matrices in symmetric directions, for each matrix of a batch.
 pub fn analytic_derivative<T: Float>(
+    op: &'static str,
     f: &dyn Analytic,
     w: &Array<T>,
     directions: &[Array<T>],
@@ -282,14 +283,14 @@ pub fn analytic_derivative<T: Float>(
     let n = w.shape()[w.ndim() - 1];
     let shape: Dims = w.shape().iter().copied().chain([n]).collect();
     let mut out = Array::zeros(&shape)?;
-    let values: Vec<f64> = w.to_vec().into_iter().map(T::to_f64).collect();
-    let directions: Vec<Vec<T>> = directions.iter().map(Array::to_vec).collect();
+    let values = memory::collect(op, elements(op, w)?.iter().map(|w| w.to_f64()))?;
+    let directions = directions.iter().map(|e| elements(op, e)).collect::<Result<Vec<_>>>()?;
     let mut nothing = vec![(); values.len().checked_div(n).unwrap_or(0)];
     let cost = n.saturating_pow(directions.len() as u32 + 1);
     for_batch((out.make_mut()?, n * n), (&mut nothing, 1), cost, |i, out, _| {
-        let matrix = |e: &Vec<T>| e[i * n * n..][..n * n].iter().map(|x| x.to_f64()).collect();
+        let matrix = |e: &Cow<'_, [T]>| memory::gather(e[i * n * n..][..n * n].iter().map(|x| x.to_f64()));
         let directions: Vec<Vec<f64>> = directions.iter().map(matrix).collect();
-        let mut result = vec![0.0; n * n];
+        let mut result = memory::work(n * n, 0.0);
         factor::derivative(f, &values[i * n..][..n], &directions, &mut result);
         for (out, x) in out.iter_mut().zip(result) {
             *out = T::of(x);

@@ -3,6 +3,7 @@
 use super::svd::NotConverged;
 use crate::cpu::simd::{Kernel, dispatch, dot_line, multiply_add, sub_mul};
 use crate::element::Float;
+use crate::memory;
 
 /// Steps that an eigenvalue may take; one to three are usual.
 const STEPS: usize = 30;
@@ -31,7 +32,7 @@ impl<T: Float> Kernel for Eigh<'_, T> {
         let Eigh { a, n, w, v } = self;
         let largest = a.iter().fold(T::ZERO, |l, x| if Float::abs(*x) > l { Float::abs(*x) } else { l });
         let negligible = largest * T::EPSILON * T::of(0.01);
-        let mut e = vec![T::ZERO; n];
+        let mut e = memory::work(n, T::ZERO);
         tridiagonal::<T, FMA>(a, n, w, &mut e, v, negligible * negligible);
         // Of V^T the rows are contiguous.
         super::transpose(v, n);
@@ -51,8 +52,8 @@ fn tridiagonal<T: Float, const FMA: bool>(
     q: &mut [T],
     negligible: T,
 ) {
-    let mut taus = vec![T::ZERO; n];
-    let mut p = vec![T::ZERO; n];
+    let mut taus = memory::work(n, T::ZERO);
+    let mut p = memory::work(n, T::ZERO);
     for k in 0..n - 1 {
         // The vector takes the place of row k, which is done with.
         let (above, below) = a.split_at_mut((k + 1) * n);
@@ -120,7 +121,7 @@ fn ql<T: Float, const FMA: bool>(
     negligible: T,
 ) -> Result<(), NotConverged> {
     let n = d.len();
-    let mut rotations = vec![(T::ZERO, T::ZERO); n];
+    let mut rotations = memory::work(n, (T::ZERO, T::ZERO));
     for l in 0..n {
         let mut steps = 0;
         loop {
@@ -207,10 +208,12 @@ fn rotate_columns<T: Float, const C: usize, const FMA: bool>(
 /// Sorts the values, and writes the rows of `v`, in their order, as columns.
 fn sort<T: Float>(w: &mut [T], v: &mut [T], copy: &mut [T]) {
     let n = w.len();
-    let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by(|&i, &j| w[i].partial_cmp(&w[j]).unwrap_or(std::cmp::Ordering::Equal));
+    let mut order = memory::gather(0..n);
+    order.sort_unstable_by(|&i, &j| {
+        w[i].partial_cmp(&w[j]).unwrap_or(std::cmp::Ordering::Equal).then(i.cmp(&j))
+    });
     copy.copy_from_slice(v);
-    let values = w.to_vec();
+    let values = memory::gather(w.iter().copied());
     for (k, &from) in order.iter().enumerate() {
         w[k] = values[from];
         v[k * n..(k + 1) * n].copy_from_slice(&copy[from * n..(from + 1) * n]);

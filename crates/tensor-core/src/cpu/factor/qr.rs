@@ -2,13 +2,17 @@
 
 use super::to_rows;
 use crate::element::Float;
-use faer::dyn_stack::{MemBuffer, MemStack};
+use crate::memory;
+use faer::dyn_stack::MemStack;
 use faer::linalg::householder::{
     apply_block_householder_sequence_on_the_left_in_place_scratch,
     apply_block_householder_sequence_on_the_left_in_place_with_conj,
 };
 use faer::linalg::qr::no_pivoting::factor::{qr_in_place, qr_in_place_scratch, recommended_block_size};
-use faer::{Conj, Mat, MatMut, Par};
+use faer::linalg::{temp_mat_scratch, temp_mat_zeroed};
+use faer::mat::AsMatMut;
+use faer::reborrow::{Reborrow, ReborrowMut};
+use faer::{Conj, MatMut, Par};
 
 /// `A = Q R` (LAPACK `geqrf`, `orgqr`) of the row-major `m x n` matrix `a`: `q` is `m x k` with orthonormal
 /// columns, `r` is `k x n` and upper triangular with a diagonal that is not negative. `k` is `min(m, n)`, or
@@ -18,37 +22,43 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
     let size = m.min(n);
     r.fill(T::ZERO);
     // Column by column, as faer is at its best.
-    let mut columns = vec![T::ZERO; m * k];
+    let mut columns = memory::work(m * k, T::ZERO);
     for i in 0..k {
         columns[i * m + i] = T::ONE;
     }
     if size == 0 {
         return q.copy_from_slice(&columns);
     }
-    let mut factors = Mat::from_fn(m, n, |i, j| a[i * n + j]);
     let block = recommended_block_size::<T>(m, n);
-    let mut coefficients = Mat::<T>::zeros(block, size);
-    let mut memory = MemBuffer::new(qr_in_place_scratch::<T>(m, n, block, Par::Seq, Default::default()));
-    let stack = MemStack::new(&mut memory);
-    qr_in_place(factors.as_mut(), coefficients.as_mut(), Par::Seq, stack, Default::default());
+    let scratch = qr_in_place_scratch::<T>(m, n, block, Par::Seq, Default::default())
+        .or(apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, block, k));
+    let matrices = temp_mat_scratch::<T>(m, n).and(temp_mat_scratch::<T>(block, size));
+    let mut memory = memory::stack(matrices.and(scratch));
+    let (mut factors, stack) = temp_mat_zeroed::<T, _, _>(m, n, MemStack::new(&mut memory));
+    let (mut coefficients, stack) = temp_mat_zeroed::<T, _, _>(block, size, stack);
+    let (mut factors, mut coefficients) = (factors.as_mat_mut(), coefficients.as_mat_mut());
+    for (i, row) in a.chunks_exact(n).enumerate() {
+        for (j, &x) in row.iter().enumerate() {
+            factors[(i, j)] = x;
+        }
+    }
+    qr_in_place(factors.rb_mut(), coefficients.rb_mut(), Par::Seq, stack, Default::default());
     for i in 0..size {
         for j in i..n {
             r[i * n + j] = factors[(i, j)];
         }
     }
-    let scratch = apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, block, k);
-    let mut memory = MemBuffer::new(scratch);
     apply_block_householder_sequence_on_the_left_in_place_with_conj(
-        factors.as_ref().subcols(0, size),
-        coefficients.as_ref(),
+        factors.rb().subcols(0, size),
+        coefficients.rb(),
         Conj::No,
         MatMut::from_column_major_slice_mut(&mut columns, m, k),
         Par::Seq,
-        MemStack::new(&mut memory),
+        stack,
     );
     to_rows(&columns, m, k, q);
     // Reflections leave the signs open: with a diagonal of R that is not negative, the factors are unique.
-    let negative: Vec<bool> = (0..size).map(|i| r[i * n + i] < T::ZERO).collect();
+    let negative = memory::gather((0..size).map(|i| r[i * n + i] < T::ZERO));
     for (row, _) in r.chunks_exact_mut(n).zip(&negative).filter(|(_, negative)| **negative) {
         row.iter_mut().for_each(|x| *x = -*x);
     }

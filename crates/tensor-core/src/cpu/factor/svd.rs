@@ -2,8 +2,9 @@
 
 use super::to_rows;
 use crate::element::Float;
+use crate::memory;
 use faer::diag::DiagMut;
-use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::dyn_stack::MemStack;
 use faer::linalg::svd::{ComputeSvdVectors, svd as faer_svd, svd_scratch};
 use faer::{MatMut, MatRef, Par};
 
@@ -55,7 +56,7 @@ pub fn svd<T: Float>(
     let a = if scale == T::ONE {
         a
     } else {
-        scaled = a.iter().map(|&x| x * scale).collect();
+        scaled = memory::gather(a.iter().map(|&x| x * scale));
         &scaled
     };
     large(a, m, n, u, s, vt)?;
@@ -79,14 +80,14 @@ fn large<T: Float>(
     // Read by columns, A is A^T = V diag(s) U^T, and what is U by rows is U^T by columns.
     #[cfg(feature = "blas")]
     if k >= crate::cpu::blas::FROM
-        && let Some(info) = T::gesdd(&mut a.to_vec(), n, m, vt, s, u)
+        && let Some(info) = T::gesdd(&mut memory::gather(a.iter().copied()), n, m, vt, s, u)
     {
         return if info == 0 { Ok(()) } else { Err(NotConverged) };
     }
     // faer is at its best with columns that are contiguous: those of A^T = V diag(s) U^T are.
-    let mut columns = vec![T::ZERO; m * k];
+    let mut columns = memory::work(m * k, T::ZERO);
     let thin = ComputeSvdVectors::Thin;
-    let mut memory = MemBuffer::new(svd_scratch::<T>(n, m, thin, thin, Par::Seq, Default::default()));
+    let mut memory = memory::stack(svd_scratch::<T>(n, m, thin, thin, Par::Seq, Default::default()));
     faer_svd(
         MatRef::from_column_major_slice(a, n, m),
         DiagMut::from_slice_mut(s),

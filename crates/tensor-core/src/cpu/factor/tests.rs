@@ -341,7 +341,9 @@ fn products_of_large_matrices_of_any_strides() {
     let expected = product(&a, &b, m, k, n);
     let as_it_lies =
         |x: &[f64], rows: usize, cols: usize| Array::from_vec(x.to_vec(), &[rows, cols]).unwrap();
-    let turned = |x: &[f64], rows, cols| as_it_lies(&transpose(x, rows, cols), cols, rows).permute(&[1, 0]);
+    let turned = |x: &[f64], rows, cols| {
+        as_it_lies(&transpose(x, rows, cols), cols, rows).permute("", &[1, 0]).unwrap()
+    };
     let backwards = |x: &[f64], rows: usize, cols: usize| {
         let reversed = x.chunks_exact(cols).rev().flatten().copied().collect();
         Array::from_vec(reversed, &[rows, cols]).unwrap().slice("", 0, rows - 1, -1, rows).unwrap()

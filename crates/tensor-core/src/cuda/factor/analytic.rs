@@ -17,6 +17,6 @@ pub(crate) fn analytic_derivative<T: Float>(
     directions: &[Array<T>],
 ) -> Result<Array<T>> {
     let directions = directions.iter().map(|e| e.to_device(op, Device::Cpu)).collect::<Result<Vec<_>>>()?;
-    let result = T::analytic_derivative(f, &w.to_device(op, Device::Cpu)?, &directions)?;
+    let result = T::analytic_derivative(op, f, &w.to_device(op, Device::Cpu)?, &directions)?;
     result.to_device(op, Device::Cuda(gpu.ordinal()))
 }

@@ -34,7 +34,7 @@ pub(crate) fn over_gaps<T: Float>(
         return Ok((out, None));
     }
     let p = Matrices::of(gpu, op, p)?;
-    let w = Matrices::of(gpu, op, &w.insert_dim(w.ndim()))?;
+    let w = Matrices::of(gpu, op, &w.insert_dim(op, w.ndim())?)?;
     let number = |x: T| bits(x.to_scalar(), T::DTYPE);
     let rounding = gaps.rounding.unwrap_or(T::ZERO);
     let numbers = [gaps.transpose, gaps.other, rounding].map(number);

@@ -193,7 +193,7 @@ pub(crate) fn cofactors<T: Float>(
         return Ok(Some(out));
     }
     let a = Matrices::of(gpu, op, a)?;
-    let g = Matrices::of(gpu, op, &g.insert_dim(g.ndim()).insert_dim(g.ndim() + 1))?;
+    let g = Matrices::of(gpu, op, &g.insert_dim(op, g.ndim())?.insert_dim(op, g.ndim() + 1)?)?;
     let failed = Status::new(gpu, op)?;
     let small = Small { family: &DETERMINANT, kernel: c"cofactors", largest: n, count: a.count };
     let out_words = [out.pointer(), a.count as u64];

@@ -115,7 +115,7 @@ fn transposed<T: Float>(a: &Array<T>) -> Array<T> {
     let mut dims: Dims = (0..a.ndim()).collect();
     let last = a.ndim() - 1;
     dims.swap(last - 1, last);
-    a.permute(&dims)
+    a.view(a.layout().permute(&dims))
 }
 
 /// The matrices in memory of their own, column by column: an array of their transposes.

@@ -6,7 +6,7 @@ use super::abi::{
 use crate::array::Array;
 use crate::element::Element;
 use crate::error::{Error, Result};
-use crate::interop::on_host;
+use crate::interop::in_memory;
 use crate::kernels;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
@@ -35,7 +35,7 @@ impl<T: Element> Array<T> {
     /// # Errors
     /// Device, where the elements are on a GPU.
     pub fn into_dlpack(self) -> Result<Lent<T>> {
-        on_host("into_dlpack", &self)?;
+        in_memory("into_dlpack", &self)?;
         if i32::try_from(self.ndim()).is_err() {
             let message = format!("{} dimensions are more than DLPack can count: reshape it", self.ndim());
             return Err(Error::shape("into_dlpack", message));

@@ -3,10 +3,11 @@
 use super::abi::{CPU, CUDA_HOST, DLDataType, DLManagedTensor, DLManagedTensorVersioned, DLTensor, VERSION};
 use crate::array::Array;
 use crate::buffer::Buffer;
+use crate::cpu::nest::Nest;
 use crate::element::{DType, Element};
 use crate::error::{Error, ErrorKind, Result};
 use crate::interop::memory::Stretch;
-use crate::interop::reach;
+use crate::interop::{has_no_gaps, reach};
 use crate::layout::{Layout, Strides};
 use crate::shape::{self, Dims};
 use std::ptr::{NonNull, copy_nonoverlapping};
@@ -15,12 +16,12 @@ impl<T: Element> Array<T> {
     /// Reads a tensor of somebody else's without copying, from the pointer of a capsule named
     /// `dltensor_versioned`. Its deleter is called when the last array that reads it is gone, and at once where
     /// this fails, or copies because an array cannot read the memory as it is: numbers that are not aligned, truth
-    /// values that are neither 0 nor 1.
+    /// values that are neither 0 nor 1, elements with gaps between them, which were not lent.
     ///
     /// # Safety
-    /// The pointer is null, or that of a tensor which nobody else will release. Its memory, from the lowest of its
-    /// elements to the highest, is initialised; nobody writes it before the deleter is called; and the deleter may
-    /// be called by any thread. The last two hold for NumPy and PyTorch where the program leaves the memory alone.
+    /// The pointer is null, or that of a tensor which nobody else will release. Its elements are initialised; nobody
+    /// writes them before the deleter is called; and the deleter may be called by any thread. The last two hold for
+    /// NumPy and PyTorch where the program leaves the memory alone.
     ///
     /// # Errors
     /// Argument, for elements of another type, another version of the protocol, and sizes, strides or addresses
@@ -139,7 +140,11 @@ unsafe fn read<T: Element, M: Managed + 'static>(tensor: &DLTensor, owner: Owner
         .filter(|lowest| lowest.checked_add(bytes).is_some() && !tensor.data.is_null());
     let start = lowest.map(|address| tensor.data.cast::<u8>().with_addr(address));
     let start = start.and_then(NonNull::new).ok_or_else(wrong)?;
-    // SAFETY: so many bytes are there, as the caller has promised.
+    if !has_no_gaps(&shape, &strides) {
+        // SAFETY: every element is there, as the caller has promised.
+        return unsafe { gathered(start, below, &shape, &strides) };
+    }
+    // SAFETY: so many bytes are there, without a gap, as the caller has promised.
     if unsafe { readable::<T>(start, bytes) } {
         // SAFETY: the elements are initialised, aligned and valid; the owner keeps them where they are, and nobody
         // writes them, as the caller has promised.
@@ -147,7 +152,7 @@ unsafe fn read<T: Element, M: Managed + 'static>(tensor: &DLTensor, owner: Owner
         return Array::from_memory(memory, &shape, &strides, below);
     }
     let mut copy = Buffer::<T>::for_overwrite(OP, len)?;
-    // SAFETY: so many bytes are there, and as many in the buffer, which is new.
+    // SAFETY: so many bytes are there, without a gap, and as many in the buffer, which is new.
     unsafe {
         match T::DTYPE {
             DType::Bool => {
@@ -158,6 +163,37 @@ unsafe fn read<T: Element, M: Managed + 'static>(tensor: &DLTensor, owner: Owner
         }
     }
     Ok(Array::with_layout(Layout::strided(shape, &strides, below), copy))
+}
+
+/// A copy of elements with gaps between them, of which only they are read; what is repeated is copied once.
+///
+/// # Safety
+/// The elements of the layout, `below` of whose first one `start` is, are initialised.
+unsafe fn gathered<T: Element>(
+    start: NonNull<u8>,
+    below: usize,
+    shape: &[usize],
+    strides: &[isize],
+) -> Result<Array<T>> {
+    let once: Dims = shape.iter().zip(strides).map(|(&d, &s)| if s == 0 { 1 } else { d }).collect();
+    let nest = Nest::of(once.iter().zip(strides).map(|(&d, &s)| (d, [s])), [below as isize]);
+    let (_, [step]) = nest.inner();
+    let copy = Array::build(OP, once, |out: &mut [T]| {
+        nest.segments(0..out.len(), |position, [p], n| {
+            for (k, out) in out[position..][..n].iter_mut().enumerate() {
+                let place = (p + k as isize * step) as usize * size_of::<T>();
+                // SAFETY: the place is that of an element, which the caller has promised.
+                *out = unsafe {
+                    let element = start.as_ptr().add(place);
+                    match T::DTYPE {
+                        DType::Bool => (*element != 0).cast(),
+                        _ => element.cast::<T>().read_unaligned(),
+                    }
+                };
+            }
+        });
+    })?;
+    copy.expand(OP, shape)
 }
 
 fn check_type<T: Element>(found: DLDataType) -> Result<()> {

@@ -2,6 +2,7 @@ use super::*;
 use crate::array::Array;
 use crate::element::Element;
 use crate::error::{ErrorKind, Result};
+use crate::interop::has_no_gaps;
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -72,7 +73,7 @@ fn what_is_lent_comes_back_in_place() {
         let owner = Array::from_vec(elements, &[2, 3, 2]).unwrap();
         let views = [
             owner.clone(),
-            owner.permute(&[2, 0, 1]),
+            owner.permute("", &[2, 0, 1]).unwrap(),
             owner.slice("slice", 1, 2, -1, 3).unwrap(),
             owner.slice("slice", 2, 1, 1, 1).unwrap(),
             owner
@@ -83,12 +84,19 @@ fn what_is_lent_comes_back_in_place() {
                 .select("select", 0, 0)
                 .unwrap(),
             owner.slice("slice", 1, 3, 1, 0).unwrap(),
-            owner.select("select", 1, 0).unwrap().insert_dim(1).expand("expand", &[2, 4, 2]).unwrap(),
+            owner
+                .select("select", 1, 0)
+                .unwrap()
+                .insert_dim("", 1)
+                .unwrap()
+                .expand("expand", &[2, 4, 2])
+                .unwrap(),
         ];
         for x in views {
             let back = import::<T>(x.clone().into_dlpack().unwrap().into_raw()).unwrap();
             assert_eq!((back.shape(), back.to_vec()), (x.shape(), x.to_vec()));
-            assert!(x.numel() < 2 || back.storage().as_ptr_range().start >= owner.storage().as_ptr());
+            let own = owner.storage().as_ptr_range().contains(&back.storage().as_ptr());
+            assert!(x.numel() < 2 || own == has_no_gaps(x.shape(), &x.layout().strides()));
             let copied = x.clone().into_dlpack().unwrap().into_raw_unversioned().unwrap();
             // SAFETY: the pointer was just made.
             let back = unsafe { Array::<T>::from_dlpack_unversioned(copied) }.unwrap();
@@ -106,7 +114,7 @@ fn only_what_nothing_else_shares_may_be_written() {
     let a = Array::from_vec(vec![1.0, 2.0, 3.0, 4.0], &[2, 2]).unwrap();
     assert!(a.clone().into_dlpack().unwrap().is_read_only());
     let place = a.storage().as_ptr();
-    let tensor = a.permute(&[1, 0]);
+    let tensor = a.permute("", &[1, 0]).unwrap();
     drop(a);
     let raw = tensor.into_dlpack().unwrap().into_raw();
     // SAFETY: the pointer was just made; the elements may be written, as the flag is not set.
@@ -125,14 +133,14 @@ fn only_what_nothing_else_shares_may_be_written() {
 fn the_owner_is_released_once_when_the_last_reader_goes() {
     let data: Vec<i64> = (0..12).collect();
     let dtype = DLDataType { code: 0, bits: 64, lanes: 1 };
-    let (tensor, released) = produce(data.as_ptr().cast(), dtype, &[3, 2], &[4, -2], |t| {
-        t.dl_tensor.byte_offset = 16;
+    let (tensor, released) = produce(data.as_ptr().cast(), dtype, &[3, 2], &[2, -1], |t| {
+        t.dl_tensor.byte_offset = 8;
     });
     let a = import::<i64>(tensor).unwrap();
-    assert_eq!((a.to_vec(), a.storage().as_ptr()), (vec![2, 0, 6, 4, 10, 8], data.as_ptr()));
+    assert_eq!((a.to_vec(), a.storage().as_ptr()), (vec![1, 0, 3, 2, 5, 4], data.as_ptr()));
     let row = a.select("select", 0, 1).unwrap();
     drop(a);
-    assert_eq!((released.load(SeqCst), row.to_vec()), (0, vec![6, 4]));
+    assert_eq!((released.load(SeqCst), row.to_vec()), (0, vec![3, 2]));
     std::thread::spawn(move || drop(row)).join().unwrap();
     assert_eq!(released.load(SeqCst), 1);
     // Row-major without strides, without elements, and without dimensions.
@@ -165,6 +173,42 @@ fn memory_that_cannot_be_read_in_place_is_copied() {
     let (tensor, released) = produce(bytes.as_ptr().cast(), flags, &[3], &[2], |_| ());
     let a = import::<bool>(tensor).unwrap();
     assert_eq!((a.to_vec(), released.load(SeqCst)), (vec![false, true, true], 1));
+}
+
+/// Between the elements of a view lies memory of others: it is neither read nor part of any slice.
+#[test]
+fn gaps_are_not_lent() {
+    let data: Vec<i64> = (0..12).collect();
+    let dtype = DLDataType { code: 0, bits: 64, lanes: 1 };
+    let cases: [(&[i64], &[i64], u64, &[i64]); 5] = [
+        (&[3, 2], &[4, -2], 16, &[2, 0, 6, 4, 10, 8]),
+        (&[2], &[11], 0, &[0, 11]),
+        (&[4], &[-3], 72, &[9, 6, 3, 0]),
+        (&[2, 3], &[5, 0], 8, &[1, 1, 1, 6, 6, 6]),
+        (&[2, 2, 2], &[1, 6, 3], 0, &[0, 3, 6, 9, 1, 4, 7, 10]),
+    ];
+    for (shape, strides, offset, expected) in cases {
+        let (tensor, released) =
+            produce(data.as_ptr().cast(), dtype, shape, strides, |t| t.dl_tensor.byte_offset = offset);
+        let a = import::<i64>(tensor).unwrap();
+        assert_eq!((a.to_vec(), released.load(SeqCst)), (expected.to_vec(), 1), "{shape:?} {strides:?}");
+        let sizes: Vec<usize> = shape.iter().map(|&d| d as usize).collect();
+        assert_eq!(a.shape(), sizes);
+    }
+    // Overlapping windows leave no gap: they are read in place.
+    let (tensor, released) = produce(data.as_ptr().cast(), dtype, &[4, 3], &[2, 1], |_| ());
+    let a = import::<i64>(tensor).unwrap();
+    assert_eq!((a.to_vec()[9..].to_vec(), released.load(SeqCst)), (vec![6, 7, 8], 0));
+    // Truth values, and numbers that are not aligned.
+    let bytes: Vec<u8> = (0..40).collect();
+    let flags = DLDataType { code: 6, bits: 8, lanes: 1 };
+    let (tensor, _) = produce(bytes.as_ptr().cast(), flags, &[2], &[5], |_| ());
+    assert_eq!(import::<bool>(tensor).unwrap().to_vec(), [false, true]);
+    let start = (1..9).find(|&k| !bytes[k..].as_ptr().addr().is_multiple_of(8)).unwrap();
+    let float = DLDataType { code: 2, bits: 64, lanes: 1 };
+    let (tensor, _) = produce(bytes[start..].as_ptr().cast(), float, &[2], &[2], |_| ());
+    let number = |k: usize| f64::from_ne_bytes(bytes[start + k..][..8].try_into().unwrap());
+    assert_eq!(import::<f64>(tensor).unwrap().to_vec(), [number(0), number(16)]);
 }
 
 #[test]

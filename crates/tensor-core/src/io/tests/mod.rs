@@ -94,12 +94,12 @@ fn layouts<T: Element>(shape: &[usize], value: impl Fn(usize) -> T) -> Vec<AnyAr
     let n = shape.iter().product::<usize>();
     let plain = Array::from_vec((0..n).map(value).collect(), shape).unwrap();
     let reversed: Vec<usize> = (0..shape.len()).rev().collect();
-    let mut all = vec![plain.clone(), plain.permute(&reversed)];
+    let mut all = vec![plain.clone(), plain.permute("", &reversed).unwrap()];
     if let [.., last] = *shape {
         let dim = shape.len() - 1;
         all.push(plain.slice("slice", dim, last.saturating_sub(1), -1, last).unwrap());
         all.push(plain.slice("slice", dim, 0, 2, last.div_ceil(2)).unwrap());
-        all.push(plain.insert_dim(0).expand("expand", &[&[2], shape].concat()).unwrap());
+        all.push(plain.insert_dim("", 0).unwrap().expand("expand", &[&[2], shape].concat()).unwrap());
     }
     all.into_iter().map(AnyArray::from).collect()
 }

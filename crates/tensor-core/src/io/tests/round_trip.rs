@@ -30,7 +30,8 @@ fn npy_keeps_every_array_and_column_major_order() {
         let mapped: AnyArray = unsafe { map_npy(&path).unwrap() };
         assert!(same_any(&x, &mapped), "{x:?} became {mapped:?}");
     }
-    let columns = Array::from_vec((0..6).map(f64::from).collect(), &[2, 3]).unwrap().permute(&[1, 0]);
+    let columns =
+        Array::from_vec((0..6).map(f64::from).collect(), &[2, 3]).unwrap().permute("", &[1, 0]).unwrap();
     save_npy(&path, &columns).unwrap();
     assert!(fs::read(&path).unwrap().windows(21).any(|w| w == b"'fortran_order': True"));
     let back: Array<f64> = load_npy(&path).unwrap();
@@ -85,8 +86,8 @@ fn tables_keep_their_numbers_exactly() {
     let x = Array::from_vec(floats, &[2, 3]).unwrap();
     for delimiter in *b",;\t :|" {
         let options = CsvOptions { delimiter, ..CsvOptions::default() };
-        save_csv(&path, &x.permute(&[1, 0]), delimiter).unwrap();
-        assert!(same(&load_csv(&path, &options).unwrap(), &x.permute(&[1, 0])));
+        save_csv(&path, &x.permute("", &[1, 0]).unwrap(), delimiter).unwrap();
+        assert!(same(&load_csv(&path, &options).unwrap(), &x.permute("", &[1, 0]).unwrap()));
     }
     let n = Array::from_vec(vec![i64::MIN, i64::MAX, 0], &[3]).unwrap();
     save_csv(&path, &n, b',').unwrap();
