@@ -37,6 +37,8 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
             one(scaled.matmul(&vt.narrow(-2, 0, rank)?)?)
         }),
         ("qr", |c| two(linalg::qr(c.input()?)?)),
+        // Of matrices that are not tall: the others have no gradient.
+        ("qr_complete", |c| two(linalg::qr_complete(c.input()?)?)),
         ("lstsq", |c| one(linalg::lstsq(c.input()?, c.float("other")?, None)?)),
         ("cond", |c| one(linalg::cond(c.input()?)?)),
         ("matrix_rank", |c| integers(linalg::matrix_rank(c.input()?, None)?)),

@@ -27,6 +27,7 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
         ("expand", |c| one(c.input()?.expand(c.dims("shape")?)?)),
         ("cat", |c| one(Tensor::cat(&c.floats()?, c.int_or("dim", 0)?)?)),
         ("stack", |c| one(Tensor::stack(&c.floats()?, c.int_or("dim", 0)?)?)),
+        // Parts.
         ("narrow", |c| one(c.input()?.narrow(c.int("dim")?, c.int("start")?, c.size("length")?)?)),
         ("select", |c| one(c.input()?.select(c.int("dim")?, c.int("index")?)?)),
         ("slice", slice),

@@ -3,6 +3,7 @@
 import math
 
 import torch
+
 from domains import ANY
 from program import Program, Rejected, run
 

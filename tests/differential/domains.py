@@ -38,12 +38,16 @@ SMALL = Domain(lambda x: x.abs() < 4, -2, 2, [steps("tanh"), steps("sin"), steps
 POSITIVE = Domain(lambda x: (x > 0.05) & (x < 30), 0.2, 3, POSITIVE_BY)
 NONZERO = Domain(lambda x: (x.abs() > 0.1) & (x.abs() < 30), 0.3, 3, POSITIVE_BY)
 UNIT = Domain(
-    lambda x: x.abs() < 0.93, -0.9, 0.9, [steps("tanh", ("mul_scalar", {"scalar": 0.9})), steps(("mul_scalar", {"scalar": 0.7}), "erf", ("mul_scalar", {"scalar": 0.9}))]
+    lambda x: x.abs() < 0.93,
+    -0.9,
+    0.9,
+    [
+        steps("tanh", ("mul_scalar", {"scalar": 0.9})),
+        steps(("mul_scalar", {"scalar": 0.7}), "erf", ("mul_scalar", {"scalar": 0.9})),
+    ],
 )
 SHARE = Domain(lambda x: (x > 0.02) & (x < 0.98), 0.05, 0.95, [steps("sigmoid")])
-ABOVE_ONE = Domain(
-    lambda x: (x > 1.05) & (x < 30), 1.2, 4, [steps("softplus", ("add_scalar", {"scalar": 1.1}))]
-)
+ABOVE_ONE = Domain(lambda x: (x > 1.05) & (x < 30), 1.2, 4, [steps("softplus", ("add_scalar", {"scalar": 1.1}))])
 ABOVE_MINUS_ONE = Domain(lambda x: (x > -0.9) & (x < 30), -0.8, 3, POSITIVE_BY)
 
 

@@ -4,7 +4,8 @@ import math
 
 import torch
 import torch.nn.functional as F
-from domains import (ABOVE_MINUS_ONE, ABOVE_ONE, ANY, MARGIN, NONZERO, POSITIVE, SMALL, UNIT, away, fractional)
+
+from domains import ABOVE_MINUS_ONE, ABOVE_ONE, ANY, NONZERO, POSITIVE, SMALL, UNIT, away, fractional
 from operations import define
 
 
@@ -100,8 +101,6 @@ def power_is_smooth(x, p):
     return NONZERO.holds(x) if p == int(p) else POSITIVE.holds(x)
 
 
-
-
 def raised(b):
     p = b.rng.choice([0, 1, 2, 3, 4, -2, -1, 0.5, 1.5, -0.7, 2.3])
     return {"input": b.pick(SMALL if p in (0, 1, 2, 3, 4) else POSITIVE)}, {"exponent": p}
@@ -113,7 +112,9 @@ define(
     lambda x, a: x["input"] ** a["exponent"],
     lambda x, a: power_is_smooth(x["input"], a["exponent"]),
 )
-with_argument("leaky_relu", "negative_slope", [0.01, 0.2, 1.5], lambda x, s: F.leaky_relu(x, s), ANY, lambda x, s: away(x, 0))
+with_argument(
+    "leaky_relu", "negative_slope", [0.01, 0.2, 1.5], lambda x, s: F.leaky_relu(x, s), ANY, lambda x, s: away(x, 0)
+)
 with_argument("elu", "alpha", [1.0, 0.5, 2.0], lambda x, s: F.elu(x, s), ANY, lambda x, s: away(x, 0))
 with_argument("polygamma", "n", [0, 1, 2, 3], lambda x, n: Polygamma.apply(n, x), POSITIVE)
 with_argument("full_like", "value", [0.0, 1.5], torch.full_like)
@@ -153,10 +154,15 @@ def binary(name, function, left=ANY, right=ANY, guard=None):
         name,
         propose,
         lambda x, a: function(x["input"], x["other"]),
-        lambda x, a: left.holds(x["input"])
-        and right.holds(x["other"])
-        and (guard is None or guard(x["input"], x["other"])),
+        lambda x, a: (
+            left.holds(x["input"]) and right.holds(x["other"]) and (guard is None or guard(x["input"], x["other"]))
+        ),
     )
+
+
+def two_that_broadcast(b):
+    n = b.pick()
+    return {"input": n, "other": b.partner(n)}
 
 
 def differ(a, b):
@@ -174,7 +180,9 @@ binary("div", torch.div, ANY, NONZERO)
 binary("pow", torch.pow, POSITIVE, SMALL, lambda a, b: bool((a < 6).all()))
 binary("maximum", torch.maximum, guard=differ)
 binary("minimum", torch.minimum, guard=differ)
-binary("atan2", torch.atan2, guard=lambda a, b: bool((((b > 0.1) | (a.abs() > 0.05)) & (a.abs() + b.abs() > 0.1)).all()))
+binary(
+    "atan2", torch.atan2, guard=lambda a, b: bool((((b > 0.1) | (a.abs() > 0.05)) & (a.abs() + b.abs() > 0.1)).all())
+)
 binary("hypot", torch.hypot, guard=lambda a, b: bool((a.abs() + b.abs() > 0.1).all()))
 binary("xlogy", torch.xlogy, ANY, POSITIVE)
 binary("logaddexp", torch.logaddexp)
@@ -186,7 +194,7 @@ for name in ("eq", "ne", "lt", "le", "gt", "ge"):
     binary(name, getattr(torch, name), guard=differ)
 define(
     "isclose",
-    lambda b: (lambda n: ({"input": n, "other": b.partner(n)}, {"rtol": 0.1, "atol": 0.5}))(b.pick()),
+    lambda b: (two_that_broadcast(b), {"rtol": 0.1, "atol": 0.5}),
     lambda x, a: torch.isclose(x["input"].detach(), x["other"].detach(), a["rtol"], a["atol"]),
     lambda x, a: away((x["input"] - x["other"]).abs() - a["atol"] - a["rtol"] * x["other"].abs(), 0),
 )
@@ -197,7 +205,11 @@ def assignment(name, function, right=ANY):
         n = b.pick()
         shape = list(b.of(n).shape)
         narrower = lambda x: list(torch.broadcast_shapes(x.shape, shape)) == shape
-        fits = lambda x: x.dim() <= len(shape) and all(d in (1, s) for d, s in zip(reversed(x.shape), reversed(shape))) and narrower(x)
+        fits = lambda x: (
+            x.dim() <= len(shape)
+            and all(d in (1, s) for d, s in zip(reversed(x.shape), reversed(shape)))
+            and narrower(x)
+        )
         return {"input": n, "other": b.pick(right, fits, lambda: shape[b.rng.randint(0, len(shape)) :])}, {}
 
     define(name, propose, lambda x, a: function(x["input"], x["other"]), lambda x, a: right.holds(x["other"]))
@@ -214,6 +226,11 @@ def masked(b):
     return {"input": n, "mask": b.mask(n)}
 
 
+def chosen(b):
+    n = b.pick()
+    return {"condition": b.mask(n), "input": n, "other": b.partner(n)}, {}
+
+
 def two_masks(b):
     n = b.pick()
     return {"input": b.mask(n), "other": b.mask(n)}, {}
@@ -227,7 +244,7 @@ define(
 define("masked_select", lambda b: (masked(b), {}), lambda x, a: x["input"].masked_select(x["mask"]))
 define(
     "where",
-    lambda b: (lambda n: ({"condition": b.mask(n), "input": n, "other": b.partner(n)}, {}))(b.pick()),
+    chosen,
     lambda x, a: torch.where(x["condition"], x["input"], x["other"]),
 )
 define("logical_not", lambda b: ({"input": b.mask(b.pick())}, {}), lambda x, a: x["input"].logical_not())

@@ -1,9 +1,9 @@
 """Systems, factorisations, spectra, functions of matrices, and what a solver found."""
 
-import math
-
 import torch
+
 from domains import ANY, SMALL, apart, away, definite, distinct, pivots_clear, regular, symmetric
+from elementwise import two_that_broadcast
 from operations import define
 from program import Rejected
 
@@ -91,7 +91,12 @@ def system(name, function, find, holds, arguments=lambda b: {}, prepare=lambda a
         n = find(b)
         return {"input": n, "other": right_hand_side(b, n)}, arguments(b)
 
-    define(name, propose, lambda x, a: columns(function)(prepare(x["input"]), x["other"], **a), lambda x, a: holds(x["input"]))
+    define(
+        name,
+        propose,
+        lambda x, a: columns(function)(prepare(x["input"]), x["other"], **a),
+        lambda x, a: holds(x["input"]),
+    )
 
 
 of_matrix("inverse", linalg.inv, regular_square)
@@ -99,7 +104,14 @@ of_matrix("det", linalg.det, regular_square)
 of_matrix("slogdet", linalg.slogdet, regular_square)
 of_matrix("logdet", torch.logdet, lambda a: regular_square(a) and bool((linalg.det(a) > 0.05).all()))
 of_matrix("pinv", linalg.pinv, regular, rectangular)
-of_matrix("lu", linalg.lu, lambda a: a.dim() >= 2 and a.shape[-2] <= a.shape[-1] and regular(a) and pivots_clear(a), rectangular)
+of_matrix(
+    "lu",
+    linalg.lu,
+    lambda a: a.dim() >= 2 and a.shape[-2] <= a.shape[-1] and regular(a) and pivots_clear(a),
+    rectangular,
+)
+
+
 def qr(a):
     """With a positive diagonal of R: LAPACK leaves the signs open."""
     q, r = linalg.qr(a)
@@ -108,6 +120,12 @@ def qr(a):
 
 
 of_matrix("qr", qr, lambda a: a.dim() >= 2 and regular(a) and regular(a[..., : a.shape[-2]]), rectangular)
+of_matrix(
+    "qr_complete",
+    qr,
+    lambda a: a.dim() >= 2 and a.shape[-2] <= a.shape[-1] and regular(a) and regular(a[..., : a.shape[-2]]),
+    rectangular,
+)
 of_matrix("eigvalsh", lambda a: linalg.eigvalsh(symmetric(a)), spectrum_clear)
 of_matrix("svdvals", linalg.svdvals, singular_values_clear, rectangular)
 of_matrix("cond", linalg.cond, singular_values_clear, rectangular)
@@ -164,13 +182,23 @@ def by_spectrum(f):
     return function
 
 
+def squared_vectors(a):
+    """Without the signs of the vectors, which are nobody's."""
+    w, v = linalg.eigh(symmetric(a))
+    return w, v.square()
+
+
 def small_spectrum(a):
     return spectrum_clear(a) and bool(linalg.eigvalsh(symmetric(a)).abs().lt(6).all())
 
 
 of_matrix("eigh_exp", lambda a: by_spectrum(lambda w: (w * 0.3).exp())(symmetric(a)), small_spectrum)
-of_matrix("eigh_squares", lambda a: (lambda w, v: (w, v.square()))(*linalg.eigh(symmetric(a))), spectrum_clear)
-of_matrix("symmetric_exp", lambda a: linalg.matrix_exp(symmetric(a) * 0.3), lambda a: square(a) and bool(a.abs().lt(5).all()))
+of_matrix("eigh_squares", squared_vectors, spectrum_clear)
+of_matrix(
+    "symmetric_exp",
+    lambda a: linalg.matrix_exp(symmetric(a) * 0.3),
+    lambda a: square(a) and bool(a.abs().lt(5).all()),
+)
 of_matrix("symmetric_function", lambda a: by_spectrum(torch.cos)(symmetric(a)), spectrum_clear)
 of_definite("symmetric_log", by_spectrum(torch.log), definite_and_clear)
 of_definite(
@@ -192,7 +220,10 @@ define(
     "spectral_projector",
     projected,
     lambda x, a: by_spectrum(lambda w: (w > a["threshold"]).to(w.dtype))(symmetric(x["input"])),
-    lambda x, a: spectrum_clear(x["input"]) and bool((linalg.eigvalsh(symmetric(x["input"])) - a["threshold"]).abs().gt(0.05).all()),
+    lambda x, a: (
+        spectrum_clear(x["input"])
+        and bool((linalg.eigvalsh(symmetric(x["input"])) - a["threshold"]).abs().gt(0.05).all())
+    ),
 )
 
 
@@ -207,12 +238,20 @@ def squares(a):
     return u.square(), s, vt.square()
 
 
-of_matrix("svd_truncated", truncated, singular_values_clear, rectangular, arguments=lambda b, x: {"rank": b.rng.randint(1, min(x.shape[-2:]))})
+of_matrix(
+    "svd_truncated",
+    truncated,
+    singular_values_clear,
+    rectangular,
+    arguments=lambda b, x: {"rank": b.rng.randint(1, min(x.shape[-2:]))},
+)
 of_matrix("svd_squares", squares, singular_values_clear, rectangular)
 
 
 def normed(b):
-    return {"input": b.matrix(singular_values_clear, shape=lambda: rectangular(b))}, {"ord": b.rng.choice(["fro", "nuc", "inf", "-inf", 1, -1, 2, -2])}
+    return {"input": b.matrix(singular_values_clear, shape=lambda: rectangular(b))}, {
+        "ord": b.rng.choice(["fro", "nuc", "inf", "-inf", 1, -1, 2, -2])
+    }
 
 
 def norm_is_smooth(x, a):
@@ -223,7 +262,12 @@ def norm_is_smooth(x, a):
     return away(x, 0) and apart(sums, -1)
 
 
-define("matrix_norm", normed, lambda x, a: linalg.matrix_norm(x["input"], float(a["ord"]) if a["ord"] in ("inf", "-inf") else a["ord"]), norm_is_smooth)
+define(
+    "matrix_norm",
+    normed,
+    lambda x, a: linalg.matrix_norm(x["input"], float(a["ord"]) if a["ord"] in ("inf", "-inf") else a["ord"]),
+    norm_is_smooth,
+)
 
 
 # What a solver found: x with x + x^3 = p.
@@ -241,6 +285,6 @@ define("implicit_root", lambda b: ({"input": b.pick(SMALL)}, {}), root, lambda x
 define("implicit_argmin", lambda b: ({"input": b.pick(SMALL)}, {}), root, lambda x, a: SMALL.holds(x["input"]))
 define(
     "checkpoint",
-    lambda b: (lambda n: ({"input": n, "other": b.partner(n)}, {}))(b.pick()),
+    lambda b: (two_that_broadcast(b), {}),
     lambda x, a: x["input"].sin() * x["other"].tanh(),
 )

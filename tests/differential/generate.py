@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy
 import torch
+
 from builder import Builder
 from operations import load
 from program import Rejected, checksum, numbers, shortened
@@ -78,7 +79,9 @@ def written(program):
 
     noise = torch.Generator().manual_seed(0)
     moved = lambda by: [
-        x + by * (1 + x.abs()) * (2 * torch.rand(x.shape, generator=noise, dtype=x.dtype) - 1) if x.is_floating_point() else x
+        x + by * (1 + x.abs()) * (2 * torch.rand(x.shape, generator=noise, dtype=x.dtype) - 1)
+        if x.is_floating_point()
+        else x
         for x in inputs
     ]
     change = [0.0] * 3

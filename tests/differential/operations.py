@@ -3,8 +3,6 @@ made, and where it has a kink."""
 
 from collections import namedtuple
 
-import torch
-
 # `propose(builder)` gives the operands' numbers and the arguments; `reference(operands, arguments)` the outputs;
 # `guard(operands, arguments)` is false where the answer is not well determined.
 Operation = namedtuple("Operation", "propose reference guard")
@@ -18,6 +16,6 @@ def define(name, propose, reference, guard=None):
 
 def load():
     """All of them."""
-    import elementwise, factorisations, products, reductions, shapes, sparse  # noqa: F401
+    import elementwise  # noqa: F401
 
     return OPERATIONS

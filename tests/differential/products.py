@@ -1,6 +1,7 @@
 """Products of vectors and matrices, and matrices made of fewer numbers."""
 
 import torch
+
 from domains import ANY, SMALL
 from operations import define
 from shapes import ordered, some
@@ -110,8 +111,6 @@ def contracted(b):
     equation = b.rng.choice(EQUATIONS)
     sizes, operands = {}, {}
     for name, letters in zip("abc", equation.split("->")[0].split(",")):
-        letters = letters.strip()
-
         def fits(x):
             if x.dim() != len(letters):
                 return False
@@ -128,7 +127,9 @@ def contracted(b):
 
 
 define("einsum", contracted, lambda x, a: torch.einsum(a["equation"], *ordered(x)))
-define("kron", lambda b: ({"input": b.pick(), "other": b.pick()}, {}), lambda x, a: torch.kron(x["input"], x["other"]))
+define(
+    "kron", lambda b: ({"input": b.pick(), "other": b.pick()}, {}), lambda x, a: torch.kron(x["input"], x["other"])
+)
 
 
 def crossed(b):
@@ -175,7 +176,11 @@ def vander(x, a):
 
 
 define("vander", powers, vander)
-define("block_diag", lambda b: (some(b, lambda x: x.dim() <= 2, lambda: b.shape(0, 2)), {}), lambda x, a: torch.block_diag(*ordered(x)))
+define(
+    "block_diag",
+    lambda b: (some(b, lambda x: x.dim() <= 2, lambda: b.shape(0, 2)), {}),
+    lambda x, a: torch.block_diag(*ordered(x)),
+)
 
 
 def toeplitz(x, a):

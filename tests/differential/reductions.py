@@ -2,7 +2,8 @@
 
 import torch
 import torch.nn.functional as F
-from domains import ANY, MARGIN, NONZERO, SHARE, SMALL, apart, away
+
+from domains import ANY, SHARE, SMALL, apart, away
 from operations import define
 
 
@@ -17,7 +18,12 @@ def reduction(name, function, domain=ANY, guard=None, arguments=lambda b: {}):
         n = b.pick(domain)
         return {"input": n}, {"dim": b.dims(b.of(n)), "keepdim": b.flag(), **arguments(b)}
 
-    define(name, propose, lambda x, a: function(x["input"], over(x["input"], a), a), guard and (lambda x, a: guard(x["input"], over(x["input"], a), a)))
+    define(
+        name,
+        propose,
+        lambda x, a: function(x["input"], over(x["input"], a), a),
+        guard and (lambda x, a: guard(x["input"], over(x["input"], a), a)),
+    )
 
 
 def flat(x, dims):
@@ -90,7 +96,9 @@ def along(name, function, guard=None, domain=ANY, **choices):
         n = b.pick(domain, lambda x: x.dim() > 0, lambda: b.shape(1))
         return {"input": n}, {"dim": b.a_dim(b.of(n)), **{k: b.rng.choice(v) for k, v in choices.items()}}
 
-    define(name, propose, lambda x, a: function(x["input"], **a), guard and (lambda x, a: guard(x["input"], a["dim"])))
+    define(
+        name, propose, lambda x, a: function(x["input"], **a), guard and (lambda x, a: guard(x["input"], a["dim"]))
+    )
 
 
 KEEP = {"keepdim": [False, True]}
@@ -108,7 +116,9 @@ along("log_softmax", torch.log_softmax)
 along("sort", lambda x, dim, descending: tuple(x.sort(dim, descending)), apart, descending=[False, True])
 along("argsort", torch.argsort, apart, descending=[False, True])
 along("quantile", lambda x, dim, q: x.quantile(q, dim), apart, q=[0, 0.25, 0.3, 0.5, 0.9, 1])
-define("median", lambda b: ({"input": b.pick()}, {}), lambda x, a: x["input"].median(), lambda x, a: apart(x["input"]))
+define(
+    "median", lambda b: ({"input": b.pick()}, {}), lambda x, a: x["input"].median(), lambda x, a: apart(x["input"])
+)
 
 
 def top(b):
@@ -117,7 +127,12 @@ def top(b):
     return {"input": n}, {"k": b.rng.randint(1, b.of(n).shape[dim]), "dim": dim, "largest": b.flag()}
 
 
-define("topk", top, lambda x, a: tuple(x["input"].topk(a["k"], a["dim"], a["largest"])), lambda x, a: apart(x["input"], a["dim"]))
+define(
+    "topk",
+    top,
+    lambda x, a: tuple(x["input"].topk(a["k"], a["dim"], a["largest"])),
+    lambda x, a: apart(x["input"], a["dim"]),
+)
 
 
 def searched(b):
@@ -129,14 +144,25 @@ def searched(b):
 define(
     "searchsorted",
     searched,
-    lambda x, a: torch.searchsorted(x["sorted_sequence"].detach().contiguous(), x["input"].detach().contiguous(), right=a["right"]),
+    lambda x, a: torch.searchsorted(
+        x["sorted_sequence"].detach().contiguous(), x["input"].detach().contiguous(), right=a["right"]
+    ),
     lambda x, a: away(x["input"].unsqueeze(-1) - x["sorted_sequence"], 0),
 )
+
+
+def of_mask(b):
+    n = b.mask(b.pick())
+    return {"input": n}, {"dim": b.dims(b.of(n), 1), "keepdim": b.flag()}
+
+
 for name in ("any", "all"):
     define(
         name,
-        lambda b: (lambda n: ({"input": n}, {"dim": b.dims(b.of(n), 1), "keepdim": b.flag()}))(b.mask(b.pick())),
-        lambda x, a, f=getattr(torch, name): f(x["input"], over(x["input"], a), a["keepdim"]) if x["input"].dim() else x["input"],
+        of_mask,
+        lambda x, a, f=getattr(torch, name): (
+            f(x["input"], over(x["input"], a), a["keepdim"]) if x["input"].dim() else x["input"]
+        ),
     )
 
 
@@ -144,7 +170,11 @@ def counted(x, dims, a):
     if not x.dim():
         return x.count_nonzero()
     count = x.count_nonzero(dims)
-    return count.reshape([1 if d in [k % x.dim() for k in dims] else s for d, s in enumerate(x.shape)]) if a["keepdim"] else count
+    return (
+        count.reshape([1 if d in [k % x.dim() for k in dims] else s for d, s in enumerate(x.shape)])
+        if a["keepdim"]
+        else count
+    )
 
 
 reduction("count_nonzero", counted, guard=lambda x, dims, a: away(x, 0))

@@ -1,5 +1,5 @@
 //! Replays random programs that generate.py made and computed with PyTorch: the value of every step, the loss, its
-//! gradient, and the derivative of the gradient along a direction.
+//! gradient, recorded and not, and the derivative of the gradient along a direction, alone and from the Hessian.
 //!
 //! `DIFFERENTIAL_CASES` names another file of programs than the committed one, or a folder of such files.
 
@@ -63,7 +63,7 @@ struct Program<'a, T: Float> {
     json: &'a Json,
     operations: &'a BTreeMap<&'static str, Run<T>>,
     /// What is under way, for the message of an error.
-    at: Cell<&'a Json>,
+    at: Cell<&'a str>,
 }
 
 /// What is compared, the largest error and what it is an error of.
@@ -75,8 +75,9 @@ struct Fault {
 impl<'a, T: Float> Program<'a, T> {
     /// What goes wrong, with the program's text; None where nothing does.
     fn fault(json: &'a Json, operations: &'a BTreeMap<&'static str, Run<T>>) -> Option<String> {
-        let program = Program { json, operations, at: Cell::new(&Json::Null) };
-        let passes: [fn(&Self) -> Result<Option<Fault>>; 2] = [Self::forward, Self::derivatives];
+        let program = Program { json, operations, at: Cell::new("the inputs") };
+        let passes: [fn(&Self) -> Result<Option<Fault>>; 4] =
+            [Self::forward, Self::derivatives, Self::backward, Self::hessian];
         let fault = passes.into_iter().find_map(|pass| match attempt(|| pass(&program)) {
             Ok(fault) => fault,
             Err(text) => {
@@ -89,37 +90,29 @@ impl<'a, T: Float> Program<'a, T> {
 
     /// The values without gradients.
     fn forward(&self) -> Result<Option<Fault>> {
-        self.wrong_value(&self.values(false)?)
+        self.wrong_value(&self.values(self.inputs()?)?)
     }
 
-    /// The values of tracked inputs, the gradient of the loss, and its derivative along the directions.
+    /// The values of tracked inputs, the gradient of the loss, recorded, and its derivative along the directions.
     fn derivatives(&self) -> Result<Option<Fault>> {
-        let values = self.values(true)?;
+        let (leaves, values) = self.tracked()?;
         if let Some(fault) = self.wrong_value(&values)? {
             return Ok(Some(fault));
         }
-        let leaves: Vec<(usize, &Tensor<T>)> = values[..self.list("inputs")?.len()]
-            .iter()
-            .enumerate()
-            .filter_map(|(n, value)| Some((n, value.float().ok()?)))
-            .collect();
-        let wrt: Vec<&Tensor<T>> = leaves.iter().map(|(_, x)| *x).collect();
-
-        self.at.set(&self.json["gradients"]);
-        let loss = self.loss(&values)?;
+        let wrt: Vec<&Tensor<T>> = leaves.iter().collect();
+        self.at.set("the gradient");
         let create = GradOptions { create_graph: true, ..Default::default() };
-        let gradients = grad_with(&loss, &wrt, create)?;
-        for ((n, leaf), (got, want)) in leaves.iter().zip(gradients.iter().zip(self.list("gradients")?)) {
-            if let Some(error) = self.wrong(got, leaf, want, 1)? {
-                let what = format!("the gradient of x{n} ({})", self.first_wrong_cotangent(&values)?);
+        let gradients = grad_with(&self.loss(&values)?, &wrt, create)?;
+        for (leaf, (got, want)) in leaves.iter().zip(gradients.iter().zip(self.list("gradients")?)) {
+            if let Some(error) = self.wrong(&self.elements(got, leaf)?, want, 1)? {
+                let what = format!("the gradient, {}", self.first_wrong_cotangent(&values)?);
                 return Ok(Some(Fault { what, error }));
             }
         }
 
-        self.at.set(&self.json["second"]);
-        let directions = self.list("directions")?.iter().filter(|direction| !direction.is_null());
+        self.at.set("the second derivative");
         let mut along: Option<Tensor<T>> = None;
-        for (g, direction) in gradients.into_iter().zip(directions) {
+        for (g, direction) in gradients.into_iter().zip(self.directions()?) {
             if let Some(g) = g {
                 let part = g.try_mul(&like(direction, &g)?)?.sum();
                 along = Some(along.map_or(part.clone(), |sum| sum + &part));
@@ -129,42 +122,91 @@ impl<'a, T: Float> Program<'a, T> {
             Some(along) => grad(&along, &wrt)?,
             None => vec![None; wrt.len()],
         };
-        for ((n, leaf), (got, want)) in leaves.iter().zip(second.iter().zip(self.list("second")?)) {
-            if let Some(error) = self.wrong(got, leaf, want, 2)? {
-                return Ok(Some(Fault { what: format!("the second derivative of x{n}"), error }));
+        self.first_wrong("the second derivative", &leaves, &second, "second")
+    }
+
+    /// The gradient once more, not recorded, where rules may use up what they find.
+    fn backward(&self) -> Result<Option<Fault>> {
+        let (leaves, values) = self.tracked()?;
+        self.at.set("backward");
+        let loss = self.loss(&values)?;
+        drop(values);
+        loss.backward()?;
+        let gradients: Vec<_> = leaves.iter().map(Tensor::grad).collect();
+        self.first_wrong("the gradient by backward", &leaves, &gradients, "gradients")
+    }
+
+    /// The Hessian, many cotangents at once, times the directions.
+    fn hessian(&self) -> Result<Option<Fault>> {
+        let inputs = self.inputs()?;
+        let leaves: Vec<Tensor<T>> = inputs.iter().filter_map(|x| x.float().ok().cloned()).collect();
+        let loss = |leaves: &Vec<Tensor<T>>| {
+            let mut leaves = leaves.iter().cloned();
+            let inputs = inputs.iter().map(|input| match input {
+                Value::Float(x) => Value::Float(leaves.next().unwrap_or(x.clone())),
+                other => other.clone(),
+            });
+            self.loss(&self.values(inputs.collect())?)
+        };
+        let blocks = hessian(loss, &leaves)?;
+        self.at.set("the Hessian");
+        for (j, (leaf, want)) in leaves.iter().zip(self.list("second")?).enumerate() {
+            let mut product = vec![0.0; leaf.numel()];
+            for (row, direction) in blocks.iter().zip(self.directions()?) {
+                let block = Value::Float(row[j].clone()).numbers();
+                let direction = direction.as_array().ok_or_else(|| malformed("no direction"))?;
+                for (lines, u) in block.chunks_exact(product.len()).zip(direction) {
+                    let u = read(u)?;
+                    product.iter_mut().zip(lines).for_each(|(sum, h)| *sum += u * h);
+                }
+            }
+            if let Some(error) = self.wrong(&product, want, 2)? {
+                return Ok(Some(Fault { what: format!("the Hessian by floats {j}"), error }));
             }
         }
         Ok(None)
     }
 
-    /// Every value; where `tracked`, the inputs of floats are leaves.
-    fn values(&self, tracked: bool) -> Result<Vec<Value<T>>> {
-        let mut values = Vec::new();
-        for input in self.list("inputs")? {
+    /// The inputs, laid out as the program says.
+    fn inputs(&self) -> Result<Vec<Value<T>>> {
+        let read = |input: &Json| {
             let layout = match input["layout"].as_str() {
                 Some("t") => Layout::Transposed,
                 Some("s") => Layout::Strided,
                 _ => Layout::AsGiven,
             };
-            values.push(match tensor(input, layout)? {
-                Value::Float(x) if tracked => Value::Float(x.requires_grad()),
-                value => value,
-            });
+            tensor(input, layout)
+        };
+        self.list("inputs")?.iter().map(read).collect()
+    }
+
+    /// The inputs of floats as leaves, and every value.
+    fn tracked(&self) -> Result<(Vec<Tensor<T>>, Vec<Value<T>>)> {
+        let mut inputs = self.inputs()?;
+        let mut leaves = Vec::new();
+        for input in &mut inputs {
+            if let Value::Float(x) = input {
+                *x = x.clone().requires_grad();
+                leaves.push(x.clone());
+            }
         }
+        Ok((leaves, self.values(inputs)?))
+    }
+
+    /// Every value: the inputs, and what the steps make of them.
+    fn values(&self, inputs: Vec<Value<T>>) -> Result<Vec<Value<T>>> {
+        let mut values = inputs;
         for step in self.list("steps")? {
-            self.at.set(step);
-            let run = step[0].as_str().and_then(|name| self.operations.get(name));
-            let (Some(run), Some(operands)) = (run, step[1].as_object()) else {
+            let name = step[0].as_str().unwrap_or("a step without a name");
+            self.at.set(name);
+            let (Some(run), Some(operands)) = (self.operations.get(name), step[1].as_object()) else {
                 return Err(malformed("a step of no operation"));
             };
-            let mut inputs = BTreeMap::new();
-            for (name, k) in operands {
+            let operand = |(name, k): (&String, &Json)| {
                 let value = k.as_u64().and_then(|k| values.get(k as usize));
-                inputs.insert(
-                    name.clone(),
-                    value.ok_or_else(|| malformed("an operand that is no value"))?.clone(),
-                );
-            }
+                Ok((name.clone(), value.ok_or_else(|| malformed("an operand that is no value"))?.clone()))
+            };
+            let inputs = operands.iter().map(operand).collect::<Result<_>>()?;
             values.extend(run(&Call { inputs: &inputs, args: &step[2] })?);
         }
         Ok(values)
@@ -173,9 +215,7 @@ impl<'a, T: Float> Program<'a, T> {
     /// The first step whose outputs are wrong, and the loss.
     fn wrong_value(&self, values: &[Value<T>]) -> Result<Option<Fault>> {
         let mut made = values.iter().skip(self.list("inputs")?.len());
-        let mut k = 0;
-        for (step, sums) in self.list("steps")?.iter().zip(self.list("sums")?) {
-            self.at.set(step);
+        for (k, (step, sums)) in self.list("steps")?.iter().zip(self.list("sums")?).enumerate() {
             let sums = sums.as_array().ok_or_else(|| malformed("no list of sums"))?;
             for (n, want) in sums.iter().enumerate() {
                 let value = made.next().ok_or_else(|| malformed("fewer outputs than there are sums"))?;
@@ -185,7 +225,6 @@ impl<'a, T: Float> Program<'a, T> {
                     return Ok(Some(Fault { what, error }));
                 }
             }
-            k += 1;
         }
         if made.next().is_some() {
             return Err(malformed("more outputs than there are sums"));
@@ -224,16 +263,45 @@ impl<'a, T: Float> Program<'a, T> {
         Ok("with right cotangents on the way".into())
     }
 
-    /// The largest error of a gradient that the tolerance does not cover; None counts as zeros.
-    fn wrong(&self, got: &Option<Tensor<T>>, leaf: &Tensor<T>, want: &Json, k: usize) -> Result<Option<f64>> {
-        let want = want.as_array().ok_or_else(|| malformed("no list of a gradient"))?;
-        let got = match got {
-            Some(g) if g.shape() == leaf.shape() => Value::Float(g.clone()).numbers(),
-            Some(_) => return Ok(Some(f64::INFINITY)),
-            None => vec![0.0; leaf.numel()],
-        };
-        let mut worst = if got.len() == want.len() { 0.0 } else { f64::INFINITY };
-        for (got, want) in got.into_iter().zip(want) {
+    /// The first leaf of which a derivative is wrong.
+    fn first_wrong(
+        &self,
+        what: &str,
+        leaves: &[Tensor<T>],
+        got: &[Option<Tensor<T>>],
+        want: &str,
+    ) -> Result<Option<Fault>> {
+        let k = if want == "gradients" { 1 } else { 2 };
+        for (j, (leaf, (got, want))) in leaves.iter().zip(got.iter().zip(self.list(want)?)).enumerate() {
+            if let Some(error) = self.wrong(&self.elements(got, leaf)?, want, k)? {
+                return Ok(Some(Fault { what: format!("{what} by floats {j}"), error }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The elements of a leaf's derivative; None counts as zeros.
+    fn elements(&self, g: &Option<Tensor<T>>, leaf: &Tensor<T>) -> Result<Vec<f64>> {
+        match g {
+            Some(g) if g.shape() == leaf.shape() => Ok(Value::Float(g.clone()).numbers()),
+            Some(g) => Err(Error::shape(
+                "differential",
+                format!("a derivative of shape {:?} by a leaf of {:?}", g.shape(), leaf.shape()),
+            )),
+            None => Ok(vec![0.0; leaf.numel()]),
+        }
+    }
+
+    /// The directions by the inputs of floats.
+    fn directions(&self) -> Result<impl Iterator<Item = &'a Json>> {
+        Ok(self.list("directions")?.iter().filter(|direction| !direction.is_null()))
+    }
+
+    /// The largest error, where the tolerance does not cover it.
+    fn wrong(&self, got: &[f64], want: &Json, k: usize) -> Result<Option<f64>> {
+        let want = want.as_array().ok_or_else(|| malformed("no list of a derivative"))?;
+        let mut worst: f64 = if got.len() == want.len() { 0.0 } else { f64::INFINITY };
+        for (got, want) in got.iter().zip(want) {
             let error = (got - read(want)?).abs();
             worst = if error.is_nan() { f64::INFINITY } else { error.max(worst) };
         }

@@ -1,12 +1,10 @@
 """Shapes, parts, and tensors made of others."""
 
-import math
-
 import torch
 import torch.nn.functional as F
+
 from domains import ANY, away
 from operations import define
-from program import Rejected
 
 
 def shaped(name, arguments, reference, low=0, high=4, guard=None):
@@ -47,11 +45,21 @@ def a_range(b, x):
     return {"dim": dim, "start": start, "length": b.rng.randint(1, n - start)}
 
 
+def place(b, x):
+    dim = b.a_dim(x)
+    return {"dim": dim, "index": b.rng.randrange(-x.shape[dim], x.shape[dim])}
+
+
 def a_slice(b, x):
     dim = b.a_dim(x)
     n = x.shape[dim]
     start = b.rng.randrange(n)
-    return {"dim": dim, "start": start - n * b.rng.randint(0, 1), "end": b.rng.randint(start + 1, n), "step": b.rng.randint(1, 2)}
+    return {
+        "dim": dim,
+        "start": start - n * b.rng.randint(0, 1),
+        "end": b.rng.randint(start + 1, n),
+        "step": b.rng.randint(1, 2),
+    }
 
 
 def sliced(x, dim, start, end, step):
@@ -113,10 +121,20 @@ shaped("expand", expansion, lambda x, shape: x.expand(shape), 0, 3)
 shaped("flatten", no_arguments, torch.flatten)
 shaped("contiguous", no_arguments, lambda x: x.contiguous() + 0.0)
 shaped("narrow", a_range, torch.narrow, 1)
-shaped("select", lambda b, x: (lambda d: {"dim": d, "index": b.rng.randrange(-x.shape[d], x.shape[d])})(b.a_dim(x)), torch.select, 1)
+shaped(
+    "select",
+    place,
+    torch.select,
+    1,
+)
 shaped("row", lambda b, x: {"index": b.rng.randrange(-x.shape[0], x.shape[0])}, lambda x, index: x[index], 1)
 shaped("slice", a_slice, sliced, 1)
-shaped("split", lambda b, x: (lambda d: {"split_size": b.rng.randint(1, x.shape[d]), "dim": d})(b.a_dim(x)), lambda x, split_size, dim: x.split(split_size, dim), 1)
+shaped(
+    "split",
+    lambda b, x: {"split_size": b.rng.randint(1, 3), "dim": b.a_dim(x)},
+    lambda x, split_size, dim: x.split(split_size, dim),
+    1,
+)
 shaped("chunk", lambda b, x: {"chunks": b.rng.randint(1, 3), "dim": b.a_dim(x)}, torch.chunk, 1)
 shaped("nonzero", no_arguments, lambda x: x.detach().nonzero(), 1, 3, lambda x: away(x, 0))
 
@@ -200,12 +218,18 @@ def read(source, index):
 
 define("index_select", selected, lambda x, a: x["input"].index_select(a["dim"], x["index"]))
 define("gather", gathered, lambda x, a: x["input"].gather(a["dim"], x["index"]))
-define("scatter_add", scattered, lambda x, a: x["input"].scatter_add(a["dim"], x["index"], read(x["src"], x["index"])))
+define(
+    "scatter_add", scattered, lambda x, a: x["input"].scatter_add(a["dim"], x["index"], read(x["src"], x["index"]))
+)
 define("index_put", put, lambda x, a: x["input"].index_put((x["index"],), x["values"], a["accumulate"]))
 
 
 # From nothing but numbers.
-define("full", lambda b: ({}, {"size": b.shape(), "fill_value": 0.7}), lambda x, a: torch.full(a["size"], a["fill_value"]))
+define(
+    "full",
+    lambda b: ({}, {"size": b.shape(), "fill_value": 0.7}),
+    lambda x, a: torch.full(a["size"], a["fill_value"]),
+)
 define("eye", lambda b: ({}, {"n": b.order()}), lambda x, a: torch.eye(a["n"]))
 define(
     "arange",

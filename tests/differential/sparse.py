@@ -1,10 +1,10 @@
 """Sparse matrices, given by places and values; PyTorch computes with dense ones."""
 
 import torch
+
 from domains import ANY, away, definite, regular
 from factorisations import columns
 from operations import define
-from program import Rejected
 
 
 def dense(x, size, prefix=""):
@@ -40,12 +40,18 @@ def vector(b, size):
 
 for name in ("sparse_mv", "sparse_csr", "sparse_csc"):
     of_sparse(name, lambda m, x, a: m @ x["vec"], vector)
-of_sparse("sparse_mm", lambda m, x, a: m @ x["mat2"], lambda b, size: ({"mat2": b.like([size[1], b.rng.randint(1, 3)])}, {}))
+of_sparse(
+    "sparse_mm", lambda m, x, a: m @ x["mat2"], lambda b, size: ({"mat2": b.like([size[1], b.rng.randint(1, 3)])}, {})
+)
 of_sparse("sparse_to_dense", lambda m, x, a: m)
 of_sparse("sparse_coalesce", lambda m, x, a: m)
 of_sparse("sparse_t", lambda m, x, a: m.t())
 of_sparse("sparse_sum", lambda m, x, a: m.sum())
-of_sparse("sparse_sum_dim", lambda m, x, a: m.sum(a["dim"]), lambda b, size: ({}, {"dim": b.rng.choice([[0], [1], [-1], [0, 1]])}))
+of_sparse(
+    "sparse_sum_dim",
+    lambda m, x, a: m.sum(a["dim"]),
+    lambda b, size: ({}, {"dim": b.rng.choice([[0], [1], [-1], [0, 1]])}),
+)
 of_sparse("sparse_scale", lambda m, x, a: m * x["factor"], lambda b, size: ({"factor": b.like([])}, {}))
 of_sparse("sparse_mul_dense", lambda m, x, a: m * x["other"], lambda b, size: ({"other": b.like(size)}, {}))
 
@@ -61,13 +67,15 @@ of_sparse(
     lambda m, x, a: m @ dense(x, a["other_size"], "other_"),
     another(lambda b, size: [size[1], b.rng.randint(1, 4)]),
 )
-define(
-    "sparse_from_dense",
-    lambda b: (lambda n: ({"input": n, "vec": b.like([b.of(n).shape[1]])}, {}))(b.pick(ANY, lambda x: x.dim() == 2, lambda: b.shape(2, 2))),
-    lambda x, a: x["input"] @ x["vec"],
-    # Only what is not zero is stored.
-    lambda x, a: away(x["input"], 0),
-)
+
+
+def from_dense(b):
+    n = b.pick(ANY, lambda x: x.dim() == 2, lambda: b.shape(2, 2))
+    return {"input": n, "vec": b.like([b.of(n).shape[1]])}, {}
+
+
+# Only what is not zero is stored.
+define("sparse_from_dense", from_dense, lambda x, a: x["input"] @ x["vec"], lambda x, a: away(x["input"], 0))
 
 
 def solved(name, propose, function, holds, vectors_only=False):
