@@ -1,23 +1,21 @@
 //! Replays the conformance cases, computed with PyTorch: values, gradients, second derivatives and
-//! refusals of every operation, with inputs as given and again with inputs that are not contiguous.
+//! refusals of every operation, with inputs as given and again with inputs that are not contiguous. In the same
+//! program, so that the kernels are compiled for it once: random programs, in differential/.
 //!
 //! `CONFORMANCE_DIR` names another folder of cases, `CONFORMANCE_DEVICE` another device than the CPU.
 
 mod conformance_ops;
+#[path = "differential/replay.rs"]
+mod differential;
 
 use conformance_ops::{
-    Call, DEVICE, Difference, Layout, Run, Tolerance, Value, compare, malformed, op, tensor,
+    Call, DEVICE, Difference, Layout, Run, Tolerance, Value, attempt, compare, malformed, operations, tensor,
 };
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use tapegrad::prelude::*;
-
-/// What the panic hook heard last: a panic is reported as the failure of its case.
-static PANIC: Mutex<String> = Mutex::new(String::new());
 
 #[derive(Default)]
 struct Tally {
@@ -32,15 +30,10 @@ fn conformance() {
     let folder = std::env::var_os("CONFORMANCE_DIR").map(PathBuf::from);
     let folder = folder.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance"));
 
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|info| {
-        *PANIC.lock().unwrap_or_else(|e| e.into_inner()) = info.to_string();
-    }));
     let mut tally = Tally::default();
     for file in case_files(&folder) {
         replay_file(&file, &mut tally);
     }
-    std::panic::set_hook(hook);
 
     let Tally { passed, failed, unsupported, complaints } = tally;
     let summary =
@@ -78,7 +71,7 @@ fn replay_file(file: &Path, tally: &mut Tally) {
         tally.complaints.push(line);
         return;
     };
-    let Some(run) = op(name) else {
+    let Some(&run) = operations().get(name) else {
         tally.unsupported += cases.len();
         let line = format!("{name} 0/{} unsupported", cases.len());
         say(&line);
@@ -95,7 +88,7 @@ fn replay_file(file: &Path, tally: &mut Tally) {
 }
 
 /// What goes wrong with a case in any of the layouts; None where nothing does.
-fn failure(run: Run, case: &Json) -> Option<String> {
+fn failure(run: Run<f64>, case: &Json) -> Option<String> {
     let mut worst = 0.0f64;
     let mut lines = String::new();
     for layout in [Layout::AsGiven, Layout::Transposed, Layout::Strided] {
@@ -110,7 +103,7 @@ fn failure(run: Run, case: &Json) -> Option<String> {
 
 /// One case in one layout.
 struct Replay<'a> {
-    run: Run,
+    run: Run<f64>,
     case: &'a Json,
     layout: Layout,
 }
@@ -118,14 +111,14 @@ struct Replay<'a> {
 impl Replay<'_> {
     fn differences(&self) -> Vec<Difference> {
         if let Some(kind) = self.case["error"].as_str() {
-            return attempt("error", || self.refusal(kind));
+            return differences("error", || self.refusal(kind));
         }
-        let mut found = attempt("forward", || self.forward());
+        let mut found = differences("forward", || self.forward());
         if self.case.get("grads").is_some() {
-            found.extend(attempt("gradient", || self.first()));
+            found.extend(differences("gradient", || self.first()));
         }
         if self.case.get("second").is_some() {
-            found.extend(attempt("second", || self.second()));
+            found.extend(differences("second", || self.second()));
         }
         found
     }
@@ -175,7 +168,7 @@ impl Replay<'_> {
         let mut along = Tensor::scalar(0.0);
         for (g, u) in grad_with(&loss, &directions, create)?.into_iter().zip(u.values()) {
             if let Some(g) = g {
-                along += g.try_mul(tensor(u, self.layout)?.float()?)?.sum();
+                along += g.try_mul(tensor::<f64>(u, self.layout)?.float()?)?.sum();
             }
         }
         let wrt: Vec<&Tensor> = grads.keys().map(|name| float(&inputs, name)).collect::<Result<_>>()?;
@@ -191,7 +184,7 @@ impl Replay<'_> {
         let leaf = |name: &str| tracked && self.case["grads"].get(name).is_some();
         let read = |(name, t): (&String, &Json)| {
             let value = match tensor(t, self.layout)? {
-                Value::Float(x) if leaf(name) => x.requires_grad().into(),
+                Value::Float(x) if leaf(name) => Value::Float(x.requires_grad()),
                 value => value,
             };
             Ok((name.clone(), value))
@@ -225,12 +218,12 @@ impl Replay<'_> {
         got: Option<Tensor>,
         want: &Json,
     ) -> Result<Option<Difference>> {
-        let want = tensor(want, Layout::AsGiven)?;
+        let want = tensor::<f64>(want, Layout::AsGiven)?;
         let got = match got {
             Some(got) => got,
             None => want.float()?.zeros_like(),
         };
-        Ok(compare(format!("{what} of {name}"), &got.into(), &want, self.tolerance()?))
+        Ok(compare(format!("{what} of {name}"), &Value::Float(got), &want, self.tolerance()?))
     }
 
     /// The outputs that have a cotangent, and it.
@@ -238,7 +231,7 @@ impl Replay<'_> {
         let mut pairs = Vec::new();
         for (output, cotangent) in outputs.iter().zip(list(self.case, "cotangents")?) {
             if !cotangent.is_null() {
-                pairs.push((output.float()?, tensor(cotangent, self.layout)?.float()?.clone()));
+                pairs.push((output.float()?, tensor::<f64>(cotangent, self.layout)?.float()?.clone()));
             }
         }
         Ok(pairs)
@@ -253,13 +246,9 @@ impl Replay<'_> {
 }
 
 /// Runs a step of a case; an error or a panic is the difference.
-fn attempt(what: &str, step: impl FnOnce() -> Result<Vec<Difference>>) -> Vec<Difference> {
-    let detail = match catch_unwind(AssertUnwindSafe(step)) {
-        Ok(Ok(found)) => return found,
-        Ok(Err(e)) => format!("refused, {e:?}"),
-        Err(_) => std::mem::take(&mut *PANIC.lock().unwrap_or_else(|e| e.into_inner())),
-    };
-    vec![Difference { what: what.into(), error: f64::INFINITY, detail }]
+fn differences(what: &str, step: impl FnOnce() -> Result<Vec<Difference>>) -> Vec<Difference> {
+    attempt(step)
+        .unwrap_or_else(|detail| vec![Difference { what: what.into(), error: f64::INFINITY, detail }])
 }
 
 fn matches_kind(kind: ErrorKind, name: &str) -> bool {

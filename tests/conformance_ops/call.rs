@@ -6,21 +6,21 @@ use std::collections::BTreeMap;
 use tapegrad::prelude::*;
 
 /// What an operation is called with.
-pub struct Call<'a> {
+pub struct Call<'a, T: Float = f64> {
     /// The tensors.
-    pub inputs: &'a BTreeMap<String, Value>,
+    pub inputs: &'a BTreeMap<String, Value<T>>,
     /// Everything else: an object.
     pub args: &'a Json,
 }
 
-impl Call<'_> {
+impl<T: Float> Call<'_, T> {
     /// The tensor that PyTorch calls `input`.
-    pub fn input(&self) -> Result<&Tensor> {
+    pub fn input(&self) -> Result<&Tensor<T>> {
         self.float("input")
     }
 
     /// A tensor of floats.
-    pub fn float(&self, name: &str) -> Result<&Tensor> {
+    pub fn float(&self, name: &str) -> Result<&Tensor<T>> {
         match self.inputs.get(name) {
             Some(Value::Float(x)) => Ok(x),
             _ => Err(malformed(format!("no input {name} of floats"))),
@@ -44,7 +44,7 @@ impl Call<'_> {
     }
 
     /// All tensors, in the order of their names.
-    pub fn floats(&self) -> Result<Vec<&Tensor>> {
+    pub fn floats(&self) -> Result<Vec<&Tensor<T>>> {
         self.inputs.keys().map(|name| self.float(name)).collect()
     }
 
@@ -54,7 +54,7 @@ impl Call<'_> {
     }
 
     /// An argument as `read` reads it, or the default where it is not given.
-    fn read<T>(&self, name: &str, read: impl Fn(&Json) -> Option<T>, default: Option<T>) -> Result<T> {
+    fn read<A>(&self, name: &str, read: impl Fn(&Json) -> Option<A>, default: Option<A>) -> Result<A> {
         let wrong = || malformed(format!("no argument {name} of the right type in {}", self.args));
         self.arg(name).map_or(default, read).ok_or_else(wrong)
     }

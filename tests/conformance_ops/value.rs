@@ -12,36 +12,19 @@ pub static DEVICE: LazyLock<Device> = LazyLock::new(|| {
 });
 
 /// A tensor of one of the types that cases have.
-pub enum Value {
-    /// f64
-    Float(Tensor),
+#[derive(Clone)]
+pub enum Value<T: Float = f64> {
+    /// The floats of the case, f64 where nothing else is said
+    Float(Tensor<T>),
     /// i64
     Int(Tensor<i64>),
     /// bool
     Bool(Tensor<bool>),
 }
 
-impl From<Tensor> for Value {
-    fn from(x: Tensor) -> Self {
-        Value::Float(x)
-    }
-}
-
-impl From<Tensor<i64>> for Value {
-    fn from(x: Tensor<i64>) -> Self {
-        Value::Int(x)
-    }
-}
-
-impl From<Tensor<bool>> for Value {
-    fn from(x: Tensor<bool>) -> Self {
-        Value::Bool(x)
-    }
-}
-
-impl Value {
+impl<T: Float> Value<T> {
     /// The tensor, where it is one of floats.
-    pub fn float(&self) -> Result<&Tensor> {
+    pub fn float(&self) -> Result<&Tensor<T>> {
         match self {
             Value::Float(x) => Ok(x),
             _ => Err(malformed("integers or truth values where floats belong")),
@@ -56,9 +39,10 @@ impl Value {
         }
     }
 
-    fn numbers(&self) -> Vec<f64> {
+    /// The elements in row-major order; truth is 1.
+    pub fn numbers(&self) -> Vec<f64> {
         match self {
-            Value::Float(x) => x.to_vec(),
+            Value::Float(x) => x.to_vec().into_iter().map(T::to_f64).collect(),
             Value::Int(x) => x.to_vec().into_iter().map(|i| i as f64).collect(),
             Value::Bool(x) => x.to_vec().into_iter().map(f64::from).collect(),
         }
@@ -92,17 +76,20 @@ pub fn number(x: &Json) -> Option<f64> {
     }
 }
 
-/// Reads a tensor of a case file.
-pub fn tensor(t: &Json, layout: Layout) -> Result<Value> {
+/// Reads a tensor of a case file; floats become the type that is asked for.
+pub fn tensor<T: Float>(t: &Json, layout: Layout) -> Result<Value<T>> {
     let dim = |d: &Json| d.as_u64().map(|d| d as usize);
     let shape: Option<Vec<usize>> = t["shape"].as_array().and_then(|s| s.iter().map(dim).collect());
     let (Some(shape), Some(data)) = (shape, t["data"].as_array()) else {
         return Err(malformed("a tensor without shape or data"));
     };
     match t["dtype"].as_str() {
-        Some("f64") => Ok(lay_out(data, number, |_| f64::NAN, shape, layout)?.into()),
-        Some("i64") => Ok(lay_out(data, Json::as_i64, |_| i64::MAX, shape, layout)?.into()),
-        Some("bool") => Ok(lay_out(data, Json::as_bool, |x| !x, shape, layout)?.into()),
+        Some("f32" | "f64") => {
+            let read = |x: &Json| number(x).map(T::of);
+            Ok(Value::Float(lay_out(data, read, |_| T::NAN, shape, layout)?))
+        }
+        Some("i64") => Ok(Value::Int(lay_out(data, Json::as_i64, |_| i64::MAX, shape, layout)?)),
+        Some("bool") => Ok(Value::Bool(lay_out(data, Json::as_bool, |x| !x, shape, layout)?)),
         _ => Err(malformed(format!("no such dtype: {}", t["dtype"]))),
     }
 }
@@ -177,7 +164,12 @@ impl Tolerance {
 }
 
 /// The largest of the errors that the tolerances do not cover; None where they cover all.
-pub fn compare(what: String, got: &Value, want: &Value, tolerance: Tolerance) -> Option<Difference> {
+pub fn compare<T: Float>(
+    what: String,
+    got: &Value<T>,
+    want: &Value<T>,
+    tolerance: Tolerance,
+) -> Option<Difference> {
     if got.kind() != want.kind() {
         let ((a, s), (b, t)) = (got.kind(), want.kind());
         let detail = format!("{a:?} of shape {s:?} instead of {b:?} of shape {t:?}");

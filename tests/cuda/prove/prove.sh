@@ -88,7 +88,7 @@ left_out() { # name, why
 step example 40 env LD_DEBUG=files LD_DEBUG_OUTPUT="$work/loader" \
     "$programs/least_squares" --device cuda --input "$here/diabetes.csv" --plot "$out/convergence.svg"
 # Side by side: most of their time goes to compiling kernels, one at a time.
-step conformance 240 "$programs/conformance" --test-threads=1 &
+step conformance 240 "$programs/conformance" --test-threads=1 --exact conformance &
 for tests in differentiation unit-autograd unit-linalg unit-tensor-core; do
     step "$tests" 240 "$programs/$tests" --test-threads=1 &
 done
