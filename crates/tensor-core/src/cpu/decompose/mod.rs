@@ -132,11 +132,14 @@ pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>
         let outputs = [(l.make_mut()?, n * n)];
         let failed = Mutex::new(Vec::new());
         for_groups(&lanes::Cholesky(n), &inputs, outputs, count, |i, [l]| {
-            l.fill(T::NAN);
-            failed.lock().unwrap_or_else(PoisonError::into_inner).push(i);
+            l.copy_from_slice(&inputs[0].to_vec(i));
+            if let Err(minor) = factor::cholesky(l, n) {
+                l.fill(T::NAN);
+                failed.lock().unwrap_or_else(PoisonError::into_inner).push((i, minor as i64));
+            }
         });
-        for i in failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            minors[i] = factor::cholesky(&mut inputs[0].to_vec(i), n).err().unwrap_or(n) as i64;
+        for (i, minor) in failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            minors[i] = minor;
         }
     } else {
         l = copy::copy(op, a)?;

@@ -1,6 +1,7 @@
 //! QR factorisation by Householder reflections.
 
 use super::to_rows;
+use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::householder::{
@@ -25,7 +26,9 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
     if size == 0 {
         return q.copy_from_slice(&columns);
     }
-    let mut factors = Mat::from_fn(m, n, |i, j| a[i * n + j]);
+    // A column that is scaled has the same Q, and a column of R that is scaled alike: each keeps its digits.
+    let scales: Vec<T> = (0..n).map(|j| near_one(largest(a[j..].iter().step_by(n).copied()))).collect();
+    let mut factors = Mat::from_fn(m, n, |i, j| a[i * n + j] * scales[j]);
     let block = recommended_block_size::<T>(m, n);
     let mut coefficients = Mat::<T>::zeros(block, size);
     let mut memory = MemBuffer::new(qr_in_place_scratch::<T>(m, n, block, Par::Seq, Default::default()));
@@ -33,7 +36,7 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
     qr_in_place(factors.as_mut(), coefficients.as_mut(), Par::Seq, stack, Default::default());
     for i in 0..size {
         for j in i..n {
-            r[i * n + j] = factors[(i, j)];
+            r[i * n + j] = factors[(i, j)] / scales[j];
         }
     }
     let scratch = apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, block, k);
