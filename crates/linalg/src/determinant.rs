@@ -33,38 +33,59 @@ impl<T: Float> Op<T, 1> for Det<T> {
         self.lu.bytes()
     }
     /// The cofactor matrix times grad: grad d A^-T (Giles 2008, 2.2.4). Near a singular matrix that is 0 times
-    /// infinity: there the cofactors have a kernel in first order, where the matrices are small, and else the
-    /// determinant is differentiated in the form of [`det_by_blocks`].
+    /// infinity: there the cofactors have a kernel in first order, where the matrices are small and products of
+    /// their elements stay in range, and else the determinant is differentiated in the form of [`det_by_blocks`].
+    /// Each matrix has its own way, in its own place of the batch.
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let a = kept.input(0);
+        let mut known = None;
         if !kept.create_graph()
-            && let Some(whole) = kernels::cofactors("det", a.array(), g.array())?
+            && let Some((whole, lost)) = kernels::cofactors("det", a.array(), g.array())?
         {
-            return Ok([Some(whole.into())]);
+            if lost.is_empty() {
+                return Ok([Some(whole.into())]);
+            }
+            known = Some((Tensor::from(whole), lost));
         }
-        let regular = |a: &Tensor<T>, d: &Tensor<T>, g: &Tensor<T>| {
-            inverse(a)?.mt()?.try_mul(&g.try_mul(d)?.unsqueeze(-1)?.unsqueeze(-1)?)
+        let n = a.shape()[a.ndim() - 1] as isize;
+        let (flat_d, flat_g) = (kept.output().flatten(), g.flatten());
+        let flat = a.reshape([flat_g.numel() as isize, n, n])?;
+        let mut near = self.lu.nearly_singular("det", NEARLY_SINGULAR)?;
+        let mut done = Vec::new();
+        if let Some((_, lost)) = &known {
+            near.retain(|i| lost.binary_search(i).is_ok());
+            done = (0..flat_g.numel()).filter(|i| lost.binary_search(i).is_err()).collect();
+        }
+        let places = |matrices: &[usize]| {
+            Tensor::from(memory::collect("det", matrices.iter().map(|&i| i as i64))?).to_device(&a.device())
         };
-        let near = self.lu.nearly_singular("det", NEARLY_SINGULAR)?;
-        if near.is_empty() {
-            return Ok([Some(regular(&a, &kept.output(), &g)?)]);
+        // What has another way has the identity in its place among the others.
+        let mut others = flat.clone();
+        for taken in [&near, &done].into_iter().filter(|taken| !taken.is_empty()) {
+            let index = places(taken)?;
+            let ones =
+                Tensor::eye_on(&a.device(), n as usize)?.expand([taken.len(), n as usize, n as usize])?;
+            others = others.index_put(&index, &ones, false)?;
         }
-        // Those matrices on their own, and the identity in their place among the others.
-        let n = a.shape()[a.ndim() - 1];
-        let index =
-            Tensor::from(memory::collect("det", near.iter().map(|&i| i as i64))?).to_device(&a.device())?;
-        let (flat, flat_d, flat_g) =
-            (a.reshape([-1, n as isize, n as isize])?, kept.output().flatten(), g.flatten());
-        let some = flat.index_select(0, &index)?;
-        let others = flat.index_put(&index, &Tensor::eye_on(&a.device(), n)?.expand(some.shape())?, false)?;
-        // In first order `some` is a constant and becomes a leaf of this inner graph.
-        let some = some.requires_grad();
-        let d = enable_grad(|| each_matrix(&some, det_by_blocks))?;
-        let cotangent = Some(flat_g.index_select(0, &index)?);
-        let options = GradOptions { create_graph: kept.create_graph(), cotangent, ..Default::default() };
-        let answer = grad_with(&d, &[&some], options)?.swap_remove(0).unwrap_or_else(|| some.zeros_like());
-        let whole = regular(&others, &flat_d, &flat_g)?.index_put(&index, &answer, false)?;
-        Ok([Some(whole.reshape(a.shape())?)])
+        let scale = flat_g.try_mul(&flat_d)?.unsqueeze(-1)?.unsqueeze(-1)?;
+        let mut answer = inverse(&others)?.mt()?.try_mul(&scale)?;
+        if !near.is_empty() {
+            let index = places(&near)?;
+            // In first order they are constants and become a leaf of this inner graph.
+            let some = flat.index_select(0, &index)?.requires_grad();
+            let d = enable_grad(|| each_matrix(&some, det_by_blocks))?;
+            let cotangent = Some(flat_g.index_select(0, &index)?);
+            let options = GradOptions { create_graph: kept.create_graph(), cotangent, ..Default::default() };
+            let slopes =
+                grad_with(&d, &[&some], options)?.swap_remove(0).unwrap_or_else(|| some.zeros_like());
+            answer = answer.index_put(&index, &slopes, false)?;
+        }
+        if let Some((whole, _)) = known.filter(|_| !done.is_empty()) {
+            let index = places(&done)?;
+            let whole = whole.reshape(flat.shape())?.index_select(0, &index)?;
+            answer = answer.index_put(&index, &whole, false)?;
+        }
+        Ok([Some(answer.reshape(a.shape())?)])
     }
 }
 

@@ -4,6 +4,7 @@ use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
 use std::panic::Location;
 use std::sync::Arc;
 pub use tensor_core::kernels::Analytic;
+use tensor_core::shape::Dims;
 use tensor_core::{Array, Error, Float, Result, kernels};
 
 /// A = V diag(w) V^T: the value of the matrix, and nothing else of it.
@@ -107,18 +108,31 @@ fn symmetric_part<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 #[track_caller]
 pub fn symmetric_function<T: Float>(a: &Tensor<T>, f: impl Analytic + 'static) -> Result<Tensor<T>> {
     let here = Location::caller();
-    let [w, v] = kernels::eigh("symmetric_function", a.array()).map_err(|e| e.at(here))?;
-    let n = w.shape()[w.ndim() - 1];
-    for (k, x) in w.to_vec().into_iter().enumerate() {
+    function(("symmetric_function", "the function"), a, f, |_| {}).map_err(|e| e.at(here))
+}
+
+/// [`symmetric_function`] of the eigenvalues that `adjust` makes of those of each matrix.
+fn function<T: Float>(
+    (op, written): (&'static str, &str),
+    a: &Tensor<T>,
+    f: impl Analytic + 'static,
+    adjust: impl Fn(&mut [T]),
+) -> Result<Tensor<T>> {
+    let [w, v] = kernels::eigh(op, a.array())?;
+    let (n, device, shape) = (w.shape()[w.ndim() - 1], w.device(), Dims::from_slice(w.shape()));
+    let mut values = w.to_vec();
+    values.chunks_exact_mut(n.max(1)).for_each(adjust);
+    for (k, x) in values.iter().enumerate() {
         if !f.coefficient(0, x.to_f64()).is_finite() {
             let message = format!(
-                "the function is not finite at {x}, an eigenvalue of matrix {} of {:?}",
+                "{written} is not a finite number at {x}, an eigenvalue of matrix {} of {:?}",
                 k / n,
                 a.shape()
             );
-            return Err(Error::argument("symmetric_function", message).at(here));
+            return Err(Error::argument(op, message));
         }
     }
+    let w = Array::from_vec(values, &shape)?.to_device(op, device)?;
     let spectrum = Arc::new(Spectrum { w, v });
     Ok(apply_many(Derivative { f: Arc::new(f), spectrum }, &[a])?.swap_remove(0))
 }
@@ -143,6 +157,12 @@ impl Analytic for Log {
             n => -(-1.0 / x).powi(n) / f64::from(n),
         }
     }
+    fn scaled_coefficient(&self, n: usize, x: f64, unit: f64) -> f64 {
+        match n as i32 {
+            0 => x.ln(),
+            n => -(-unit / x).powi(n) / f64::from(n),
+        }
+    }
     fn radius(&self, x: f64) -> f64 {
         x.abs()
     }
@@ -151,11 +171,32 @@ impl Analytic for Log {
 /// x^p
 struct Power(f64);
 
+impl Power {
+    /// p (p - 1) .. (p - n + 1) / n!, which ends for a natural p.
+    fn binomial(&self, n: usize) -> f64 {
+        (0..n).fold(1.0, |c, k| c * (self.0 - k as f64) / (k + 1) as f64)
+    }
+
+    fn is_root(&self) -> bool {
+        self.0 > 0.0 && self.0.fract() != 0.0
+    }
+}
+
 impl Analytic for Power {
+    /// A root has 0 for its slopes at 0 that are infinite: those along changes that keep the rank do not feel them.
     fn coefficient(&self, n: usize, x: f64) -> f64 {
-        // p (p - 1) .. (p - n + 1) / n!, which ends for a natural p.
-        let binomial = (0..n).fold(1.0, |c, k| c * (self.0 - k as f64) / (k + 1) as f64);
-        if binomial == 0.0 { 0.0 } else { binomial * x.powf(self.0 - n as f64) }
+        let binomial = self.binomial(n);
+        if binomial == 0.0 || (x == 0.0 && self.is_root()) {
+            0.0
+        } else {
+            binomial * x.powf(self.0 - n as f64)
+        }
+    }
+    fn scaled_coefficient(&self, n: usize, x: f64, unit: f64) -> f64 {
+        match self.binomial(n) {
+            0.0 => 0.0,
+            binomial => binomial * x.powf(self.0) * (unit / x).powi(n as i32),
+        }
     }
     fn radius(&self, x: f64) -> f64 {
         x.abs()
@@ -180,7 +221,8 @@ impl Analytic for Step {
 /// As [`symmetric_function`].
 #[track_caller]
 pub fn symmetric_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    symmetric_function(a, Exp)
+    let here = Location::caller();
+    function(("symmetric_exp", "e^x"), a, Exp, |_| {}).map_err(|e| e.at(here))
 }
 
 /// The logarithm of each symmetric positive definite matrix; see [`symmetric_function`].
@@ -189,11 +231,17 @@ pub fn symmetric_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// As [`symmetric_function`], for eigenvalues that are not positive.
 #[track_caller]
 pub fn symmetric_log<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    symmetric_function(a, Log)
+    let here = Location::caller();
+    function(("symmetric_log", "ln x"), a, Log, |_| {}).map_err(|e| e.at(here))
 }
 
-/// A^p of each symmetric positive definite matrix (p = 1/2 is the root, -1/2 the whitening); see
-/// [`symmetric_function`].
+/// A^p of each symmetric matrix (p = 1/2 is the root, -1/2 the whitening); see [`symmetric_function`]. A power that
+/// is not an integer needs a positive semidefinite matrix, and a negative one a regular matrix.
+///
+/// For a p that is positive and no integer, eigenvalues that are at most n epsilon times the largest count as zeros,
+/// so that matrices of low rank have roots; for a negative one, negative eigenvalues as small as that do, and the
+/// matrix is singular. The slope of a root is infinite at zero in directions in which the rank grows: they count as
+/// without a slope. Along changes that keep the rank, as of X X^T by X, all derivatives are those of the root.
 ///
 /// ```
 /// use autograd::Tensor;
@@ -204,10 +252,21 @@ pub fn symmetric_log<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// ```
 ///
 /// # Errors
-/// As [`symmetric_function`], for eigenvalues at which x^p is not a number.
+/// As [`symmetric_function`], for eigenvalues at which x^p is not a finite number: negative ones beyond rounding, for
+/// a p that is no integer, and zeros, for a negative one.
 #[track_caller]
 pub fn symmetric_power<T: Float>(a: &Tensor<T>, p: f64) -> Result<Tensor<T>> {
-    symmetric_function(a, Power(p))
+    let here = Location::caller();
+    let without_rounding = |w: &mut [T]| {
+        if p.fract() == 0.0 {
+            return;
+        }
+        let size = |x: &T| x.to_f64().abs();
+        let rounding = w.len() as f64 * T::EPSILON.to_f64() * w.iter().map(size).fold(0.0, f64::max);
+        let counts = |x: &&mut T| size(x) <= rounding && (p > 0.0 || **x < T::ZERO);
+        w.iter_mut().filter(counts).for_each(|x| *x = T::ZERO);
+    };
+    function(("symmetric_power", &format!("x^{p}")), a, Power(p), without_rounding).map_err(|e| e.at(here))
 }
 
 /// The projector onto the eigenvectors of each symmetric matrix whose eigenvalues exceed `threshold`; it does
@@ -225,7 +284,8 @@ pub fn symmetric_power<T: Float>(a: &Tensor<T>, p: f64) -> Result<Tensor<T>> {
 /// As [`symmetric_function`].
 #[track_caller]
 pub fn spectral_projector<T: Float>(a: &Tensor<T>, threshold: f64) -> Result<Tensor<T>> {
-    symmetric_function(a, Step(threshold))
+    let here = Location::caller();
+    function(("spectral_projector", "the function"), a, Step(threshold), |_| {}).map_err(|e| e.at(here))
 }
 
 #[cfg(test)]

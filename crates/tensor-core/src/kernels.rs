@@ -476,11 +476,16 @@ pub fn lu_factors<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>,
 }
 
 /// The derivative of each number of `g` times the determinant of the matrix at its place: the cofactors times
-/// the number, at every rank. None where the matrices are large, or products of their elements leave the range.
+/// the number, at every rank; and the matrices of which products of elements leave the range, where they are not
+/// known. None where the matrices are large.
 ///
 /// # Errors
 /// Shape, where the matrices are not square, or there is not a number for each.
-pub fn cofactors<T: Float>(op: &'static str, a: &Array<T>, g: &Array<T>) -> Result<Option<Array<T>>> {
+pub fn cofactors<T: Float>(
+    op: &'static str,
+    a: &Array<T>,
+    g: &Array<T>,
+) -> Result<Option<(Array<T>, Vec<usize>)>> {
     square(op, a)?;
     if *g.shape() != a.shape()[..a.ndim() - 2] {
         return Err(Error::shape(

@@ -27,6 +27,7 @@ pub(crate) use compiled;
 
 type Op = &'static str;
 type Pair<T> = (Array<T>, Array<T>);
+type Cofactors<T> = (Array<T>, Vec<usize>);
 type Solution<T> = (Array<T>, Option<usize>);
 type LossAndGradient<T> = (Array<T>, Option<Array<T>>);
 
@@ -44,7 +45,8 @@ compiled! { Compiled:
     fn lu_slogdet(lu: &Lu<Self>, op: Op) -> Result<Pair<Self>> = decompose::lu_slogdet;
     fn lu_factors(op: Op, a: &Array<Self>) -> Result<(Array<Self>, Array<i64>)> = decompose::lu_factors;
     fn lu_nearly_singular(lu: &Lu<Self>, op: Op, ratio: f64) -> Result<Vec<usize>> = decompose::lu_nearly_singular;
-    fn cofactors(op: Op, a: &Array<Self>, g: &Array<Self>) -> Result<Option<Array<Self>>> = decompose::cofactors;
+    fn cofactors(op: Op, a: &Array<Self>, g: &Array<Self>)
+        -> Result<Option<Cofactors<Self>>> = decompose::cofactors;
     fn inverse(op: Op, a: &Array<Self>) -> Result<Array<Self>> = decompose::inverse;
     fn svd(op: Op, a: &Array<Self>) -> Result<[Array<Self>; 3]> = decompose::svd;
     fn cholesky(op: Op, a: &Array<Self>) -> Result<Array<Self>> = decompose::cholesky;

@@ -24,12 +24,13 @@ mod triangular;
 #[cfg(test)]
 mod tests;
 
-pub use cholesky::cholesky;
+pub use cholesky::{cholesky, tiny_pivot};
 pub use determinant::{lu_det, lu_slogdet};
 pub use divided::{Analytic, derivative};
 pub use eigh::eigh;
 pub use inverse::inverse;
 pub use lu::{lu, lu_tall};
+pub use ql::negligible_square;
 pub use qr::qr;
 pub use solve::lu_solve;
 pub use svd::svd;

@@ -15,6 +15,7 @@ pub mod nest;
 pub mod parallel;
 pub mod random;
 pub mod reduce;
+pub mod scale;
 pub mod simd;
 pub mod sparse;
 pub mod sparse_solve;

@@ -30,7 +30,7 @@ compiled! { OnGpu:
         = factor::lu_nearly_singular;
     fn gpu_lu_factors(gpu: Device, op: Op, a: &Array<Self>) -> Result<(Array<Self>, Array<i64>)>
         = factor::lu_factors;
-    fn gpu_cofactors(gpu: Device, op: Op, a: &Array<Self>, g: &Array<Self>) -> Result<Option<Array<Self>>>
+    fn gpu_cofactors(gpu: Device, op: Op, a: &Array<Self>, g: &Array<Self>) -> Result<Option<(Array<Self>, Vec<usize>)>>
         = factor::cofactors;
     fn gpu_inverse(gpu: Device, op: Op, a: &Array<Self>) -> Result<Array<Self>> = factor::inverse;
     fn gpu_svd(gpu: Device, op: Op, a: &Array<Self>) -> Result<[Array<Self>; 3]> = factor::svd;

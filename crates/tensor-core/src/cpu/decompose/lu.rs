@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::kernels;
 use crate::memory;
 use crate::shape::Dims;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// P A = L U of each matrix of a batch; clones share it.
 #[derive(Clone)]
@@ -239,26 +239,32 @@ impl<T: Float> Factors<T> {
     }
 }
 
-/// The cofactors of each matrix of the batch times a number each, `g`; None where they are large, or their
-/// numbers far from one.
-pub fn cofactors<T: Float>(op: &'static str, a: &Array<T>, g: &Array<T>) -> Result<Option<Array<T>>> {
+/// The cofactors of each matrix of the batch times a number each, `g`, and the matrices whose numbers are far from
+/// one, for which they are not known; None where the matrices are large.
+pub fn cofactors<T: Float>(
+    op: &'static str,
+    a: &Array<T>,
+    g: &Array<T>,
+) -> Result<Option<(Array<T>, Vec<usize>)>> {
     let (n, batch) = square(a);
     if n > lanes::LARGEST {
         return Ok(None);
     }
     let mut out = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
     if out.numel() == 0 {
-        return Ok(Some(out));
+        return Ok(Some((out, Vec::new())));
     }
     let column = g.insert_dim(op, g.ndim())?.insert_dim(op, g.ndim() + 1)?;
     let inputs = [Matrices::of(op, a)?, Matrices::of(op, &column)?];
-    let failed = AtomicUsize::new(usize::MAX);
+    let lost = Mutex::new(Vec::new());
     let one = |i: usize, _: [&mut [T]; 1]| {
-        failed.fetch_min(i, Relaxed);
+        lost.lock().unwrap_or_else(PoisonError::into_inner).push(i);
     };
     let count = batch.iter().product();
     for_groups(&lanes::Cofactors(n), &inputs, [(out.make_mut()?, n * n)], count, one);
-    Ok(first(&failed).is_none().then_some(out))
+    let mut lost = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
+    lost.sort_unstable();
+    Ok(Some((out, lost)))
 }
 
 /// The inverse of each matrix.

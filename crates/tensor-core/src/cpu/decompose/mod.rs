@@ -134,9 +134,13 @@ pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>
         let factors = l.make_mut()?;
         let outputs = [(&mut *factors, n * n)];
         for_groups(&lanes::Cholesky(n), &inputs, outputs, count, |_, [l]| l.fill(T::NAN));
-        let failed = factors.chunks_exact(n * n).zip(&mut *minors).enumerate();
-        for (i, (_, minor)) in failed.filter(|(_, (l, _))| l[0].is_nan()) {
-            *minor = factor::cholesky(&mut inputs[0].to_vec(i), n).err().unwrap_or(n) as i64;
+        let failed = factors.chunks_exact_mut(n * n).zip(&mut *minors).enumerate();
+        for (i, (l, minor)) in failed.filter(|(_, (l, _))| l[0].is_nan()) {
+            l.copy_from_slice(&inputs[0].to_vec(i));
+            if let Err(order) = factor::cholesky(l, n) {
+                l.fill(T::NAN);
+                *minor = order as i64;
+            }
         }
     } else {
         l = copy::copy(op, a)?;

@@ -4,6 +4,7 @@ use super::transpose;
 use super::triangular::{SMALLEST_TASK, solve_strips, subtract_product, task_split};
 #[cfg(feature = "blas")]
 use crate::cpu::blas;
+use crate::cpu::scale::{near_one, smallest_normal};
 use crate::cpu::simd::{Kernel, dispatch, subtract_multiple};
 use crate::element::{Element, Float};
 use faer::reborrow::{Reborrow, ReborrowMut};
@@ -20,11 +21,39 @@ const SMALL: usize = 32;
 /// The order of the first leading minor that is not positive; `a` is then unspecified.
 pub fn cholesky<T: Float>(a: &mut [T], n: usize) -> Result<(), usize> {
     assert_eq!(a.len(), n * n);
+    let tiny = |i: usize| a[i * n + i] > T::ZERO && a[i * n + i] < tiny_pivot();
+    if (0..n).any(tiny) {
+        return scaled(a, n);
+    }
     large(a, n)?;
+    clear_upper(a, n);
+    Ok(())
+}
+
+/// Products of this size are not known to full precision.
+pub fn tiny_pivot<T: Float>() -> T {
+    smallest_normal::<T>() / T::EPSILON
+}
+
+/// From S A S = (S L)(S L)^T for powers of two S that bring the diagonal near one.
+fn scaled<T: Float>(a: &mut [T], n: usize) -> Result<(), usize> {
+    let root = |x: T| if x > T::ZERO && Float::is_finite(x) { near_one(Float::sqrt(x)) } else { T::ONE };
+    let scales: Vec<T> = (0..n).map(|i| root(a[i * n + i])).collect();
+    for (row, &by) in a.chunks_exact_mut(n).zip(&scales) {
+        row.iter_mut().zip(&scales).for_each(|(x, &scale)| *x = *x * by * scale);
+    }
+    large(a, n)?;
+    clear_upper(a, n);
+    for (row, &by) in a.chunks_exact_mut(n).zip(&scales) {
+        row.iter_mut().for_each(|x| *x /= by);
+    }
+    Ok(())
+}
+
+fn clear_upper<T: Float>(a: &mut [T], n: usize) {
     for (i, row) in a.chunks_exact_mut(n.max(1)).enumerate() {
         row[i + 1..].fill(T::ZERO);
     }
-    Ok(())
 }
 
 /// L in the lower triangle.

@@ -5,6 +5,15 @@ pub trait Analytic: Send + Sync {
     /// The derivative of order `n` at `x` over n!; the value, for 0.
     fn coefficient(&self, n: usize, x: f64) -> f64;
 
+    /// The coefficient times `unit`^n. Where x is far from one, a coefficient of high order may leave the range of
+    /// numbers that this does not leave.
+    fn scaled_coefficient(&self, n: usize, x: f64, unit: f64) -> f64 {
+        match self.coefficient(n, x) {
+            0.0 => 0.0,
+            coefficient => coefficient * unit.powi(n as i32),
+        }
+    }
+
     /// The distance from `x` within which the series converges, or any smaller one at which its terms
     /// have begun to fall.
     fn radius(&self, x: f64) -> f64;
@@ -28,19 +37,23 @@ pub fn divided_difference(f: &dyn Analytic, points: &[f64]) -> f64 {
         return f.coefficient(points.len() - 1, first);
     }
     let middle = 0.5 * (first + last);
-    if last - first > NEAR * f.radius(middle).min(f.radius(first)).min(f.radius(last)) {
+    let radius = f.radius(middle).min(f.radius(first)).min(f.radius(last));
+    if last - first > NEAR * radius {
         let (upper, lower) = (&points[1..], &points[..points.len() - 1]);
         return (divided_difference(f, upper) - divided_difference(f, lower)) / (last - first);
     }
-    // h[j] over the points so far: each further one adds x h[j - 1].
+    // h[j] over the points so far: each further one adds x h[j - 1]. In units of the radius nothing leaves the range.
+    let unit = if radius.is_finite() { radius } else { 1.0 };
     let mut h = [0.0; TERMS];
     h[0] = 1.0;
     for x in points {
         for j in 1..TERMS {
-            h[j] += (x - middle) * h[j - 1];
+            h[j] += (x - middle) / unit * h[j - 1];
         }
     }
-    (0..TERMS).rev().map(|j| f.coefficient(points.len() - 1 + j, middle) * h[j]).sum()
+    let order = points.len() - 1;
+    let sum: f64 = (0..TERMS).rev().map(|j| f.scaled_coefficient(order + j, middle, unit) * h[j]).sum();
+    (0..order).fold(sum, |sum, _| sum / unit)
 }
 
 /// The derivative of order k of a function of a diagonal matrix, in the directions E_1, .., E_k, all `n x n`:

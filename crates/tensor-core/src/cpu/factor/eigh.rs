@@ -1,8 +1,9 @@
 //! Eigenvalues and eigenvectors of symmetric matrices.
 
 use super::ql::eigh_ql;
-use super::svd::{NotConverged, scale_for};
+use super::svd::NotConverged;
 use super::transpose;
+use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
 use crate::memory;
 use faer::diag::DiagMut;
@@ -24,29 +25,34 @@ pub fn eigh<T: Float>(a: &[T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(),
     if n == 0 {
         return Ok(());
     }
-    // Rows and columns change places: the lower triangle, mirrored, is also that of a column-major matrix,
-    // in which faer is at its best.
-    let mut whole = memory::gather(a.iter().copied());
-    for i in 0..n {
-        for j in i + 1..n {
-            whole[i * n + j] = whole[j * n + i];
-        }
-    }
-    if !whole.iter().all(|x| Float::is_finite(*x)) {
+    if !lower_triangle(a, n).all(Float::is_finite) {
         return Err(NotConverged);
     }
-    let scale = scale_for(&whole);
-    whole.iter_mut().for_each(|x| *x *= scale);
-    if n <= QL {
-        eigh_ql(&mut whole, n, w, v)?;
-    } else {
-        large(&mut whole, n, w, v)?;
+    let scale = near_one(largest(lower_triangle(a, n)));
+    // Rows and columns change places: the lower triangle, mirrored, is also that of a column-major matrix,
+    // in which faer is at its best.
+    let scaled = || {
+        let mut whole = memory::gather(a.iter().map(|&x| x * scale));
+        for i in 0..n {
+            for j in i + 1..n {
+                whole[i * n + j] = whole[j * n + i];
+            }
+        }
+        whole
+    };
+    // Divide and conquer has another way to an end, should the steps ever be too many.
+    if n > QL || eigh_ql(&mut scaled(), n, w, v).is_err() {
+        large(&mut scaled(), n, w, v)?;
     }
+    let finite = w.iter().chain(v.iter()).all(|x| Float::is_finite(*x));
     for x in w.iter_mut() {
         *x /= scale;
     }
-    let finite = w.iter().chain(v.iter()).all(|x| Float::is_finite(*x));
     if finite { Ok(()) } else { Err(NotConverged) }
+}
+
+fn lower_triangle<T: Float>(a: &[T], n: usize) -> impl Iterator<Item = T> {
+    a.chunks_exact(n).enumerate().flat_map(|(i, row)| &row[..=i]).copied()
 }
 
 /// As [`eigh_ql`], for orders at which divide and conquer takes less time.

@@ -1,20 +1,30 @@
-//! Eigenvalues and eigenvectors by reflections and QL steps.
+//! Eigenvalues and eigenvectors by reflections, and QL and QR steps.
 
 use super::svd::NotConverged;
+use crate::cpu::scale::{largest, smallest_normal};
 use crate::cpu::simd::{Kernel, dispatch, dot_line, multiply_add, sub_mul};
 use crate::element::Float;
 use crate::memory;
 
-/// Steps that an eigenvalue may take; one to three are usual.
+/// Steps for each eigenvalue, all together: two are usual. A value that has far to go takes many, and those after
+/// it none.
 const STEPS: usize = 30;
 
 /// The decomposition A = V diag(w) V^T of a symmetric matrix, both triangles of which are there, with elements
-/// around one: w ascending. Reflections make it tridiagonal, and implicit QL steps diagonal (Golub and Van Loan,
-/// sections 8.3.1 and 8.3.5; EISPACK `imtql2`). Rows are added to rows, and all rotations of a step go through
+/// near one: w ascending. Reflections make it tridiagonal, and implicit QL and QR steps diagonal (Golub and Van
+/// Loan, sections 8.3.1 and 8.3.5; LAPACK `steqr`). Rows are added to rows, and all rotations of a step go through
 /// the vectors at once. A is lost.
 pub fn eigh_ql<T: Float>(a: &mut [T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(), NotConverged> {
     assert!(n > 0 && a.len() == n * n && w.len() == n && v.len() == n * n);
     dispatch(Eigh { a, n, w, v })
+}
+
+/// A square of what is far below rounding beside the largest element, and still known to full precision.
+#[inline(always)]
+pub fn negligible_square<T: Float>(largest: T) -> T {
+    let negligible = largest * T::EPSILON * T::EPSILON;
+    let (square, tiny) = (negligible * negligible, smallest_normal::<T>() / T::EPSILON);
+    if square > tiny { square } else { tiny }
 }
 
 struct Eigh<'a, T> {
@@ -30,13 +40,12 @@ impl<T: Float> Kernel for Eigh<'_, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) -> Self::Output {
         let Eigh { a, n, w, v } = self;
-        let largest = a.iter().fold(T::ZERO, |l, x| if Float::abs(*x) > l { Float::abs(*x) } else { l });
-        let negligible = largest * T::EPSILON * T::of(0.01);
+        let negligible = negligible_square(largest(a.iter().copied()));
         let mut e = memory::work(n, T::ZERO);
-        tridiagonal::<T, FMA>(a, n, w, &mut e, v, negligible * negligible);
+        tridiagonal::<T, FMA>(a, n, w, &mut e, v, negligible);
         // Of V^T the rows are contiguous.
         super::transpose(v, n);
-        ql::<T, FMA>(w, &mut e, v, negligible)?;
+        diagonal::<T, FMA>(w, &mut e, v, negligible)?;
         sort(w, v, a);
         Ok(())
     }
@@ -113,8 +122,12 @@ fn tridiagonal<T: Float, const FMA: bool>(
 }
 
 /// Makes T diagonal, and applies the rotations to the rows of `vt`.
+///
+/// A part of T that hangs together is worked on from the end that is smaller, as values move towards the other one
+/// step by step: QL steps split the first value off, QR steps the last. Where a diagonal is small beside what is next
+/// to it, as in noise around large values, that takes many steps, and those for the next values few.
 #[inline(always)]
-fn ql<T: Float, const FMA: bool>(
+fn diagonal<T: Float, const FMA: bool>(
     d: &mut [T],
     e: &mut [T],
     vt: &mut [T],
@@ -122,87 +135,146 @@ fn ql<T: Float, const FMA: bool>(
 ) -> Result<(), NotConverged> {
     let n = d.len();
     let mut rotations = memory::work(n, (T::ZERO, T::ZERO));
-    for l in 0..n {
-        let mut steps = 0;
-        loop {
-            // The part that begins at l ends at m.
-            let small = |i: usize| {
-                Float::abs(e[i]) <= (Float::abs(d[i]) + Float::abs(d[i + 1])) * T::EPSILON + negligible
-            };
-            let m = (l..n - 1).find(|&i| small(i)).unwrap_or(n - 1);
-            if m == l {
-                break;
-            }
-            if steps == STEPS {
-                return Err(NotConverged);
-            }
-            steps += 1;
-            // Wilkinson's shift.
-            let half = (d[l + 1] - d[l]) / (e[l] + e[l]);
-            let root = multiply_add::<T, FMA>(half, half, T::ONE).sqrt();
-            let signed = if half < T::ZERO { half - root } else { half + root };
-            let mut g = d[m] - d[l] + e[l] / signed;
-            let (mut s, mut c, mut p) = (T::ONE, T::ONE, T::ZERO);
-            e[m] = T::ZERO;
-            for i in (l..m).rev() {
-                let (f, b) = (s * e[i], c * e[i]);
-                let r = multiply_add::<T, FMA>(f, f, g * g).sqrt();
-                if i + 1 < m {
-                    e[i + 1] = r;
-                }
-                let reciprocal = T::ONE / r;
-                (s, c) = (f * reciprocal, g * reciprocal);
-                let q = d[i + 1] - p;
-                let r = multiply_add::<T, FMA>(c + c, b, (d[i] - q) * s);
-                p = s * r;
-                d[i + 1] = q + p;
-                g = c * r - b;
-                rotations[i] = (c, s);
-            }
-            d[l] -= p;
-            e[l] = g;
-            rotate::<T, FMA>(&rotations[l..m], &mut vt[l * n..(m + 1) * n], n);
+    let mut steps = STEPS * n;
+    let mut first = 0;
+    let mut part = Part { first: 0, last: 0, turned: false };
+    while first < n {
+        // e_i^2 <= eps^2 d_i d_(i + 1): then it changes small eigenvalues by less than their rounding, too.
+        let small = |i: usize| {
+            let beside = (Float::abs(d[i]) * T::EPSILON) * (Float::abs(d[i + 1]) * T::EPSILON);
+            e[i] * e[i] <= beside + negligible
+        };
+        let last = (first..n - 1).find(|&i| small(i)).unwrap_or(n - 1);
+        e[last] = T::ZERO;
+        if last == first {
+            first += 1;
+            continue;
+        }
+        if (part.first, part.last) != (first, last) {
+            let ends = [(first, first), (last, last - 1)].map(|(i, j)| Float::abs(d[i]) + Float::abs(e[j]));
+            part = Part { first, last, turned: ends[0] > ends[1] };
+        }
+        steps = steps.checked_sub(1).ok_or(NotConverged)?;
+        part.step::<T, FMA>(d, e, &mut rotations[..last - first]);
+        let rows = &mut vt[first * n..(last + 1) * n];
+        if part.turned {
+            rotate::<T, true, FMA>(&rotations[..last - first], rows, n);
+        } else {
+            rotate::<T, false, FMA>(&rotations[..last - first], rows, n);
         }
     }
     Ok(())
 }
 
-/// Applies rotation i to the rows i and i + 1, from the last on.
+/// A part of T that hangs together, read backwards where it is `turned`: a QL step is then a QR step.
+#[derive(Clone, Copy)]
+struct Part {
+    first: usize,
+    last: usize,
+    turned: bool,
+}
+
+impl Part {
+    /// The place of diagonal element `i` of the part.
+    #[inline(always)]
+    fn at(self, i: usize) -> usize {
+        if self.turned { self.last - i } else { self.first + i }
+    }
+
+    /// The place of the element between the diagonal elements `i` and `i + 1` of the part.
+    #[inline(always)]
+    fn beside(self, i: usize) -> usize {
+        if self.turned { self.last - 1 - i } else { self.first + i }
+    }
+
+    /// An implicit QL step; rotation `i` is that of the elements `i` and `i + 1`.
+    #[inline(always)]
+    fn step<T: Float, const FMA: bool>(self, d: &mut [T], e: &mut [T], rotations: &mut [(T, T)]) {
+        let m = rotations.len();
+        // Wilkinson's shift.
+        let (start, next) = (d[self.at(0)], e[self.beside(0)]);
+        let half = (d[self.at(1)] - start) / (next + next);
+        let root = multiply_add::<T, FMA>(half, half, T::ONE).sqrt();
+        let signed = if half < T::ZERO { half - root } else { half + root };
+        let mut g = d[self.at(m)] - start + next / signed;
+        let (mut s, mut c, mut p) = (T::ONE, T::ONE, T::ZERO);
+        for i in (0..m).rev() {
+            let beside = e[self.beside(i)];
+            let (f, b) = (s * beside, c * beside);
+            let r;
+            (c, s, r) = rotation::<T, FMA>(g, f);
+            if i + 1 < m {
+                e[self.beside(i + 1)] = r;
+            }
+            let q = d[self.at(i + 1)] - p;
+            let r = multiply_add::<T, FMA>(c + c, b, (d[self.at(i)] - q) * s);
+            p = s * r;
+            d[self.at(i + 1)] = q + p;
+            g = c * r - b;
+            rotations[i] = (c, s);
+        }
+        d[self.at(0)] -= p;
+        e[self.beside(0)] = g;
+    }
+}
+
+/// c, s and r with c g + s f = r and c f = s g, r not negative (LAPACK `lartg`).
 #[inline(always)]
-fn rotate<T: Float, const FMA: bool>(rotations: &[(T, T)], rows: &mut [T], n: usize) {
+fn rotation<T: Float, const FMA: bool>(g: T, f: T) -> (T, T, T) {
+    let square = multiply_add::<T, FMA>(f, f, g * g);
+    if square >= smallest_normal::<T>() / T::EPSILON {
+        let r = square.sqrt();
+        let reciprocal = T::ONE / r;
+        return (g * reciprocal, f * reciprocal, r);
+    }
+    // Squares that are too small to be known.
+    let size = largest([g, f]);
+    if size == T::ZERO {
+        return (T::ONE, T::ZERO, T::ZERO);
+    }
+    let (g, f) = (g / size, f / size);
+    let r = multiply_add::<T, FMA>(f, f, g * g).sqrt();
+    (g / r, f / r, r * size)
+}
+
+/// Applies rotation i to the rows i and i + 1, from the last on; rows count from the end where `TURNED`.
+#[inline(always)]
+fn rotate<T: Float, const TURNED: bool, const FMA: bool>(rotations: &[(T, T)], rows: &mut [T], n: usize) {
     let mut at = 0;
     while at + 16 <= n {
-        rotate_columns::<T, 16, FMA>(rotations, rows, n, at);
+        rotate_columns::<T, 16, TURNED, FMA>(rotations, rows, n, at);
         at += 16;
     }
     while at + 4 <= n {
-        rotate_columns::<T, 4, FMA>(rotations, rows, n, at);
+        rotate_columns::<T, 4, TURNED, FMA>(rotations, rows, n, at);
         at += 4;
     }
     while at < n {
-        rotate_columns::<T, 1, FMA>(rotations, rows, n, at);
+        rotate_columns::<T, 1, TURNED, FMA>(rotations, rows, n, at);
         at += 1;
     }
 }
 
 #[inline(always)]
-fn rotate_columns<T: Float, const C: usize, const FMA: bool>(
+fn rotate_columns<T: Float, const C: usize, const TURNED: bool, const FMA: bool>(
     rotations: &[(T, T)],
     rows: &mut [T],
     n: usize,
     at: usize,
 ) {
-    let columns = |rows: &[T], i: usize| *rows[i * n + at..].first_chunk::<C>().expect("inside the row");
-    let mut y = columns(rows, rotations.len());
+    let last = rotations.len();
+    let start = |i: usize| (if TURNED { last - i } else { i }) * n + at;
+    let columns = |rows: &[T], i: usize| *rows[start(i)..].first_chunk::<C>().expect("inside the row");
+    let mut y = columns(rows, last);
     for (i, &(c, s)) in rotations.iter().enumerate().rev() {
         let x = columns(rows, i);
-        let out = &mut rows[(i + 1) * n + at..][..C];
+        let out = &mut rows[start(i + 1)..][..C];
         for k in 0..C {
             out[k] = multiply_add::<T, FMA>(s, x[k], c * y[k]);
             y[k] = multiply_add::<T, FMA>(-s, y[k], c * x[k]);
         }
     }
-    rows[at..at + C].copy_from_slice(&y);
+    rows[start(0)..][..C].copy_from_slice(&y);
 }
 
 /// Sorts the values, and writes the rows of `v`, in their order, as columns.

@@ -1,6 +1,7 @@
 //! QR factorisation by Householder reflections.
 
 use super::to_rows;
+use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
 use crate::memory;
 use faer::dyn_stack::MemStack;
@@ -29,6 +30,8 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
     if size == 0 {
         return q.copy_from_slice(&columns);
     }
+    // A column that is scaled has the same Q, and a column of R that is scaled alike: each keeps its digits.
+    let scales = memory::gather((0..n).map(|j| near_one(largest(a[j..].iter().step_by(n).copied()))));
     let block = recommended_block_size::<T>(m, n);
     let scratch = qr_in_place_scratch::<T>(m, n, block, Par::Seq, Default::default())
         .or(apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, block, k));
@@ -39,13 +42,13 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
     let (mut factors, mut coefficients) = (factors.as_mat_mut(), coefficients.as_mat_mut());
     for (i, row) in a.chunks_exact(n).enumerate() {
         for (j, &x) in row.iter().enumerate() {
-            factors[(i, j)] = x;
+            factors[(i, j)] = x * scales[j];
         }
     }
     qr_in_place(factors.rb_mut(), coefficients.rb_mut(), Par::Seq, stack, Default::default());
     for i in 0..size {
         for j in i..n {
-            r[i * n + j] = factors[(i, j)];
+            r[i * n + j] = factors[(i, j)] / scales[j];
         }
     }
     apply_block_householder_sequence_on_the_left_in_place_with_conj(

@@ -1,6 +1,7 @@
 //! Singular value decomposition.
 
 use super::to_rows;
+use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
 use crate::memory;
 use faer::diag::DiagMut;
@@ -51,7 +52,9 @@ pub fn svd<T: Float>(
     if !a.iter().all(|x| Float::is_finite(*x)) {
         return Err(NotConverged);
     }
-    let scale = scale_for(a);
+    // Squares and products of entries then stay in range, as by the scaling in `gesdd`.
+    let far = |scale: &T| !(T::EPSILON..=T::ONE / T::EPSILON).contains(scale);
+    let scale = Some(near_one(largest(a.iter().copied()))).filter(far).unwrap_or(T::ONE);
     let scaled: Vec<T>;
     let a = if scale == T::ONE {
         a
@@ -100,17 +103,4 @@ fn large<T: Float>(
     .map_err(|_| NotConverged)?;
     to_rows(&columns, m, k, u);
     Ok(())
-}
-
-/// A power of two that brings the largest entry near one if it is far from it, else one: squares and
-/// products of entries then stay in range, as by the scaling in `gesdd`.
-pub(super) fn scale_for<T: Float>(a: &[T]) -> T {
-    let largest = a.iter().fold(0.0, |max: f64, x| max.max(x.to_f64().abs()));
-    let far = 1.0 / T::EPSILON.to_f64();
-    if largest == 0.0 || (1.0 / far..=far).contains(&largest) {
-        return T::ONE;
-    }
-    // The scale itself has to be a normal number, also where the entries are subnormal.
-    let bound = if size_of::<T>() == size_of::<f32>() { 120.0 } else { 1000.0 };
-    T::of((-largest.log2()).round().clamp(-bound, bound).exp2())
 }

@@ -1,10 +1,11 @@
 //! Cholesky factorisation.
 
 use super::{Lanes, Mask, Small, or};
+use crate::cpu::factor::tiny_pivot;
 use crate::element::Float;
 
 /// L with A = L L^T, of which the lower triangle is read; zeros above. A lane fails where a leading minor is
-/// not positive.
+/// not positive, or next to zero.
 pub struct Cholesky(pub usize);
 
 impl<T: Float> Small<T> for Cholesky {
@@ -22,6 +23,7 @@ impl<T: Float> Small<T> for Cholesky {
     ) -> Mask<W> {
         let n = self.0;
         let mut failed = [false; W];
+        let tiny = Lanes::all(tiny_pivot());
         for i in 0..n {
             let (above, row) = l[..(i + 1) * n].split_at_mut(i * n);
             for j in 0..i {
@@ -35,7 +37,7 @@ impl<T: Float> Small<T> for Cholesky {
             for &x in &row[..i] {
                 sum = sum.sub_mul::<FMA>(x, x);
             }
-            failed = or(failed, sum.holds(Lanes::ZERO, |sum, zero| !(sum > zero)));
+            failed = or(failed, sum.holds(tiny, |sum, tiny| !(sum >= tiny)));
             row[i] = sum.sqrt();
             reciprocals[i] = Lanes::ONE / row[i];
             row[i + 1..n].fill(Lanes::ZERO);

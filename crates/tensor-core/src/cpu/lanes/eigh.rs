@@ -1,15 +1,17 @@
 //! Eigenvalues and eigenvectors of symmetric matrices.
 
-use super::qr::{largest, leaves_range, reflect, reflector};
+use super::qr::{largest, reflect, reflector, rescale};
 use super::{Lanes, Mask, Small, any, or, tile, tile_mut};
+use crate::cpu::factor::negligible_square;
+use crate::cpu::scale::smallest_normal;
 use crate::cpu::simd::map;
 use crate::element::Float;
 
 /// Steps that an eigenvalue may take; one to three are usual.
 const STEPS: usize = 30;
 
-/// w ascending and V with A = V diag(w) V^T, of which the lower triangle is read. A lane fails where squares
-/// leave the range or the iteration goes on.
+/// w ascending and V with A = V diag(w) V^T, of which the lower triangle is read. A lane fails where
+/// squares are too small to be known or the iteration goes on.
 pub struct Eigh(pub usize);
 
 impl<T: Float> Small<T> for Eigh {
@@ -19,7 +21,7 @@ impl<T: Float> Small<T> for Eigh {
     }
 
     /// Reflections make the matrix tridiagonal, and implicit QL steps diagonal (Golub and Van Loan, sections
-    /// 8.3.1 and 8.3.5; EISPACK `imtql2`).
+    /// 8.3.1 and 8.3.5; LAPACK `steqr`).
     #[inline(always)]
     fn run<const W: usize, const FMA: bool>(
         &self,
@@ -31,19 +33,24 @@ impl<T: Float> Small<T> for Eigh {
         let (d, v) = output.split_at_mut(n);
         let (vt, work) = work.split_at_mut(n * n);
         let (e, work) = work.split_at_mut(n);
-        let whole = largest(a);
-        // What is negligible has to have a square, too.
-        let failed = leaves_range(whole, if size_of::<T>() == 4 { 1e9 } else { 1e130 });
-        let negligible = whole * Lanes::all(T::EPSILON * T::of(0.01));
-        tridiagonal::<T, W, FMA>(a, d, e, v, work, negligible * negligible);
+        for i in 0..n {
+            for j in 0..i {
+                a[j * n + i] = a[i * n + j];
+            }
+        }
+        let scale = rescale(a, 0, 1, if size_of::<T>() == 4 { 1e3 } else { 1e60 });
+        let negligible = Lanes(map(largest(a, 0, 1).0, negligible_square));
+        tridiagonal::<T, W, FMA>(a, d, e, v, work, negligible);
         for i in 0..n {
             for j in 0..n {
                 vt[i * n + j] = v[j * n + i];
             }
         }
-        let mut failed = or(failed, ql::<T, W, FMA>(d, e, vt, negligible, failed));
-        for &d in &*d {
-            failed = or(failed, d.holds(d, |x, y| !(x - y == T::ZERO)));
+        small_end_first(d, e, vt);
+        let mut failed = ql::<T, W, FMA>(d, e, vt, negligible);
+        for d in d.iter_mut() {
+            failed = or(failed, d.holds(*d, |x, y| !(x - y == T::ZERO)));
+            *d = scale.map_or(*d, |scale| *d / scale);
         }
         sort(d, vt, n, |x, y| x <= y);
         for i in 0..n {
@@ -68,11 +75,6 @@ fn tridiagonal<T: Float, const W: usize, const FMA: bool>(
 ) {
     let n = d.len();
     let (v, tau) = work.split_at_mut(n);
-    for i in 0..n {
-        for j in 0..i {
-            a[j * n + i] = a[i * n + j];
-        }
-    }
     for k in 0..n.saturating_sub(1) {
         let mut rest = Lanes::ZERO;
         for i in k + 2..n {
@@ -129,8 +131,39 @@ fn tridiagonal<T: Float, const W: usize, const FMA: bool>(
     }
 }
 
-/// Makes T diagonal, and applies the rotations to the rows of `vt`; the lanes in which it does not, beside those
-/// that have failed already.
+/// Turns T around, and with it the rows of `vt`, in the lanes where it begins with what is far larger than its end:
+/// QL steps move large values towards the end, which takes many of them.
+#[inline(always)]
+fn small_end_first<T: Float, const W: usize>(
+    d: &mut [Lanes<T, W>],
+    e: &mut [Lanes<T, W>],
+    vt: &mut [Lanes<T, W>],
+) {
+    let n = d.len();
+    if n < 2 {
+        return;
+    }
+    let (start, end) = (d[0].abs() + e[0].abs(), d[n - 1].abs() + e[n - 2].abs());
+    let far = |x: T, y: T| x > y * T::of(100.0);
+    if !any(start.holds(end, far)) {
+        return;
+    }
+    let exchange = |x: &mut [Lanes<T, W>], i: usize, j: usize| {
+        let (u, v) = (x[i], x[j]);
+        // What is added keeps the compiler from stores under a mask.
+        x[i] = start.choose(end, far, v, u) + Lanes::ZERO;
+        x[j] = start.choose(end, far, u, v) + Lanes::ZERO;
+    };
+    for i in 0..n / 2 {
+        exchange(d, i, n - 1 - i);
+        (0..n).for_each(|k| exchange(vt, i * n + k, (n - 1 - i) * n + k));
+    }
+    for i in 0..(n - 1) / 2 {
+        exchange(e, i, n - 2 - i);
+    }
+}
+
+/// Makes T diagonal, and applies the rotations to the rows of `vt`; the lanes in which it does not.
 ///
 /// Each lane has its own way: it works where a part of T begins and ends that hangs together, and rests, which
 /// is a rotation by nothing, while those beside it need more steps.
@@ -140,23 +173,21 @@ fn ql<T: Float, const W: usize, const FMA: bool>(
     e: &mut [Lanes<T, W>],
     vt: &mut [Lanes<T, W>],
     negligible: Lanes<T, W>,
-    failed: Mask<W>,
 ) -> Mask<W> {
     let n = d.len();
     let number = |i: usize| Lanes::<T, W>::all(T::of(i as f64));
     let equal = |x: T, y: T| x == y;
     let less = |x: T, y: T| x < y;
+    let (eps, tiny) = (Lanes::all(T::EPSILON), Lanes::all(smallest_normal::<T>() / T::EPSILON));
     let mut resting = Lanes::ZERO;
-    for l in 0..W {
-        resting.0[l] = if failed[l] { T::ONE } else { T::ZERO };
-    }
     for l in 0..n.saturating_sub(1) {
         for step in 0..=STEPS {
             // The part that begins at l ends at m.
             let mut m = number(n - 1);
             for i in (l..n - 1).rev() {
-                let beside = (d[i].abs() + d[i + 1].abs()) * Lanes::all(T::EPSILON) + negligible;
-                m = e[i].abs().choose(beside, |e, beside| e <= beside, number(i), m);
+                // e_i^2 <= eps^2 d_i d_(i + 1), as for single matrices.
+                let beside = (d[i].abs() * eps) * (d[i + 1].abs() * eps) + negligible;
+                m = (e[i] * e[i]).choose(beside, |square, beside| square <= beside, number(i), m);
             }
             m = resting.choose(Lanes::ZERO, equal, m, number(l));
             let works = m.holds(number(l), |m, l| m > l);
@@ -181,7 +212,9 @@ fn ql<T: Float, const W: usize, const FMA: bool>(
                 s = m.choose(next, equal, Lanes::ONE, s);
                 g = m.choose(next, equal, d[i + 1] - shift, g);
                 let (f, b) = (s * e[i], c * e[i]);
-                let r = (f * f).add_mul::<FMA>(g, g).sqrt();
+                // A square that is too small to be known makes the lane NaN.
+                let square = (f * f).add_mul::<FMA>(g, g);
+                let r = square.choose(tiny, |square, tiny| square < tiny, Lanes::all(T::NAN), square).sqrt();
                 let below = next.choose(m, less, r, e[i + 1]);
                 e[i + 1] = m.choose(next, equal, Lanes::ZERO, below);
                 let reciprocal = Lanes::ONE / here.choose(m, less, r, Lanes::ONE);

@@ -1,6 +1,7 @@
 //! LU with partial pivoting, and what follows from it.
 
 use super::{LARGEST, Lanes, Mask, Small, or, tile, tile_mut};
+use crate::cpu::scale::smallest_normal;
 use crate::cpu::simd::map;
 use crate::element::{Float, Number};
 
@@ -218,16 +219,18 @@ impl<T: Float> Small<T> for Inverse {
             let mut old = [Lanes::ZERO; LARGEST];
             let found = eliminate::<T, W, true>(a, [n, n], rows, &mut old);
             invert_lower::<T, W, FMA>(x, a, n, rows);
+            let (mut small, normal) = ([false; W], Lanes::all(smallest_normal()));
             for i in (0..n).rev() {
                 let (rest, done) = x[..n * n].split_at_mut((i + 1) * n);
                 let row = &mut rest[i * n..];
                 subtract_rows::<T, W, FMA>(row, n, &a[i * n + i + 1..(i + 1) * n], done);
                 let reciprocal = Lanes::ONE / a[i * n + i];
                 row.iter_mut().for_each(|x| *x = *x * reciprocal);
+                small = or(small, reciprocal.abs().holds(normal, |x, normal| x < normal));
             }
-            // A pivot may be too small for its reciprocal.
+            // A pivot may be too small for its reciprocal, or so large that the reciprocal loses digits.
             let tiny = T::of(if size_of::<T>() == 4 { 1e-37 } else { 1e-307 });
-            found.smallest.holds(Lanes::all(tiny), |pivot, tiny| pivot < tiny)
+            or(small, found.smallest.holds(Lanes::all(tiny), |pivot, tiny| pivot < tiny))
         })
     }
 }

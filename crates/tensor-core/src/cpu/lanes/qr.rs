@@ -1,11 +1,12 @@
 //! QR factorisation.
 
-use super::{Lanes, Mask, Small, or, tile, tile_mut};
+use super::{LARGEST, Lanes, Mask, Small, any, or, tile, tile_mut};
+use crate::cpu::scale::{near_one, smallest_normal};
 use crate::cpu::simd::map;
 use crate::element::Float;
 
 /// A = Q R of `m x n` matrices with `k` columns of Q, the smaller of both or `m`; the diagonal of R is not
-/// negative. A lane fails where squares of its numbers leave the range.
+/// negative. A lane fails where the length of a part of a column is not known to full precision.
 pub struct Qr {
     pub m: usize,
     pub n: usize,
@@ -33,9 +34,15 @@ impl<T: Float> Small<T> for Qr {
         let (q, r) = output.split_at_mut(m * k);
         // Behind the one that leads it.
         let (v, tau) = work.split_at_mut(m);
-        let mut failed = squares_leave_range(a);
+        let mut failed = [false; W];
+        // A column that is scaled has the same Q, and a column of R that is scaled alike.
+        let mut scales = [None; LARGEST];
+        let high = if size_of::<T>() == 4 { 1e14 } else { 1e140 };
+        for (j, scale) in scales.iter_mut().enumerate().take(n) {
+            *scale = rescale(a, j, n, high);
+        }
         // A length has to be known to full precision.
-        let tiny = Lanes::all(T::of(if size_of::<T>() == 4 { 1e-30 } else { 1e-290 }));
+        let tiny = Lanes::all(smallest_normal::<T>() / T::EPSILON);
         for j in 0..m.min(n) {
             let mut rest = Lanes::ZERO;
             for i in j + 1..m {
@@ -71,6 +78,12 @@ impl<T: Float> Small<T> for Qr {
             }
             for row in 0..m {
                 q[row * k + i] = q[row * k + i] * sign;
+            }
+        }
+        for (c, scale) in scales.iter().enumerate().take(n) {
+            let Some(scale) = scale else { continue };
+            for i in 0..=c.min(k - 1) {
+                r[i * n + c] = r[i * n + c] / *scale;
             }
         }
         failed
@@ -127,22 +140,34 @@ pub(super) fn reflect<T: Float, const W: usize, const FMA: bool>(
     });
 }
 
-/// Where the largest number is neither zero nor far from overflow and underflow of its square.
+/// Of every `step`-th number from `start` on, the largest magnitude; NaN is never larger, and is found by who looks
+/// at the results.
 #[inline(always)]
-pub(super) fn squares_leave_range<T: Float, const W: usize>(a: &[Lanes<T, W>]) -> Mask<W> {
-    leaves_range(largest(a), if size_of::<T>() == 4 { 1e14 } else { 1e140 })
-}
-
-/// The largest magnitude; NaN is never larger, and is found by who looks at the results.
-#[inline(always)]
-pub(super) fn largest<T: Float, const W: usize>(a: &[Lanes<T, W>]) -> Lanes<T, W> {
+pub(super) fn largest<T: Float, const W: usize>(a: &[Lanes<T, W>], start: usize, step: usize) -> Lanes<T, W> {
     let larger = |x: T, y: T| x > y;
-    a.iter().fold(Lanes::ZERO, |l, x| x.abs().choose(l, larger, x.abs(), l))
+    let numbers = a[start..].iter().step_by(step);
+    numbers.fold(Lanes::ZERO, |l, x| x.abs().choose(l, larger, x.abs(), l))
 }
 
-/// Where a magnitude is neither zero nor between 1 / high and high.
+/// Brings every `step`-th number from `start` on near one in the lanes where the largest of them is neither zero nor
+/// between 1 / high and high: by what they are multiplied, if any are.
 #[inline(always)]
-pub(super) fn leaves_range<T: Float, const W: usize>(x: Lanes<T, W>, high: f64) -> Mask<W> {
+pub(super) fn rescale<T: Float, const W: usize>(
+    a: &mut [Lanes<T, W>],
+    start: usize,
+    step: usize,
+    high: f64,
+) -> Option<Lanes<T, W>> {
     let (low, high) = (T::of(1.0 / high), T::of(high));
-    x.holds(Lanes::ZERO, |x, zero| x != zero && !(low..=high).contains(&x))
+    let largest = largest(a, start, step);
+    let far = largest.holds(Lanes::ZERO, |x, zero| x != zero && !(low..=high).contains(&x));
+    if !any(far) {
+        return None;
+    }
+    let mut scale = Lanes::ONE;
+    for l in 0..W {
+        scale.0[l] = if far[l] { near_one(largest.0[l]) } else { T::ONE };
+    }
+    a[start..].iter_mut().step_by(step).for_each(|x| *x = *x * scale);
+    Some(scale)
 }

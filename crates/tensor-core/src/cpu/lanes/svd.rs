@@ -1,15 +1,15 @@
 //! Singular value decomposition.
 
 use super::eigh::sort;
-use super::qr::{largest, leaves_range};
+use super::qr::rescale;
 use super::{Lanes, Mask, Small, any, or};
 use crate::element::Float;
 
 /// Sweeps in which a matrix of any spectrum converges: six to eight are usual at the largest order.
 const SWEEPS: usize = 16;
 
-/// The thin decomposition A = U diag(s) V^T of `m x n` matrices, s descending. A lane fails where squares
-/// leave the range, a singular value is zero, or the iteration goes on.
+/// The thin decomposition A = U diag(s) V^T of `m x n` matrices, s descending. A lane fails where a
+/// singular value is next to zero, or the iteration goes on.
 pub struct Svd {
     pub m: usize,
     pub n: usize,
@@ -64,6 +64,8 @@ impl<T: Float> Small<T> for Svd {
     ) -> Mask<W> {
         let (m, n) = (self.m, self.n);
         let (k, long) = (m.min(n), m.max(n));
+        // Products of squares are formed.
+        let scale = rescale(a, 0, 1, if size_of::<T>() == 4 { 1e8 } else { 1e70 });
         // Each row holds a vector and, behind it, what it is made of.
         let len = long + k;
         let (rows, squares) = work.split_at_mut(k * len);
@@ -74,8 +76,6 @@ impl<T: Float> Small<T> for Svd {
             row[long..].fill(Lanes::ZERO);
             row[long + j] = Lanes::ONE;
         }
-        // Products of squares are formed.
-        let out_of_range = leaves_range(largest(a), if size_of::<T>() == 4 { 1e8 } else { 1e70 });
         let limit = T::EPSILON * T::of((long as f64).sqrt());
         let square =
             |row: &[Lanes<T, W>]| row[..long].iter().fold(Lanes::ZERO, |sum, &x| sum.add_mul::<FMA>(x, x));
@@ -120,7 +120,7 @@ impl<T: Float> Small<T> for Svd {
         let tiny = Lanes::all(T::of(if size_of::<T>() == 4 { 1e-33 } else { 1e-290 }));
         let (u, rest) = output.split_at_mut(m * k);
         let (s, vt) = rest.split_at_mut(k);
-        let mut failed = or(out_of_range, goes_on);
+        let mut failed = goes_on;
         for (s, row) in s.iter_mut().zip(rows.chunks_exact(len)) {
             let square = square(row);
             failed = or(failed, square.holds(tiny, |x, tiny| !(x > tiny)));
@@ -143,6 +143,9 @@ impl<T: Float> Small<T> for Svd {
                     u[i * k + j] = x;
                 }
             }
+        }
+        if let Some(scale) = scale {
+            s.iter_mut().for_each(|s| *s = *s / scale);
         }
         failed
     }

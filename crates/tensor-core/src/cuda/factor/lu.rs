@@ -155,8 +155,7 @@ pub(crate) fn lu_nearly_singular<T: Float>(
     }
     let near: Array<bool> = Array::unwritten(gpu, op, Dims::from_slice(&a.shape()[..a.ndim() - 2]))?;
     pivots(gpu, op, a, [0, 0, 0, near.pointer()], ratio)?;
-    let near = near.to_device(op, Device::Cpu)?.to_vec();
-    Ok(near.into_iter().enumerate().filter(|(_, near)| *near).map(|(i, _)| i).collect())
+    places(op, &near)
 }
 
 /// What follows from the pivots of matrices of order 1 or more, to the addresses that are not 0: the determinants,
@@ -183,23 +182,29 @@ pub(crate) fn cofactors<T: Float>(
     op: &'static str,
     a: &Array<T>,
     g: &Array<T>,
-) -> Result<Option<Array<T>>> {
+) -> Result<Option<(Array<T>, Vec<usize>)>> {
     let n = order(a);
     if n > LARGEST {
         return Ok(None);
     }
     let out = Array::unwritten(gpu, op, Dims::from_slice(a.shape()))?;
     if out.numel() == 0 {
-        return Ok(Some(out));
+        return Ok(Some((out, Vec::new())));
     }
+    let lost: Array<bool> = Array::unwritten(gpu, op, Dims::from_slice(g.shape()))?;
     let a = Matrices::of(gpu, op, a)?;
     let g = Matrices::of(gpu, op, &g.insert_dim(op, g.ndim())?.insert_dim(op, g.ndim() + 1)?)?;
-    let failed = Status::new(gpu, op)?;
     let small = Small { family: &DETERMINANT, kernel: c"cofactors", largest: n, count: a.count };
     let out_words = [out.pointer(), a.count as u64];
-    let words = [&a.words[..], &g.words, &out_words, &columns_divisor(n), &[failed.word()]];
+    let words = [&a.words[..], &g.words, &out_words, &columns_divisor(n), &[lost.pointer()]];
     small.launch::<T>(gpu, op, &words)?;
-    Ok(failed.first(op)?.is_none().then_some(out))
+    Ok(Some((out, places(op, &lost)?)))
+}
+
+/// The matrices for which a kernel wrote `true`.
+fn places(op: &'static str, told: &Array<bool>) -> Result<Vec<usize>> {
+    let told = told.to_device(op, Device::Cpu)?.to_vec();
+    Ok(told.into_iter().enumerate().filter(|(_, told)| *told).map(|(i, _)| i).collect())
 }
 
 /// The order of square matrices.

@@ -76,7 +76,8 @@ struct CofactorsArgs {
     u64 out;
     u64 count;
     Divisor n;
-    u64 out_of_range;
+    // Whether products of the elements of a matrix leave the range.
+    u64 lost;
 };
 
 // The cofactors of A times a number, the derivative of that number times det A, exact at every rank: nothing is
@@ -118,7 +119,7 @@ KERNEL(cofactors, CofactorsArgs, THREADS) {
         }
     }
     const T limit = sizeof(T) == 4 ? T(1e30) : T(1e290);
-    if ((low < 1 / limit || high > limit) && i == 0 && g.exists) report(a.out_of_range, g.matrix);
+    if (i == 0 && g.exists) reinterpret_cast<bool*>(a.lost)[g.matrix] = !(low >= 1 / limit && high <= limit);
 
     // E takes the place of U column by column.
     for (int j = 1; j < n; j++) {

@@ -38,6 +38,46 @@ KERNEL(make_finite, FiniteArgs, 256) {
     if (!a.lower || element % a.columns <= element / a.columns) report(a.status, matrix);
 }
 
+// Stretches of elements that lie one after another, each times a power of two that brings the largest of it near one,
+// so that squares and products stay in range; the powers are kept. Only the elements up to the diagonal tell the
+// largest, where rows of `lower` elements have one.
+struct NearOneArgs {
+    u64 x, scales;
+    u64 size, lower;
+};
+
+// A block takes a stretch.
+KERNEL(near_one, NearOneArgs, 256) {
+    __shared__ T largest_of[8];
+    T* const x = reinterpret_cast<T*>(a.x) + blockIdx.x * a.size;
+    T largest = 0;
+    for (u64 i = threadIdx.x; i < a.size; i += 256)
+        if (!a.lower || i % a.lower <= i / a.lower) largest = max(largest, magnitude(x[i]));
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) largest = max(largest, __shfl_xor_sync(0xffffffff, largest, step));
+    if (threadIdx.x % 32 == 0) largest_of[threadIdx.x / 32] = largest;
+    __syncthreads();
+#pragma unroll
+    for (int k = 0; k < 8; k++) largest = max(largest, largest_of[k]);
+    // The power and its reciprocal are normal numbers.
+    const int bound = sizeof(T) == 4 ? 126 : 1022;
+    const T scale = largest > 0 ? ldexp(T(1), -min(max(ilogb(largest), -bound), bound)) : T(1);
+    for (u64 i = threadIdx.x; i < a.size; i += 256) x[i] *= scale;
+    if (threadIdx.x == 0) reinterpret_cast<T*>(a.scales)[blockIdx.x] = scale;
+}
+
+// Elements over the powers of two: those of a matrix of `size` elements over `scales` powers, in turn.
+struct UnscaleArgs {
+    u64 x, powers, count;
+    u64 size, scales;
+};
+
+KERNEL(unscale, UnscaleArgs, 256) {
+    const u64 i = blockIdx.x * 256ull + threadIdx.x;
+    if (i >= a.count) return;
+    reinterpret_cast<T*>(a.x)[i] /= reinterpret_cast<const T*>(a.powers)[i / a.size * a.scales + i % a.scales];
+}
+
 // The order in which row exchanges leave the rows, and its sign. Exchange i is of rows i and pivot[i] - 1.
 struct RowOrderArgs {
     u64 pivots, order, signs;

@@ -1,7 +1,7 @@
 //! Cholesky, QR, eigenvalues, singular values, and triangular systems.
 
 use super::lu::solve_rows;
-use super::{BATCHED, On, by_columns, contiguous, ffi, shape, sizes, transposed};
+use super::{BATCHED, On, Scales, by_columns, contiguous, ffi, shape, sizes, transposed};
 use crate::array::Array;
 use crate::cpu::decompose::{Triangle, singular_error};
 use crate::cuda::copy::{assign, copy};
@@ -98,6 +98,7 @@ pub(crate) fn eigh<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) 
     }
     let (status, info) = (Status::new(gpu, op)?, on.info(count)?);
     on.finite(&v, n * n, Some(n), &status)?;
+    let scales = Scales::near_one(on, &v, count, n * n, Some(n))?;
     let (vectors, values, told) = (v.pointer(), w.pointer(), info.pointer());
     let batched = count > 1 && n <= BATCHED;
     if !batched || !ffi::syev_batched::<T>(gpu, op, n, count, vectors, values, told)? {
@@ -106,6 +107,7 @@ pub(crate) fn eigh<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) 
     on.failed::<T>(&info, count, &status)?;
     on.finite(&w, n, None, &status)?;
     on.finite(&v, n * n, None, &status)?;
+    scales.undo(&w, n, 1)?;
     match status.first(op)? {
         None => Ok([w, transposed(&v)]),
         Some(batch) => Err(not_converged(op, "the eigenvalues", batch, a)),
@@ -129,12 +131,14 @@ pub(crate) fn svd<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -
     if k > 0 && count > 0 {
         let (status, info) = (Status::new(gpu, op)?, on.info(count)?);
         on.finite(&work, m * n, None, &status)?;
+        let scales = Scales::near_one(on, &work, count, m * n, None)?;
         let out = [left.pointer(), s.pointer(), right.pointer()];
         ffi::gesvd::<T>(gpu, op, [m.max(n), k], count, work.pointer(), out, info.pointer())?;
         on.failed::<T>(&info, count, &status)?;
         on.finite(&s, k, None, &status)?;
         on.finite(&left, k * m.max(n), None, &status)?;
         on.finite(&right, k * k, None, &status)?;
+        scales.undo(&s, k, 1)?;
         if let Some(batch) = status.first(op)? {
             return Err(not_converged(op, "the singular value decomposition", batch, a));
         }
@@ -176,6 +180,8 @@ pub(crate) fn qr<T: Float>(
     // The columns of A, later those of Q, which may be more.
     let mut columns = by_columns(on, a)?;
     on.finite(&columns, m * n, None, &status)?;
+    // A column that is scaled has the same Q, and a column of R that is scaled alike.
+    let scales = Scales::near_one(on, &columns, count * n, m, None)?;
     if k > n {
         let a = std::mem::replace(&mut columns, new(&[k, m])?);
         let place = columns.slice(op, columns.ndim() - 2, 0, 1, n)?;
@@ -188,6 +194,7 @@ pub(crate) fn qr<T: Float>(
     let [size, k_word, m_word, n_word, step] = [r.numel(), k, m, n, place.1].map(|x| x as u64);
     let words = [r_place, signs_place, columns_place, size, k_word, m_word, n_word, step];
     on.elements::<T>(c"upper", r.numel(), &words)?;
+    scales.undo(&r, k * n, n)?;
     ffi::orgqr::<T>(gpu, op, [m, k, reflectors], count, place, tau.pointer(), info.pointer())?;
     let q = transposed(&columns.slice(op, columns.ndim() - 2, 0, 1, k)?);
     let signs = signs.expand(op, q.shape())?;

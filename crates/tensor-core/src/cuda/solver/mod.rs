@@ -13,7 +13,7 @@ use super::pool::Allocation;
 use super::registry::{Family, Variant};
 use super::status::Status;
 use crate::array::Array;
-use crate::element::{DType, Float};
+use crate::element::{DType, Element, Float};
 use crate::error::Result;
 use crate::shape::Dims;
 use std::ffi::CStr;
@@ -24,6 +24,8 @@ pub(super) static SOLVER: Family = Family {
         c"addresses",
         c"failed",
         c"make_finite",
+        c"near_one",
+        c"unscale",
         c"row_order",
         c"permute_rows",
         c"determinants",
@@ -107,6 +109,29 @@ impl On {
         let words =
             [x.pointer(), status.word(), x.numel() as u64, size as u64, columns, lower.is_some().into()];
         self.elements::<T>(c"make_finite", x.numel(), &words)
+    }
+}
+
+/// The powers of two that have brought stretches of elements near one.
+struct Scales<T: Element> {
+    powers: Array<T>,
+    on: On,
+}
+
+impl<T: Float> Scales<T> {
+    /// Of `count` stretches of `size` elements of `x`, which are multiplied. Of matrices with rows of `lower` elements
+    /// the lower triangle tells the largest.
+    fn near_one(on: On, x: &Array<T>, count: usize, size: usize, lower: Option<usize>) -> Result<Self> {
+        let powers = Array::<T>::unwritten(on.gpu, on.op, Dims::from_slice(&[count]))?;
+        let words = [x.pointer(), powers.pointer(), size as u64, lower.unwrap_or(0) as u64];
+        on.matrices::<T>(c"near_one", count, 256, 0, &words)?;
+        Ok(Scales { powers, on })
+    }
+
+    /// Divides the elements of matrices of `size` elements by the powers, `each` of them a matrix in turn.
+    fn undo(&self, x: &Array<T>, size: usize, each: usize) -> Result<()> {
+        let words = [x.pointer(), self.powers.pointer(), x.numel() as u64, size as u64, each as u64];
+        self.on.elements::<T>(c"unscale", x.numel(), &words)
     }
 }
 
