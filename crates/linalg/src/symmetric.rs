@@ -102,8 +102,8 @@ fn symmetric_part<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// ```
 ///
 /// # Errors
-/// Shape, where the matrices are not square; not converged, which includes NaN and infinity; argument,
-/// where f is not finite at an eigenvalue.
+/// Shape, where the matrices are not square; argument, for NaN and infinity in the lower triangle, and where f is not
+/// finite at an eigenvalue, naming the first such matrix; not converged.
 #[track_caller]
 pub fn symmetric_function<T: Float>(a: &Tensor<T>, f: impl Analytic + 'static) -> Result<Tensor<T>> {
     let here = Location::caller();
@@ -180,7 +180,7 @@ impl Analytic for Step {
 /// As [`symmetric_function`].
 #[track_caller]
 pub fn symmetric_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    symmetric_function(a, Exp)
+    symmetric_function(a, Exp).map_err(|e| e.renamed("symmetric_exp"))
 }
 
 /// The logarithm of each symmetric positive definite matrix; see [`symmetric_function`].
@@ -189,7 +189,7 @@ pub fn symmetric_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// As [`symmetric_function`], for eigenvalues that are not positive.
 #[track_caller]
 pub fn symmetric_log<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    symmetric_function(a, Log)
+    symmetric_function(a, Log).map_err(|e| e.renamed("symmetric_log"))
 }
 
 /// A^p of each symmetric positive definite matrix (p = 1/2 is the root, -1/2 the whitening); see
@@ -207,7 +207,7 @@ pub fn symmetric_log<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// As [`symmetric_function`], for eigenvalues at which x^p is not a number.
 #[track_caller]
 pub fn symmetric_power<T: Float>(a: &Tensor<T>, p: f64) -> Result<Tensor<T>> {
-    symmetric_function(a, Power(p))
+    symmetric_function(a, Power(p)).map_err(|e| e.renamed("symmetric_power"))
 }
 
 /// The projector onto the eigenvectors of each symmetric matrix whose eigenvalues exceed `threshold`; it does
@@ -225,7 +225,7 @@ pub fn symmetric_power<T: Float>(a: &Tensor<T>, p: f64) -> Result<Tensor<T>> {
 /// As [`symmetric_function`].
 #[track_caller]
 pub fn spectral_projector<T: Float>(a: &Tensor<T>, threshold: f64) -> Result<Tensor<T>> {
-    symmetric_function(a, Step(threshold))
+    symmetric_function(a, Step(threshold)).map_err(|e| e.renamed("spectral_projector"))
 }
 
 #[cfg(test)]
@@ -297,6 +297,6 @@ mod tests {
         assert_eq!(symmetric_power(&a, 0.5).unwrap_err().kind(), ErrorKind::Argument);
         assert_eq!(symmetric_exp(&Tensor::ones([2, 3])).unwrap_err().kind(), ErrorKind::Shape);
         let nan = Tensor::from([[f64::NAN]]);
-        assert_eq!(symmetric_exp(&nan).unwrap_err().kind(), ErrorKind::NotConverged);
+        assert_eq!(symmetric_exp(&nan).unwrap_err().kind(), ErrorKind::Argument);
     }
 }

@@ -1,9 +1,10 @@
 //! LU with partial pivoting, and what follows from it. Nothing is kept between operations: to factor a small matrix
 //! anew takes less time than to fetch its factors.
 
+use super::finite::{checked, reported};
 use super::{LARGEST, Matrices, Small, VARIANTS, columns_divisor, small};
 use crate::array::Array;
-use crate::cpu::decompose::singular_error;
+use crate::cpu::decompose::{Flaw, Part, singular_error};
 use crate::cuda::gpu::Gpu;
 use crate::cuda::registry::Family;
 use crate::cuda::solver;
@@ -37,6 +38,14 @@ pub(crate) fn lu_factors<T: Float>(
     op: &'static str,
     a: &Array<T>,
 ) -> Result<(Array<T>, Array<i64>)> {
+    checked(gpu, op, a, Part::Whole, || factors(gpu, op, a))
+}
+
+fn factors<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+) -> Result<(Array<T>, Array<i64>)> {
     let lead = a.ndim() - 2;
     let (m, k) = (a.shape()[lead], a.shape()[lead].min(a.shape()[lead + 1]));
     if m > LARGEST {
@@ -55,6 +64,10 @@ pub(crate) fn lu_factors<T: Float>(
 
 /// See [`kernels::inverse`](crate::kernels::inverse).
 pub(crate) fn inverse<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    checked(gpu, op, a, Part::Whole, || inverses(gpu, op, a))
+}
+
+fn inverses<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     let n = order(a);
     if n > LARGEST {
         return solver::inverse(gpu, op, a);
@@ -81,7 +94,19 @@ pub(crate) fn lu_solve<T: Float>(
     a: &Array<T>,
     b: &Array<T>,
     transposed: bool,
-) -> Result<(Array<T>, Option<usize>)> {
+) -> Result<(Array<T>, Option<Flaw>)> {
+    let not_finite = reported(gpu, op, a, Part::Whole)?;
+    let (x, singular) = solve(gpu, op, a, b, transposed)?;
+    Ok((x, not_finite.first(op)?.map(Flaw::NotFinite).or(singular)))
+}
+
+fn solve<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+    b: &Array<T>,
+    transposed: bool,
+) -> Result<(Array<T>, Option<Flaw>)> {
     let (n, k) = (order(a), b.shape()[b.ndim() - 1]);
     if n > LARGEST {
         return solver::lu_solve(gpu, op, a, b, transposed);
@@ -100,7 +125,7 @@ pub(crate) fn lu_solve<T: Float>(
     let out_words = [out.pointer(), a.count as u64];
     let words = [&a.words[..], &b.words, &out_words, &columns_divisor(n), &[k as u64, singular.word()]];
     small.launch::<T>(gpu, op, &words)?;
-    Ok((out, singular.first(op)?))
+    Ok((out, singular.first(op)?.map(Flaw::Singular)))
 }
 
 /// See [`Lu::det`].
@@ -155,8 +180,12 @@ pub(crate) fn lu_nearly_singular<T: Float>(
     }
     let near: Array<bool> = Array::unwritten(gpu, op, Dims::from_slice(&a.shape()[..a.ndim() - 2]))?;
     pivots(gpu, op, a, [0, 0, 0, near.pointer()], ratio)?;
-    let near = near.to_device(op, Device::Cpu)?.to_vec();
-    Ok(near.into_iter().enumerate().filter(|(_, near)| *near).map(|(i, _)| i).collect())
+    Ok(places(&near.to_device(op, Device::Cpu)?.to_vec()))
+}
+
+/// Where the answer is yes.
+fn places(answers: &[bool]) -> Vec<usize> {
+    answers.iter().enumerate().filter(|(_, yes)| **yes).map(|(i, _)| i).collect()
 }
 
 /// What follows from the pivots of matrices of order 1 or more, to the addresses that are not 0: the determinants,
@@ -183,23 +212,28 @@ pub(crate) fn cofactors<T: Float>(
     op: &'static str,
     a: &Array<T>,
     g: &Array<T>,
-) -> Result<Option<Array<T>>> {
+) -> Result<Option<(Array<T>, Vec<usize>)>> {
     let n = order(a);
     if n > LARGEST {
         return Ok(None);
     }
     let out = Array::unwritten(gpu, op, Dims::from_slice(a.shape()))?;
     if out.numel() == 0 {
-        return Ok(Some(out));
+        return Ok(Some((out, Vec::new())));
     }
+    let batch = Dims::from_slice(&a.shape()[..a.ndim() - 2]);
     let a = Matrices::of(gpu, op, a)?;
     let g = Matrices::of(gpu, op, &g.insert_dim(g.ndim()).insert_dim(g.ndim() + 1))?;
-    let failed = Status::new(gpu, op)?;
+    let (failed, unknown) = (Status::new(gpu, op)?, Array::<bool>::unwritten(gpu, op, batch)?);
     let small = Small { family: &DETERMINANT, kernel: c"cofactors", largest: n, count: a.count };
     let out_words = [out.pointer(), a.count as u64];
-    let words = [&a.words[..], &g.words, &out_words, &columns_divisor(n), &[failed.word()]];
-    small.launch::<T>(gpu, op, &words)?;
-    Ok(failed.first(op)?.is_none().then_some(out))
+    let told = [failed.word(), unknown.pointer()];
+    small.launch::<T>(gpu, op, &[&a.words[..], &g.words, &out_words, &columns_divisor(n), &told])?;
+    let unknown = match failed.first(op)? {
+        None => Vec::new(),
+        Some(_) => places(&unknown.to_device(op, Device::Cpu)?.to_vec()),
+    };
+    Ok(Some((out, unknown)))
 }
 
 /// The order of square matrices.

@@ -54,8 +54,11 @@ KERNEL(pivots, PivotsArgs, THREADS) {
     // In double precision, as on the CPU.
     Scaled product = {1, 0};
     T low = Limits<T>::highest(), high = 0;
+    // NaN and infinity are near nothing.
+    bool finite = true;
     const auto each = [&](T pivot) {
         product.multiply(pivot);
+        finite &= is_finite(pivot);
         const T size = magnitude(pivot);
         low = size < low ? size : low;
         high = size > high ? size : high;
@@ -66,7 +69,7 @@ KERNEL(pivots, PivotsArgs, THREADS) {
     if (a.det) reinterpret_cast<T*>(a.det)[g.matrix] = (T)product.value();
     if (a.sign) reinterpret_cast<T*>(a.sign)[g.matrix] = (T)product.sign();
     if (a.log) reinterpret_cast<T*>(a.log)[g.matrix] = (T)product.log_abs();
-    const bool near = high == 0 || (double)low / (double)high <= Bits<double>::of(a.ratio);
+    const bool near = finite && (high == 0 || (double)low / (double)high <= Bits<double>::of(a.ratio));
     if (a.near) reinterpret_cast<bool*>(a.near)[g.matrix] = near;
 }
 
@@ -76,7 +79,9 @@ struct CofactorsArgs {
     u64 out;
     u64 count;
     Divisor n;
+    // The first matrix with products out of range, and whether each has such.
     u64 out_of_range;
+    u64 unknown;
 };
 
 // The cofactors of A times a number, the derivative of that number times det A, exact at every rank: nothing is
@@ -118,7 +123,11 @@ KERNEL(cofactors, CofactorsArgs, THREADS) {
         }
     }
     const T limit = sizeof(T) == 4 ? T(1e30) : T(1e290);
-    if ((low < 1 / limit || high > limit) && i == 0 && g.exists) report(a.out_of_range, g.matrix);
+    if (i == 0 && g.exists) {
+        const bool unknown = low < 1 / limit || high > limit;
+        reinterpret_cast<bool*>(a.unknown)[g.matrix] = unknown;
+        if (unknown) report(a.out_of_range, g.matrix);
+    }
 
     // E takes the place of U column by column.
     for (int j = 1; j < n; j++) {
