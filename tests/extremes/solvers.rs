@@ -38,7 +38,7 @@ fn tall_and_regular<T: Float>(rows: usize, tolerance: f64) -> Result<()> {
     let sparse = SparseTensor::from_dense(&line)?;
     near("sparse lstsq", &sparse.lstsq(&b)?, &[-0.0085, 1.25], 10.0 * tolerance);
     // The condition is that of the columns 0..1000 and 1.
-    near("cond", &line.cond()?, &[1155.0], 0.01);
+    near("cond", &line.cond()?, &[1155.0], 0.02);
     Ok(())
 }
 
@@ -74,7 +74,8 @@ fn tall_and_dependent<T: Float>(rows: usize) -> Result<()> {
         let size = b.vector_norm(2.0, 0, false)?.item()?.to_f64();
         assert!(left <= 1e3 * T::EPSILON.to_f64() * size, "{name}: {left} of {size}");
         assert!(x.abs().max()?.item()?.to_f64() < 1e4, "{name}: {x}");
-        let e = SparseTensor::from_dense(&a)?.lstsq(&b).map(|_| ()).unwrap_err();
+        let e = SparseTensor::from_dense(&a)?.lstsq(&b).map(|_| ());
+        let Err(e) = e else { panic!("{name}, {rows} rows of {:?}, sparse: Ok", T::DTYPE) };
         assert!(matches!(e.kind(), ErrorKind::Singular { .. }), "{name}, {rows} rows of {:?}: {e}", T::DTYPE);
     }
     Ok(())
@@ -181,7 +182,7 @@ fn what_is_not_finite_has_one_error_that_names_the_matrix() -> Result<()> {
                 }
                 let (_, slopes) = value_and_grad(|x: &Tensor| Ok(x.det()?.sum()), &x)?;
                 if shape.len() > 2 {
-                    assert_eq!(slopes.row(0)?.to_vec(), identity.row(0)?.to_vec());
+                    assert_eq!(slopes.to_vec()[..n * n], identity.to_vec()[..n * n]);
                 }
             }
         }
