@@ -4,7 +4,8 @@ use crate::solve::{System, system};
 use crate::triangular::triangular;
 use autograd::{Keep, Kept, Op, Tensor, apply};
 use std::panic::Location;
-use tensor_core::{Array, Element, Error, Float, Result, kernels};
+use tensor_core::kernels::{self, Part};
+use tensor_core::{Array, Element, Error, Float, Result};
 
 /// L lower triangular, A = L L^T
 struct Cholesky<T: Element> {
@@ -45,16 +46,16 @@ impl<T: Float> Op<T, 1> for Cholesky<T> {
 /// ```
 ///
 /// # Errors
-/// Shape, where the matrices are not square; not positive definite, naming the first such matrix and its
-/// first leading minor that is not positive.
+/// Shape, where the matrices are not square; argument, for NaN and infinity in the lower triangle, naming the first such
+/// matrix; not positive definite, naming the first such matrix and its first leading minor that is not positive.
 #[track_caller]
 pub fn cholesky<T: Float>(a: &Tensor<T>, upper: bool) -> Result<Tensor<T>> {
     let l = apply(Cholesky { known: None }, [a])?;
     if upper { l.mt() } else { Ok(l) }
 }
 
-/// As [`cholesky`], and the order of the first leading minor of each matrix that is not positive, 0 for those
-/// that are positive definite: the others are no error, and have NaN for a factor.
+/// As [`cholesky`], and the order of the first leading minor of each matrix that is not positive, or holds NaN or
+/// infinity, 0 for those that are positive definite: the others are no error, and have NaN for a factor.
 ///
 /// ```
 /// use autograd::Tensor;
@@ -101,15 +102,21 @@ pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T
         let message = format!("a jitter of {jitter} is not possible: it has to be positive");
         return Err(Error::argument("cholesky_jitter", message).at(here));
     }
-    let (l, info) = cholesky_ex(a, false)?;
+    let (l, info) = cholesky_ex(a, false).map_err(|e| e.renamed("cholesky_jitter"))?;
     let mut failed = info.ne(0)?;
     let mut added = Tensor::zeros_on(&info.device(), info.shape())?;
     if !failed.any() {
         return Ok((l, added));
     }
+    kernels::finite("cholesky_jitter", a.array(), Part::LOWER).map_err(|e| e.at(here))?;
     let size = a.detach().diagonal(0, -2, -1)?.abs().mean_dim(-1, false)?;
-    let identity = Tensor::eye_on(&a.device(), a.shape()[a.ndim() - 1])?;
-    let raised = |by: &Tensor<T>| a.try_add(&identity.try_mul(&by.unsqueeze(-1)?.unsqueeze(-1)?)?);
+    let on_diagonal = Tensor::eye_on(&a.device(), a.shape()[a.ndim() - 1])?.ne(T::ZERO)?;
+    // To add -0 changes nothing, not even the sign of a zero.
+    let nothing = Tensor::full_on(&a.device(), [1], -T::ZERO)?;
+    let raised = |by: &Tensor<T>| {
+        let by = by.unsqueeze(-1)?.unsqueeze(-1)?;
+        a.try_add(&on_diagonal.logical_and(&by.gt(T::ZERO)?)?.where_cond(&by, &nothing)?)
+    };
     for attempt in 0..JITTERS {
         added = failed.where_cond(&(&size * T::of(jitter * 10f64.powi(attempt as i32))), &added)?;
         let (l, info) = cholesky_ex(&raised(&added)?, false)?;
@@ -119,7 +126,7 @@ pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T
         }
     }
     // Not enough: the error names the matrix.
-    Ok((cholesky(&raised(&added)?, false)?, added))
+    Ok((cholesky(&raised(&added)?, false).map_err(|e| e.renamed("cholesky_jitter"))?, added))
 }
 
 /// The solution X of A X = B from the factor that [`cholesky`] gave, lower or `upper`: two triangular
@@ -133,13 +140,14 @@ pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T
 /// ```
 ///
 /// # Errors
-/// Shape, where the operands do not fit; singular, for a factor with a zero on its diagonal.
+/// Shape, where the operands do not fit; argument, for NaN and infinity in the factor; singular, for one with a zero on
+/// its diagonal.
 #[track_caller]
 pub fn cholesky_solve<T: Float>(factor: &Tensor<T>, b: &Tensor<T>, upper: bool) -> Result<Tensor<T>> {
     let here = Location::caller();
     let System { a: factor, b, vectors } = system("cholesky_solve", factor, b).map_err(|e| e.at(here))?;
     let run = || triangular(&factor, &triangular(&factor, &b, upper, upper)?, upper, !upper);
-    let x = run().map_err(|e: Error| e.at(here))?;
+    let x = run().map_err(|e: Error| e.renamed("cholesky_solve").relocated(here))?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }
 
@@ -213,7 +221,8 @@ mod tests {
         for n in [3, 40] {
             let mut a = Tensor::eye(n);
             a.set([2, 2], f64::NAN)?;
-            assert_eq!(kind(&a), ErrorKind::NotPositiveDefinite { batch: 0, minor: 3 });
+            assert_eq!(kind(&a), ErrorKind::Argument);
+            assert_eq!(cholesky_ex(&a, false)?.1.item()?, 3);
         }
         assert_eq!(kind(&Tensor::ones([2, 3])), ErrorKind::Shape);
         Ok(())

@@ -1,6 +1,5 @@
 //! The determinant, with a gradient that is right at singular matrices too.
 
-use crate::inverse::inverse;
 use crate::product::{matmul, mm};
 use crate::solve::{Solve, solve};
 use autograd::{GradOptions, Keep, Kept, Op, Tensor, apply, enable_grad, grad_with};
@@ -33,69 +32,80 @@ impl<T: Float> Op<T, 1> for Det<T> {
         self.lu.bytes()
     }
     /// The cofactor matrix times grad: grad d A^-T (Giles 2008, 2.2.4). Near a singular matrix that is 0 times
-    /// infinity: there the cofactors have a kernel in first order, where the matrices are small and products of
-    /// their elements stay in range, and else the determinant is differentiated in the form of [`det_by_blocks`].
-    /// Each matrix has its own way, in its own place of the batch.
+    /// infinity: there the cofactors have a kernel in first order, where the matrices are small, and else the
+    /// determinant is differentiated in the form of [`det_by_blocks`].
+    ///
+    /// Which of these is used, each matrix tells for itself.
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let a = kept.input(0);
-        let mut known = None;
-        if !kept.create_graph()
-            && let Some((whole, lost)) = kernels::cofactors("det", a.array(), g.array())?
-        {
-            if lost.is_empty() {
-                return Ok([Some(whole.into())]);
-            }
-            known = Some((Tensor::from(whole), lost));
-        }
-        let n = a.shape()[a.ndim() - 1] as isize;
-        let (flat_d, flat_g) = (kept.output().flatten(), g.flatten());
-        let flat = a.reshape([flat_g.numel() as isize, n, n])?;
-        let mut near = self.lu.nearly_singular("det", NEARLY_SINGULAR)?;
-        let mut done = Vec::new();
-        if let Some((_, lost)) = &known {
-            near.retain(|i| lost.binary_search(i).is_ok());
-            done = (0..flat_g.numel()).filter(|i| lost.binary_search(i).is_err()).collect();
-        }
-        let places = |matrices: &[usize]| {
-            Tensor::from(memory::collect("det", matrices.iter().map(|&i| i as i64))?).to_device(&a.device())
+        let known = match kept.create_graph() {
+            true => None,
+            false => kernels::cofactors("det", a.array(), g.array())?,
         };
-        // What has another way has the identity in its place among the others.
-        let mut others = flat.clone();
-        for taken in [&near, &done].into_iter().filter(|taken| !taken.is_empty()) {
-            let index = places(taken)?;
-            let ones =
-                Tensor::eye_on(&a.device(), n as usize)?.expand([taken.len(), n as usize, n as usize])?;
-            others = others.index_put(&index, &ones, false)?;
+        if let Some((whole, unknown)) = &known
+            && unknown.is_empty()
+        {
+            return Ok([Some(whole.clone().into())]);
         }
-        let scale = flat_g.try_mul(&flat_d)?.unsqueeze(-1)?.unsqueeze(-1)?;
-        let mut answer = inverse(&others)?.mt()?.try_mul(&scale)?;
-        if !near.is_empty() {
-            let index = places(&near)?;
-            // In first order they are constants and become a leaf of this inner graph.
-            let some = flat.index_select(0, &index)?.requires_grad();
-            let d = enable_grad(|| each_matrix(&some, det_by_blocks))?;
-            let cotangent = Some(flat_g.index_select(0, &index)?);
-            let options = GradOptions { create_graph: kept.create_graph(), cotangent, ..Default::default() };
-            let slopes =
-                grad_with(&d, &[&some], options)?.swap_remove(0).unwrap_or_else(|| some.zeros_like());
-            answer = answer.index_put(&index, &slopes, false)?;
-        }
-        if let Some((whole, _)) = known.filter(|_| !done.is_empty()) {
-            let index = places(&done)?;
-            let whole = whole.reshape(flat.shape())?.index_select(0, &index)?;
-            answer = answer.index_put(&index, &whole, false)?;
-        }
-        Ok([Some(answer.reshape(a.shape())?)])
+        let unknown = known.as_ref().map(|(_, unknown)| &unknown[..]);
+        let slopes = self.slopes(&a, &kept.output(), &g, unknown, kept.create_graph())?;
+        let Some((whole, unknown)) = known else { return Ok([Some(slopes)]) };
+        let places = places(&a, &unknown)?;
+        let some = flat(&slopes)?.index_select(0, &places)?;
+        let whole = flat(&whole.into())?.index_put(&places, &some, false)?;
+        Ok([Some(whole.reshape(a.shape())?)])
     }
 }
 
-/// A function of one matrix to a scalar, applied to each matrix of a batch.
-fn each_matrix<T: Float>(a: &Tensor<T>, f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>) -> Result<Tensor<T>> {
-    let lead = a.ndim() - 2;
-    let count = a.shape()[..lead].iter().product::<usize>() as isize;
-    let flat = a.reshape([count, a.shape()[lead] as isize, a.shape()[lead] as isize])?;
-    let values: Vec<Tensor<T>> = (0..count).map(|i| f(&flat.row(i)?)).collect::<Result<_>>()?;
-    Tensor::stack(&values.iter().collect::<Vec<_>>(), 0)?.reshape(&a.shape()[..lead])
+/// The matrices in one dimension.
+fn flat<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
+    let n = a.shape()[a.ndim() - 1] as isize;
+    a.reshape([-1, n, n])
+}
+
+/// The numbers of some matrices, where those are.
+fn places<T: Float>(a: &Tensor<T>, numbers: &[usize]) -> Result<Tensor<i64>> {
+    Tensor::from(memory::collect("det", numbers.iter().map(|&i| i as i64))?).to_device(&a.device())
+}
+
+impl<T: Float> Det<T> {
+    /// The cofactors of each matrix, of determinants `d`, times a number each; `some` tells which are needed, if not all.
+    fn slopes(
+        &self,
+        a: &Tensor<T>,
+        d: &Tensor<T>,
+        g: &Tensor<T>,
+        some: Option<&[usize]>,
+        create_graph: bool,
+    ) -> Result<Tensor<T>> {
+        // What holds NaN or infinity has NaN.
+        let regular = |lu: Lu<T>, a: &Tensor<T>| -> Result<Tensor<T>> {
+            let identity = Tensor::eye_on(&a.device(), a.shape()[a.ndim() - 1])?.expand(a.shape())?;
+            let inverse = apply(Solve { lu, transposed: true, lenient: true }, [a, &identity])?;
+            inverse.try_mul(&g.try_mul(d)?.unsqueeze(-1)?.unsqueeze(-1)?)
+        };
+        let mut near = self.lu.nearly_singular("det", NEARLY_SINGULAR)?;
+        near.retain(|i| some.is_none_or(|some| some.binary_search(i).is_ok()));
+        if near.is_empty() {
+            return regular(self.lu.clone(), a);
+        }
+        // Those matrices one by one, and the identity in their place among the others.
+        let (places, matrices, g) = (places(a, &near)?, flat(a)?, g.flatten());
+        let answers = near.iter().map(|&i| {
+            // In first order the matrix is a constant and becomes a leaf of this inner graph.
+            let a = matrices.row(i as isize)?.requires_grad();
+            let d = enable_grad(|| det_by_blocks(&a))?;
+            let options =
+                GradOptions { create_graph, cotangent: Some(g.row(i as isize)?), ..Default::default() };
+            Ok(grad_with(&d, &[&a], options)?.swap_remove(0).unwrap_or_else(|| a.zeros_like()))
+        });
+        let answers: Vec<Tensor<T>> = answers.collect::<Result<_>>()?;
+        let answers = Tensor::stack(&answers.iter().collect::<Vec<_>>(), 0)?;
+        let identity = Tensor::eye_on(&a.device(), a.shape()[a.ndim() - 1])?.expand(answers.shape())?;
+        let others = matrices.index_put(&places, &identity, false)?.reshape(a.shape())?;
+        let others = regular(kernels::lu("det", others.array())?, &others)?;
+        flat(&others)?.index_put(&places, &answers, false)?.reshape(a.shape())
+    }
 }
 
 /// The determinant in a form that has all derivatives at every rank.
@@ -159,8 +169,8 @@ fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
 /// ```
 ///
 /// # Errors
-/// Shape, where the matrices are not square; in the gradient of nearly singular ones not converged,
-/// for NaN and infinity.
+/// Shape, where the matrices are not square. NaN and infinity are no errors here, as they are where a matrix has to be
+/// solved with: they spread into the determinant and its gradient, of that matrix alone.
 #[track_caller]
 pub fn det<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     let here = std::panic::Location::caller();
@@ -208,7 +218,7 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
 /// ```
 ///
 /// # Errors
-/// Shape, where the matrices are not square.
+/// Shape, where the matrices are not square. NaN and infinity spread into the result, as with [`det`].
 #[track_caller]
 pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
     let here = std::panic::Location::caller();
@@ -220,10 +230,10 @@ pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 /// The logarithm of the determinant of each square matrix of a batch: NaN where it is negative.
 ///
 /// # Errors
-/// Shape, where the matrices are not square.
+/// As [`slogdet`].
 #[track_caller]
 pub fn logdet<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    let (sign, log) = slogdet(a)?;
+    let (sign, log) = slogdet(a).map_err(|e| e.renamed("logdet"))?;
     sign.lt(T::ZERO)?.where_cond(&Tensor::scalar(T::NAN), &log)
 }
 

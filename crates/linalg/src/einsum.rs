@@ -2,6 +2,7 @@
 
 use crate::product::bmm;
 use autograd::Tensor;
+use std::fmt;
 use std::panic::Location;
 use tensor_core::{Error, Float, Result};
 
@@ -13,6 +14,15 @@ const EINSUM: &str = "einsum";
 enum Label {
     Letter(char),
     Ellipsis(usize),
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Label::Letter(c) => write!(f, "`{c}`"),
+            Label::Ellipsis(k) => write!(f, "dimension {} of `...`, counted from its last,", k + 1),
+        }
+    }
 }
 
 /// A tensor and the names of its dimensions.
@@ -58,7 +68,7 @@ fn contract_all<T: Float>(equation: &str, tensors: &[&Tensor<T>]) -> Result<Tens
                 Some((_, n)) if *n == d || d == 1 => {}
                 Some((_, n)) => {
                     let message =
-                        format!("{equation}: {label:?} is {n} and {d}: the sizes must be equal, or 1");
+                        format!("{equation}: {label} is {n} and {d}: the sizes must be equal, or 1");
                     return Err(Error::shape(EINSUM, message));
                 }
             }
@@ -137,8 +147,7 @@ fn parse<T: Float>(equation: &str, tensors: &[&Tensor<T>]) -> Result<(Vec<Vec<La
     for (k, label) in output.iter().enumerate() {
         let known = inputs.iter().any(|labels| labels.contains(label));
         if !known || output[..k].contains(label) {
-            let message =
-                format!("{equation}: the result must name {label:?} once, and an input must have it");
+            let message = format!("{equation}: the result must name {label} once, and an input must have it");
             return Err(Error::argument(EINSUM, message));
         }
     }

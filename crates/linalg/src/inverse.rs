@@ -37,7 +37,7 @@ impl<T: Float> Op<T, 1> for Inverse {
 /// ```
 ///
 /// # Errors
-/// Shape, where the matrices are not square; singular, naming the first one without an inverse.
+/// Shape, where the matrices are not square; argument, for NaN and infinity; singular; both name the first such matrix.
 #[track_caller]
 pub fn inverse<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     apply(Inverse, [a])

@@ -102,7 +102,8 @@ impl<T: Float> LinearOperator<T> for MatrixFree<T> {
 /// When an iteration ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct IterativeOptions {
-    /// What is left of the residual, relative to the right-hand side.
+    /// What is left of the residual, relative to the right-hand side. Where this is less than rounding in `T` leaves of the
+    /// residual of any solution, that is enough.
     pub tolerance: f64,
     /// Steps after which the iteration is given up; None for ten times the number of unknowns.
     pub max_iterations: Option<usize>,
@@ -124,7 +125,7 @@ pub struct IterativeSolution<T: Float> {
     /// Steps that were taken.
     pub iterations: usize,
     /// The norm of what is left, relative to the right-hand side: of b - A x for `cg`, of A^T (b - A x) - d^2 x, relative to
-    /// A^T b, for `lsqr`.
+    /// A^T b, for `lsqr`. It is formed from x in the end, and not what the recurrences claim.
     pub residual: f64,
 }
 
@@ -151,28 +152,123 @@ fn fits<T: Float>(op: &'static str, [m, n]: [usize; 2], b: &Tensor<T>, square: b
     Ok(())
 }
 
-/// Hestenes, Stiefel, "Methods of conjugate gradients for solving linear systems", 1952.
-fn conjugate_gradients<T: Float>(
+/// x 2^k, in two steps: the power alone may not be a number of the type.
+fn scaled<T: Float>(x: &Tensor<T>, k: i32) -> Tensor<T> {
+    if k == 0 { x.clone() } else { x * T::of(2f64.powi(k / 2)) * T::of(2f64.powi(k - k / 2)) }
+}
+
+/// The exponent k for which 2^-k brings the largest of some magnitudes near one; 0 where its square and sums of such are
+/// numbers anyway, and None where it is not finite.
+fn far_exponent<T: Float>(largest: f64) -> Option<i32> {
+    let near = if size_of::<T>() == size_of::<f32>() { 20 } else { 200 };
+    let exponent = if largest == 0.0 { 0 } else { largest.log2().floor() as i32 };
+    largest.is_finite().then_some(if exponent.abs() > near { exponent } else { 0 })
+}
+
+/// The largest magnitude; NaN where there is one.
+fn largest<T: Float>(x: &Tensor<T>) -> Result<f64> {
+    if x.numel() == 0 { Ok(0.0) } else { Ok(x.abs().max()?.item()?.to_f64()) }
+}
+
+/// The exponent of the right-hand side.
+fn exponent_of<T: Float>(op: &'static str, b: &Tensor<T>) -> Result<i32> {
+    if let Some(k) = far_exponent::<T>(largest(b)?) {
+        return Ok(k);
+    }
+    let values = b.to_vec();
+    let place = values.iter().position(|x| !x.is_finite()).unwrap_or(0);
+    let message =
+        format!("the right-hand side is {} at [{place}]: only finite systems have solutions", values[place]);
+    Err(Error::argument(op, message))
+}
+
+#[cold]
+fn not_finite(op: &'static str, shape: [usize; 2]) -> Error {
+    let message = format!(
+        "the operator {shape:?} gives NaN or infinity for a finite vector: it has elements that are not finite, or too \
+         large for sums of them"
+    );
+    Error::argument(op, message)
+}
+
+/// 2^-k A, which is near one.
+#[derive(Clone)]
+struct Scaled<A> {
+    operator: A,
+    exponent: i32,
+}
+
+impl<A> Scaled<A> {
+    fn apply<T: Float>(&self, x: &Tensor<T>) -> Result<Tensor<T>>
+    where
+        A: LinearOperator<T>,
+    {
+        Ok(scaled(&self.operator.apply(x)?, -self.exponent))
+    }
+    fn apply_transposed<T: Float>(&self, y: &Tensor<T>) -> Result<Tensor<T>>
+    where
+        A: LinearOperator<T>,
+    {
+        Ok(scaled(&self.operator.apply_transposed(y)?, -self.exponent))
+    }
+}
+
+/// Roundings of a residual that cannot be told from zero, beside what it is the difference of.
+const ROUNDINGS: f64 = 32.0;
+
+/// An operator near one, and its product with the right-hand side over 2^its exponent, where that is known.
+struct Problem<'a, T: Float> {
     op: &'static str,
-    a: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
+    shape: [usize; 2],
+    apply: &'a dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
+    first: Option<Tensor<T>>,
+}
+
+/// Hestenes, Stiefel, "Methods of conjugate gradients for solving linear systems", 1952.
+///
+/// Where the recurrence says that nothing is left, the residual is formed anew, and the iteration begins again with it if
+/// more is left than rounding explains.
+fn conjugate_gradients<T: Float>(
+    problem: Problem<'_, T>,
     b: &Tensor<T>,
     options: IterativeOptions,
 ) -> Result<IterativeSolution<T>> {
-    let scale = norm(b)?;
+    let Problem { op, shape, apply, mut first } = problem;
+    let unit = exponent_of(op, b)?;
+    let b = scaled(b, -unit);
+    let scale = norm(&b)?;
     let (mut x, mut r, mut p) = (b.zeros_like(), b.clone(), b.clone());
     let mut size = product::dot(&r, &r)?.item()?;
     let limit = options.max_iterations.unwrap_or(10 * b.numel().max(10));
-    let mut iterations = 0;
+    let (mut iterations, mut before) = (0, f64::INFINITY);
+    // 1 / step + ratio / last step are the diagonal of a tridiagonal matrix with the operator's eigenvalues.
+    let (mut operator_norm, mut coupled) = (0.0f64, 0.0);
     loop {
-        let residual = if scale == 0.0 { 0.0 } else { size.to_f64().sqrt() / scale };
-        if residual <= options.tolerance {
-            return Ok(IterativeSolution { x, iterations, residual });
+        let claimed = if scale == 0.0 { 0.0 } else { size.to_f64().sqrt() / scale };
+        if claimed <= options.tolerance || iterations == limit {
+            let mut residual = claimed;
+            if iterations > 0 {
+                r = b.try_sub(&apply(&x)?)?;
+                residual = norm(&r)? / scale;
+            }
+            let rounding = ROUNDINGS * T::EPSILON.to_f64() * (1.0 + operator_norm * norm(&x)? / scale);
+            if residual <= options.tolerance || (residual <= rounding && iterations > 0) {
+                return Ok(IterativeSolution { x: scaled(&x, unit), iterations, residual });
+            }
+            if iterations == limit || !(residual <= 0.5 * before) {
+                return Err(not_converged(op, iterations, residual, options.tolerance));
+            }
+            (before, coupled, p) = (residual, 0.0, r.clone());
+            size = product::dot(&r, &r)?.item()?;
         }
-        if iterations == limit || !residual.is_finite() {
-            return Err(not_converged(op, iterations, residual, options.tolerance));
-        }
-        let ap = a(&p)?;
+        let ap = match first.take() {
+            Some(ap) => ap,
+            None => apply(&p)?,
+        };
         let curvature = product::dot(&p, &ap)?.item()?;
+        if !curvature.is_finite() {
+            return Err(not_finite(op, shape));
+        }
         if curvature <= T::ZERO {
             let message =
                 "the operator is not positive definite: a direction of no or negative curvature was met";
@@ -182,34 +278,42 @@ fn conjugate_gradients<T: Float>(
         x += &p * step;
         r -= ap * step;
         let next = product::dot(&r, &r)?.item()?;
-        p = &r + p * (next / size);
+        let ratio = next / size;
+        p = &r + p * ratio;
+        operator_norm = operator_norm.max(1.0 / step.to_f64() + coupled);
+        coupled = (ratio / step).to_f64();
         (size, iterations) = (next, iterations + 1);
     }
 }
 
 /// Paige, Saunders, "LSQR: an algorithm for sparse linear equations and sparse least squares", 1982, section 4 and, for the
-/// damping, 2.1.
+/// damping, 2.1. The right-hand side is `beta u`, and A^T u is `first`.
 fn least_squares<T: Float, A: LinearOperator<T>>(
-    a: &A,
-    b: &Tensor<T>,
+    a: &Scaled<A>,
+    [u, first]: [Tensor<T>; 2],
+    beta: f64,
     options: IterativeOptions,
 ) -> Result<IterativeSolution<T>> {
     let unit = |x: Tensor<T>| -> Result<(Tensor<T>, f64)> {
         let size = norm(&x)?;
+        if !size.is_finite() {
+            return Err(not_finite("lsqr", a.operator.shape()));
+        }
         Ok((if size > 0.0 { x * T::of(1.0 / size) } else { x }, size))
     };
-    let (mut u, mut beta) = unit(b.clone())?;
-    let (mut v, mut alpha) = unit(a.apply_transposed(&u)?)?;
+    let b = &u * T::of(beta);
+    let (mut u, mut beta) = (u, beta);
+    let (mut v, mut alpha) = unit(first)?;
     let (mut x, mut w) = (v.zeros_like(), v.clone());
     let (mut phi, mut rho) = (beta, alpha);
-    let scale = alpha * beta;
+    let (scale, right) = (alpha * beta, beta);
     let limit = options.max_iterations.unwrap_or(10 * v.numel().max(10));
-    let (mut iterations, mut residual) = (0, if scale == 0.0 { 0.0 } else { 1.0 });
-    while residual > options.tolerance {
-        if iterations == limit || !residual.is_finite() {
-            return Err(not_converged("lsqr", iterations, residual, options.tolerance));
-        }
+    let (mut iterations, mut claimed) = (0, if scale == 0.0 { 0.0 } else { 1.0 });
+    // Of A with the damping below it, by the columns of its bidiagonal form.
+    let mut operator_norm = alpha;
+    while claimed > options.tolerance && iterations < limit {
         (u, beta) = unit(a.apply(&v)? - u * T::of(alpha))?;
+        operator_norm = operator_norm.max(alpha.hypot(beta).hypot(options.damp));
         (v, alpha) = unit(a.apply_transposed(&u)? - v * T::of(beta))?;
         // The damping is rotated away first, then the element below the diagonal.
         let damped = rho.hypot(options.damp);
@@ -223,9 +327,22 @@ fn least_squares<T: Float, A: LinearOperator<T>>(
         x += &w * T::of(step / length);
         w = &v - w * T::of(theta / length);
         iterations += 1;
-        residual = (phi * alpha * cos).abs() / scale;
+        claimed = (phi * alpha * cos).abs() / scale;
     }
-    Ok(IterativeSolution { x, iterations, residual })
+    if iterations == 0 {
+        return match claimed <= options.tolerance {
+            true => Ok(IterativeSolution { x, iterations, residual: claimed }),
+            false => Err(not_converged("lsqr", iterations, claimed, options.tolerance)),
+        };
+    }
+    let damping = T::of(options.damp * options.damp);
+    let left = a.apply_transposed(&b.try_sub(&a.apply(&x)?)?)? - &x * damping;
+    let residual = norm(&left)? / scale;
+    let largest = operator_norm * (right + operator_norm * norm(&x)?) / scale;
+    if residual <= options.tolerance.max(ROUNDINGS * T::EPSILON.to_f64() * largest) {
+        return Ok(IterativeSolution { x, iterations, residual });
+    }
+    Err(not_converged("lsqr", iterations, residual, options.tolerance))
 }
 
 /// A vector through the inverse of a symmetric operator that stands for constants: linear, and its own transpose.
@@ -329,7 +446,8 @@ impl<T: Float> Op<T, 1> for Itself {
 /// ```
 ///
 /// # Errors
-/// Shape, where the operands do not fit; not positive definite; not converged; what the operator returns.
+/// Shape, where the operands do not fit; argument, where b or the operator is not finite; not positive definite; not
+/// converged; what the operator returns.
 #[track_caller]
 pub fn cg<T: Float, A: LinearOperator<T>>(
     a: &A,
@@ -339,13 +457,26 @@ pub fn cg<T: Float, A: LinearOperator<T>>(
     let here = Location::caller();
     let solve = || {
         fits("cg", a.shape(), b, true)?;
-        let found = no_grad(|| conjugate_gradients("cg", &|x| a.apply(x), &b.detach(), options))?;
-        let operator = a.clone();
-        let inverse =
-            move |r: &Tensor<T>| Ok(conjugate_gradients("cg", &|x| operator.apply(x), r, options)?.x);
-        let (a, b) = (a.clone(), b.clone());
-        let x = implicit(&found.x, move |x| b.try_sub(&a.apply(x)?), inverse)?;
-        Ok(IterativeSolution { x, ..found })
+        let shape = a.shape();
+        let (operator, product) = no_grad(|| {
+            let right = b.detach();
+            let product = a.apply(&scaled(&right, -exponent_of("cg", &right)?))?;
+            let exponent = far_exponent::<T>(largest(&product)?).ok_or_else(|| not_finite("cg", shape))?;
+            Ok::<_, Error>((Scaled { operator: a.clone(), exponent }, scaled(&product, -exponent)))
+        })?;
+        let run = |a: &Scaled<A>, b: &Tensor<T>, first| {
+            conjugate_gradients(Problem { op: "cg", shape, apply: &|x| a.apply(x), first }, b, options)
+        };
+        let found = no_grad(|| run(&operator, &b.detach(), Some(product.detach())))?;
+        // 2^-k A (2^k x) = b
+        let (inverse, exponent) = (operator.clone(), operator.exponent);
+        let inverse = move |r: &Tensor<T>| {
+            let problem = Problem { op: "cg", shape, apply: &|x| inverse.apply(x), first: None };
+            Ok(conjugate_gradients(problem, r, options)?.x)
+        };
+        let b = b.clone();
+        let x = implicit(&found.x, move |x| b.try_sub(&operator.apply(x)?), inverse)?;
+        Ok(IterativeSolution { x: scaled(&x, -exponent), ..found })
     };
     solve().map_err(|e: Error| e.at(here))
 }
@@ -366,7 +497,8 @@ pub fn cg<T: Float, A: LinearOperator<T>>(
 /// ```
 ///
 /// # Errors
-/// Shape, where the operands do not fit; not converged; what the operator returns.
+/// Shape, where the operands do not fit; argument, where b or the operator is not finite; not converged; what the operator
+/// returns.
 #[track_caller]
 pub fn lsqr<T: Float, A: LinearOperator<T>>(
     a: &A,
@@ -376,17 +508,39 @@ pub fn lsqr<T: Float, A: LinearOperator<T>>(
     let here = Location::caller();
     let solve = || {
         fits("lsqr", a.shape(), b, false)?;
-        let found = no_grad(|| least_squares(a, &b.detach(), options))?;
+        let shape = a.shape();
+        let (operator, options, found) = no_grad(|| {
+            let right = b.detach();
+            let unit = exponent_of("lsqr", &right)?;
+            let right = scaled(&right, -unit);
+            let beta = norm(&right)?;
+            let u = if beta > 0.0 { right * T::of(1.0 / beta) } else { right };
+            let product = a.apply_transposed(&u)?;
+            let size = largest(&product)?;
+            // A penalty that is larger than all of A is what has to be near one.
+            let exponent = far_exponent::<T>(if size.is_nan() { size } else { size.max(options.damp.abs()) });
+            let exponent = exponent.ok_or_else(|| not_finite("lsqr", shape))?;
+            let operator = Scaled { operator: a.clone(), exponent };
+            let damp = options.damp * 2f64.powi(-(exponent / 2)) * 2f64.powi(exponent / 2 - exponent);
+            let options = IterativeOptions { damp, ..options };
+            let mut found = least_squares(&operator, [u, scaled(&product, -exponent)], beta, options)?;
+            found.x = scaled(&found.x, unit);
+            Ok::<_, Error>((operator, options, found))
+        })?;
         let damping = T::of(options.damp * options.damp);
-        let operator = a.clone();
+        let (inverse, exponent) = (operator.clone(), operator.exponent);
         let inverse = move |r: &Tensor<T>| {
-            let normal = |x: &Tensor<T>| Ok(operator.apply_transposed(&operator.apply(x)?)? + x * damping);
-            Ok(conjugate_gradients("lsqr", &normal, r, options)?.x)
+            let normal = |x: &Tensor<T>| Ok(inverse.apply_transposed(&inverse.apply(x)?)? + x * damping);
+            let problem = Problem { op: "lsqr", shape, apply: &normal, first: None };
+            Ok(conjugate_gradients(problem, r, options)?.x)
         };
-        let (a, b) = (a.clone(), b.clone());
-        let residual = move |x: &Tensor<T>| Ok(a.apply_transposed(&b.try_sub(&a.apply(x)?)?)? - x * damping);
+        // The normal equations of 2^-k A (2^k x) = b.
+        let b = b.clone();
+        let residual = move |x: &Tensor<T>| {
+            Ok(operator.apply_transposed(&b.try_sub(&operator.apply(x)?)?)? - x * damping)
+        };
         let x = implicit(&found.x, residual, inverse)?;
-        Ok(IterativeSolution { x, ..found })
+        Ok(IterativeSolution { x: scaled(&x, -exponent), ..found })
     };
     solve().map_err(|e: Error| e.at(here))
 }

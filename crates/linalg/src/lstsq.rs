@@ -1,24 +1,27 @@
 //! Least squares solutions.
 
-use crate::pinv::{PinvOptions, pinv_with};
+use crate::pinv::{PinvOptions, pseudoinverse};
 use crate::product::matmul;
-use crate::qr::qr;
 use crate::solve::{are_vectors, one_batch};
 use crate::triangular::triangular;
 use autograd::{Keep, Kept, Op, Tensor, apply};
 use std::panic::Location;
+use tensor_core::kernels::{self, Part};
 use tensor_core::{Array, Element, Error, Float, Result};
+
+const LSTSQ: &str = "lstsq";
 
 /// X = A^+ B, which was found already
 struct LeastNorm<T: Element> {
     x: Array<T>,
     rtol: Option<f64>,
-    full_rank: bool,
+    /// The matrices that are not certainly of full rank, [.., 1, 1]; None where all are.
+    deficient: Option<Tensor<bool>>,
 }
 
 impl<T: Float> Op<T, 2> for LeastNorm<T> {
     fn name(&self) -> &'static str {
-        "lstsq"
+        LSTSQ
     }
     fn forward(&self, _: [&Array<T>; 2]) -> Result<Array<T>> {
         Ok(self.x.clone())
@@ -37,14 +40,23 @@ impl<T: Float> Op<T, 2> for LeastNorm<T> {
         let gradient = kept.wrt(0, || {
             let (b, x) = (kept.input(1), kept.output());
             let mut whole = -matmul(&y, &x.mt()?)?;
-            if m > n || !self.full_rank {
+            // A term for all matrices, or for those that need it.
+            let mut add = |all: bool, term: &dyn Fn() -> Result<Tensor<T>>| -> Result<()> {
+                match &self.deficient {
+                    _ if all => whole += term()?,
+                    Some(deficient) => whole = deficient.where_cond(&(&whole + term()?), &whole)?,
+                    None => {}
+                }
+                Ok(())
+            };
+            add(m > n, &|| {
                 let z = least_norm(&a, &y, self.rtol)?;
-                whole += matmul(&(b - matmul(&a, &x)?), &z.mt()?)?;
-            }
-            if m < n || !self.full_rank {
+                matmul(&(&b - matmul(&a, &x)?), &z.mt()?)
+            })?;
+            add(m < n, &|| {
                 let w = least_norm(&at, &x, self.rtol)?;
-                whole += matmul(&w, &(&g - matmul(&at, &y)?).mt()?)?;
-            }
+                matmul(&w, &(&g - matmul(&at, &y)?).mt()?)
+            })?;
             Ok(whole)
         })?;
         Ok([gradient, kept.wrt(1, || Ok(y))?])
@@ -54,46 +66,48 @@ impl<T: Float> Op<T, 2> for LeastNorm<T> {
 /// A^+ B for matrices of one batch.
 fn least_norm<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<T>> {
     let values = [a.detach(), b.detach()];
-    let (x, full_rank) = match by_qr(&values, rtol) {
-        Some(x) => (x, true),
-        // What QR cannot do, or refuses, is left to the singular values.
-        None => {
-            let p = pinv_with(&values[0], PinvOptions { rtol, ..Default::default() })?;
-            (matmul(&p, &values[1])?, false)
-        }
-    };
-    apply(LeastNorm { x: x.array().clone(), rtol, full_rank }, [a, b])
+    let (mut x, certain) = by_qr(&values, rtol)?;
+    // What QR cannot do is left to the singular values.
+    let deficient = if certain.all() { None } else { Some(certain.logical_not()) };
+    if let Some(deficient) = &deficient {
+        let options = PinvOptions { rtol, ..Default::default() };
+        let p = pseudoinverse(LSTSQ, values[0].array(), options)?;
+        x = deficient.where_cond(&matmul(&p.into(), &values[1])?, &x)?;
+    }
+    apply(LeastNorm { x: x.array().clone(), rtol, deficient }, [a, b])
 }
 
-/// The solutions R^-1 Q^T B of A = Q R, or Q R^-T B of A^T = Q R, where all matrices are certainly of full rank:
-/// |R| |R^-1|, in the Frobenius norm, is at least the ratio of the largest singular value to the smallest.
-fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Option<Tensor<T>> {
+/// The solutions R^-1 Q^T B of A = Q R, or Q R^-T B of A^T = Q R, and which matrices, [.., 1, 1], are certainly of full
+/// rank: |R| |R^-1|, in the Frobenius norm, is at least the ratio of the largest singular value to the smallest. Each
+/// matrix by itself: the solutions of others mean nothing.
+fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Result<(Tensor<T>, Tensor<bool>)> {
     let (m, n) = (a.shape()[a.ndim() - 2], a.shape()[a.ndim() - 1]);
-    let rtol = rtol.unwrap_or(m.max(n) as f64 * T::EPSILON.to_f64());
-    let run = || -> Result<Option<Tensor<T>>> {
-        // A tolerance that means nothing is for pinv to refuse.
-        if rtol.is_nan() || rtol < 0.0 {
-            return Ok(None);
-        }
-        let (q, r) = if m >= n { qr(a)? } else { qr(&a.mt()?)? };
-        let identity = Tensor::eye_on(&r.device(), m.min(n))?.expand(r.shape())?;
-        let inverse = triangular(&r, &identity, true, false)?;
-        let size = |t: &Tensor<T>| t.vector_norm(2.0, [-2, -1], false);
-        if !(size(&r)?.try_mul(&size(&inverse)?)? * T::of(rtol)).lt(T::ONE)?.all() {
-            return Ok(None);
-        }
-        Ok(Some(if m >= n {
-            triangular(&r, &matmul(&q.mt()?, b)?, true, false)?
-        } else {
-            matmul(&q, &triangular(&r, b, true, true)?)?
-        }))
+    let rtol = rtol.unwrap_or_else(|| kernels::rank_tolerance::<T>(m, n));
+    let tall = if m >= n { a.clone() } else { a.mt()? };
+    // Of the transpose, the error would name another shape.
+    let [q, r] = kernels::qr(LSTSQ, tall.array(), false)
+        .map_err(|e| kernels::finite(LSTSQ, a.array(), Part::Whole).err().unwrap_or(e))?
+        .map(Tensor::from);
+    let identity = Tensor::eye_on(&r.device(), m.min(n))?.expand(r.shape())?;
+    let zeros = r.diagonal(0, -2, -1)?.eq(T::ZERO)?.count_nonzero_dim(-1, false)?;
+    let whole = zeros.eq(0)?.unsqueeze(-1)?.unsqueeze(-1)?;
+    let r = if whole.all() { r } else { whole.where_cond(&r, &identity)? };
+    let inverse = triangular(&r, &identity, true, false)?;
+    let size = |t: &Tensor<T>| t.vector_norm(2.0, [-2, -1], true);
+    let bound = size(&r)?.try_mul(&(size(&inverse)? * T::of(rtol)))?;
+    let certain = whole.logical_and(&bound.lt(T::ONE)?)?;
+    let x = if m >= n {
+        triangular(&r, &matmul(&q.mt()?, b)?, true, false)?
+    } else {
+        matmul(&q, &triangular(&r, b, true, true)?)?
     };
-    run().unwrap_or(None)
+    Ok((x, certain))
 }
 
 /// The X of least norm among those that minimise ||A X - B|| for each matrix [m, n] of a batch, of any shape
 /// and rank: A^+ B, by QR where the rank is certainly full, else by the singular value decomposition. Singular values
-/// of at most `rtol` times the largest count as zero; None stands for max(m, n) epsilon. B is a batch of matrices [.., m, k] or, where it has one dimension less than A, of
+/// of at most `rtol` times the largest count as zero; None stands for the tolerance of [`crate::matrix_rank`], which does
+/// not grow with the rows. B is a batch of matrices [.., m, k] or, where it has one dimension less than A, of
 /// vectors [.., m]. Of derivatives it has those of the pseudoinverse: of changes that keep the rank.
 ///
 /// ```
@@ -106,8 +120,8 @@ fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Option<Tensor<
 /// ```
 ///
 /// # Errors
-/// Shape, where the operands do not fit; argument, for a tolerance that is negative or NaN; not converged, which
-/// includes NaN and infinity.
+/// Shape, where the operands do not fit; argument, for a tolerance that is negative or NaN, and for NaN and infinity in A,
+/// naming the first such matrix; not converged. NaN and infinity in B spread into its solutions.
 #[track_caller]
 pub fn lstsq<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<T>> {
     let here = Location::caller();
@@ -119,13 +133,17 @@ pub fn lstsq<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Resul
             a.shape(),
             b.shape()
         );
-        return Err(Error::shape("lstsq", message).at(here));
+        return Err(Error::shape(LSTSQ, message).at(here));
+    }
+    if let Some(wrong) = rtol.filter(|&t| t.is_nan() || t < 0.0) {
+        let message = format!("a tolerance of {wrong} is not possible: it must not be negative");
+        return Err(Error::argument(LSTSQ, message).at(here));
     }
     let run = || {
-        let [a, b] = one_batch("lstsq", a, &columns)?;
+        let [a, b] = one_batch(LSTSQ, a, &columns)?;
         least_norm(&a, &b, rtol)
     };
-    let x = run().map_err(|e| e.at(here))?;
+    let x = run().map_err(|e| e.renamed(LSTSQ).relocated(here))?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }
 

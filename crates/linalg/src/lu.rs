@@ -65,12 +65,12 @@ impl<T: Float> OpMany<T> for Factors<T> {
 /// ```
 ///
 /// # Errors
-/// Shape, below two dimensions; singular, where a pivot is zero, in the gradient, and for a tracked matrix with more
+/// Shape, below two dimensions; argument, for NaN and infinity; singular, where a pivot is zero, in the gradient, and for a tracked matrix with more
 /// rows than columns.
 #[track_caller]
 pub fn lu<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
     let here = Location::caller();
-    factor(a).map_err(|e| e.at(here))
+    factor(a).map_err(|e| e.renamed("lu").relocated(here))
 }
 
 fn factor<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
@@ -116,7 +116,8 @@ fn factor<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> 
 /// ```
 ///
 /// # Errors
-/// Shape, where the operands do not fit; singular, for a U with a zero on its diagonal.
+/// Shape, where the operands do not fit; argument, for NaN and infinity in the factors; singular, for a U with a zero on
+/// its diagonal.
 #[track_caller]
 pub fn lu_solve<T: Float>(p: &Tensor<T>, l: &Tensor<T>, u: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     let here = Location::caller();
@@ -125,7 +126,7 @@ pub fn lu_solve<T: Float>(p: &Tensor<T>, l: &Tensor<T>, u: &Tensor<T>, b: &Tenso
         let y = solve_triangular(l, &matmul(&p.mt()?, &b)?, Triangle { upper: false, unit: true })?;
         solve_triangular(u, &y, Triangle::UPPER)
     };
-    let x = run().map_err(|e| e.at(here))?;
+    let x = run().map_err(|e| e.renamed("lu_solve").relocated(here))?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }
 

@@ -69,7 +69,7 @@ pub trait Linalg<T: Float>: Sized {
     /// [`crate::inverse`]
     ///
     /// # Errors
-    /// Shape, where the matrices are not square; singular.
+    /// Shape, where the matrices are not square; argument; singular.
     fn inverse(&self) -> Result<Tensor<T>>;
     /// [`crate::det`]
     ///
@@ -89,32 +89,32 @@ pub trait Linalg<T: Float>: Sized {
     /// [`crate::pinv`]
     ///
     /// # Errors
-    /// Shape, where these are no matrices; not converged.
+    /// Shape, where these are no matrices; argument; not converged.
     fn pinv(&self) -> Result<Tensor<T>>;
     /// [`crate::solve`]
     ///
     /// # Errors
-    /// Shape, where the operands do not fit; singular.
+    /// Shape, where the operands do not fit; argument; singular.
     fn solve(&self, b: &Tensor<T>) -> Result<Tensor<T>>;
     /// [`crate::cholesky`]
     ///
     /// # Errors
-    /// Shape, where the matrices are not square; not positive definite.
+    /// Shape, where the matrices are not square; argument; not positive definite.
     fn cholesky(&self, upper: bool) -> Result<Tensor<T>>;
     /// [`crate::cholesky_solve`]
     ///
     /// # Errors
-    /// Shape, where the operands do not fit; singular.
+    /// Shape, where the operands do not fit; argument; singular.
     fn cholesky_solve(&self, b: &Tensor<T>, upper: bool) -> Result<Tensor<T>>;
     /// [`crate::solve_triangular`]
     ///
     /// # Errors
-    /// Shape, where the operands do not fit; singular.
+    /// Shape, where the operands do not fit; argument; singular.
     fn solve_triangular(&self, b: &Tensor<T>, triangle: Triangle) -> Result<Tensor<T>>;
     /// [`crate::lstsq`]
     ///
     /// # Errors
-    /// Shape, where the operands do not fit; not converged.
+    /// Shape, where the operands do not fit; argument; not converged.
     fn lstsq(&self, b: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<T>>;
     /// [`crate::qr`]
     ///
@@ -124,42 +124,42 @@ pub trait Linalg<T: Float>: Sized {
     /// [`crate::eigh`]
     ///
     /// # Errors
-    /// Shape, where the matrices are not square; not converged.
+    /// Shape, where the matrices are not square; argument; not converged.
     fn eigh(&self) -> Result<(Tensor<T>, Tensor<T>)>;
     /// [`crate::eigvalsh`]
     ///
     /// # Errors
-    /// Shape, where the matrices are not square; not converged.
+    /// Shape, where the matrices are not square; argument; not converged.
     fn eigvalsh(&self) -> Result<Tensor<T>>;
     /// [`crate::svd`]
     ///
     /// # Errors
-    /// Shape, where these are no matrices; not converged.
+    /// Shape, where these are no matrices; argument; not converged.
     fn svd(&self) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)>;
     /// [`crate::svdvals`]
     ///
     /// # Errors
-    /// Shape, where these are no matrices; not converged.
+    /// Shape, where these are no matrices; argument; not converged.
     fn svdvals(&self) -> Result<Tensor<T>>;
     /// [`crate::matrix_norm`]
     ///
     /// # Errors
-    /// Shape, where these are no matrices; not converged.
+    /// Shape, where these are no matrices; argument; not converged.
     fn matrix_norm(&self, norm: impl Into<MatrixNorm>) -> Result<Tensor<T>>;
     /// [`crate::cond`]
     ///
     /// # Errors
-    /// Shape, where these are no matrices; not converged.
+    /// Shape, where these are no matrices; argument; not converged.
     fn cond(&self) -> Result<Tensor<T>>;
     /// [`crate::matrix_rank`]
     ///
     /// # Errors
-    /// Shape, where these are no matrices; not converged.
+    /// Shape, where these are no matrices; argument; not converged.
     fn matrix_rank(&self, rtol: Option<f64>) -> Result<Tensor<i64>>;
     /// [`crate::matrix_power`]
     ///
     /// # Errors
-    /// Shape, where the matrices are not square; singular.
+    /// Shape, where the matrices are not square; argument; singular.
     fn matrix_power(&self, n: i32) -> Result<Tensor<T>>;
     /// [`crate::matrix_exp`]
     ///

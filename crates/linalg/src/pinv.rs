@@ -9,12 +9,58 @@ use tensor_core::{Array, Code, Error, Expression, Float, Formula, Result, formul
 /// times the largest one.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PinvOptions {
-    /// None stands for max(m, n) epsilon, and for 0 beside an `atol`.
+    /// None stands for the tolerance of [`crate::matrix_rank`], and for 0 beside an `atol`.
     pub rtol: Option<f64>,
     /// None stands for 0.
     pub atol: Option<f64>,
     /// Whether the matrices are symmetric, and their eigenvalues do: of others the symmetric part is taken.
     pub hermitian: bool,
+}
+
+/// V diag(1/s, 0 for those below rtol times the largest) U^T, for the operation `op`.
+pub(crate) fn pseudoinverse<T: Float>(
+    op: &'static str,
+    a: &Array<T>,
+    options: PinvOptions,
+) -> Result<Array<T>> {
+    let Some(k) = a.ndim().checked_sub(2) else {
+        let message = format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape());
+        return Err(Error::shape(op, message));
+    };
+    let mut swap: Vec<usize> = (0..a.ndim()).collect();
+    swap.swap(k, k + 1);
+    let ([u, s, v], size) = if options.hermitian {
+        let [w, v] = kernels::eigh(op, a)?;
+        ([v.clone(), w.clone(), v], kernels::map(op, &w, formula!(|w: T| w.magnitude()))?)
+    } else {
+        let [u, s, vt] = kernels::svd(op, a)?;
+        ([u, s.clone(), vt.permute(op, &swap)?], s)
+    };
+    let default = match options.atol {
+        None => kernels::rank_tolerance::<T>(a.shape()[k], a.shape()[k + 1]),
+        Some(_) => 0.0,
+    };
+    let (rtol, atol) = (T::of(options.rtol.unwrap_or(default)), T::of(options.atol.unwrap_or(0.0)));
+    let mask: Vec<bool> = (0..s.ndim()).map(|d| d == k).collect();
+    let weights = if s.numel() == 0 {
+        s
+    } else {
+        let largest = kernels::reduce(op, &size, &mask, true, Max)?;
+        let bound = |l: T| if rtol * l > atol { rtol * l } else { atol };
+        let bound = kernels::map(
+            op,
+            &largest,
+            Formula::new(bound, |[l]: [Code; 1]| {
+                Code::cuda("$0 > $1 ? $0 : $1", T::DTYPE, &[l * rtol, atol.into()])
+            }),
+        )?;
+        let large =
+            kernels::zip(op, &size, &bound, Formula::new(|s, b| s > b, |[s, b]: [Code; 2]| b.below(&s)))?;
+        let reciprocal = kernels::map(op, &s, formula!(|s: T| s.reciprocal()))?;
+        kernels::select(op, &large, &reciprocal, &Array::scalar(T::ZERO))?
+    };
+    let v = kernels::zip(op, &v, &weights.insert_dim(op, k)?, formula!(|v: T, w: T| v * w))?;
+    kernels::addmm(op, None, &v, &u.permute(op, &swap)?, T::ZERO, T::ONE)
 }
 
 /// P = A^+
@@ -24,47 +70,8 @@ impl<T: Float> Op<T, 1> for Pinv {
     fn name(&self) -> &'static str {
         "pinv"
     }
-    /// V diag(1/s, 0 for those below rtol times the largest) U^T
     fn forward(&self, [a]: [&Array<T>; 1]) -> Result<Array<T>> {
-        let k = a.ndim() - 2;
-        let mut swap: Vec<usize> = (0..a.ndim()).collect();
-        swap.swap(k, k + 1);
-        let ([u, s, v], size) = if self.0.hermitian {
-            let [w, v] = kernels::eigh("pinv", a)?;
-            ([v.clone(), w.clone(), v], kernels::map("pinv", &w, formula!(|w: T| w.magnitude()))?)
-        } else {
-            let [u, s, vt] = kernels::svd("pinv", a)?;
-            ([u, s.clone(), vt.permute("pinv", &swap)?], s)
-        };
-        let default = match self.0.atol {
-            None => a.shape()[k].max(a.shape()[k + 1]) as f64 * T::EPSILON.to_f64(),
-            Some(_) => 0.0,
-        };
-        let (rtol, atol) = (T::of(self.0.rtol.unwrap_or(default)), T::of(self.0.atol.unwrap_or(0.0)));
-        let mask: Vec<bool> = (0..s.ndim()).map(|d| d == k).collect();
-        let weights = if s.numel() == 0 {
-            s
-        } else {
-            let largest = kernels::reduce("pinv", &size, &mask, true, Max)?;
-            let bound = |l: T| if rtol * l > atol { rtol * l } else { atol };
-            let bound = kernels::map(
-                "pinv",
-                &largest,
-                Formula::new(bound, |[l]: [Code; 1]| {
-                    Code::cuda("$0 > $1 ? $0 : $1", T::DTYPE, &[l * rtol, atol.into()])
-                }),
-            )?;
-            let large = kernels::zip(
-                "pinv",
-                &size,
-                &bound,
-                Formula::new(|s, b| s > b, |[s, b]: [Code; 2]| b.below(&s)),
-            )?;
-            let reciprocal = kernels::map("pinv", &s, formula!(|s: T| s.reciprocal()))?;
-            kernels::select("pinv", &large, &reciprocal, &Array::scalar(T::ZERO))?
-        };
-        let v = kernels::zip("pinv", &v, &weights.insert_dim("pinv", k)?, formula!(|v: T, w: T| v * w))?;
-        kernels::addmm("pinv", None, &v, &u.permute("pinv", &swap)?, T::ZERO, T::ONE)
+        pseudoinverse("pinv", a, self.0)
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }
@@ -95,8 +102,8 @@ fn tall<T: Float>(a: &Tensor<T>, p: &Tensor<T>, g: &Tensor<T>) -> Result<Tensor<
 }
 
 /// The Moore-Penrose pseudoinverse of each matrix of a batch, of any shape and rank, by the
-/// singular value decomposition; singular values of at most max(m, n) epsilon times the largest
-/// count as zero.
+/// singular value decomposition. Which singular values count as zero is the rule of [`crate::matrix_rank`], and another
+/// with [`pinv_with`].
 ///
 /// ```
 /// use autograd::Tensor;
@@ -109,7 +116,7 @@ fn tall<T: Float>(a: &Tensor<T>, p: &Tensor<T>, g: &Tensor<T>) -> Result<Tensor<
 /// continuous.
 ///
 /// # Errors
-/// Shape, below two dimensions; not converged, which includes NaN and infinity.
+/// Shape, below two dimensions; argument, for NaN and infinity, naming the first such matrix; not converged.
 #[track_caller]
 pub fn pinv<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     apply(Pinv(PinvOptions::default()), [a])

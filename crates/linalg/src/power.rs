@@ -3,9 +3,10 @@
 use crate::inverse::inverse;
 use crate::product::matmul;
 use crate::solve::solve;
-use autograd::Tensor;
+use autograd::{Keep, Kept, Op, Tensor, apply};
 use std::panic::Location;
-use tensor_core::{Error, Float, Result};
+use tensor_core::kernels::{self, Part};
+use tensor_core::{Array, Error, Float, Result};
 
 #[track_caller]
 fn need_square<T: Float>(op: &'static str, a: &Tensor<T>) -> Result<usize> {
@@ -30,11 +31,14 @@ fn need_square<T: Float>(op: &'static str, a: &Tensor<T>) -> Result<usize> {
 /// ```
 ///
 /// # Errors
-/// Shape, where the matrices are not square; singular, for a negative power of a matrix without an inverse.
+/// Shape, where the matrices are not square; for a negative power, as [`crate::inverse`].
 #[track_caller]
 pub fn matrix_power<T: Float>(a: &Tensor<T>, n: i32) -> Result<Tensor<T>> {
     let order = need_square("matrix_power", a)?;
-    let mut square = if n < 0 { inverse(a)? } else { a.clone() };
+    let mut square = match n < 0 {
+        true => inverse(a).map_err(|e| e.renamed("matrix_power"))?,
+        false => a.clone(),
+    };
     let mut rest = n.unsigned_abs();
     let mut power: Option<Tensor<T>> = None;
     while rest > 0 {
@@ -77,7 +81,7 @@ const PADE_13: [f64; 14] = [
 /// The 1-norm up to which the approximant is exact to double precision (Higham 2005, table 2.3).
 const THETA_13: f64 = 5.371_920_351_148_152;
 
-/// e^A for each square matrix of a batch: scaled until the Pade approximant of order 13 is exact, and
+/// e^A for each square matrix of a batch, as if it were alone: scaled until the Pade approximant of order 13 is exact, and
 /// squared back (Higham, "The scaling and squaring method for the matrix exponential revisited", 2005).
 ///
 /// ```
@@ -88,7 +92,7 @@ const THETA_13: f64 = 5.371_920_351_148_152;
 /// ```
 ///
 /// # Errors
-/// Shape, where the matrices are not square; argument, for NaN and infinity.
+/// Shape, where the matrices are not square; argument, for NaN and infinity, naming the first such matrix.
 #[track_caller]
 pub fn matrix_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     let here = Location::caller();
@@ -96,14 +100,27 @@ pub fn matrix_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     if a.numel() == 0 {
         return Ok(a.clone());
     }
-    // One scaling for the batch, by its largest matrix.
-    let norm = a.detach().abs().sum_dim(-2, false)?.max()?.item()?.to_f64();
-    if !norm.is_finite() {
-        let message = format!("a matrix of {:?} holds NaN or infinity", a.shape());
-        return Err(Error::argument("matrix_exp", message).at(here));
+    kernels::finite("matrix_exp", a.array(), Part::Whole).map_err(|e| e.at(here))?;
+    let squarings = squarings(a)?;
+    let most = squarings.iter().copied().max().unwrap_or(0);
+    // The matrices that are scaled by one half at least so often.
+    let more_than = |done: i32| -> Result<Tensor<bool>> {
+        let shape: Vec<usize> = a.shape()[..a.ndim() - 2].iter().copied().chain([1, 1]).collect();
+        Tensor::from_vec(squarings.iter().map(|&s| s > done).collect(), shape)?.to_device(&a.device())
+    };
+    let alike = squarings.iter().all(|&s| s == most);
+    let mut scaled = a.clone();
+    if alike {
+        // A power of two beyond the range of T is two of them.
+        scaled = scaled * T::of(2f64.powi(-(most / 2))) * T::of(2f64.powi(most / 2 - most));
+    } else {
+        let factors = |part: &dyn Fn(i32) -> i32| -> Result<Tensor<T>> {
+            let powers = squarings.iter().map(|&s| T::of(2f64.powi(-part(s)))).collect();
+            Tensor::from_vec(powers, more_than(0)?.shape())?.to_device(&a.device())
+        };
+        scaled = scaled.try_mul(&factors(&|s| s / 2)?)?.try_mul(&factors(&|s| s - s / 2)?)?;
     }
-    let squarings = (norm / THETA_13).log2().ceil().max(0.0);
-    let a = a * T::of((-squarings).exp2());
+    let a = scaled;
     let identity = Tensor::eye_on(&a.device(), n)?;
     let b = |k: usize| T::of(PADE_13[k] / PADE_13[0]);
     let a2 = matmul(&a, &a)?;
@@ -114,11 +131,58 @@ pub fn matrix_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     let high = |k: usize| matmul(&a6, &(&a6 * b(k + 4) + &a4 * b(k + 2) + &a2 * b(k)));
     let odd = matmul(&a, &(high(9)? + sum(1)?))?;
     let even = high(8)? + sum(0)?;
-    let mut e = solve(&(&even - &odd), &(&even + &odd)).map_err(|e| e.at(here))?;
-    for _ in 0..squarings as usize {
-        e = matmul(&e, &e)?;
+    let mut e =
+        solve(&(&even - &odd), &(&even + &odd)).map_err(|e| e.renamed("matrix_exp").relocated(here))?;
+    for done in 0..most {
+        e = match alike {
+            true => matmul(&e, &e)?,
+            false => apply(Square { some: more_than(done)? }, [&e])?,
+        };
     }
     Ok(e)
+}
+
+/// How often each matrix has to be halved for the approximant.
+fn squarings<T: Float>(a: &Tensor<T>) -> Result<Vec<i32>> {
+    let size = a.detach().abs();
+    let norms = size.sum_dim(-2, false)?.amax(-1, false)?.to_vec();
+    let largest = size.amax([-2, -1], false)?.to_vec();
+    let n = a.shape()[a.ndim() - 1] as f64;
+    let logarithm = |(norm, largest): (T, T)| match norm.is_finite() {
+        true => norm.to_f64().log2(),
+        // The sum left the range, which its terms are within.
+        false => largest.to_f64().log2() + n.log2(),
+    };
+    let halvings = |log: f64| (log - THETA_13.log2()).ceil().max(0.0) as i32;
+    Ok(norms.into_iter().zip(largest).map(|x| halvings(logarithm(x))).collect())
+}
+
+/// A A for some matrices of a batch, and the others as they are
+struct Square {
+    /// [.., 1, 1]
+    some: Tensor<bool>,
+}
+
+impl<T: Float> Op<T, 1> for Square {
+    fn name(&self) -> &'static str {
+        "matrix_exp"
+    }
+    fn forward(&self, [a]: [&Array<T>; 1]) -> Result<Array<T>> {
+        let square = kernels::addmm("matrix_exp", None, a, a, T::ZERO, T::ONE)?;
+        kernels::select("matrix_exp", self.some.array(), &square, a)
+    }
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::inputs([true])
+    }
+    fn batches(&self) -> bool {
+        true
+    }
+    /// grad A^T + A^T grad, or grad
+    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let at = kept.input(0).mt()?;
+        let both = matmul(&g, &at)? + matmul(&at, &g)?;
+        Ok([Some(self.some.where_cond(&both, &g)?)])
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use tensor_core::{Array, Element, Error, Float, Result};
 pub(crate) struct Solve<T: Element> {
     pub lu: Lu<T>,
     pub transposed: bool,
-    /// Whether a singular matrix gives infinities and NaN, and is no error.
+    /// Whether a singular matrix, or one that is not finite, gives infinities and NaN, and is no error.
     pub lenient: bool,
 }
 
@@ -24,7 +24,7 @@ impl<T: Float> Op<T, 2> for Solve<T> {
     }
     fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
         match self.lu.solve("solve", b, self.transposed)? {
-            (_, Some(batch)) if !self.lenient => Err(kernels::singular_error("solve", batch, a.shape())),
+            (_, Some(flaw)) if !self.lenient => Err(flaw.error("solve", a.shape())),
             (x, _) => Ok(x),
         }
     }
@@ -103,11 +103,17 @@ pub(crate) fn one_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>
 /// ```
 ///
 /// # Errors
-/// Shape, where the operands do not fit; singular, naming the first matrix without an inverse.
+/// Shape, where the operands do not fit; argument, for NaN and infinity in A, naming the first such matrix; singular,
+/// naming the first matrix without an inverse. NaN and infinity in B are no errors: they spread into its solutions.
 #[track_caller]
 pub fn solve<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     let here = Location::caller();
-    if a.ndim() == 2 && b.ndim() > 2 && b.numel() > 0 && b.shape()[b.ndim() - 2] == a.shape()[1] {
+    if a.ndim() == 2
+        && a.shape()[0] == a.shape()[1]
+        && b.ndim() > 2
+        && b.numel() > 0
+        && b.shape()[b.ndim() - 2] == a.shape()[1]
+    {
         // One matrix for a whole batch: it is factored once, and the batch is more columns.
         let (n, k) = (b.shape()[b.ndim() - 2] as isize, b.shape()[b.ndim() - 1] as isize);
         let columns = b.reshape([-1, n, k])?.permute([1, 0, 2])?.reshape([n, -1])?;

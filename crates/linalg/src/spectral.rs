@@ -66,8 +66,8 @@ impl<T: Float> OpMany<T> for Eigh {
 /// ```
 ///
 /// # Errors
-/// Shape, where the matrices are not square; not converged, which includes NaN and infinity. In the
-/// gradient argument, where eigenvalues are equal and the function depends on which vectors were found.
+/// Shape, where the matrices are not square; argument, for NaN and infinity in the lower triangle, naming the first such
+/// matrix; not converged. In the gradient argument, where eigenvalues are equal and the function depends on which vectors were found.
 #[track_caller]
 pub fn eigh<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
     let mut outputs = apply_many(Eigh, &[a])?;
@@ -82,7 +82,7 @@ pub fn eigh<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 /// As [`eigh`].
 #[track_caller]
 pub fn eigvalsh<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    Ok(eigh(a)?.0)
+    Ok(eigh(a).map_err(|e| e.renamed("eigvalsh"))?.0)
 }
 
 #[cfg(test)]
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!((e.kind(), e.op()), (ErrorKind::Argument, "eigh"));
         gradcheck(|x| Ok(eigvalsh(&symmetric(&x[0])?)?.sum()), &[Tensor::eye(3)])?;
         let nan = Tensor::from([[f64::NAN]]);
-        assert_eq!(eigvalsh(&nan).unwrap_err().kind(), ErrorKind::NotConverged);
+        assert_eq!(eigvalsh(&nan).unwrap_err().kind(), ErrorKind::Argument);
         Ok(())
     }
 }

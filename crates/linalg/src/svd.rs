@@ -82,7 +82,7 @@ impl<T: Float> OpMany<T> for Svd {
 /// ```
 ///
 /// # Errors
-/// Shape, below two dimensions; not converged, which includes NaN and infinity.
+/// Shape, below two dimensions; argument, for NaN and infinity, naming the first such matrix; not converged.
 #[track_caller]
 pub fn svd<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
     let outputs: [Tensor<T>; 3] = match apply_many(Svd, &[a])?.try_into() {
@@ -99,7 +99,13 @@ pub fn svd<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)>
 /// As [`svd`].
 #[track_caller]
 pub fn svdvals<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    Ok(svd(a)?.1)
+    singular_values("svdvals", a)
+}
+
+/// The singular values, for the operation `op`.
+#[track_caller]
+fn singular_values<T: Float>(op: &'static str, a: &Tensor<T>) -> Result<Tensor<T>> {
+    Ok(svd(a).map_err(|e| e.renamed(op))?.1)
 }
 
 /// Which norm of a matrix; a number stands for the order.
@@ -144,9 +150,9 @@ pub fn matrix_norm<T: Float>(a: &Tensor<T>, norm: impl Into<MatrixNorm>) -> Resu
     let sums = |dim| a.abs().sum_dim(dim, false);
     match norm.into() {
         MatrixNorm::Frobenius => a.vector_norm(2.0, [-2, -1], false),
-        MatrixNorm::Nuclear => svdvals(a)?.sum_dim(-1, false),
-        MatrixNorm::Order(2.0) => svdvals(a)?.amax(-1, false),
-        MatrixNorm::Order(-2.0) => svdvals(a)?.amin(-1, false),
+        MatrixNorm::Nuclear => singular_values("matrix_norm", a)?.sum_dim(-1, false),
+        MatrixNorm::Order(2.0) => singular_values("matrix_norm", a)?.amax(-1, false),
+        MatrixNorm::Order(-2.0) => singular_values("matrix_norm", a)?.amin(-1, false),
         MatrixNorm::Order(1.0) => sums(-2)?.amax(-1, false),
         MatrixNorm::Order(-1.0) => sums(-2)?.amin(-1, false),
         MatrixNorm::Order(f64::INFINITY) => sums(-1)?.amax(-1, false),
@@ -159,18 +165,20 @@ pub fn matrix_norm<T: Float>(a: &Tensor<T>, norm: impl Into<MatrixNorm>) -> Resu
 }
 
 /// The ratio of the largest to the smallest singular value of each matrix of a batch; infinite where the
-/// smallest is 0.
+/// smallest is 0. By the rule of [`matrix_rank`], a matrix has full rank where this is below 1 / `rtol`.
 ///
 /// # Errors
 /// Shape, below two dimensions and for matrices of no elements; as [`svd`].
 #[track_caller]
 pub fn cond<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    let s = svdvals(a)?;
+    let s = singular_values("cond", a)?;
     s.amax(-1, false)?.try_div(&s.amin(-1, false)?)
 }
 
-/// How many singular values of each matrix of a batch exceed `rtol` times the largest; None stands for
-/// max(m, n) epsilon.
+/// How many singular values of each [m, n] matrix of a batch exceed `rtol` times the largest. None stands for
+/// max(min(m, n), min(max(m, n), 64)) epsilon: it does not grow with the rows of a tall matrix, so that columns which
+/// are far from dependent are not thrown away. The same rule holds in [`crate::lstsq`], [`crate::pinv`] and
+/// [`crate::SparseTensor::lstsq`].
 ///
 /// ```
 /// use autograd::Tensor;
@@ -183,9 +191,9 @@ pub fn cond<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// As [`svd`].
 #[track_caller]
 pub fn matrix_rank<T: Float>(a: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<i64>> {
-    let s = svdvals(&a.detach())?;
+    let s = singular_values("matrix_rank", &a.detach())?;
     let [.., m, n] = *a.shape() else { return Tensor::zeros_on(&s.device(), s.shape()) };
-    let rtol = rtol.map_or(T::of(m.max(n) as f64) * T::EPSILON, T::of);
+    let rtol = T::of(rtol.unwrap_or_else(|| kernels::rank_tolerance::<T>(m, n)));
     if m == 0 || n == 0 {
         return s.gt(T::ZERO)?.count_nonzero_dim(-1, false);
     }

@@ -103,8 +103,8 @@ fn symmetric_part<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// ```
 ///
 /// # Errors
-/// Shape, where the matrices are not square; not converged, which includes NaN and infinity; argument,
-/// where f is not finite at an eigenvalue.
+/// Shape, where the matrices are not square; argument, for NaN and infinity in the lower triangle, and where f is not
+/// finite at an eigenvalue, naming the first such matrix; not converged.
 #[track_caller]
 pub fn symmetric_function<T: Float>(a: &Tensor<T>, f: impl Analytic + 'static) -> Result<Tensor<T>> {
     let here = Location::caller();
@@ -357,6 +357,6 @@ mod tests {
         assert_eq!(symmetric_power(&a, 0.5).unwrap_err().kind(), ErrorKind::Argument);
         assert_eq!(symmetric_exp(&Tensor::ones([2, 3])).unwrap_err().kind(), ErrorKind::Shape);
         let nan = Tensor::from([[f64::NAN]]);
-        assert_eq!(symmetric_exp(&nan).unwrap_err().kind(), ErrorKind::NotConverged);
+        assert_eq!(symmetric_exp(&nan).unwrap_err().kind(), ErrorKind::Argument);
     }
 }

@@ -66,7 +66,8 @@ pub(crate) fn triangular<T: Float>(
 /// ```
 ///
 /// # Errors
-/// Shape, where the operands do not fit; singular, naming the first matrix with a zero on its diagonal.
+/// Shape, where the operands do not fit; singular, naming the first matrix with a zero on its diagonal; argument, for NaN
+/// and infinity in a triangle, naming the first such matrix. In B they are no errors: they spread into the solutions.
 #[track_caller]
 pub fn solve_triangular<T: Float>(a: &Tensor<T>, b: &Tensor<T>, triangle: Triangle) -> Result<Tensor<T>> {
     let here = Location::caller();

@@ -132,6 +132,14 @@ impl Error {
         self.at(location)
     }
 
+    /// Names the operation that was called in place of one that it is made of.
+    #[cold]
+    #[must_use]
+    pub fn renamed(mut self, op: &'static str) -> Self {
+        self.0.op = op;
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

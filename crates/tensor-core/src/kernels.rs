@@ -16,7 +16,7 @@ use crate::layout::Layout;
 use crate::memory;
 use crate::shape::Dims;
 
-pub use crate::cpu::decompose::{Analytic, Gaps, Lu, Triangle, singular_error};
+pub use crate::cpu::decompose::{Analytic, Flaw, Gaps, Lu, Part, Triangle, not_finite_error};
 pub use crate::cpu::reduce::{All, Any, Max, Min, Reduction, Sum};
 
 /// Runs a kernel where its operands are: the first expression on the CPU, the second on the GPU it names.
@@ -446,7 +446,7 @@ pub(crate) fn lu_solve<T: Float>(
     op: &'static str,
     b: &Array<T>,
     transposed: bool,
-) -> Result<(Array<T>, Option<usize>)> {
+) -> Result<(Array<T>, Option<Flaw>)> {
     let a = lu.matrices();
     run_on!(op, [a, b], T::lu_solve(lu, op, b, transposed), |gpu| {
         T::gpu_lu_solve(gpu, op, a, b, transposed)
@@ -469,15 +469,15 @@ pub(crate) fn lu_slogdet<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<(Arra
 /// diagonal of ones, and the rows of A in the order in which they make L U.
 ///
 /// # Errors
-/// Shape, below two dimensions.
+/// Shape, below two dimensions; argument, for NaN and infinity.
 pub fn lu_factors<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
     matrices(op, a)?;
     run_on!(op, [a], T::lu_factors(op, a), |gpu| T::gpu_lu_factors(gpu, op, a))
 }
 
 /// The derivative of each number of `g` times the determinant of the matrix at its place: the cofactors times
-/// the number, at every rank; and the matrices of which products of elements leave the range, where they are not
-/// known. None where the matrices are large.
+/// the number, at every rank; and, ascending, the matrices for which it is not known, since products of their elements
+/// leave the range. None where the matrices are large.
 ///
 /// # Errors
 /// Shape, where the matrices are not square, or there is not a number for each.
@@ -496,10 +496,27 @@ pub fn cofactors<T: Float>(
     run_on!(op, [a, g], T::cofactors(op, a, g), |gpu| T::gpu_cofactors(gpu, op, a, g))
 }
 
+/// An error where a part of a matrix of a batch is not finite: the one that all factorisations have for it.
+///
+/// # Errors
+/// Shape, below two dimensions; argument, naming the first such matrix.
+pub fn finite<T: Float>(op: &'static str, a: &Array<T>, part: Part) -> Result<()> {
+    matrices(op, a)?;
+    run_on!(op, [a], T::finite(op, a, part), |gpu| T::gpu_finite(gpu, op, a, part))
+}
+
+/// The part of the largest singular value of an [m, n] matrix up to which others count as zero: as many roundings as
+/// the smaller dimension has, or the larger one, up to 64. Rounding in the elements themselves, which grows with
+/// neither, and in sums of more rows, which cancels, stays below that; the columns of tall matrices stay above it.
+pub fn rank_tolerance<T: Float>(m: usize, n: usize) -> f64 {
+    m.min(n).max(m.max(n).min(64)) as f64 * T::EPSILON.to_f64()
+}
+
 /// The inverse of each matrix of a batch.
 ///
 /// # Errors
-/// Shape, where the matrices are not square; singular, naming the first one without an inverse.
+/// Shape, where the matrices are not square; argument, for NaN and infinity; singular, naming the first one without an
+/// inverse.
 pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     square(op, a)?;
     run_on!(op, [a], T::inverse(op, a), |gpu| T::gpu_inverse(gpu, op, a))
@@ -509,7 +526,7 @@ pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
 /// descending, V^T.
 ///
 /// # Errors
-/// Shape, below two dimensions; not converged, which includes NaN and infinity.
+/// Shape, below two dimensions; argument, for NaN and infinity; not converged.
 pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
     matrices(op, a)?;
     run_on!(op, [a], T::svd(op, a), |gpu| T::gpu_svd(gpu, op, a))
@@ -518,7 +535,8 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
 /// The lower triangular L with A = L L^T of each matrix of a batch, of which the lower triangle is read.
 ///
 /// # Errors
-/// Shape, where the matrices are not square; not positive definite, naming the first such matrix.
+/// Shape, where the matrices are not square; argument, for NaN and infinity; not positive definite, naming the first such
+/// matrix.
 pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     square(op, a)?;
     run_on!(op, [a], T::cholesky(op, a), |gpu| T::gpu_cholesky(gpu, op, a))
@@ -538,7 +556,8 @@ pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>
 /// batch.
 ///
 /// # Errors
-/// Shape, where the operands do not fit; singular, naming the first matrix with a zero on its diagonal.
+/// Shape, where the operands do not fit; singular, naming the first matrix with a zero on its diagonal; argument, for NaN
+/// and infinity in the triangle.
 pub fn solve_triangular<T: Float>(
     op: &'static str,
     a: &Array<T>,
@@ -561,7 +580,7 @@ pub fn solve_triangular<T: Float>(
 /// which the lower triangle is read.
 ///
 /// # Errors
-/// Shape, where the matrices are not square; not converged, which includes NaN and infinity.
+/// Shape, where the matrices are not square; argument, for NaN and infinity; not converged.
 pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
     square(op, a)?;
     run_on!(op, [a], T::eigh(op, a), |gpu| T::gpu_eigh(gpu, op, a))

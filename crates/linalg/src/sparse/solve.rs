@@ -177,7 +177,8 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// The x that makes ||b - A x|| least, for a matrix of full rank that has at least as many rows as columns, by a
-    /// sparse QR factorisation; b is a vector `[m]` or a matrix `[m, k]`.
+    /// sparse QR factorisation; b is a vector `[m]` or a matrix `[m, k]`. The rank is full where the smallest singular value,
+    /// which is estimated, exceeds the largest times the tolerance of [`crate::matrix_rank`].
     ///
     /// ```
     /// use autograd::Tensor;

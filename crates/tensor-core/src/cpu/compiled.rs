@@ -1,7 +1,7 @@
 //! The kernels of linear algebra as functions of the types themselves: this crate compiles each of them once
 //! for each type, where a generic function would be compiled anew for every program that calls it.
 
-use super::decompose::{self, Analytic, Gaps, Lu, Triangle};
+use super::decompose::{self, Analytic, Flaw, Gaps, Lu, Part, Triangle};
 use super::sparse_solve::{self, Factors, Method};
 use super::{gemm, least_squares, sparse};
 use crate::array::Array;
@@ -27,8 +27,7 @@ pub(crate) use compiled;
 
 type Op = &'static str;
 type Pair<T> = (Array<T>, Array<T>);
-type Cofactors<T> = (Array<T>, Vec<usize>);
-type Solution<T> = (Array<T>, Option<usize>);
+type Solution<T> = (Array<T>, Option<Flaw>);
 type LossAndGradient<T> = (Array<T>, Option<Array<T>>);
 
 compiled! { Compiled:
@@ -46,7 +45,8 @@ compiled! { Compiled:
     fn lu_factors(op: Op, a: &Array<Self>) -> Result<(Array<Self>, Array<i64>)> = decompose::lu_factors;
     fn lu_nearly_singular(lu: &Lu<Self>, op: Op, ratio: f64) -> Result<Vec<usize>> = decompose::lu_nearly_singular;
     fn cofactors(op: Op, a: &Array<Self>, g: &Array<Self>)
-        -> Result<Option<Cofactors<Self>>> = decompose::cofactors;
+        -> Result<Option<(Array<Self>, Vec<usize>)>> = decompose::cofactors;
+    fn finite(op: Op, a: &Array<Self>, part: Part) -> Result<()> = decompose::finite;
     fn inverse(op: Op, a: &Array<Self>) -> Result<Array<Self>> = decompose::inverse;
     fn svd(op: Op, a: &Array<Self>) -> Result<[Array<Self>; 3]> = decompose::svd;
     fn cholesky(op: Op, a: &Array<Self>) -> Result<Array<Self>> = decompose::cholesky;

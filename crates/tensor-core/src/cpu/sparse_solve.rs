@@ -3,6 +3,7 @@
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
+use crate::kernels::rank_tolerance;
 use crate::memory;
 use crate::shape::Dims;
 use crate::sparse::{Pattern, numbers};
@@ -217,14 +218,23 @@ fn triangle<T: Float>(
             }
         }
     }
-    let sizes = || diagonal.iter().map(|d| d.abs().to_f64());
-    let (low, high) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
-    if n > 0 && low <= high * T::EPSILON.to_f64() * m as f64 {
+    let (order, _) = known.col_perm().arrays();
+    let triangle = Triangle {
+        starts,
+        rows,
+        values: numbers,
+        diagonal,
+        order: memory::collect(op, order.iter().copied())?,
+    };
+    let [smallest, largest] = triangle.extremes();
+    if n > 0 && !(smallest > largest * rank_tolerance::<T>(m, n)) {
         return Err(singular(op, [m, n], "lsqr finds the shortest of its solutions"));
     }
-    let order = memory::collect(op, known.col_perm().arrays().0.iter().copied())?;
-    Ok(Triangle { starts, rows, values: numbers, diagonal, order })
+    Ok(triangle)
 }
+
+/// Steps of the iterations for singular values: each makes an error smaller by the square of the ratio of two of them.
+const POWERS: usize = 6;
 
 impl<T: Float> Triangle<T> {
     /// (R^T R)^-1 g, and so (A^T A)^-1 g, in place.
@@ -242,6 +252,59 @@ impl<T: Float> Triangle<T> {
             }
             g[self.order[j]] = z;
         }
+    }
+
+    /// About the smallest and the largest singular value of R: powers of (R^T R)^-1 and R^T R, from vectors without a
+    /// pattern (Golub and Van Loan, section 8.2.1). The diagonal alone tells neither. In double precision.
+    fn extremes(&self) -> [f64; 2] {
+        let n = self.order.len();
+        if self.diagonal.iter().any(|&d| d == T::ZERO || !d.is_finite()) {
+            return [0.0, 1.0];
+        }
+        let mut state = 1u64;
+        let mut start = || -> Vec<f64> {
+            let mut next = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 11) as f64 / (1u64 << 53) as f64 + 0.5
+            };
+            (0..n).map(|k| if k % 2 == 0 { next() } else { -next() }).collect()
+        };
+        // The length, after which it is one.
+        let unit = |v: &mut [f64]| -> f64 {
+            let largest = v.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+            let length = largest * v.iter().map(|x| (x / largest).powi(2)).sum::<f64>().sqrt();
+            v.iter_mut().for_each(|x| *x /= length);
+            length
+        };
+        let (mut u, mut v) = (start(), start());
+        let (mut inverse, mut largest) = (0.0f64, 0.0f64);
+        (unit(&mut u), unit(&mut v));
+        for _ in 0..POWERS {
+            for j in 0..n {
+                let sum: f64 = self.column(j).map(|(i, r)| r.to_f64() * u[i]).sum();
+                u[j] = (u[j] - sum) / self.diagonal[j].to_f64();
+            }
+            inverse = inverse.max(unit(&mut u));
+            for j in (0..n).rev() {
+                u[j] /= self.diagonal[j].to_f64();
+                let z = u[j];
+                self.column(j).for_each(|(i, r)| u[i] -= r.to_f64() * z);
+            }
+            inverse = inverse.max(unit(&mut u));
+            // R v, from the top: what is above the diagonal of a column goes to rows that are done with.
+            for j in 0..n {
+                let z = std::mem::take(&mut v[j]);
+                self.column(j).for_each(|(i, r)| v[i] += r.to_f64() * z);
+                v[j] += self.diagonal[j].to_f64() * z;
+            }
+            largest = largest.max(unit(&mut v));
+            for j in (0..n).rev() {
+                let sum: f64 = self.column(j).map(|(i, r)| r.to_f64() * v[i]).sum();
+                v[j] = sum + self.diagonal[j].to_f64() * v[j];
+            }
+            largest = largest.max(unit(&mut v));
+        }
+        [1.0 / inverse, largest]
     }
 
     /// Column j above the diagonal.

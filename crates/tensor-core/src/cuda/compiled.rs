@@ -5,13 +5,13 @@ use super::{factor, product, sparse};
 use crate::array::Array;
 use crate::cpu::compiled::compiled;
 use crate::error::Result;
-use crate::kernels::{Analytic, Gaps, Lu, Triangle};
+use crate::kernels::{Analytic, Flaw, Gaps, Lu, Part, Triangle};
 use crate::sparse::Pattern;
 
 type Device = &'static Gpu;
 type Op = &'static str;
 type Pair<T> = (Array<T>, Array<T>);
-type Solution<T> = (Array<T>, Option<usize>);
+type Solution<T> = (Array<T>, Option<Flaw>);
 type LossAndGradient<T> = (Array<T>, Option<Array<T>>);
 
 compiled! { OnGpu:
@@ -30,8 +30,9 @@ compiled! { OnGpu:
         = factor::lu_nearly_singular;
     fn gpu_lu_factors(gpu: Device, op: Op, a: &Array<Self>) -> Result<(Array<Self>, Array<i64>)>
         = factor::lu_factors;
-    fn gpu_cofactors(gpu: Device, op: Op, a: &Array<Self>, g: &Array<Self>) -> Result<Option<(Array<Self>, Vec<usize>)>>
-        = factor::cofactors;
+    fn gpu_cofactors(gpu: Device, op: Op, a: &Array<Self>, g: &Array<Self>)
+        -> Result<Option<(Array<Self>, Vec<usize>)>> = factor::cofactors;
+    fn gpu_finite(gpu: Device, op: Op, a: &Array<Self>, part: Part) -> Result<()> = factor::finite;
     fn gpu_inverse(gpu: Device, op: Op, a: &Array<Self>) -> Result<Array<Self>> = factor::inverse;
     fn gpu_svd(gpu: Device, op: Op, a: &Array<Self>) -> Result<[Array<Self>; 3]> = factor::svd;
     fn gpu_cholesky(gpu: Device, op: Op, a: &Array<Self>) -> Result<Array<Self>> = factor::cholesky;

@@ -104,6 +104,7 @@ impl<K: Hash + Eq + Clone> Functions<K> {
 pub(crate) const FAMILIES: &[&Family] = &[
     &super::copy::TRANSPOSE,
     &super::factor::DETERMINANT,
+    &super::factor::FINITE,
     &super::factor::GAPS,
     &super::factor::JACOBI,
     &super::factor::QR,

@@ -1,6 +1,7 @@
 //! LU factorisations, and what follows from them.
 
-use super::{first, for_batch, lanes_pay, singular_error, square};
+use super::flaw::are_finite;
+use super::{Flaw, Flaws, Part, finite, for_batch, lanes_pay, square};
 use crate::array::Array;
 use crate::cpu::lanes::{self, Matrices, for_groups};
 use crate::cpu::{copy, factor};
@@ -9,7 +10,6 @@ use crate::error::Result;
 use crate::kernels;
 use crate::memory;
 use crate::shape::Dims;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// P A = L U of each matrix of a batch; clones share it.
@@ -24,7 +24,7 @@ struct Factors<T: Element> {
     /// One after another, row-major: U, and L without its diagonal of ones.
     lu: Array<T>,
     pivots: Vec<usize>,
-    singular: Option<usize>,
+    flaw: Option<Flaw>,
 }
 
 /// LU with partial pivoting of each matrix; a zero pivot is no error here.
@@ -36,7 +36,11 @@ pub fn lu<T: Float>(op: &'static str, a: &Array<T>) -> Result<Lu<T>> {
 }
 
 /// The factors of the first columns, as many as there are rows at most, and the order of the rows.
+///
+/// # Errors
+/// Argument, for NaN and infinity.
 pub fn lu_factors<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
+    finite(op, a, Part::Whole)?;
     let lead = a.ndim() - 2;
     let (m, k) = (a.shape()[lead], a.shape()[lead].min(a.shape()[lead + 1]));
     let first_columns = a.slice(op, lead + 1, 0, 1, k)?;
@@ -61,13 +65,16 @@ impl<T: Float> Factors<T> {
         let count: usize = batch.iter().product();
         let mut lu = copy::copy(op, a)?;
         let mut pivots = memory::vector(op, count * n, 0)?;
-        let singular = AtomicUsize::new(usize::MAX);
+        let flaws = Flaws::none();
         for_batch((lu.make_mut()?, n * n), (&mut pivots, n), n * n * n, |i, a, pivots| {
+            if !are_finite(a) {
+                flaws.not_finite(i);
+            }
             if factor::lu(a, n, pivots).is_some() {
-                singular.fetch_min(i, Relaxed);
+                flaws.other(i);
             }
         });
-        Ok(Factors { lu, pivots, singular: first(&singular) })
+        Ok(Factors { lu, pivots, flaw: flaws.found() })
     }
 }
 
@@ -108,7 +115,7 @@ impl<T: Float> Lu<T> {
     }
 
     /// A^-1 B, or A^-T B, for B of shape [batch.., n, k], with infinities and NaN for a singular matrix; and
-    /// the number of the first such matrix.
+    /// the first matrix that has no inverse.
     ///
     /// # Errors
     /// Out of memory.
@@ -117,7 +124,7 @@ impl<T: Float> Lu<T> {
         op: &'static str,
         b: &Array<T>,
         transposed: bool,
-    ) -> Result<(Array<T>, Option<usize>)> {
+    ) -> Result<(Array<T>, Option<Flaw>)> {
         kernels::lu_solve(self, op, b, transposed)
     }
 
@@ -148,7 +155,9 @@ pub fn lu_nearly_singular<T: Float>(lu: &Lu<T>, op: &'static str, ratio: f64) ->
     let near = |a: &[T]| {
         let pivots = (0..n).map(|i| a[i * n + i].to_f64().abs());
         let (low, high) = pivots.fold((f64::INFINITY, 0.0f64), |(l, h), p| (l.min(p), h.max(p)));
-        high == 0.0 || low / high <= ratio
+        // NaN and infinity are near nothing.
+        let finite = (0..n).all(|i| a[i * n + i].is_finite());
+        finite && (high == 0.0 || low / high <= ratio)
     };
     let factors = lu.factors(op)?;
     let matrices = factors.rows().chunks_exact(n * n).enumerate();
@@ -161,11 +170,11 @@ pub fn lu_solve<T: Float>(
     op: &'static str,
     b: &Array<T>,
     transposed: bool,
-) -> Result<(Array<T>, Option<usize>)> {
+) -> Result<(Array<T>, Option<Flaw>)> {
     let (n, batch) = square(&lu.a);
     let k = b.shape()[b.ndim() - 1];
     let Some(factors) = &lu.factors else {
-        let singular = AtomicUsize::new(usize::MAX);
+        let flaws = Flaws::none();
         let mut out = Array::build(op, Dims::from_slice(b.shape()), |_| {})?;
         if k > 0 {
             // The system with A^T has an elimination of its own.
@@ -179,23 +188,26 @@ pub fn lu_solve<T: Float>(
                 let mut a = inputs[0].to_vec(i);
                 x.copy_from_slice(&inputs[1].to_vec(i));
                 let mut pivots = vec![0; n];
+                if !are_finite(&a) {
+                    flaws.not_finite(i);
+                }
                 if factor::lu(&mut a, n, &mut pivots).is_some() {
-                    singular.fetch_min(i, Relaxed);
+                    flaws.other(i);
                 }
                 factor::lu_solve(&a, &pivots, n, x, k, false);
             };
             let count = batch.iter().product();
             for_groups(&lanes::Solve { n, k }, &inputs, [(out.make_mut()?, n * k)], count, one);
         }
-        return Ok((out, first(&singular)));
+        return Ok((out, flaws.found()));
     };
     let mut out = copy::copy(op, b)?;
-    let (lu, Factors { pivots, singular, .. }) = (factors.rows(), &**factors);
+    let (lu, Factors { pivots, flaw, .. }) = (factors.rows(), &**factors);
     let mut nothing = vec![(); out.numel().checked_div(n * k).unwrap_or(0)];
     for_batch((out.make_mut()?, n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
         factor::lu_solve(&lu[i * n * n..][..n * n], &pivots[i * n..][..n], n, b, k, transposed);
     });
-    Ok((out, *singular))
+    Ok((out, *flaw))
 }
 
 /// See [`Lu::det`].
@@ -239,8 +251,8 @@ impl<T: Float> Factors<T> {
     }
 }
 
-/// The cofactors of each matrix of the batch times a number each, `g`, and the matrices whose numbers are far from
-/// one, for which they are not known; None where the matrices are large.
+/// The cofactors of each matrix of the batch times a number each, `g`, and the matrices of which they are not known,
+/// since their numbers are far from one; None where the matrices are large.
 pub fn cofactors<T: Float>(
     op: &'static str,
     a: &Array<T>,
@@ -256,29 +268,25 @@ pub fn cofactors<T: Float>(
     }
     let column = g.insert_dim(op, g.ndim())?.insert_dim(op, g.ndim() + 1)?;
     let inputs = [Matrices::of(op, a)?, Matrices::of(op, &column)?];
-    let lost = Mutex::new(Vec::new());
-    let one = |i: usize, _: [&mut [T]; 1]| {
-        lost.lock().unwrap_or_else(PoisonError::into_inner).push(i);
-    };
+    let unknown = Mutex::new(Vec::new());
+    let one = |i: usize, _: [&mut [T]; 1]| unknown.lock().unwrap_or_else(PoisonError::into_inner).push(i);
     let count = batch.iter().product();
     for_groups(&lanes::Cofactors(n), &inputs, [(out.make_mut()?, n * n)], count, one);
-    let mut lost = lost.into_inner().unwrap_or_else(PoisonError::into_inner);
-    lost.sort_unstable();
-    Ok(Some((out, lost)))
+    let mut unknown = unknown.into_inner().unwrap_or_else(PoisonError::into_inner);
+    unknown.sort_unstable();
+    Ok(Some((out, unknown)))
 }
 
 /// The inverse of each matrix.
 ///
 /// # Errors
-/// Singular, with the number of the first matrix that has no inverse.
+/// Argument, for NaN and infinity; singular, with the number of the first matrix that has no inverse.
 pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     let (n, batch) = square(a);
-    let singular = AtomicUsize::new(usize::MAX);
+    let flaws = Flaws::none();
     let mut out = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
     let one = |i: usize, a: &[T], out: &mut [T]| {
-        if factor::inverse(a, out, n).is_err() {
-            singular.fetch_min(i, Relaxed);
-        }
+        flaws.of_finite(i, a, || factor::inverse(a, out, n).is_err());
     };
     let count = batch.iter().product();
     if lanes_pay(count, n) {
@@ -289,8 +297,8 @@ pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
         let mut a = copy::copy(op, a)?;
         for_batch((out.make_mut()?, n * n), (a.make_mut()?, n * n), n * n * n, |i, out, a| one(i, a, out));
     }
-    match first(&singular) {
-        Some(batch) => Err(singular_error(op, batch, a.shape())),
+    match flaws.found() {
+        Some(flaw) => Err(flaw.error(op, a.shape())),
         None => Ok(out),
     }
 }

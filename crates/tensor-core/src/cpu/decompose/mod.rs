@@ -1,5 +1,6 @@
 //! The factorisations, applied to batches: small matrices in [`lanes`], others one by one by [`factor`].
 
+mod flaw;
 mod gaps;
 mod lu;
 
@@ -12,6 +13,8 @@ use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory;
 use crate::shape::Dims;
+pub use flaw::{Flaw, Part, not_converged_error, not_finite_error, singular_error};
+use flaw::{Flaws, first_not_finite};
 pub use gaps::{Gaps, over_gaps};
 pub use lu::{Lu, cofactors, inverse, lu, lu_det, lu_factors, lu_nearly_singular, lu_slogdet, lu_solve};
 use rayon::prelude::*;
@@ -59,21 +62,22 @@ fn square<T: Float>(a: &Array<T>) -> (usize, Dims) {
     (a.shape()[lead], Dims::from_slice(&a.shape()[..lead]))
 }
 
-/// The error of a matrix without an inverse.
-pub fn singular_error(op: &'static str, batch: usize, shape: &[usize]) -> Error {
-    let which = if shape.len() > 2 {
-        format!("matrix {batch} of the batch {shape:?}")
-    } else {
-        format!("the matrix {shape:?}")
-    };
-    let message = format!("{which} is singular: a pivot is exactly zero; pinv takes singular matrices");
-    Error::new(ErrorKind::Singular { batch }, op, message)
+/// An error where a part of a matrix of `a` is not finite.
+///
+/// # Errors
+/// Argument, naming the first such matrix; out of memory.
+pub fn finite<T: Float>(op: &'static str, a: &Array<T>, part: Part) -> Result<()> {
+    let size = [a.shape()[a.ndim() - 2], a.shape()[a.ndim() - 1]];
+    match first_not_finite(&elements(op, a)?, size, part) {
+        None => Ok(()),
+        Some(batch) => Err(not_finite_error(op, batch, a.shape())),
+    }
 }
 
 /// The thin singular value decomposition A = U diag(s) V^T of each matrix: U, s descending, V^T.
 ///
 /// # Errors
-/// Not converged, which includes matrices with NaN or infinity.
+/// Argument, for NaN and infinity; not converged.
 pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
     let lead = a.ndim() - 2;
     let (m, n) = (a.shape()[lead], a.shape()[lead + 1]);
@@ -85,12 +89,10 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
     if k == 0 {
         return Ok([u, s, vt]);
     }
-    let failed = AtomicUsize::new(usize::MAX);
+    let flaws = Flaws::none();
     let count = s.numel() / k;
     let one = |i: usize, a: &[T], [u, s, vt]: [&mut [T]; 3]| {
-        if factor::svd(a, m, n, u, s, vt).is_err() {
-            failed.fetch_min(i, Relaxed);
-        }
+        flaws.of_finite(i, a, || factor::svd(a, m, n, u, s, vt).is_err());
     };
     if m.max(n) <= lanes::LARGEST {
         let inputs = [Matrices::of(op, a)?];
@@ -108,20 +110,14 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
             one(i, &matrices[i * m * n..][..m * n], [u, s, vt]);
         });
     }
-    match first(&failed) {
-        None => Ok([u, s, vt]),
-        Some(batch) => {
-            let message = format!(
-                "the singular value decomposition of matrix {batch} of {:?} did not converge: check it for NaN and infinity",
-                a.shape()
-            );
-            Err(Error::new(ErrorKind::NotConverged, op, message))
-        }
-    }
+    flaws.check(op, a.shape(), |batch| {
+        not_converged_error(op, "singular value decomposition", batch, a.shape())
+    })?;
+    Ok([u, s, vt])
 }
 
-/// The Cholesky factor L of each matrix, and the order of the first leading minor that is not positive, or 0:
-/// such a matrix has NaN for a factor.
+/// The Cholesky factor L of each matrix, and the order of the first leading minor that is not positive, or not
+/// finite, or 0: such a matrix has NaN for a factor.
 pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
     let (n, batch) = square(a);
     let count: usize = batch.iter().product();
@@ -137,7 +133,7 @@ pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>
         let failed = factors.chunks_exact_mut(n * n).zip(&mut *minors).enumerate();
         for (i, (l, minor)) in failed.filter(|(_, (l, _))| l[0].is_nan()) {
             l.copy_from_slice(&inputs[0].to_vec(i));
-            if let Err(order) = factor::cholesky(l, n) {
+            if let Err(order) = cholesky_alone(l, n) {
                 l.fill(T::NAN);
                 *minor = order as i64;
             }
@@ -145,7 +141,7 @@ pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>
     } else {
         l = copy::copy(op, a)?;
         for_batch((l.make_mut()?, n * n), (minors, 1), n * n * n / 3, |_, l, minor| {
-            if let Err(order) = factor::cholesky(l, n) {
+            if let Err(order) = cholesky_alone(l, n) {
                 l.fill(T::NAN);
                 minor[0] = order as i64;
             }
@@ -154,14 +150,24 @@ pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>
     Ok((l, all_minors))
 }
 
+/// [`factor::cholesky`], to which infinity is as bad as NaN.
+fn cholesky_alone<T: Float>(a: &mut [T], n: usize) -> Result<(), usize> {
+    let rows = (1..=n).find(|&order| !flaw::are_finite(&a[(order - 1) * n..][..order]));
+    match (factor::cholesky(a, n).err(), rows) {
+        (Some(minor), Some(row)) => Err(minor.min(row)),
+        (minor, row) => minor.or(row).map_or(Ok(()), Err),
+    }
+}
+
 /// The Cholesky factor L of each matrix.
 ///
 /// # Errors
-/// Not positive definite, with the number of the first such matrix and its minor.
+/// Argument, for NaN and infinity; not positive definite, with the number of the first such matrix and its minor.
 pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     let (l, minors) = cholesky_ex(op, a)?;
     let minors = elements(op, &minors)?;
     let Some(batch) = minors.iter().position(|&minor| minor > 0) else { return Ok(l) };
+    finite(op, a, Part::LOWER)?;
     let minor = minors[batch] as usize;
     let message = format!(
         "matrix {batch} of {:?} is not positive definite: its leading minor of order {minor} is not positive; \
@@ -174,7 +180,7 @@ pub fn cholesky<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
 /// A^-1 B, or A^-T B, for triangles A [batch.., n, n] and B [batch.., n, k].
 ///
 /// # Errors
-/// Singular, with the number of the first matrix that has a zero on its diagonal.
+/// Singular, with the number of the first matrix that has a zero on its diagonal; argument, for NaN and infinity in A.
 pub fn solve_triangular<T: Float>(
     op: &'static str,
     a: &Array<T>,
@@ -192,9 +198,18 @@ pub fn solve_triangular<T: Float>(
     }
     let mut out = copy::copy(op, b)?;
     let mut nothing = vec![(); out.numel().checked_div(n * k).unwrap_or(0)];
+    let flaws = Flaws::none();
     for_batch((out.make_mut()?, n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
-        factor::solve_triangular(&matrices[i * n * n..][..n * n], n, triangle, transposed, b, k);
+        let a = &matrices[i * n * n..][..n * n];
+        factor::solve_triangular(a, n, triangle, transposed, b, k);
+        // What is not finite spoils the solution, but on the diagonal, by which is divided: other triangles need
+        // not be read again.
+        let diagonal = || triangle.unit || a.iter().step_by(n + 1).all(|x| Float::is_finite(*x));
+        if !(flaw::are_finite(b) && diagonal()) && !Part::Triangle(triangle).is_finite(a, n) {
+            flaws.not_finite(i);
+        }
     });
+    flaws.check(op, a.shape(), |batch| singular_error(op, batch, a.shape()))?;
     Ok(out)
 }
 
@@ -202,17 +217,19 @@ pub fn solve_triangular<T: Float>(
 /// is read.
 ///
 /// # Errors
-/// Not converged, which includes matrices with NaN or infinity.
+/// Argument, for NaN and infinity; not converged.
 pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
     let (n, batch) = square(a);
     let count: usize = batch.iter().product();
     let shape: Dims = batch.iter().copied().chain([n]).collect();
     let mut w = Array::zeros(&shape)?;
     let mut v = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
-    let failed = AtomicUsize::new(usize::MAX);
+    let flaws = Flaws::none();
     let one = |i: usize, a: &[T], w: &mut [T], v: &mut [T]| {
-        if factor::eigh(a, n, w, v).is_err() {
-            failed.fetch_min(i, Relaxed);
+        if !Part::LOWER.is_finite(a, n) {
+            flaws.not_finite(i);
+        } else if factor::eigh(a, n, w, v).is_err() {
+            flaws.other(i);
         }
     };
     if lanes_pay(count, n) {
@@ -225,16 +242,8 @@ pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
             one(i, &matrices[i * n * n..][..n * n], w, v);
         });
     }
-    match first(&failed) {
-        None => Ok([w, v]),
-        Some(batch) => {
-            let message = format!(
-                "the eigenvalues of matrix {batch} of {:?} did not converge: check it for NaN and infinity",
-                a.shape()
-            );
-            Err(Error::new(ErrorKind::NotConverged, op, message))
-        }
-    }
+    flaws.check(op, a.shape(), |batch| not_converged_error(op, "eigenvalues", batch, a.shape()))?;
+    Ok([w, v])
 }
 
 /// A = Q R of each matrix [m, n]: Q [m, k] and R [k, n], k = min(m, n), or m where `complete`.
@@ -247,23 +256,30 @@ pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[A
     let k = if complete { m } else { m.min(n) };
     let shape = |tail: &[usize]| -> Dims { a.shape()[..lead].iter().chain(tail).copied().collect() };
     let (mut q, mut r) = (Array::zeros(&shape(&[m, k]))?, Array::zeros(&shape(&[k, n]))?);
-    let matrices = elements(op, a)?;
-    if !matrices.iter().all(|x| Float::is_finite(*x)) {
-        let message = format!("a matrix of {:?} holds NaN or infinity", a.shape());
-        return Err(Error::argument(op, message));
-    }
     if m * k == 0 {
         return Ok([q, r]);
     }
+    let flaws = Flaws::none();
+    let one = |i: usize, a: &[T], q: &mut [T], r: &mut [T]| {
+        flaws.of_finite(i, a, || {
+            factor::qr(a, m, n, k, q, r);
+            false
+        });
+    };
+    let checked = |factors| {
+        flaws.check(op, a.shape(), |batch| not_converged_error(op, "factors", batch, a.shape()))?;
+        Ok(factors)
+    };
     if m.max(n) <= lanes::LARGEST && n > 0 {
         let count = q.numel() / (m * k);
         let inputs = [Matrices::of(op, a)?];
         let outputs = [(q.make_mut()?, m * k), (r.make_mut()?, k * n)];
         for_groups(&lanes::Qr { m, n, k }, &inputs, outputs, count, |i, [q, r]| {
-            factor::qr(&inputs[0].to_vec(i), m, n, k, q, r);
+            one(i, &inputs[0].to_vec(i), q, r);
         });
-        return Ok([q, r]);
+        return checked([q, r]);
     }
+    let matrices = elements(op, a)?;
     let mut parts = memory::collect(op, q.make_mut()?.chunks_exact_mut(m * k).map(|q| (q, &mut [][..])))?;
     for (part, r) in parts.iter_mut().zip(r.make_mut()?.chunks_exact_mut((k * n).max(1))) {
         part.1 = r;
@@ -271,10 +287,10 @@ pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[A
     let mut nothing = vec![(); parts.len()];
     for_batch((&mut parts, 1), (&mut nothing, 1), m * n * k, |i, part, _| {
         let (q, r) = &mut part[0];
-        factor::qr(&matrices[i * m * n..][..m * n], m, n, k, q, r);
+        one(i, &matrices[i * m * n..][..m * n], q, r);
     });
     drop(parts);
-    Ok([q, r])
+    checked([q, r])
 }
 
 /// The derivative of a function of diagonal matrices in symmetric directions, for each matrix of a batch.

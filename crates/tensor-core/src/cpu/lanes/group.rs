@@ -1,6 +1,6 @@
 //! Groups of matrices on their way into lanes and back.
 
-use super::{FEWEST, Lanes, Small};
+use super::{FEWEST, Lanes, Small, not_finite, or};
 use crate::array::Array;
 use crate::cpu::parallel::{Order, share};
 use crate::cpu::simd::{Kernel, dispatch_wide, is_wide, plain};
@@ -180,7 +180,9 @@ impl<T: Float, F: Small<T>, G: Fn(usize, [&mut [T]; O]) + Sync, const O: usize, 
                 matrices.load(first + group, first + count - 1, &mut input[at..]);
                 at += matrices.size();
             }
-            let failed = f.run::<W, FMA>(input, output, work);
+            // Before the input is lost.
+            let not_finite = if F::FINITE { not_finite::<T, W, FMA>(input) } else { [false; W] };
+            let failed = or(f.run::<W, FMA>(input, output, work), not_finite);
             let here = W.min(count - group);
             let mut at = 0;
             for (data, &size) in outputs.iter_mut().zip(&sizes) {

@@ -165,6 +165,8 @@ fn in_range<T: Float>(x: T) -> bool {
 pub struct Determinant(pub usize);
 
 impl<T: Float> Small<T> for Determinant {
+    const FINITE: bool = false;
+
     fn sizes(&self) -> [usize; 3] {
         [self.0 * self.0, 1, self.0]
     }
@@ -300,6 +302,7 @@ pub struct Cofactors(pub usize);
 
 impl<T: Float> Small<T> for Cofactors {
     const ALONE: bool = true;
+    const FINITE: bool = false;
 
     fn sizes(&self) -> [usize; 3] {
         let n = self.0;

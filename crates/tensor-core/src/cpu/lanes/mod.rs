@@ -178,6 +178,13 @@ pub fn or<const W: usize>(mut a: Mask<W>, b: Mask<W>) -> Mask<W> {
     a
 }
 
+/// The lanes in which a number is not finite: of those, and of no others, is zero times the number NaN.
+#[inline(always)]
+fn not_finite<T: Float, const W: usize, const FMA: bool>(input: &[Lanes<T, W>]) -> Mask<W> {
+    let zeros = input.iter().fold(Lanes::ZERO, |sum, &x| sum.add_mul::<FMA>(x, Lanes::ZERO));
+    zeros.holds(Lanes::ZERO, |sum, zero| !(sum == zero))
+}
+
 /// The numbers of row `i` from column `at` on. (An iterator over rows would divide to find their number, which
 /// takes longer than what is done with a row.)
 #[inline(always)]
@@ -205,6 +212,9 @@ fn tile_mut<T, const W: usize, const C: usize>(
 pub trait Small<T: Float>: Sync {
     /// Whether it is also worth it for a single matrix, in one lane.
     const ALONE: bool = false;
+
+    /// Whether a lane fails, too, where a number of its inputs is not finite: the caller sees what that means.
+    const FINITE: bool = true;
 
     /// Numbers that each matrix takes of the inputs, then of the outputs, then of working memory.
     fn sizes(&self) -> [usize; 3];

@@ -13,6 +13,8 @@ pub struct Product<T> {
 }
 
 impl<T: Float> Small<T> for Product<T> {
+    const FINITE: bool = false;
+
     fn sizes(&self) -> [usize; 3] {
         [self.m * self.k + self.k * self.n, self.m * self.n, 0]
     }

@@ -1,9 +1,10 @@
 //! LU with partial pivoting, and what follows from it. Nothing is kept between operations: to factor a small matrix
 //! anew takes less time than to fetch its factors.
 
+use super::finite::{checked, reported};
 use super::{LARGEST, Matrices, Small, VARIANTS, columns_divisor, small};
 use crate::array::Array;
-use crate::cpu::decompose::singular_error;
+use crate::cpu::decompose::{Flaw, Part, singular_error};
 use crate::cuda::gpu::Gpu;
 use crate::cuda::registry::Family;
 use crate::cuda::solver;
@@ -37,6 +38,10 @@ pub(crate) fn lu_factors<T: Float>(
     op: &'static str,
     a: &Array<T>,
 ) -> Result<(Array<T>, Array<i64>)> {
+    checked(gpu, op, a, Part::Whole, || factors(gpu, op, a))
+}
+
+fn factors<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
     let lead = a.ndim() - 2;
     let (m, k) = (a.shape()[lead], a.shape()[lead].min(a.shape()[lead + 1]));
     if m > LARGEST {
@@ -55,6 +60,10 @@ pub(crate) fn lu_factors<T: Float>(
 
 /// See [`kernels::inverse`](crate::kernels::inverse).
 pub(crate) fn inverse<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    checked(gpu, op, a, Part::Whole, || inverses(gpu, op, a))
+}
+
+fn inverses<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     let n = order(a);
     if n > LARGEST {
         return solver::inverse(gpu, op, a);
@@ -81,7 +90,19 @@ pub(crate) fn lu_solve<T: Float>(
     a: &Array<T>,
     b: &Array<T>,
     transposed: bool,
-) -> Result<(Array<T>, Option<usize>)> {
+) -> Result<(Array<T>, Option<Flaw>)> {
+    let not_finite = reported(gpu, op, a, Part::Whole)?;
+    let (x, singular) = solve(gpu, op, a, b, transposed)?;
+    Ok((x, not_finite.first(op)?.map(Flaw::NotFinite).or(singular)))
+}
+
+fn solve<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+    b: &Array<T>,
+    transposed: bool,
+) -> Result<(Array<T>, Option<Flaw>)> {
     let (n, k) = (order(a), b.shape()[b.ndim() - 1]);
     if n > LARGEST {
         return solver::lu_solve(gpu, op, a, b, transposed);
@@ -100,7 +121,7 @@ pub(crate) fn lu_solve<T: Float>(
     let out_words = [out.pointer(), a.count as u64];
     let words = [&a.words[..], &b.words, &out_words, &columns_divisor(n), &[k as u64, singular.word()]];
     small.launch::<T>(gpu, op, &words)?;
-    Ok((out, singular.first(op)?))
+    Ok((out, singular.first(op)?.map(Flaw::Singular)))
 }
 
 /// See [`Lu::det`].

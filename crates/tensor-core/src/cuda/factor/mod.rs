@@ -2,14 +2,17 @@
 //! of a batch; larger ones by [`solver`](super::solver).
 
 mod analytic;
+mod finite;
 mod gaps;
 mod lu;
 mod orthogonal;
 mod triangular;
 
 pub(crate) use analytic::analytic_derivative;
+pub(crate) use finite::finite;
 pub(crate) use gaps::over_gaps;
 pub(crate) use lu::{cofactors, inverse, lu, lu_det, lu_factors, lu_nearly_singular, lu_slogdet, lu_solve};
+pub(super) use orthogonal::unsolved;
 pub(crate) use orthogonal::{eigh, qr, svd};
 pub(crate) use triangular::{cholesky, cholesky_ex, solve_triangular};
 
@@ -23,6 +26,7 @@ use crate::error::Result;
 use crate::shape::Dims;
 use std::ffi::CStr;
 
+pub(super) use finite::FINITE;
 pub(super) use gaps::GAPS;
 pub(super) use lu::{DETERMINANT, SOLVE};
 pub(super) use orthogonal::{JACOBI, QR};

@@ -1,13 +1,15 @@
 //! QR, singular values, and eigenvalues of symmetric matrices.
 
+use super::finite::first_not_finite;
 use super::{LARGEST, Matrices, Small, VARIANTS, small};
 use crate::array::Array;
+use crate::cpu::decompose::{Part, not_converged_error, not_finite_error};
 use crate::cuda::gpu::Gpu;
 use crate::cuda::registry::Family;
 use crate::cuda::solver;
 use crate::cuda::status::Status;
 use crate::element::Float;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 pub(in crate::cuda) static QR: Family =
     Family { text: small!("small_qr.cu"), kernels: &[c"qr"], variants: VARIANTS };
@@ -40,7 +42,7 @@ pub(crate) fn qr<T: Float>(
     small.launch::<T>(gpu, op, &[&x.words, &out, &sizes, &[not_finite.word()]])?;
     match not_finite.first(op)? {
         None => Ok([q, r]),
-        Some(_) => Err(Error::argument(op, format!("a matrix of {:?} holds NaN or infinity", a.shape()))),
+        Some(batch) => Err(not_finite_error(op, batch, a.shape())),
     }
 }
 
@@ -67,7 +69,9 @@ pub(crate) fn svd<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -
     let small = Small { family: &JACOBI, kernel: c"svd", largest: x.rows, count: x.count };
     let sizes = [x.count as u64, x.rows as u64, x.columns as u64, failed.word()];
     small.launch::<T>(gpu, op, &[&x.words, &[s.pointer()], &left, &right, &sizes])?;
-    converged(op, failed, a, "singular value decomposition")?;
+    if let Some(failed) = failed.first(op)? {
+        return Err(unsolved(gpu, op, (a, Part::Whole), "singular value decomposition", failed));
+    }
     Ok([u, s, vt])
 }
 
@@ -87,16 +91,24 @@ pub(crate) fn eigh<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) 
     let small = Small { family: &JACOBI, kernel: c"eigh", largest: n, count: x.count };
     let out = [w.pointer(), v.pointer(), x.count as u64, n as u64, failed.word()];
     small.launch::<T>(gpu, op, &[&x.words, &out])?;
-    converged(op, failed, a, "eigenvalues")?;
+    if let Some(failed) = failed.first(op)? {
+        return Err(unsolved(gpu, op, (a, Part::LOWER), "eigenvalues", failed));
+    }
     Ok([w, v])
 }
 
-/// An error where a kernel reported a matrix of `a`.
-fn converged<T: Float>(op: &'static str, failed: Status, a: &Array<T>, what: &str) -> Result<()> {
-    let Some(batch) = failed.first(op)? else { return Ok(()) };
-    let message = format!(
-        "the {what} of matrix {batch} of {:?} did not converge: check it for NaN and infinity",
-        a.shape()
-    );
-    Err(Error::new(ErrorKind::NotConverged, op, message))
+/// The error of an iteration that failed on a matrix: on one that is not finite, if there is any.
+#[cold]
+pub(in crate::cuda) fn unsolved<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    (a, part): (&Array<T>, Part),
+    what: &str,
+    failed: usize,
+) -> Error {
+    match first_not_finite(gpu, op, a, part) {
+        Ok(Some(batch)) => not_finite_error(op, batch, a.shape()),
+        Ok(None) => not_converged_error(op, what, failed, a.shape()),
+        Err(e) => e,
+    }
 }

@@ -1,8 +1,9 @@
 //! Cholesky factors, and triangular systems.
 
+use super::finite::checked;
 use super::{LARGEST, Matrices, Small, VARIANTS, columns_divisor, small};
 use crate::array::Array;
-use crate::cpu::decompose::singular_error;
+use crate::cpu::decompose::{Part, singular_error};
 use crate::cuda::gpu::Gpu;
 use crate::cuda::registry::Family;
 use crate::cuda::solver;
@@ -21,6 +22,10 @@ pub(in crate::cuda) static TRIANGULAR: Family = Family {
 
 /// See [`kernels::cholesky`](crate::kernels::cholesky).
 pub(crate) fn cholesky<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+    checked(gpu, op, a, Part::LOWER, || definite(gpu, op, a))
+}
+
+fn definite<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     let (l, failed) = if a.shape()[a.ndim() - 1] > LARGEST {
         let (l, minors) = solver::cholesky_ex(gpu, op, a)?;
         let minors = minors.to_device(op, Device::Cpu)?.to_vec();
@@ -80,6 +85,17 @@ fn factors<T: Float>(
 
 /// See [`kernels::solve_triangular`](crate::kernels::solve_triangular).
 pub(crate) fn solve_triangular<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    a: &Array<T>,
+    triangle: Triangle,
+    transposed: bool,
+    b: &Array<T>,
+) -> Result<Array<T>> {
+    checked(gpu, op, a, Part::Triangle(triangle), || solve(gpu, op, a, triangle, transposed, b))
+}
+
+fn solve<T: Float>(
     gpu: &'static Gpu,
     op: &'static str,
     a: &Array<T>,

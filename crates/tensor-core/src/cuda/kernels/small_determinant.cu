@@ -54,8 +54,11 @@ KERNEL(pivots, PivotsArgs, THREADS) {
     // In double precision, as on the CPU.
     Scaled product = {1, 0};
     T low = Limits<T>::highest(), high = 0;
+    // NaN and infinity are near nothing.
+    bool finite = true;
     const auto each = [&](T pivot) {
         product.multiply(pivot);
+        finite &= is_finite(pivot);
         const T size = magnitude(pivot);
         low = size < low ? size : low;
         high = size > high ? size : high;
@@ -66,7 +69,7 @@ KERNEL(pivots, PivotsArgs, THREADS) {
     if (a.det) reinterpret_cast<T*>(a.det)[g.matrix] = (T)product.value();
     if (a.sign) reinterpret_cast<T*>(a.sign)[g.matrix] = (T)product.sign();
     if (a.log) reinterpret_cast<T*>(a.log)[g.matrix] = (T)product.log_abs();
-    const bool near = high == 0 || (double)low / (double)high <= Bits<double>::of(a.ratio);
+    const bool near = finite && (high == 0 || (double)low / (double)high <= Bits<double>::of(a.ratio));
     if (a.near) reinterpret_cast<bool*>(a.near)[g.matrix] = near;
 }
 

@@ -202,8 +202,10 @@ struct NearArgs {
 KERNEL(near_singular, NearArgs, 32) {
     const T* const lu = reinterpret_cast<const T*>(a.lu) + blockIdx.x * a.n * a.n;
     double low = Limits<double>::highest(), high = 0;
+    bool finite = true;
     for (u64 i = threadIdx.x; i < a.n; i += 32) {
         const double pivot = fabs((double)lu[i * a.n + i]);
+        finite &= is_finite(pivot);
         low = fmin(low, pivot);
         high = fmax(high, pivot);
     }
@@ -211,8 +213,11 @@ KERNEL(near_singular, NearArgs, 32) {
         low = fmin(low, __shfl_xor_sync(0xffffffff, low, offset));
         high = fmax(high, __shfl_xor_sync(0xffffffff, high, offset));
     }
+    // NaN and infinity are near nothing.
+    finite = __all_sync(0xffffffff, finite);
     if (threadIdx.x == 0)
-        reinterpret_cast<bool*>(a.near)[blockIdx.x] = high == 0 || low / high <= Bits<double>::of(a.ratio);
+        reinterpret_cast<bool*>(a.near)[blockIdx.x] =
+            finite && (high == 0 || low / high <= Bits<double>::of(a.ratio));
 }
 
 // The order of the first leading minor that is not positive, or 0: what the routine tells, and where NaN went by it.

@@ -3,13 +3,14 @@
 use super::lu::solve_rows;
 use super::{BATCHED, On, Scales, by_columns, contiguous, ffi, shape, sizes, transposed};
 use crate::array::Array;
-use crate::cpu::decompose::{Triangle, singular_error};
+use crate::cpu::decompose::{Part, Triangle, not_finite_error, singular_error};
 use crate::cuda::copy::{assign, copy};
+use crate::cuda::factor::unsolved;
 use crate::cuda::gpu::Gpu;
 use crate::cuda::map::fresh;
 use crate::cuda::status::Status;
 use crate::element::Float;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::formula::Code;
 use crate::shape::Dims;
 
@@ -75,18 +76,10 @@ pub(crate) fn solve_triangular<T: Float>(
     Ok(x)
 }
 
-fn not_converged<T: Float>(op: &'static str, what: &str, batch: usize, a: &Array<T>) -> Error {
-    let message = format!(
-        "{what} of matrix {batch} of {:?} did not converge: check it for NaN and infinity",
-        a.shape()
-    );
-    Error::new(ErrorKind::NotConverged, op, message)
-}
-
 /// The eigenvalues, ascending, and the eigenvectors of each symmetric matrix, of which the lower triangle is read.
 ///
 /// # Errors
-/// Not converged, which includes matrices with NaN or infinity.
+/// Argument, for NaN and infinity; not converged.
 pub(crate) fn eigh<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
     let on = On { gpu, op };
     let (batch, n, _) = sizes(a);
@@ -110,14 +103,14 @@ pub(crate) fn eigh<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) 
     scales.undo(&w, n, 1)?;
     match status.first(op)? {
         None => Ok([w, transposed(&v)]),
-        Some(batch) => Err(not_converged(op, "the eigenvalues", batch, a)),
+        Some(batch) => Err(unsolved(gpu, op, (a, Part::LOWER), "eigenvalues", batch)),
     }
 }
 
 /// The thin singular value decomposition A = U diag(s) V^T of each matrix: U, s descending, V^T.
 ///
 /// # Errors
-/// Not converged, which includes matrices with NaN or infinity.
+/// Argument, for NaN and infinity; not converged.
 pub(crate) fn svd<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
     let on = On { gpu, op };
     let (batch, m, n) = sizes(a);
@@ -140,7 +133,7 @@ pub(crate) fn svd<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -
         on.finite(&right, k * k, None, &status)?;
         scales.undo(&s, k, 1)?;
         if let Some(batch) = status.first(op)? {
-            return Err(not_converged(op, "the singular value decomposition", batch, a));
+            return Err(unsolved(gpu, op, (a, Part::Whole), "singular value decomposition", batch));
         }
     }
     // By columns, `left` holds U or V, and `right` V^T or U^T.
@@ -207,6 +200,6 @@ pub(crate) fn qr<T: Float>(
     )?;
     match status.first(op)? {
         None => Ok([q, r]),
-        Some(_) => Err(Error::argument(op, format!("a matrix of {:?} holds NaN or infinity", a.shape()))),
+        Some(batch) => Err(not_finite_error(op, batch, a.shape())),
     }
 }

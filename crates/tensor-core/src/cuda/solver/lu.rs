@@ -2,7 +2,7 @@
 
 use super::{BATCHED, On, by_columns, contiguous, ffi, shape, sizes, transposed};
 use crate::array::Array;
-use crate::cpu::decompose::singular_error;
+use crate::cpu::decompose::{Flaw, singular_error};
 use crate::cuda::blas::{self, Triangles};
 use crate::cuda::bytes::bytes_mut;
 use crate::cuda::copy::copy;
@@ -114,7 +114,7 @@ impl<T: Float> Factors<T> {
 
     /// A^-1 B, or A^-T B, for B of shape [batch.., n, k], with infinities and NaN for a singular matrix; and the
     /// number of the first such matrix.
-    pub(crate) fn solve(&self, b: &Array<T>, transposed: bool) -> Result<(Array<T>, Option<usize>)> {
+    pub(crate) fn solve(&self, b: &Array<T>, transposed: bool) -> Result<(Array<T>, Option<Flaw>)> {
         let k = b.shape()[b.ndim() - 1];
         let x = if transposed {
             let x = copy(self.on.gpu, self.on.op, b)?;
@@ -127,7 +127,7 @@ impl<T: Float> Factors<T> {
             self.solve_with(true, false, &x, k)?;
             x
         };
-        Ok((x, self.singular))
+        Ok((x, self.singular.map(Flaw::Singular)))
     }
 
     /// The determinants, in the shape of the batch.
@@ -198,7 +198,7 @@ pub(crate) fn lu_solve<T: Float>(
     a: &Array<T>,
     b: &Array<T>,
     transposed: bool,
-) -> Result<(Array<T>, Option<usize>)> {
+) -> Result<(Array<T>, Option<Flaw>)> {
     Factors::of(gpu, op, a)?.solve(b, transposed)
 }
 
