@@ -143,8 +143,12 @@ pub(super) fn reflect<T: Float, const W: usize, const FMA: bool>(
 #[inline(always)]
 pub(super) fn largest<T: Float, const W: usize>(a: &[Lanes<T, W>], start: usize, step: usize) -> Lanes<T, W> {
     let larger = |x: T, y: T| x > y;
-    let numbers = a[start..].iter().step_by(step);
-    numbers.fold(Lanes::ZERO, |l, x| x.abs().choose(l, larger, x.abs(), l))
+    let (mut largest, mut e) = (Lanes::ZERO, start);
+    while e < a.len() {
+        largest = a[e].abs().choose(largest, larger, a[e].abs(), largest);
+        e += step;
+    }
+    largest
 }
 
 /// Brings every `step`-th number from `start` on near one in the lanes where the largest of them is neither zero nor
@@ -166,6 +170,10 @@ pub(super) fn rescale<T: Float, const W: usize>(
     for l in 0..W {
         scale.0[l] = if far[l] { near_one(largest.0[l]) } else { T::ONE };
     }
-    a[start..].iter_mut().step_by(step).for_each(|x| *x = *x * scale);
+    let mut e = start;
+    while e < a.len() {
+        a[e] = a[e] * scale;
+        e += step;
+    }
     Some(scale)
 }
