@@ -291,9 +291,11 @@ fn check_qr<T: Float>(matrices: &[Vec<T>], m: usize, n: usize, what: &dyn Fn(usi
         assert_orthonormal(q, [m, k], &what);
         let q: Vec<f64> = q.iter().map(|x| x.to_f64()).collect();
         let column = |x: &[T], j: usize| x.iter().skip(j).step_by(n).copied().collect::<Vec<T>>();
+        // Reflections that are applied in blocks cost digits where rows are graded.
+        let slack = if m.max(n) <= 32 { 1.0 } else { 64.0 };
         for j in 0..n {
             let exact = column(a, j);
-            assert_product(&exact, &q, &near_one(&column(r, j), &exact), [m, k, 1], 8.0, &what);
+            assert_product(&exact, &q, &near_one(&column(r, j), &exact), [m, k, 1], slack, &what);
         }
     }
     Ok(())
@@ -601,6 +603,50 @@ fn powers_that_do_not_exist() -> Result<()> {
             let e = a.symmetric_power(p).unwrap_err();
             assert_eq!((e.kind(), e.op()), (ErrorKind::Argument, "symmetric_power"));
             assert!(e.to_string().contains(number) && e.to_string().contains("eigenvalue"), "{e}");
+        }
+    }
+    Ok(())
+}
+
+/// What a matrix of a batch comes to does not change where another one has to be treated on its own.
+#[test]
+fn neighbours_that_are_treated_on_their_own() -> Result<()> {
+    let regular = |k: usize| general::<f64>(3, 3).map(|a| a * (1.0 + k as f64));
+    let others: [Tensor; 5] = [
+        Tensor::from([1e200, 1e200, 1e-300]).diag_embed(0)?,
+        Tensor::from([1e-160, 2e-160, 3e-160]).diag_embed(0)?,
+        Tensor::from_vec(low_rank(3, 1), [3, 3])?,
+        Tensor::zeros([3, 3]),
+        Tensor::from([5e-324, 1e-310, 1e300]).diag_embed(0)?,
+    ];
+    let batch = |other: &Tensor| -> Result<Tensor> {
+        let mut all = (0..9).map(regular).collect::<Result<Vec<_>>>()?;
+        all[4] = other.clone();
+        Tensor::stack(&all.iter().collect::<Vec<_>>(), 0)
+    };
+    let symmetric = |a: &Tensor| a.try_add(&a.mt()?);
+    let functions: [(&str, &dyn Fn(&Tensor) -> Result<Tensor>); 9] = [
+        ("slope of det", &|a| Ok(value_and_grad(|x: &Tensor| Ok(x.det()?.sum()), a)?.1)),
+        ("Q", &|a| Ok(a.qr()?.0)),
+        ("R", &|a| Ok(a.qr()?.1)),
+        ("U of svd", &|a| Ok(a.svd()?.0)),
+        ("svdvals", &|a| a.svdvals()),
+        ("w of eigh", &|a| Ok(symmetric(a)?.eigh()?.0)),
+        ("V of eigh", &|a| Ok(symmetric(a)?.eigh()?.1)),
+        ("cholesky_ex", &|a| Ok(a.matmul(&a.mt()?)?.cholesky_ex(false)?.0)),
+        ("projector", &|a| linalg::spectral_projector(&symmetric(a)?, 0.0)),
+    ];
+    for (name, f) in functions {
+        let known = f(&batch(&regular(4)?)?)?;
+        for (k, other) in others.iter().enumerate() {
+            let found = f(&batch(other)?)?;
+            for i in (0..9).filter(|&i| i != 4) {
+                assert_eq!(
+                    found.row(i)?.to_vec(),
+                    known.row(i)?.to_vec(),
+                    "{name} of matrix {i} beside other {k}"
+                );
+            }
         }
     }
     Ok(())

@@ -155,12 +155,14 @@ fn diagonal<T: Float, const FMA: bool>(
             part = Part { first, last, turned: ends[0] > ends[1] };
         }
         steps = steps.checked_sub(1).ok_or(NotConverged)?;
-        part.step::<T, FMA>(d, e, &mut rotations[..last - first]);
+        let rotations = &mut rotations[..last - first];
         let rows = &mut vt[first * n..(last + 1) * n];
         if part.turned {
-            rotate::<T, true, FMA>(&rotations[..last - first], rows, n);
+            part.step::<T, true, FMA>(d, e, rotations);
+            rotate::<T, true, FMA>(rotations, rows, n);
         } else {
-            rotate::<T, false, FMA>(&rotations[..last - first], rows, n);
+            part.step::<T, false, FMA>(d, e, rotations);
+            rotate::<T, false, FMA>(rotations, rows, n);
         }
     }
     Ok(())
@@ -175,46 +177,42 @@ struct Part {
 }
 
 impl Part {
-    /// The place of diagonal element `i` of the part.
+    /// An implicit QL step; rotation `i` is that of the elements `i` and `i + 1`, counted from the end where `TURNED`.
     #[inline(always)]
-    fn at(self, i: usize) -> usize {
-        if self.turned { self.last - i } else { self.first + i }
-    }
-
-    /// The place of the element between the diagonal elements `i` and `i + 1` of the part.
-    #[inline(always)]
-    fn beside(self, i: usize) -> usize {
-        if self.turned { self.last - 1 - i } else { self.first + i }
-    }
-
-    /// An implicit QL step; rotation `i` is that of the elements `i` and `i + 1`.
-    #[inline(always)]
-    fn step<T: Float, const FMA: bool>(self, d: &mut [T], e: &mut [T], rotations: &mut [(T, T)]) {
+    fn step<T: Float, const TURNED: bool, const FMA: bool>(
+        self,
+        d: &mut [T],
+        e: &mut [T],
+        rotations: &mut [(T, T)],
+    ) {
+        let at = |i: usize| if TURNED { self.last - i } else { self.first + i };
+        // Of the element between `i` and `i + 1`.
+        let beside = |i: usize| if TURNED { self.last - 1 - i } else { self.first + i };
         let m = rotations.len();
         // Wilkinson's shift.
-        let (start, next) = (d[self.at(0)], e[self.beside(0)]);
-        let half = (d[self.at(1)] - start) / (next + next);
+        let (start, next) = (d[at(0)], e[beside(0)]);
+        let half = (d[at(1)] - start) / (next + next);
         let root = multiply_add::<T, FMA>(half, half, T::ONE).sqrt();
         let signed = if half < T::ZERO { half - root } else { half + root };
-        let mut g = d[self.at(m)] - start + next / signed;
+        let mut g = d[at(m)] - start + next / signed;
         let (mut s, mut c, mut p) = (T::ONE, T::ONE, T::ZERO);
         for i in (0..m).rev() {
-            let beside = e[self.beside(i)];
-            let (f, b) = (s * beside, c * beside);
+            let next = e[beside(i)];
+            let (f, b) = (s * next, c * next);
             let r;
             (c, s, r) = rotation::<T, FMA>(g, f);
             if i + 1 < m {
-                e[self.beside(i + 1)] = r;
+                e[beside(i + 1)] = r;
             }
-            let q = d[self.at(i + 1)] - p;
-            let r = multiply_add::<T, FMA>(c + c, b, (d[self.at(i)] - q) * s);
+            let q = d[at(i + 1)] - p;
+            let r = multiply_add::<T, FMA>(c + c, b, (d[at(i)] - q) * s);
             p = s * r;
-            d[self.at(i + 1)] = q + p;
+            d[at(i + 1)] = q + p;
             g = c * r - b;
             rotations[i] = (c, s);
         }
-        d[self.at(0)] -= p;
-        e[self.beside(0)] = g;
+        d[at(0)] -= p;
+        e[beside(0)] = g;
     }
 }
 

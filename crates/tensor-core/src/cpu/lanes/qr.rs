@@ -1,12 +1,12 @@
 //! QR factorisation.
 
-use super::{LARGEST, Lanes, Mask, Small, any, or, tile, tile_mut};
+use super::{LARGEST, Lanes, Mask, Small, any, tile, tile_mut};
 use crate::cpu::scale::{near_one, smallest_normal};
 use crate::cpu::simd::map;
 use crate::element::Float;
 
 /// A = Q R of `m x n` matrices with `k` columns of Q, the smaller of both or `m`; the diagonal of R is not
-/// negative. A lane fails where the length of a part of a column is not known to full precision.
+/// negative. No lane fails.
 pub struct Qr {
     pub m: usize,
     pub n: usize,
@@ -34,23 +34,21 @@ impl<T: Float> Small<T> for Qr {
         let (q, r) = output.split_at_mut(m * k);
         // Behind the one that leads it.
         let (v, tau) = work.split_at_mut(m);
-        let mut failed = [false; W];
         // A column that is scaled has the same Q, and a column of R that is scaled alike.
         let mut scales = [None; LARGEST];
-        let high = if size_of::<T>() == 4 { 1e14 } else { 1e140 };
+        let high = if size_of::<T>() == 4 { 1e4 } else { 1e100 };
         for (j, scale) in scales.iter_mut().enumerate().take(n) {
             *scale = rescale(a, j, n, high);
         }
-        // A length has to be known to full precision.
-        let tiny = Lanes::all(smallest_normal::<T>() / T::EPSILON);
+        // Squares below are not known to full precision, and those of what is far below rounding beside its column.
+        let negligible = Lanes::all(smallest_normal::<T>() / T::EPSILON);
         for j in 0..m.min(n) {
             let mut rest = Lanes::ZERO;
             for i in j + 1..m {
                 rest = rest.add_mul::<FMA>(a[i * n + j], a[i * n + j]);
             }
             let (beta, scale);
-            (beta, tau[j], scale) = reflector::<T, W, FMA>(a[j * n + j], rest, Lanes::ZERO);
-            failed = or(failed, rest.holds(tiny, |rest, tiny| rest > T::ZERO && rest < tiny));
+            (beta, tau[j], scale) = reflector::<T, W, FMA>(a[j * n + j], rest, negligible);
             a[j * n + j] = beta;
             for i in j + 1..m {
                 a[i * n + j] = a[i * n + j] * scale;
@@ -86,7 +84,7 @@ impl<T: Float> Small<T> for Qr {
                 r[i * n + c] = r[i * n + c] / *scale;
             }
         }
-        failed
+        [false; W]
     }
 }
 
@@ -145,8 +143,12 @@ pub(super) fn reflect<T: Float, const W: usize, const FMA: bool>(
 #[inline(always)]
 pub(super) fn largest<T: Float, const W: usize>(a: &[Lanes<T, W>], start: usize, step: usize) -> Lanes<T, W> {
     let larger = |x: T, y: T| x > y;
-    let numbers = a[start..].iter().step_by(step);
-    numbers.fold(Lanes::ZERO, |l, x| x.abs().choose(l, larger, x.abs(), l))
+    let (mut largest, mut e) = (Lanes::ZERO, start);
+    while e < a.len() {
+        largest = a[e].abs().choose(largest, larger, a[e].abs(), largest);
+        e += step;
+    }
+    largest
 }
 
 /// Brings every `step`-th number from `start` on near one in the lanes where the largest of them is neither zero nor
@@ -168,6 +170,10 @@ pub(super) fn rescale<T: Float, const W: usize>(
     for l in 0..W {
         scale.0[l] = if far[l] { near_one(largest.0[l]) } else { T::ONE };
     }
-    a[start..].iter_mut().step_by(step).for_each(|x| *x = *x * scale);
+    let mut e = start;
+    while e < a.len() {
+        a[e] = a[e] * scale;
+        e += step;
+    }
     Some(scale)
 }
