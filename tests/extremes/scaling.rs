@@ -25,7 +25,7 @@ pub fn homogeneous<T: Float>(
         // Weighed, so that no slope cancels.
         let weighed = |x: &Vec<Tensor<T>>| {
             let y = f(x)?;
-            let weights = arange(1, 1 + y.numel() as i64, 1)?.cast::<T>().reshape(isize_shape(&y))?;
+            let weights = arange(1, 1 + y.numel() as i64, 1)?.to_type::<T>().reshape(isize_shape(&y))?;
             Ok(y.try_mul(&(weights / T::of(y.numel() as f64)))?.sum())
         };
         let (_, slopes) = value_and_grad(weighed, &inputs.to_vec())?;

@@ -274,8 +274,8 @@ pub fn solve<T: Float>(
     let (k, shape) = (b.shape().get(1).copied().unwrap_or(1), Dims::from_slice(b.shape()));
     let b = super::copy::elements(op, b)?;
     // Column after column.
-    let mut columns =
-        memory::collect(op, (0..k).flat_map(|j| (0..n).map(move |i| (i, j))).map(|(i, j)| b[i * k + j]))?;
+    let mut columns = memory::room(op, n * k)?;
+    columns.extend((0..n * k).map(|e| b[e % n * k + e / n]));
     let x = MatMut::from_column_major_slice_mut(&mut columns, n, k);
     let par = get_global_parallelism();
     match &factors.kind {
