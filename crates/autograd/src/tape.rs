@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::mem::{ManuallyDrop, replace, take};
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use tensor_core::{Error, Result};
 use tensor_core::shape::Dims;
+use tensor_core::{Error, Result};
 
 slotmap::new_key_type! {
     pub(crate) struct NodeKey;

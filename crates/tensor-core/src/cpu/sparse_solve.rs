@@ -86,6 +86,12 @@ fn working(op: &'static str, size: StackReq) -> Result<MemBuffer> {
     MemBuffer::try_new(size).map_err(|_| Error::out_of_memory(op, size.size_bytes()))
 }
 
+/// faer orders columns in two vectors of a place for each, which it takes without asking, beside memory that it asks
+/// for: as much is asked for here, and let go.
+fn ask_for_ordering(op: &'static str, columns: usize) -> Result<()> {
+    memory::room::<[usize; 2]>(op, columns).map(drop)
+}
+
 /// The error of a matrix without an inverse.
 fn singular(op: &'static str, shape: [usize; 2], remedy: &str) -> Error {
     let message = format!("the sparse matrix {shape:?} does not have full rank: {remedy}");
@@ -152,6 +158,7 @@ pub fn factor<T: Float>(
         }
         Method::Lu => {
             let known = once(&symbolic.lu, || {
+                ask_for_ordering(op, n)?;
                 factorize_symbolic_lu(structure, Default::default()).map(Arc::new).map_err(|e| refused(op, e))
             })?;
             let mut factors = Box::new(NumericLu::new());
@@ -183,6 +190,7 @@ fn triangle<T: Float>(
 ) -> Result<Triangle<T>> {
     let (m, n) = (a.nrows(), a.ncols());
     let known = once(&symbolic.qr, || {
+        ask_for_ordering(op, n)?;
         // The other form does not have R in columns.
         let params = QrSymbolicParams {
             supernodal_flop_ratio_threshold: SupernodalThreshold::FORCE_SIMPLICIAL,
