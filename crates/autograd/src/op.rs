@@ -10,7 +10,7 @@ use std::array::from_fn;
 use std::panic::Location;
 use std::sync::Arc;
 use tensor_core::shape::{Dims, broadcast, same};
-use tensor_core::{Array, Device, Element, Error, Result};
+use tensor_core::{Array, Device, Element, Error, OrRaise, Result};
 
 /// What an operation keeps for its rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -357,7 +357,7 @@ pub fn apply<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     let inputs = from_fn(|i| keep.inputs[i].then(|| x[i].array().clone()));
     let output = keep.output.then(|| value.clone());
     let rule = Arc::new(OpRule { op, inputs, output });
-    let edge = tape::record(rule, &x.map(Tensor::edge), value.shape(), here);
+    let edge = tape::record(rule, &x.map(Tensor::edge), value.shape(), here)?;
     Ok(Tensor::from_parts(value, Some(edge)))
 }
 
@@ -388,7 +388,7 @@ pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     let value = op.forward_owned(values).map_err(|e| e.at(here))?;
     let output = keep.output.then(|| value.clone());
     let rule = Arc::new(OpRule { op, inputs, output });
-    let edge = tape::record(rule, &edges.each_ref().map(Option::as_ref), value.shape(), here);
+    let edge = tape::record(rule, &edges.each_ref().map(Option::as_ref), value.shape(), here)?;
     Ok(Tensor::from_parts(value, Some(edge)))
 }
 
@@ -483,7 +483,7 @@ impl<T: Element> KeptMany<'_, T> {
         let value = self.outputs[i].clone().expect(NOT_KEPT);
         match self.context.own {
             // Recorded anew: the node cannot hold its own children.
-            Some(own) => select(value, i, self.outputs.len(), own),
+            Some(own) => select(value, i, self.outputs.len(), own).or_raise(),
             None => Tensor::from_parts(value, None),
         }
     }
@@ -529,13 +529,13 @@ impl Rule for Select {
 
 /// Output `index` as a tensor: the node itself where it is the only one.
 #[track_caller]
-fn select<T: Element>(value: Array<T>, index: usize, count: usize, own: &Edge) -> Tensor<T> {
+fn select<T: Element>(value: Array<T>, index: usize, count: usize, own: &Edge) -> Result<Tensor<T>> {
     let here = Location::caller();
     let edge = match count {
         1 => own.clone(),
-        _ => tape::record(Arc::new(Select { index, count }), &[Some(own)], value.shape(), here),
+        _ => tape::record(Arc::new(Select { index, count }), &[Some(own)], value.shape(), here)?,
     };
-    Tensor::from_parts(value, Some(edge))
+    Ok(Tensor::from_parts(value, Some(edge)))
 }
 
 impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
@@ -599,10 +599,10 @@ pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Ve
     let shape = if count == 1 { values[0].shape() } else { &[] };
     let rule = Arc::new(ManyRule { op, inputs, outputs });
     let edges: Vec<Option<&Edge>> = x.iter().map(|t| t.edge()).collect();
-    let own = tape::record(rule, &edges, shape, here);
+    let own = tape::record(rule, &edges, shape, here)?;
     let mut tensors = Vec::with_capacity(count);
     for (i, value) in values.into_iter().enumerate() {
-        tensors.push(select(value, i, count, &own));
+        tensors.push(select(value, i, count, &own)?);
     }
     Ok(tensors)
 }

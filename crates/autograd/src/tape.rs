@@ -16,8 +16,8 @@ use std::collections::HashMap;
 use std::mem::{ManuallyDrop, replace, take};
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use tensor_core::Result;
 use tensor_core::shape::Dims;
+use tensor_core::{Error, Result};
 
 slotmap::new_key_type! {
     pub(crate) struct NodeKey;
@@ -185,13 +185,13 @@ pub fn to_dot() -> String {
     graph().to_dot()
 }
 
-/// Puts a node on the calling thread's tape.
+/// Puts a node on the calling thread's tape; out of memory, where there is none for a longer one.
 pub(crate) fn record(
     rule: Arc<dyn Rule>,
     inputs: &[Option<&Edge>],
     shape: &[usize],
     site: &'static Location<'static>,
-) -> Edge {
+) -> Result<Edge> {
     let (mut parents, mut rank, mut since, mut latest) = (Parents::new(), 0, u64::MAX, 0);
     for &edge in inputs {
         if let Some(edge) = edge {
@@ -212,13 +212,17 @@ pub(crate) fn record(
         tape = fresh;
         map = tape.lock();
     }
+    if map.len() == map.capacity() && map.try_reserve(1).is_err() {
+        let bytes = 2 * map.capacity().max(1) * size_of::<Node>();
+        return Err(Error::out_of_memory(rule.name(), bytes).at(site));
+    }
     let key = map.insert(Node { rule, parents, site: mode::site().unwrap_or(site) });
     drop(map);
     if tape.ends_with(key) {
         retire(&tape);
     }
     let place = Place::Node(tape, key);
-    Edge::new(place, rank + 1, since, latest, shape)
+    Ok(Edge::new(place, rank + 1, since, latest, shape))
 }
 
 /// Gives the calling thread a new tape; the old one lives until its last handle goes.
@@ -399,11 +403,17 @@ impl Drop for NodeRef {
 fn defer(node: Node) {
     let outermost = DROPS.with(|d| {
         let mut d = d.borrow_mut();
+        // Without memory for a longer list, recursion is what is left.
+        if d.1.try_reserve(1).is_err() {
+            return Err(node);
+        }
         d.1.push(node);
-        !replace(&mut d.0, true)
+        Ok(!replace(&mut d.0, true))
     });
-    if !outermost {
-        return;
+    match outermost {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(node) => return drop(node),
     }
     /// Also after a panic in a drop; the list's memory would otherwise outlive the thread.
     struct Reset;

@@ -249,7 +249,13 @@ pub fn vector<T: Clone>(op: &'static str, n: usize, x: T) -> Result<Vec<T>> {
 /// Out of memory.
 pub fn collect<T>(op: &'static str, items: impl IntoIterator<Item = T>) -> Result<Vec<T>> {
     let items = items.into_iter();
-    let mut v = room(op, items.size_hint().0)?;
+    let (least, most) = items.size_hint();
+    let mut v = room(op, least)?;
+    if most == Some(least) {
+        // There is room for all of them.
+        v.extend(items);
+        return Ok(v);
+    }
     for item in items {
         grow(op, &mut v, 1)?;
         v.push(item);

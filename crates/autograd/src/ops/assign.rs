@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
 use std::panic::Location;
 use tensor_core::shape::broadcast;
-use tensor_core::{Element, Error, ErrorKind, Float, Layout, Number, OrRaise, Result};
+use tensor_core::{Device, Element, Error, ErrorKind, Float, Layout, Number, OrRaise, Result};
 
 /// An error where the result would have another shape than x.
 fn keeps_shape<T: Element>(op: &'static str, x: &Tensor<T>, other: &[usize]) -> Result<()> {
@@ -25,6 +25,16 @@ fn keeps_shape<T: Element>(op: &'static str, x: &Tensor<T>, other: &[usize]) -> 
 /// Puts `new` in the place of x: a leaf stays the leaf where nothing is recorded.
 fn put<T: Element>(x: &mut Tensor<T>, leaf: Option<Edge>, new: Tensor<T>) {
     *x = if leaf.is_some() { Tensor::from_parts(new.into_array(), leaf) } else { new };
+}
+
+/// Whether x is written where it lies, for an operand or a number. (On a GPU the kernel finds out.)
+fn in_place<T: Element>(x: &mut Tensor<T>, other: Option<&Tensor<T>>) -> bool {
+    if x.device() != Device::Cpu {
+        return !x.array().is_shared();
+    }
+    let read_along =
+        |o: &Tensor<T>| o.numel() == 1 || (o.shape() == x.shape() && o.array().as_slice().is_some());
+    other.is_none_or(read_along) && x.array_mut().as_mut_slice().is_some()
 }
 
 /// The handle of a leaf that is written without being recorded.
@@ -64,16 +74,17 @@ impl<T: Element> Tensor<T> {
     }
 }
 
-/// `$x $op $other` written to `$x`, in the body of the operator itself: so errors show its caller's line. What others
-/// hold is read where it is, and left to `$x` where there is no memory for the result.
+/// `$x $op $other` written to `$x`, in the body of the operator itself: so errors show its caller's line. What is
+/// not written where it lies is left to `$x` where there is no memory for the result.
 macro_rules! written {
-    ($x:ident, $op:tt, $name:literal, $shape:expr, $other:expr) => {{
-        keeps_shape($name, $x, $shape).or_raise();
+    ($x:ident, $op:tt, $name:literal, $operand:expr, $other:expr) => {{
+        let operand: Option<&Tensor<T>> = $operand;
+        keeps_shape($name, $x, operand.map_or(&[], Tensor::shape)).or_raise();
         let leaf = quiet_leaf($x);
         let mode = Mode::at(Location::caller());
-        let new = match $x.array().is_shared() {
-            true => &*$x $op $other,
-            false => std::mem::replace($x, Tensor::scalar(T::default())) $op $other,
+        let new = match in_place($x, operand) {
+            false => &*$x $op $other,
+            true => std::mem::replace($x, Tensor::scalar(T::default())) $op $other,
         };
         drop(mode);
         put($x, leaf, new);
@@ -86,21 +97,21 @@ macro_rules! assignment {
         impl<T: $Bound> $Trait<&Tensor<T>> for Tensor<T> {
             #[track_caller]
             fn $method(&mut self, other: &Tensor<T>) {
-                written!(self, $op, $name, other.shape(), other);
+                written!(self, $op, $name, Some(other), other);
             }
         }
 
         impl<T: $Bound> $Trait<Tensor<T>> for Tensor<T> {
             #[track_caller]
             fn $method(&mut self, other: Tensor<T>) {
-                written!(self, $op, $name, other.shape(), &other);
+                written!(self, $op, $name, Some(&other), &other);
             }
         }
 
         impl<T: $Bound> $Trait<T> for Tensor<T> {
             #[track_caller]
             fn $method(&mut self, c: T) {
-                written!(self, $op, $name, &[], c);
+                written!(self, $op, $name, None, c);
             }
         }
     };

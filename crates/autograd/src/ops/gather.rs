@@ -268,7 +268,8 @@ impl<T: Element> Tensor<T> {
                 false => Tensor::stack(&columns.iter().collect::<Vec<_>>(), -1),
             }
         };
-        rows().or_raise()
+        let here = Location::caller();
+        rows().map_err(|e| e.relocated(here)).or_raise()
     }
 }
 

@@ -17,8 +17,9 @@ pub fn arg_extreme<T: Number>(
     dim: usize,
     smallest: bool,
 ) -> Result<Array<i64>> {
-    let n = x.shape()[dim];
     let step = x.layout().strides()[dim];
+    // Of elements that are one and the same the first is the answer.
+    let n = if step == 0 { 1 } else { x.shape()[dim] };
     let first = x.slice(op, dim, 0, 1, 1)?.remove_dim(op, dim)?;
     let data = x.storage();
     let shape = Dims::from_slice(first.shape());

@@ -136,10 +136,13 @@ pub fn reduce<T: Element, R: Reduction<T>>(
         return Ok(Array::one(shape, tree(data, r)));
     }
     let strides = x.layout().strides();
+    // A dimension in which one element stands for all is not walked.
+    let stands_for = |k: usize, d: usize| if mask[k] && strides[k] == 0 && d > 1 { d } else { 1 };
+    let times: usize = x.shape().iter().enumerate().map(|(k, &d)| stands_for(k, d)).product();
     let dims = |reduced| {
         let pick = move |&(k, _): &(usize, &usize)| mask[k] == reduced;
-        let strides = strides.clone();
-        x.shape().iter().enumerate().filter(pick).map(move |(k, &d)| (d, [strides[k]]))
+        let strides = &strides;
+        x.shape().iter().enumerate().filter(pick).map(move |(k, &d)| (d / stands_for(k, d), [strides[k]]))
     };
     let kept = Nest::of(dims(false), [x.layout().offset() as isize]);
     let along = Nest::of(dims(true), [0]);
@@ -159,7 +162,25 @@ pub fn reduce<T: Element, R: Reduction<T>>(
         } else {
             for_parts_of(out, along.len(), |from, out| reduce_each(data, &kept, &along, from, out, r));
         }
+        if times > 1 {
+            out.iter_mut().for_each(|x| *x = repeated(*x, times, r));
+        }
     })
+}
+
+/// The combination of `x` with itself, so many times: by halves, as the tree over as many elements.
+fn repeated<T: Element, R: Reduction<T>>(x: T, mut times: usize, r: R) -> T {
+    let (mut total, mut power) = (r.neutral(), x);
+    loop {
+        if times % 2 == 1 {
+            total = r.combine(total, power);
+        }
+        times /= 2;
+        if times == 0 {
+            return total;
+        }
+        power = r.combine(power, power);
+    }
 }
 
 /// [`for_parts`], for outputs that stand for `each` elements of work.

@@ -87,6 +87,12 @@ fn working(op: &'static str, size: StackReq) -> Result<MemBuffer> {
     MemBuffer::try_new(size).map_err(|_| Error::out_of_memory(op, size.size_bytes()))
 }
 
+/// faer orders columns in two vectors of a place for each, which it takes without asking, beside memory that it asks
+/// for: as much is asked for here, and let go.
+fn ask_for_ordering(op: &'static str, columns: usize) -> Result<()> {
+    memory::room::<[usize; 2]>(op, columns).map(drop)
+}
+
 /// The error of a matrix without an inverse.
 fn singular(op: &'static str, shape: [usize; 2], remedy: &str) -> Error {
     let message = format!("the sparse matrix {shape:?} does not have full rank: {remedy}");
@@ -153,6 +159,7 @@ pub fn factor<T: Float>(
         }
         Method::Lu => {
             let known = once(&symbolic.lu, || {
+                ask_for_ordering(op, n)?;
                 factorize_symbolic_lu(structure, Default::default()).map(Arc::new).map_err(|e| refused(op, e))
             })?;
             let mut factors = Box::new(NumericLu::new());
@@ -184,6 +191,7 @@ fn triangle<T: Float>(
 ) -> Result<Triangle<T>> {
     let (m, n) = (a.nrows(), a.ncols());
     let known = once(&symbolic.qr, || {
+        ask_for_ordering(op, n)?;
         // The other form does not have R in columns.
         let params = QrSymbolicParams {
             supernodal_flop_ratio_threshold: SupernodalThreshold::FORCE_SIMPLICIAL,
@@ -337,8 +345,8 @@ pub fn solve<T: Float>(
     let (k, shape) = (b.shape().get(1).copied().unwrap_or(1), Dims::from_slice(b.shape()));
     let b = super::copy::elements(op, b)?;
     // Column after column.
-    let mut columns =
-        memory::collect(op, (0..k).flat_map(|j| (0..n).map(move |i| (i, j))).map(|(i, j)| b[i * k + j]))?;
+    let mut columns = memory::room(op, n * k)?;
+    columns.extend((0..n * k).map(|e| b[e % n * k + e / n]));
     let x = MatMut::from_column_major_slice_mut(&mut columns, n, k);
     let par = get_global_parallelism();
     match &factors.kind {
