@@ -151,7 +151,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", help="the file of programs that is written")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--count", type=int, default=420)
     parser.add_argument("--size", type=int, default=4, help="the largest size of a dimension")
     parser.add_argument("--only", help="operations, by commas, of which each program has one")
     parser.add_argument("--processes", type=int, default=os.cpu_count())

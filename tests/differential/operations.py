@@ -1,6 +1,7 @@
 """The operations of the library: each by its name in tests/conformance_ops, what it is in PyTorch, how a step of it is
 made, and where it has a kink."""
 
+import importlib
 from collections import namedtuple
 
 # `propose(builder)` gives the operands' numbers and the arguments; `reference(operands, arguments)` the outputs;
@@ -16,6 +17,6 @@ def define(name, propose, reference, guard=None):
 
 def load():
     """All of them."""
-    import elementwise  # noqa: F401
-
+    for subject in ("elementwise", "reductions", "shapes", "products", "factorisations", "sparse"):
+        importlib.import_module(subject)
     return OPERATIONS

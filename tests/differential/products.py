@@ -111,6 +111,7 @@ def contracted(b):
     equation = b.rng.choice(EQUATIONS)
     sizes, operands = {}, {}
     for name, letters in zip("abc", equation.split("->")[0].split(",")):
+
         def fits(x):
             if x.dim() != len(letters):
                 return False
