@@ -53,6 +53,7 @@ macro_rules! map_on {
     };
 }
 
+pub mod norm;
 pub mod sparse;
 
 /// y = f(x).
