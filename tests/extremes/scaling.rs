@@ -73,15 +73,96 @@ fn numbers<T: Float>(x: &[f64]) -> Tensor<T> {
     Tensor::from_vec(x.iter().map(|&x| T::of(x)).collect(), [x.len()]).unwrap()
 }
 
+type Function<T> = fn(&[Tensor<T>]) -> Result<Tensor<T>>;
+
 fn reductions<T: Float>() -> Result<()> {
-    let x = [numbers::<T>(&[0.3, -1.7, 0.9, 2.5, -0.4])];
-    homogeneous("sum", |x| Ok(x[0].sum()), &x, &[1], 1)?;
-    homogeneous("mean", |x| Ok(x[0].mean()), &x, &[1], 1)?;
+    let x = [numbers::<T>(&[0.3, -1.7, 0.9, 2.5, -0.4, 1.1]).reshape([2, 3])?];
+    let whole: [(&str, Function<T>, i32); 8] = [
+        ("sum", |x| Ok(x[0].sum()), 1),
+        ("mean", |x| Ok(x[0].mean()), 1),
+        ("std", |x| Ok(x[0].std()), 1),
+        ("var", |x| Ok(x[0].var()), 2),
+        ("std_with", |x| x[0].std_with([0, 1], true, 0.5), 1),
+        ("max", |x| x[0].max(), 1),
+        ("median", |x| x[0].median(), 1),
+        ("quantile", |x| x[0].flatten().quantile(0.3, 0), 1),
+    ];
+    for (name, f, degree) in whole {
+        homogeneous(name, f, &x, &[1], degree)?;
+    }
+    for d in [0, 1] {
+        homogeneous("sum_dim", |x| x[0].sum_dim(d, false), &x, &[1], 1)?;
+        homogeneous("mean_dim", |x| x[0].mean_dim(d, true), &x, &[1], 1)?;
+        homogeneous("std_dim", |x| x[0].std_dim(d, false), &x, &[1], 1)?;
+        homogeneous("var_dim", |x| x[0].var_dim(d, true), &x, &[1], 2)?;
+        homogeneous("amax", |x| x[0].amax(d, false), &x, &[1], 1)?;
+        homogeneous("amin", |x| x[0].amin(d, false), &x, &[1], 1)?;
+        homogeneous("cumsum", |x| x[0].cumsum(d), &x, &[1], 1)?;
+        homogeneous("median_dim", |x| Ok(x[0].median_dim(d, false)?.0), &x, &[1], 1)?;
+    }
+    const INF: f64 = f64::INFINITY;
+    for p in [-INF, -3.0, -1.0, 0.5, 0.9, 1.0, 1.5, 2.0, 2.5, 3.0, 7.0, INF] {
+        let name = format!("vector_norm {p}");
+        homogeneous(&name, |x| x[0].vector_norm(p, [0, 1], false), &x, &[1], 1)?;
+        homogeneous(&name, |x| x[0].vector_norm(p, 0, false), &x, &[1], 1)?;
+        homogeneous(&name, |x| x[0].vector_norm(p, -1, true), &x, &[1], 1)?;
+    }
     Ok(())
+}
+
+/// Factors of both kinds: their products in any order leave the range, and the whole does not.
+fn products<T: Float>() -> Result<()> {
+    let [a, b] = [numbers::<T>(&[0.3, -1.7, 0.9]), numbers(&[2.5, -0.4, 1.1])];
+    let both = |x: &[Tensor<T>]| Tensor::cat(&[&x[0], &x[1]], 0);
+    homogeneous("prod of 2", |x| x[0].narrow(0, 1, 2)?.prod_dim(0, false), &[a.clone()], &[1], 2)?;
+    homogeneous("prod of 3", |x| Ok(x[0].prod()), &[a.clone()], &[1], 3)?;
+    homogeneous("prod", |x| Ok(both(x)?.prod()), &[a.clone(), b.clone()], &[1, -1], 0)?;
+    homogeneous(
+        "prod_dim",
+        |x| both(x)?.reshape([2, 3])?.prod_dim(0, false),
+        &[a.clone(), b.clone()],
+        &[2, -1],
+        1,
+    )?;
+    homogeneous(
+        "last of cumprod",
+        |x| both(x)?.cumprod(0)?.select(0, -1),
+        &[a.clone(), b.clone()],
+        &[1, -1],
+        0,
+    )?;
+    let alternating =
+        |x: &[Tensor<T>]| Tensor::stack(&[&x[0], &x[1]], 1)?.flatten().cumprod(0)?.slice(s![1..;2]);
+    homogeneous("cumprod", alternating, &[a.clone(), b.clone()], &[2, -2], 0)?;
+    // The angle between two vectors has no size.
+    let cosine = |x: &[Tensor<T>]| {
+        let lengths = x[0].vector_norm(2.0, 0, false)?.try_mul(&x[1].vector_norm(2.0, 0, false)?)?;
+        x[0].try_mul(&x[1])?.sum().try_div(&lengths)
+    };
+    homogeneous("cosine", cosine, &[a.clone(), b.clone()], &[1, 1], 0)?;
+    homogeneous("cosine", cosine, &[a.clone(), b.clone()], &[2, -1], 0)?;
+    homogeneous("z-scores", |x| x[0].try_sub(&x[0].mean())?.try_div(&x[0].std()), &[a], &[2], 0)
 }
 
 #[test]
 fn reductions_scale() -> Result<()> {
     reductions::<f64>()?;
     reductions::<f32>()
+}
+
+#[test]
+fn products_scale() -> Result<()> {
+    products::<f64>()?;
+    products::<f32>()
+}
+
+#[test]
+fn lengths_of_pairs_scale() -> Result<()> {
+    fn pairs<T: Float>() -> Result<()> {
+        let x = [numbers::<T>(&[0.3, -1.7, 0.9]), numbers(&[2.5, -0.4, 1.1])];
+        homogeneous("hypot", |x| x[0].hypot(&x[1]), &x, &[1, 1], 1)?;
+        homogeneous("hypot", |x| x[0].hypot(&x[1]), &x, &[2, 2], 2)
+    }
+    pairs::<f64>()?;
+    pairs::<f32>()
 }

@@ -106,10 +106,8 @@ const KEPT: &[(f64, &str, &str, Many)] = &[
     // A stands for its place in the graph: the rule reads its factors instead.
     (3.0, "X LU A", "solve", |x| (x[0].reshape([32, 32])? + Tensor::eye(32)).solve(&x[1].reshape([32, 32])?)),
     (2.0, "A P", "pinv", |x| (x[0].reshape([32, 32])? + Tensor::eye(32)).pinv()),
-    // Products in pairs, in pairs of pairs, ..: N / 2 + N / 4 + .. besides x; the last few
-    // are less than a hundredth.
-    (2.0, "x, products", "prod", |x| Ok(x[0].prod())),
-    (10.0, "x, products by doubling", "cumprod", |x| x[0].cumprod(0)),
+    (1.0, "x", "prod", |x| Ok(x[0].prod())),
+    (1.0, "x", "cumprod", |x| x[0].cumprod(0)),
 ];
 
 /// What is alive when the inputs and the result are gone and only the graph is left; and what the tape

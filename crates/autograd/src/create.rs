@@ -8,7 +8,8 @@ use rand::Rng;
 use std::panic::Location;
 use tensor_core::shape::{Dims, IntoShape};
 use tensor_core::{
-    Array, Device, Element, Error, Float, Layout, Number, OrRaise, Result, formula, kernels, memory, random,
+    Array, Device, Element, Error, Float, Layout, Number, OrRaise, Result, Scalar, formula, kernels, memory,
+    random,
 };
 
 impl Tensor<f64> {
@@ -285,7 +286,8 @@ impl<T: Number> Tensor<T> {
     }
 }
 
-/// `start`, `start + step`, ... up to and without `end`.
+/// `start`, `start + step`, ... up to and without `end`: of integers exactly, wherever they are; of floating-point numbers
+/// as many as the rounded quotient of the distance and the step says.
 ///
 /// ```
 /// assert_eq!(autograd::arange(0, 5, 2)?.to_vec(), [0, 2, 4]);
@@ -306,16 +308,42 @@ pub fn arange<T: Number>(start: T, end: T, step: T) -> Result<Tensor<T>> {
 #[track_caller]
 pub fn arange_on<T: Number>(device: &Device, start: T, end: T, step: T) -> Result<Tensor<T>> {
     let here = Location::caller();
-    let count = ((end.to_f64() - start.to_f64()) / step.to_f64()).ceil();
-    if !count.is_finite() || count < 0.0 {
-        let message = format!("from {start} to {end} by {step} never arrives: the step must lead to the end");
-        return Err(Error::argument("arange", message).at(here));
-    }
-    if count >= (isize::MAX / 8) as f64 {
+    let wrong = |why: &str| {
+        let message = format!("from {start} to {end} by {step} never arrives: {why}");
+        Error::argument("arange", message).at(here)
+    };
+    let count = match [start, end, step].map(Element::to_scalar) {
+        [Scalar::Int(start), Scalar::Int(end), Scalar::Int(step)] => {
+            // Integers are counted as such: beyond 2^53 not all of them are floating-point numbers.
+            let (gap, step) = (i128::from(end) - i128::from(start), i128::from(step));
+            if step == 0 || (gap != 0 && gap.signum() != step.signum()) {
+                return Err(wrong("the step must lead to the end"));
+            }
+            (gap.abs() + step.abs() - 1) / step.abs()
+        }
+        _ => {
+            let [start, end, step] = [start, end, step].map(T::to_f64);
+            let steps = (end - start) / step;
+            // Where the distance is out of the range, the number of steps need not be.
+            let steps = if (end - start).is_finite() { steps } else { end / step - start / step };
+            if !steps.is_finite() || steps < 0.0 {
+                return Err(wrong("the step must lead to the end"));
+            }
+            steps.ceil() as i128
+        }
+    };
+    let Some(count) = usize::try_from(count).ok().filter(|&n| n < isize::MAX as usize / 8) else {
         return Err(Error::out_of_memory("arange", usize::MAX).at(here));
-    }
+    };
     let all = || -> Result<Array<T>> {
-        let i = kernels::cast("arange", &kernels::arange("arange", *device, count as usize)?)?;
+        let i = kernels::cast("arange", &kernels::arange("arange", *device, count)?)?;
+        let distance = T::from_i64(count as i64).times(step);
+        if distance.minus(distance) != T::ZERO {
+            // Halves stay in the range.
+            let [step, start] = [step, start].map(|x| T::from_scalar(Scalar::Float(x.to_f64() / 2.0)));
+            let halves = kernels::map_owned("arange", i, formula!(|i: T| i.times(step).plus(start)))?;
+            return kernels::map_owned("arange", halves, formula!(|x: T| x.plus(x)));
+        }
         // Where there is nothing to do, nothing is rounded.
         let i =
             if step == T::ONE { i } else { kernels::map_owned("arange", i, formula!(|i: T| i.times(step)))? };
@@ -332,10 +360,16 @@ pub fn arange_on<T: Number>(device: &Device, start: T, end: T, step: T) -> Resul
 pub fn linspace<T: Float>(start: T, end: T, steps: usize) -> Result<Tensor<T>> {
     let here = Location::caller();
     let mut x = Array::zeros(&[steps]).map_err(|e| e.at(here))?;
-    let gap = (end - start) / T::of(steps.saturating_sub(1).max(1) as f64);
+    let n = T::of(steps.saturating_sub(1).max(1) as f64);
+    // The distance of the ends may be out of the range; that of neighbours between them is not.
+    let gap = if (end - start).is_finite() { (end - start) / n } else { end / n - start / n };
     for (i, x) in x.make_mut()?.iter_mut().enumerate() {
-        // From the nearer end, so that both ends are exact, as in PyTorch.
-        *x = if 2 * i < steps {
+        // From the nearer end, as in PyTorch, and exact at both.
+        *x = if i == 0 {
+            start
+        } else if i + 1 == steps {
+            end
+        } else if 2 * i < steps {
             start + gap * T::of(i as f64)
         } else {
             end - gap * T::of((steps - 1 - i) as f64)

@@ -54,6 +54,7 @@ macro_rules! map_on {
     };
 }
 
+pub mod norm;
 pub mod sparse;
 
 /// y = f(x).
@@ -258,6 +259,41 @@ pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bo
     run_on!(op, [x], cpu::index::cumsum(op, x, dim, reverse), |gpu| cuda::scan::cumsum(
         gpu, op, x, dim, reverse
     ))
+}
+
+/// The products along `dim`, which keeps size 1, or where `running` those up to each element. With directions, of the
+/// shape of `x`, the derivative of each product along all of them. No intermediate leaves the range where the result
+/// is in it.
+///
+/// # Errors
+/// Out of memory; device, for more than four directions on a GPU.
+pub fn products<T: Number>(
+    op: &'static str,
+    x: &Array<T>,
+    directions: &[&Array<T>],
+    dim: usize,
+    running: bool,
+) -> Result<Array<T>> {
+    run_on!(op, [x], cpu::products::products(op, x, directions, dim, running), |gpu| {
+        cuda::products::products(gpu, op, x, directions, dim, running)
+    })
+}
+
+/// The sums over `j` of g_j times the derivative of product `j` by each element of `x`, and along the directions, for
+/// the running products along `dim`; where `g` has size 1 there, of the whole product alone.
+///
+/// # Errors
+/// As [`products`].
+pub fn product_slopes<T: Number>(
+    op: &'static str,
+    x: &Array<T>,
+    directions: &[&Array<T>],
+    g: &Array<T>,
+    dim: usize,
+) -> Result<Array<T>> {
+    run_on!(op, [x, g], cpu::products::product_slopes(op, x, directions, g, dim), |gpu| {
+        cuda::products::product_slopes(gpu, op, x, directions, g, dim)
+    })
 }
 
 /// The index of the extreme element so far along `dim`, of the last where several are equal: of the

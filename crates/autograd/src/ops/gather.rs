@@ -73,7 +73,8 @@ fn check_index(op: &'static str, index: &[usize], shape: &[usize], dim: Option<u
 impl<T: Number> Tensor<T> {
     /// `out[i][j][k] = self[i][index[i][j][k]][k]` for `dim` 1, and so on: the elements at `index`
     /// along `dim`. The index has as many dimensions, and is no larger in the others. Negative
-    /// indices count from the end; the gradients of an element chosen often add up.
+    /// indices count from the end; the gradients of an element chosen often add up. A tensor without dimensions is as
+    /// good as a vector of one element, here and in every operation along a dimension.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -88,6 +89,15 @@ impl<T: Number> Tensor<T> {
     /// fit.
     #[track_caller]
     pub fn gather(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
+        if self.ndim().min(index.ndim()) == 0 && self.ndim().max(index.ndim()) < 2 {
+            let shape = Dims::from_slice(index.shape());
+            return Tensor::gather_along(&self.as_vector()?, d, &index.as_vector()?)?.reshaped(shape);
+        }
+        self.gather_along(d, index)
+    }
+
+    #[track_caller]
+    fn gather_along(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
         let here = Location::caller();
         let dim = dim("gather", d, self.ndim()).map_err(|e| e.at(here))?;
         check_index("gather", index.shape(), self.shape(), Some(dim)).map_err(|e| e.at(here))?;
@@ -111,6 +121,11 @@ impl<T: Number> Tensor<T> {
     /// not fit.
     #[track_caller]
     pub fn scatter_add(&self, d: isize, index: &Tensor<i64>, source: &Tensor<T>) -> Result<Self> {
+        let dims = [self.ndim(), index.ndim(), source.ndim()];
+        if dims.contains(&0) && dims.iter().all(|&n| n < 2) {
+            let (x, shape) = (self.as_vector()?, Dims::from_slice(self.shape()));
+            return x.scatter_add(d, &index.as_vector()?, &source.as_vector()?)?.reshaped(shape);
+        }
         let here = Location::caller();
         let dim = dim("scatter_add", d, self.ndim()).map_err(|e| e.at(here))?;
         check_index("scatter_add", index.shape(), self.shape(), Some(dim)).map_err(|e| e.at(here))?;
@@ -136,11 +151,22 @@ impl<T: Number> Tensor<T> {
     /// ```
     ///
     /// # Errors
-    /// Index, where one is out of range or there is no such dimension; shape, where the indices are no
-    /// vector.
+    /// Index, where one is out of range or there is no such dimension; shape, where the indices are neither a
+    /// vector nor a single one.
     #[track_caller]
     pub fn index_select(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
         let here = Location::caller();
+        if index.ndim() == 0 {
+            return self.index_select(d, &index.as_vector()?);
+        }
+        if self.ndim() == 0 {
+            if index.numel() != 1 {
+                let message =
+                    format!("{} indices into a tensor without dimensions: one is needed", index.numel());
+                return Err(Error::shape("index_select", message).at(here));
+            }
+            return self.as_vector()?.index_select(d, index)?.as_scalar();
+        }
         let dim = dim("index_select", d, self.ndim()).map_err(|e| e.at(here))?;
         let index = along(index, dim, self.shape()).map_err(|e| e.at(here))?;
         apply(Gather { dim, index }, [self])

@@ -4,9 +4,8 @@ use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::panic::Location;
-use tensor_core::kernels::Sum;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, Error, Expression, Float, Result, formula, kernels};
+use tensor_core::{Array, Error, Expression, Float, Result, kernels};
 
 /// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; 0 < p < inf.
 struct Norm {
@@ -19,19 +18,7 @@ impl<T: Float> Op<T, 1> for Norm {
         "vector_norm"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        let op = Op::<T, 1>::name(self);
-        let p = self.p;
-        let powers = match p {
-            1.0 => kernels::map(op, x, formula!(|x: T| x.abs()))?,
-            2.0 => kernels::map(op, x, formula!(|x: T| x * x))?,
-            _ => kernels::map(op, x, formula!(|x: T| x.abs().power(p)))?,
-        };
-        let sum = kernels::reduce(op, &powers, &self.mask, true, Sum)?;
-        match p {
-            1.0 => Ok(sum),
-            2.0 => kernels::map_owned(op, sum, formula!(|s: T| s.sqrt())),
-            _ => kernels::map_owned(op, sum, formula!(|s: T| s.power(1.0 / p))),
-        }
+        kernels::norm::norm("vector_norm", x, &self.mask, self.p)
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: self.p != 1.0 }
@@ -39,20 +26,27 @@ impl<T: Float> Op<T, 1> for Norm {
     fn batches(&self) -> bool {
         true
     }
-    /// grad sign(x) (|x| / result)^(p - 1), and 0 where the result is 0
+    /// grad sign(x) (|x| / result)^(p - 1), and 0 where the result is 0, or p < 2 and x is: there the slope has a
+    /// kink (p = 1) or grows without bound.
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let x = kept.input(0);
-        if self.p == 1.0 {
+        let (x, p) = (kept.input(0), self.p);
+        if p == 1.0 {
             return Ok([Some(x.sign().try_mul(&g)?)]);
         }
         let y = kept.output();
         let zero = y.is(0.0);
-        let ratio = x.try_div(&y.with(zero.clone(), 1.0))?;
-        let direction = match self.p {
-            2.0 => ratio,
-            p => ratio.abs().powf(p - 1.0).try_mul(&x.sign())?,
+        let (y, g) = (y.with(zero.clone(), 1.0), g.with(zero, 0.0));
+        let direction = match p {
+            2.0 => x.try_div(&y)?,
+            // Below 2 the power's own derivatives at 0 are infinite, and never formed. The two powers stay in the
+            // range where a ratio of elements far apart does not.
+            p if 0.0 < p && p < 2.0 => {
+                let size = Tensor::abs(&x).with(x.is(0.0), 1.0);
+                size.powf(p - 1.0).try_mul(&y.powf(1.0 - p))?.try_mul(&x.sign())?
+            }
+            p => x.try_div(&y)?.abs().powf(p - 1.0).try_mul(&x.sign())?,
         };
-        Ok([Some(direction.try_mul(&g.with(zero, 0.0))?)])
+        Ok([Some(direction.try_mul(&g)?)])
     }
 }
 

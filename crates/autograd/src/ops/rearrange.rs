@@ -109,6 +109,9 @@ impl<T: Element> Tensor<T> {
             let message = format!("shifts {shifts:?} for dimensions {dims:?}: one each is needed");
             return Err(Error::shape("roll", message).at(here));
         }
+        if self.ndim() == 0 {
+            return self.as_vector()?.roll(&shifts[..], &dims[..])?.as_scalar();
+        }
         let mut rolled = self.clone();
         for (&shift, &d) in shifts.iter().zip(&dims) {
             let size = self.shape()[dim("roll", d, self.ndim()).map_err(|e| e.at(here))?];

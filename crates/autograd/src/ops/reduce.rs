@@ -7,7 +7,7 @@ use std::panic::Location;
 use tensor_core::kernels::{Max, Min, Sum};
 use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
 use tensor_core::{
-    Array, Code, DType, Element, Error, Float, Formula, Number, OrRaise, Result, formula, kernels,
+    Array, Code, DType, Element, Error, Expression, Float, Formula, Number, OrRaise, Result, kernels,
 };
 
 /// Which dimensions are reduced, and whether they stay with size 1.
@@ -72,9 +72,7 @@ impl<T: Float> Op<T, 1> for MeanOver {
         true
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        let n = T::of(self.0.count(x.shape()) as f64);
-        let sum = kernels::reduce("mean", x, &self.0.mask, self.0.keepdim, Sum)?;
-        kernels::map_owned("mean", sum, formula!(|s: T| s / n))
+        kernels::norm::mean("mean", x, &self.0.mask, self.0.keepdim)
     }
     /// grad / n, stretched over the input
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -104,40 +102,29 @@ impl<T: Float> Op<T, 1> for VarOver {
     fn batches(&self) -> bool {
         true
     }
-    /// Two passes, the mean first: a sum of squares less the square of the sum would cancel.
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        let name = Op::<T, 1>::name(self);
-        let n = T::of(self.over.count(x.shape()) as f64);
-        let sum = kernels::reduce(name, x, &self.over.mask, true, Sum)?;
-        let mean = kernels::map_owned(name, sum, formula!(|s: T| s / n))?;
-        let squares = kernels::zip(name, x, &mean, formula!(|x: T, m: T| (x - m) * (x - m)))?;
-        let total = kernels::reduce(name, &squares, &self.over.mask, self.over.keepdim, Sum)?;
-        let d = T::of(self.denominator(x.shape()));
-        match self.root {
-            true => kernels::map_owned(name, total, formula!(|s: T| (s / d).sqrt())),
-            false => kernels::map_owned(name, total, formula!(|s: T| s / d)),
-        }
+        let (op, d) = (Op::<T, 1>::name(self), self.denominator(x.shape()));
+        kernels::norm::variance(op, x, &self.over.mask, self.over.keepdim, d, self.root)
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: self.root }
     }
     /// var: grad * 2 (x - mean) / (n - correction).
-    /// std: the same of grad / (2 result), and 0 where the result is 0.
+    /// std: grad ((x - mean) / result) / (n - correction), and 0 where the result is 0.
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let (x, d) = (kept.input(0), self.denominator(kept.shape(0)));
-        let g = if self.root {
-            let y = kept.output();
-            let flat = y.eq(T::ZERO)?;
-            // A constant has no direction: the root's infinite slope is never evaluated.
-            let safe = flat.where_cond(&Tensor::scalar(T::ONE), &y)?;
-            flat.where_cond(&Tensor::scalar(T::ZERO), &(g / (safe * T::of(2.0))))?
-        } else {
-            g
-        };
-        let all = self.over.count(kept.shape(0)) as f64;
-        let sum = apply(SumOver(Over { keepdim: true, ..self.over.clone() }), [&x])?;
-        let centred = &x - &(sum / T::of(all));
-        Ok([Some(self.over.stretch(&g, kept.shape(0))?.try_mul(&(centred * T::of(2.0 / d)))?)])
+        let mean = apply(MeanOver(Over { keepdim: true, ..self.over.clone() }), [&x])?;
+        let centred = x.try_sub(&mean)?;
+        if !self.root {
+            let g = self.over.stretch(&g, kept.shape(0))?;
+            return Ok([Some(g.try_mul(&(centred * T::of(2.0 / d)))?)]);
+        }
+        let y = kept.output();
+        // A constant has no direction: the root's infinite slope is never evaluated.
+        let flat = y.is(0.0);
+        let (y, g) = (y.with(flat.clone(), 1.0), g.with(flat, 0.0) / T::of(d));
+        let direction = centred.try_div(&self.over.stretch(&y, kept.shape(0))?)?;
+        Ok([Some(self.over.stretch(&g, kept.shape(0))?.try_mul(&direction)?)])
     }
 }
 
@@ -413,6 +400,10 @@ impl<T: Number> Tensor<T> {
         keepdim: bool,
         smallest: bool,
     ) -> Result<(Self, Tensor<i64>)> {
+        if self.ndim() == 0 {
+            let (values, index) = self.as_vector()?.extreme_dim(op, d, true, smallest)?;
+            return Ok((values.as_scalar()?, index.as_scalar()?));
+        }
         let index = self.arg_extreme(op, d, true, smallest)?;
         let values = self.gather(d, &index)?;
         match keepdim {
@@ -430,6 +421,9 @@ impl<T: Number> Tensor<T> {
         keepdim: bool,
         smallest: bool,
     ) -> Result<Tensor<i64>> {
+        if self.ndim() == 0 {
+            return self.as_vector()?.arg_extreme(op, d, true, smallest)?.as_scalar();
+        }
         let here = Location::caller();
         let dim = dim(op, d, self.ndim()).map_err(|e| e.at(here))?;
         let index = kernels::arg_extreme(op, self.array(), dim, smallest).map_err(|e| e.at(here))?;

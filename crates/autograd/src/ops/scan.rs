@@ -43,6 +43,9 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist.
     #[track_caller]
     pub fn cumsum(&self, d: isize) -> Result<Self> {
+        if self.ndim() == 0 {
+            return self.as_vector()?.cumsum(d)?.as_scalar();
+        }
         let here = Location::caller();
         let dim = dim("cumsum", d, self.ndim()).map_err(|e| e.at(here))?;
         apply(CumSum { dim, reverse: false }, [self])
@@ -75,6 +78,10 @@ impl<T: Number> Tensor<T> {
 
     #[track_caller]
     fn cum_extreme(&self, op: &'static str, d: isize, smallest: bool) -> Result<(Self, Tensor<i64>)> {
+        if self.ndim() == 0 {
+            let (values, index) = self.as_vector()?.cum_extreme(op, d, smallest)?;
+            return Ok((values.as_scalar()?, index.as_scalar()?));
+        }
         let here = Location::caller();
         let dim = dim(op, d, self.ndim()).map_err(|e| e.at(here))?;
         let index = kernels::cum_arg_extreme(op, self.array(), dim, smallest).map_err(|e| e.at(here))?;
@@ -82,8 +89,8 @@ impl<T: Number> Tensor<T> {
         Ok((self.gather(d, &index)?, index))
     }
 
-    /// The running products along `dim`, by doubling: the product of 2^k elements is that of two of
-    /// 2^(k-1). Made of multiplications alone, so that its derivatives are right where elements are 0.
+    /// The running products along `dim`, each in the range where it is itself, whatever those on the way to it are.
+    /// Their derivatives, of any order, are right where elements are 0.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -95,17 +102,11 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist.
     #[track_caller]
     pub fn cumprod(&self, d: isize) -> Result<Self> {
+        if self.ndim() == 0 {
+            return self.as_vector()?.cumprod(d)?.as_scalar();
+        }
         let here = Location::caller();
         let dim = dim("cumprod", d, self.ndim()).map_err(|e| e.at(here))?;
-        let (n, d) = (self.shape()[dim], dim as isize);
-        let mut y = self.clone();
-        let mut apart = 1;
-        while apart < n {
-            let head = y.narrow(d, 0, apart)?;
-            let tail = y.narrow(d, apart as isize, n - apart)?.try_mul(&y.narrow(d, 0, n - apart)?)?;
-            y = Tensor::cat(&[&head, &tail], d)?;
-            apart *= 2;
-        }
-        Ok(y)
+        self.multiplied("cumprod", dim, true)
     }
 }

@@ -75,6 +75,18 @@ impl<T: Element> Op<T, 1> for Expand {
 }
 
 impl<T: Element> Tensor<T> {
+    /// A tensor without dimensions as a vector, which PyTorch takes it for along dimension 0 or -1; any other stays.
+    #[track_caller]
+    pub(crate) fn as_vector(&self) -> Result<Self> {
+        if self.ndim() == 0 { self.reshaped(Dims::from_slice(&[1])) } else { Ok(self.clone()) }
+    }
+
+    /// The vector of one element that was made of a tensor without dimensions, as such a tensor again.
+    #[track_caller]
+    pub(crate) fn as_scalar(&self) -> Result<Self> {
+        self.reshaped(Dims::new())
+    }
+
     #[track_caller]
     pub(crate) fn reshaped(&self, shape: Dims) -> Result<Self> {
         if self.shape() == &shape[..] { Ok(self.clone()) } else { apply(Reshape(shape), [self]) }
@@ -165,6 +177,9 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist.
     #[track_caller]
     pub fn transpose(&self, dim0: isize, dim1: isize) -> Result<Self> {
+        if self.ndim() == 0 {
+            return self.as_vector()?.transpose(dim0, dim1)?.as_scalar();
+        }
         let here = Location::caller();
         let (a, b) = (dim("transpose", dim0, self.ndim()), dim("transpose", dim1, self.ndim()));
         let mut order: Dims = (0..self.ndim()).collect();

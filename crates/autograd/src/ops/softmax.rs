@@ -40,11 +40,24 @@ impl<T: Float> Op<T, 1> for LogSumExp {
     fn batches(&self) -> bool {
         true
     }
-    /// grad e^(x - result); 0 where the result is -inf, which PyTorch makes NaN
+    /// grad e^(x - result); 0 where the result is -inf; where it is inf the elements that are share it evenly, the
+    /// limit as they grow together. PyTorch makes both NaN.
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let (x, y) = (kept.input(0), kept.output());
-        let empty = y.is(f64::NEG_INFINITY);
-        Ok([Some(x.try_sub(&y.with(empty, 0.0))?.exp().try_mul(&g)?)])
+        let known = kept.output_array().as_slice();
+        if known.is_some_and(|y| y.iter().all(|y| y.is_finite())) {
+            return Ok([Some(x.try_sub(&y)?.exp().try_mul(&g)?)]);
+        }
+        let (empty, full) = (y.is(f64::NEG_INFINITY), y.is(f64::INFINITY));
+        let hit = x.detach().is(f64::INFINITY).to_type::<T>();
+        let dims: Vec<isize> = (0..self.0.len()).filter(|&k| self.0[k]).map(|k| k as isize).collect();
+        let count = hit.sum_dim(&dims[..], true)?;
+        let none = count.is(0.0);
+        let shares = hit.try_div(&count.with(none, 1.0))?;
+        // Infinities are replaced before they meet: what is not chosen has slopes, too.
+        let y = y.with(empty, 0.0).with(full.clone(), 0.0);
+        let weights = x.with(full.clone(), 0.0).try_sub(&y)?.exp();
+        Ok([Some(full.where_cond(&shares, &weights)?.try_mul(&g)?)])
     }
 }
 

@@ -20,6 +20,9 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist.
     #[track_caller]
     pub fn argsort(&self, d: isize, descending: bool) -> Result<Tensor<i64>> {
+        if self.ndim() == 0 {
+            return self.as_vector()?.argsort(d, descending)?.as_scalar();
+        }
         let here = Location::caller();
         let dim = dim("argsort", d, self.ndim()).map_err(|e| e.at(here))?;
         Ok(kernels::argsort("argsort", self.array(), dim, descending).map_err(|e| e.at(here))?.into())
@@ -49,6 +52,10 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist or has fewer elements.
     #[track_caller]
     pub fn topk(&self, k: usize, d: isize, largest: bool) -> Result<(Self, Tensor<i64>)> {
+        if self.ndim() == 0 {
+            let (values, index) = self.as_vector()?.topk(k, d, largest)?;
+            return Ok((values.as_scalar()?, index.as_scalar()?));
+        }
         let here = Location::caller();
         let size = self.size(d)?;
         if k > size {
@@ -103,7 +110,7 @@ impl<T: Number> Tensor<T> {
 
 impl<T: Float> Tensor<T> {
     /// The value below which the share `q` of the elements along `dim` lies, interpolated linearly
-    /// between the two nearest, as NumPy's and PyTorch's; NaN where an element is.
+    /// between the two nearest, as NumPy's and PyTorch's; NaN where an element is, or between the two infinities.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -117,6 +124,9 @@ impl<T: Float> Tensor<T> {
     /// it is empty.
     #[track_caller]
     pub fn quantile(&self, q: f64, d: isize) -> Result<Self> {
+        if self.ndim() == 0 {
+            return self.as_vector()?.quantile(q, d);
+        }
         let here = Location::caller();
         let n = self.size(d)?;
         if !(0.0..=1.0).contains(&q) {
@@ -129,8 +139,11 @@ impl<T: Float> Tensor<T> {
         let sorted = self.sort(d, false)?.0;
         let place = q * (n - 1) as f64;
         let below = place.floor();
-        let (low, high) = (sorted.select(d, below as isize)?, sorted.select(d, place.ceil() as isize)?);
-        let value = &low + (&high - &low) * T::of(place - below);
+        let low = sorted.select(d, below as isize)?;
+        let value = match place - below {
+            0.0 => low,
+            share => between(&low, &sorted.select(d, below as isize + 1)?, share)?,
+        };
         // NaN sorts to the end.
         let last = sorted.select(d, -1)?;
         last.isnan().where_cond(&last, &value)
@@ -143,6 +156,10 @@ impl<T: Float> Tensor<T> {
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
     pub fn median_dim(&self, d: isize, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+        if self.ndim() == 0 {
+            let (value, index) = self.as_vector()?.median_dim(d, keepdim)?;
+            return Ok((value.as_scalar()?, index.as_scalar()?));
+        }
         let here = Location::caller();
         let n = self.size(d)?;
         if n == 0 {
@@ -159,4 +176,13 @@ impl<T: Float> Tensor<T> {
             false => Ok((value.squeeze(d)?, index.squeeze(d)?)),
         }
     }
+}
+
+/// What lies at a share of the way, 0 to 1, from `low` to `high`.
+fn between<T: Float>(low: &Tensor<T>, high: &Tensor<T>, share: f64) -> Result<Tensor<T>> {
+    let (share, rest) = (T::of(share), T::of(1.0 - share));
+    let gap = high - low;
+    let value = low + &gap * share;
+    // Infinities that are equal have no difference, and that of huge numbers is none.
+    gap.detach().isfinite().where_cond(&value, &(low * rest + high * share))
 }

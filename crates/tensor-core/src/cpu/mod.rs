@@ -13,6 +13,7 @@ pub mod least_squares;
 pub mod map;
 pub mod nest;
 pub mod parallel;
+pub mod products;
 pub mod random;
 pub mod reduce;
 pub mod scale;

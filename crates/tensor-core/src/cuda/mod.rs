@@ -16,6 +16,7 @@ mod nest;
 mod operand;
 mod pool;
 mod product;
+pub(crate) mod products;
 mod program_cache;
 pub(crate) mod random;
 pub(crate) mod reduce;

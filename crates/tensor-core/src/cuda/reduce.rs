@@ -6,9 +6,11 @@ use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::cpu::nest::Nest;
 use crate::device::Device;
-use crate::element::{DType, Element, Number};
+use crate::element::{DType, Element, Float, Number};
 use crate::error::Result;
-use crate::kernels::Reduction;
+use crate::expression::Expression;
+use crate::formula;
+use crate::kernels::{self, Reduction};
 use crate::shape::Dims;
 use smallvec::SmallVec;
 use std::cmp::Reverse;
@@ -20,6 +22,10 @@ pub(super) static REDUCE: Family = Family {
         Variant::with(DType::F32, "Sum"),
         Variant::with(DType::F64, "Sum"),
         Variant::with(DType::I64, "Sum"),
+        Variant::with(DType::F32, "Mean"),
+        Variant::with(DType::F64, "Mean"),
+        Variant::with(DType::F32, "Length"),
+        Variant::with(DType::F64, "Length"),
         Variant::with(DType::F32, "Max"),
         Variant::with(DType::F64, "Max"),
         Variant::with(DType::I64, "Max"),
@@ -46,15 +52,64 @@ pub(crate) fn reduce<T: Element, R: Reduction<T>>(
     keepdim: bool,
     r: R,
 ) -> Result<Array<T>> {
-    let shape: Dims = (x.shape().iter().zip(mask))
-        .filter(|&(_, &reduced)| !reduced || keepdim)
-        .map(|(&d, &reduced)| if reduced { 1 } else { d })
-        .collect();
+    let shape = reduced(x.shape(), mask, keepdim);
     match x.numel() {
-        1 => return x.reshape(op, &shape),
-        0 => return Array::repeat_on(Device::Cuda(gpu.ordinal()), &shape, r.neutral()),
-        _ => {}
+        1 => x.reshape(op, &shape),
+        0 => Array::repeat_on(Device::Cuda(gpu.ordinal()), &shape, r.neutral()),
+        _ => fold(gpu, op, x, mask, shape, R::NAME, size_of::<T>()),
     }
+}
+
+/// The lengths over the dimensions marked in `mask`, which keep size 1 where `keepdim`: squares out of the range are
+/// summed in a size of their own.
+pub(crate) fn length<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    x: &Array<T>,
+    mask: &[bool],
+    keepdim: bool,
+) -> Result<Array<T>> {
+    let shape = reduced(x.shape(), mask, keepdim);
+    match x.numel() {
+        1 => kernels::map(op, &x.reshape(op, &shape)?, formula!(|x: T| x.abs())),
+        0 => Array::repeat_on(Device::Cuda(gpu.ordinal()), &shape, T::ZERO),
+        _ => fold(gpu, op, x, mask, shape, "Length", 3 * size_of::<T>()),
+    }
+}
+
+/// The means over the dimensions marked in `mask`, which keep size 1 where `keepdim`, in the range where the elements
+/// are.
+pub(crate) fn mean<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    x: &Array<T>,
+    mask: &[bool],
+    keepdim: bool,
+) -> Result<Array<T>> {
+    let shape = reduced(x.shape(), mask, keepdim);
+    match x.numel() {
+        1 => x.reshape(op, &shape),
+        0 => Array::repeat_on(Device::Cuda(gpu.ordinal()), &shape, T::NAN),
+        _ => fold(gpu, op, x, mask, shape, "Mean", 2 * size_of::<T>()),
+    }
+}
+
+/// The shape of what is left of `shape`.
+fn reduced(shape: &[usize], mask: &[bool], keepdim: bool) -> Dims {
+    let kept = shape.iter().zip(mask).filter(|&(_, &reduced)| !reduced || keepdim);
+    kept.map(|(&d, &reduced)| if reduced { 1 } else { d }).collect()
+}
+
+/// Reduces more than one element, by an operation that remembers `part_bytes` of them.
+fn fold<T: Element>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    x: &Array<T>,
+    mask: &[bool],
+    shape: Dims,
+    operation: &'static str,
+    part_bytes: usize,
+) -> Result<Array<T>> {
     let x = x.in_memory(gpu, op)?;
     let strides = x.layout().strides();
     let (mut kept, mut along): (SmallVec<[Dim<2>; 4]>, SmallVec<[Dim<1>; 4]>) = Default::default();
@@ -73,7 +128,7 @@ pub(crate) fn reduce<T: Element, R: Reduction<T>>(
     kept.sort_by_key(|&(_, [s, _])| slowest_first(s));
     along.sort_by_key(|&(_, [s])| slowest_first(s));
     let out = Array::unwritten(gpu, op, shape)?;
-    let reduction = Fold { gpu, op, variant: Variant::with(T::DTYPE, R::NAME), part_bytes: size_of::<T>() };
+    let reduction = Fold { gpu, op, variant: Variant::with(T::DTYPE, operation), part_bytes };
     let x = x.pointer().wrapping_add_signed((start * size_of::<T>() as isize) as i64);
     let (kept, along) = (Nest::of(kept.into_iter(), [0; 2]), Nest::of(along.into_iter(), [0]));
     reduction.run(x, kept.dims(), along.dims(), out.pointer())?;
@@ -116,6 +171,7 @@ impl Fold {
     /// Reduces the elements `along` for each of `kept`, whose strides are those of x and of y.
     fn run(&self, x: u64, kept: &[Dim<2>], along: &[Dim<1>], y: u64) -> Result<()> {
         let results: usize = kept.iter().map(|d| d.0).product();
+        let count: usize = along.iter().map(|d| d.0).product();
         let (mut kernel, mut x) = (c"reduce", x);
         let mut along: SmallVec<[Dim<1>; 4]> = along.into();
         let (mut width, mut tail) = (1, 0);
@@ -146,6 +202,7 @@ impl Fold {
                 u64::from(plan.lanes.trailing_zeros()),
                 u64::from(plan.across),
                 u64::from(scratch.is_none()),
+                count as u64,
             ];
             let blocks = [results.div_ceil(THREADS / plan.lanes), plan.parts];
             let launch = Launch::new(self.gpu, self.op, &words).nest(&kept)?.nest(&along)?;

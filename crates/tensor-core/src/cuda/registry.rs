@@ -115,6 +115,7 @@ pub(crate) const FAMILIES: &[&Family] = &[
     &super::index::SCATTER,
     &super::least_squares::LEAST_SQUARES,
     &super::product::PRODUCT,
+    &super::products::PRODUCTS,
     &super::random::RANDOM,
     &super::reduce::REDUCE,
     &super::scan::SCAN,

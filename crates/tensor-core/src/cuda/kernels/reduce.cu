@@ -1,17 +1,75 @@
 // Reductions of any layout. A group of threads shares each result: every thread combines the elements it loads into
 // partial results, and a tree combines those. Which elements meet in which order depends on the layout alone.
 
-// An operation on elements of type E: what it remembers of them (Part), and its result.
+// An operation on elements of type E: what it remembers of them (Part), and its result over `count` of them.
 template <typename E> struct Fold {
     typedef E Part;
     typedef E Result;
     DEVICE E part(E x, i64) { return x; }
-    DEVICE E result(E part) { return part; }
+    DEVICE E result(E part, u64) { return part; }
 };
 
 template <typename E> struct Sum : Fold<E> {
     DEVICE E neutral() { return E(0); }
     DEVICE E combine(E a, E b) { return a + b; }
+};
+
+// The mean. Beside the sum there is one of elements divided by 2^64, which more than 2^64 of them take to leave the range.
+template <typename E> struct Mean {
+    struct Part {
+        E sum, reduced;
+    };
+    typedef E Result;
+    DEVICE Part neutral() { return {E(0), E(0)}; }
+    DEVICE Part part(E x, i64) { return {x, x * E(5.42101086242752217e-20)}; }
+    DEVICE Part combine(Part a, Part b) { return {a.sum + b.sum, a.reduced + b.reduced}; }
+    DEVICE E result(Part part, u64 count) {
+        const bool left = !is_finite(part.sum) && is_finite(part.reduced);
+        return left ? part.reduced / E(count) * E(18446744073709551616.0) : part.sum / E(count);
+    }
+};
+
+// Where squares leave the range, and what elements are multiplied by there (Blue 1978, in the form of Anderson 2017,
+// "Algorithm 978: safe scaling in the level 1 BLAS").
+template <typename E> struct Squares;
+template <> struct Squares<float> {
+    DEVICE float large() { return 4503599627370496.f; }
+    DEVICE float small() { return 1.08420217248550443e-19f; }
+    DEVICE float down() { return 1.32348898008484428e-23f; }
+    DEVICE float up() { return 3.77789318629571618e22f; }
+};
+template <> struct Squares<double> {
+    DEVICE double large() { return 1.99791907220223503e146; }
+    DEVICE double small() { return 1.49166814624004135e-154; }
+    DEVICE double down() { return 1.11137937474253874e-162; }
+    DEVICE double up() { return 4.49891379454319638e161; }
+};
+
+// The root of the sum of squares: those of large, middling and small elements are summed apart.
+template <typename E> struct Length {
+    typedef Squares<E> At;
+    struct Part {
+        E large, middle, small;
+    };
+    typedef E Result;
+    DEVICE Part neutral() { return {E(0), E(0), E(0)}; }
+    DEVICE Part part(E x, i64) {
+        const E size = magnitude(x);
+        const bool large = size > At::large(), small = size < At::small();
+        const E y = x * (large ? At::down() : small ? At::up() : E(1)), square = y * y;
+        return {large ? square : E(0), large || small ? E(0) : square, small ? square : E(0)};
+    }
+    DEVICE Part combine(Part a, Part b) {
+        return {a.large + b.large, a.middle + b.middle, a.small + b.small};
+    }
+    DEVICE E result(Part part, u64) {
+        if (part.large > 0) return sqrt(part.large + part.middle * At::down() * At::down()) / At::down();
+        if (!(part.small > 0)) return sqrt(part.middle);
+        const E small = sqrt(part.small) / At::up(), middle = sqrt(part.middle);
+        const E longer = middle < small ? small : middle, shorter = middle < small ? middle : small;
+        const E ratio = shorter / longer;
+        return longer * sqrt(E(1) + ratio * ratio);
+    }
 };
 
 template <typename E> struct Max : Fold<E> {
@@ -46,7 +104,7 @@ template <typename E, bool SMALLEST> struct FirstExtreme {
     DEVICE Part combine(Part a, Part b) {
         return beats(b.value, a.value) || (!beats(a.value, b.value) && b.at < a.at) ? b : a;
     }
-    DEVICE i64 result(Part part) { return part.at; }
+    DEVICE i64 result(Part part, u64) { return part.at; }
 };
 template <typename E> struct FirstLargest : FirstExtreme<E, false> {};
 template <typename E> struct FirstSmallest : FirstExtreme<E, true> {};
@@ -79,6 +137,8 @@ struct ReduceArgs {
     u64 across;
     // Whether the results are wanted, or their parts.
     u64 last;
+    // The elements of each result.
+    u64 count;
     Nest<2> kept;
     Nest<1> along;
 };
@@ -137,7 +197,7 @@ template <typename Source, int WIDTH> DEVICE void reduce_items(const ReduceArgs&
     if (lane == 0 && r < a.results) {
         const u64 to = blockIdx.y * a.results + place.at[1];
         if (a.last)
-            pointer<Result>(a.y)[to] = Operation::result(parts[threadIdx.x]);
+            pointer<Result>(a.y)[to] = Operation::result(parts[threadIdx.x], a.count);
         else
             pointer<Part>(a.y)[to] = parts[threadIdx.x];
     }
