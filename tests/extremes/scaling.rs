@@ -25,7 +25,7 @@ pub fn homogeneous<T: Float>(
         // Weighed, so that no slope cancels.
         let weighed = |x: &Vec<Tensor<T>>| {
             let y = f(x)?;
-            let weights = arange(1, 1 + y.numel() as i64, 1)?.cast::<T>().reshape(isize_shape(&y))?;
+            let weights = arange(1, 1 + y.numel() as i64, 1)?.to_type::<T>().reshape(isize_shape(&y))?;
             Ok(y.try_mul(&(weights / T::of(y.numel() as f64)))?.sum())
         };
         let (_, slopes) = value_and_grad(weighed, &inputs.to_vec())?;
@@ -43,7 +43,9 @@ pub fn homogeneous<T: Float>(
             for (found, plain) in found.zip(&plain) {
                 let want = scaled_by_power_of_two(*plain, k * e);
                 let normal = match T::DTYPE {
-                    DType::F32 => want.abs() < f64::from(f32::MAX) && want.abs() > f64::from(f32::MIN_POSITIVE),
+                    DType::F32 => {
+                        want.abs() < f64::from(f32::MAX) && want.abs() > f64::from(f32::MIN_POSITIVE)
+                    }
                     _ => want.abs() < f64::MAX && want.abs() > f64::MIN_POSITIVE,
                 };
                 if plain.is_finite() && normal {
