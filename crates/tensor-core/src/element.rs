@@ -155,7 +155,9 @@ pub trait Number: Element {
     fn floor_divide(self, y: Self) -> Self;
     /// What [`Number::floor_divide`] leaves, with the sign of `y`.
     fn remainder(self, y: Self) -> Self;
-    /// What division rounded towards 0 leaves, with the sign of `self`.
+    /// `self / y` rounded towards 0; an integer `y` must not be 0.
+    fn trunc_divide(self, y: Self) -> Self;
+    /// What [`Number::trunc_divide`] leaves, with the sign of `self`.
     fn fmod(self, y: Self) -> Self;
     /// `|self|`.
     fn magnitude(self) -> Self;
@@ -186,6 +188,8 @@ pub trait Float:
     const NAN: Self;
     /// Positive infinity.
     const INFINITY: Self;
+    /// The largest finite value.
+    const LARGEST: Self;
     /// The nearest value to `x`.
     fn of(x: f64) -> Self;
     /// Neither infinite nor NaN.
@@ -316,6 +320,10 @@ impl Number for i64 {
         if rest != 0 && (rest < 0) != (y < 0) { rest.wrapping_add(y) } else { rest }
     }
     #[inline]
+    fn trunc_divide(self, y: Self) -> Self {
+        self.wrapping_div(y)
+    }
+    #[inline]
     fn fmod(self, y: Self) -> Self {
         self.wrapping_rem(y)
     }
@@ -342,6 +350,9 @@ macro_rules! own_methods {
         }
     )* };
 }
+
+/// Where 1 + x is x in both float types, and the square of x is still finite in both.
+const FAR: f64 = 1e17;
 
 /// The two float types differ in nothing but their names.
 macro_rules! float {
@@ -389,14 +400,26 @@ macro_rules! float {
             }
             #[inline]
             fn floor_divide(self, y: Self) -> Self {
-                let quotient = (self - self.remainder(y)) / y;
-                // Rounding may have moved the quotient by less than a half.
-                if y == 0.0 { self / y } else { quotient.round() }
+                let rest = self % y;
+                // One below the quotient rounded towards 0, where that is not exact and below 0.
+                let below = if rest != 0.0 && (rest < 0.0) != (y < 0.0) { 1.0 } else { 0.0 };
+                self.trunc_divide(y) - below
             }
             #[inline]
             fn remainder(self, y: Self) -> Self {
                 let rest = self % y;
-                if rest != 0.0 && (rest < 0.0) != (y < 0.0) { rest + y } else { rest }
+                match rest {
+                    0.0 => rest.copysign(y),
+                    _ if (rest < 0.0) != (y < 0.0) => rest + y,
+                    _ => rest,
+                }
+            }
+            #[inline]
+            fn trunc_divide(self, y: Self) -> Self {
+                // Rounding may have moved the quotient by less than a half; the quotient as it is has the sign of
+                // zero, and the infinity of a divisor that is 0.
+                let quotient = ((self - self % y) / y).round();
+                if y == 0.0 { self / y } else { quotient.copysign(self / y) }
             }
             #[inline]
             fn fmod(self, y: Self) -> Self {
@@ -420,6 +443,7 @@ macro_rules! float {
             const EPSILON: Self = $T::EPSILON;
             const NAN: Self = $T::NAN;
             const INFINITY: Self = $T::INFINITY;
+            const LARGEST: Self = $T::MAX;
             #[inline]
             fn of(x: f64) -> Self {
                 x as $T
@@ -433,7 +457,31 @@ macro_rules! float {
                 $T::mul_add(self, a, b)
             }
             own_methods!($T: sqrt abs exp exp2 exp_m1 ln log2 log10 ln_1p sin cos tan asin acos atan);
-            own_methods!($T: sinh cosh tanh asinh acosh atanh floor ceil trunc round_ties_even);
+            own_methods!($T: sinh cosh tanh floor ceil trunc round_ties_even);
+            // The three below are within a few units of the last place over the whole range, as the standard
+            // library's are not: signs are folded, and nothing is added to 1 or taken from it that 1 swallows.
+            /// sign(x) ln(|x| + sqrt(x^2 + 1)), which far out is ln |x| + ln 2.
+            #[inline]
+            fn asinh(self) -> Self {
+                let a = $T::abs(self);
+                let far = a > FAR as $T;
+                let above = if far { a } else { a + a * a / ((a * a + 1.0).sqrt() + 1.0) };
+                (above.ln_1p() + if far { std::$T::consts::LN_2 } else { 0.0 }).copysign(self)
+            }
+            /// ln(x + sqrt(x - 1) sqrt(x + 1)), which far out is ln x + ln 2.
+            #[inline]
+            fn acosh(self) -> Self {
+                let far = self > FAR as $T;
+                let t = self - 1.0;
+                let above = if far { self } else { t + t.sqrt() * (self + 1.0).sqrt() };
+                above.ln_1p() + if far { std::$T::consts::LN_2 } else { 0.0 }
+            }
+            /// sign(x) ln((1 + |x|) / (1 - |x|)) / 2
+            #[inline]
+            fn atanh(self) -> Self {
+                let a = $T::abs(self);
+                (0.5 * (2.0 * a / (1.0 - a)).ln_1p()).copysign(self)
+            }
             #[inline]
             fn atan2(self, x: Self) -> Self {
                 $T::atan2(self, x)

@@ -26,12 +26,23 @@ pub trait Expression:
     fn hypot(self, other: Self) -> Self;
     /// The angle in radians of the point (`x`, `self`).
     fn atan2(self, x: Self) -> Self;
+    /// This over the length of (`self`, `other`): the cosine of the angle between that vector and the first axis, and
+    /// 0 at the origin. Right for every vector whose direction exists, however long.
+    fn direction(self, other: Self) -> Self;
+    /// This over the square of the length of (`self`, `other`), and 0 at the origin; the square itself is not formed.
+    fn over_square(self, other: Self) -> Self;
     /// The derivative of order `n` of the digamma function.
-    fn polygamma(self, n: u32) -> Self;
+    fn polygamma(self, n: u64) -> Self;
     /// -1, 0 or 1.
     fn sign(self) -> Self;
     /// 0, whatever this is.
     fn nothing(self) -> Self;
+    /// This value without its derivative.
+    fn constant(self) -> Self;
+    /// This, but `bound` above it and -`bound` below that, where the derivative is 0.
+    fn within(self, bound: f64) -> Self;
+    /// This, but the largest finite number in place of infinity, with its sign and the derivative 0.
+    fn finite(self) -> Self;
     /// The absolute value.
     fn abs(self) -> Self;
     /// The square.
@@ -72,6 +83,10 @@ pub trait Expression:
     fn cosh(self) -> Self;
     /// The hyperbolic tangent.
     fn tanh(self) -> Self;
+    /// 1 over the square of the hyperbolic cosine: the slope of tanh, of which 1 - tanh^2 has no digits far out.
+    fn sech_square(self) -> Self;
+    /// 1 minus the square, exact near 1 and -1.
+    fn one_minus_square(self) -> Self;
     /// The inverse of the hyperbolic sine.
     fn asinh(self) -> Self;
     /// The inverse of the hyperbolic cosine.
@@ -169,7 +184,28 @@ impl<T: Float> Expression for T {
     fn atan2(self, x: Self) -> Self {
         Float::atan2(self, x)
     }
-    fn polygamma(self, n: u32) -> Self {
+    /// Scaled by the larger of the two, so that no square leaves the range.
+    #[inline(always)]
+    fn direction(self, other: Self) -> Self {
+        let (a, b) = (Float::abs(self), Float::abs(other));
+        let longest = if b > a { b } else { a };
+        let scale = if longest == T::ZERO { T::ONE } else { longest };
+        // An infinite length leaves of each what it has of infinity.
+        let infinite = longest == T::INFINITY;
+        let scaled = |x: T, size: T| match (infinite, size == T::INFINITY) {
+            (false, _) => x / scale,
+            (true, true) => x.sign(),
+            (true, false) => x * T::ZERO,
+        };
+        let (x, y) = (scaled(self, a), scaled(other, b));
+        x / Float::sqrt(x * x + y * y + if longest == T::ZERO { T::ONE } else { T::ZERO })
+    }
+    #[inline(always)]
+    fn over_square(self, other: Self) -> Self {
+        let length = Float::hypot(self, other);
+        self.direction(other) / if length == T::ZERO { T::ONE } else { length }
+    }
+    fn polygamma(self, n: u64) -> Self {
         T::of(special::polygamma(n, self.to_f64()))
     }
     fn erf(self) -> Self {
@@ -180,6 +216,17 @@ impl<T: Float> Expression for T {
     }
     fn lgamma(self) -> Self {
         T::of(special::lgamma(self.to_f64()))
+    }
+    /// 4 e^-2|x| / (1 + e^-2|x|)^2
+    #[inline(always)]
+    fn sech_square(self) -> Self {
+        let e = Float::exp(T::of(-2.0) * Float::abs(self));
+        let sum = T::ONE + e;
+        T::of(4.0) * e / (sum * sum)
+    }
+    #[inline(always)]
+    fn one_minus_square(self) -> Self {
+        (T::ONE - self) * (T::ONE + self)
     }
     #[inline(always)]
     fn square(self) -> Self {
@@ -202,6 +249,20 @@ impl<T: Float> Expression for T {
     #[inline(always)]
     fn nothing(self) -> Self {
         T::ZERO
+    }
+    #[inline(always)]
+    fn constant(self) -> Self {
+        self
+    }
+    #[inline(always)]
+    fn within(self, bound: f64) -> Self {
+        let bound = T::of(bound);
+        let x = if self > bound { bound } else { self };
+        if x < -bound { -bound } else { x }
+    }
+    #[inline(always)]
+    fn finite(self) -> Self {
+        self.within(T::LARGEST.to_f64())
     }
     #[inline(always)]
     fn is(&self, c: f64) -> bool {
@@ -269,7 +330,8 @@ impl Expression for Code {
         tan "tan($0)"; asin "asin($0)"; acos "acos($0)"; atan "atan($0)"; sinh "sinh($0)"; cosh "cosh($0)";
         tanh "tanh($0)"; asinh "asinh($0)"; acosh "acosh($0)"; atanh "atanh($0)"; erf "erf($0)";
         erfc "erfc($0)"; lgamma "lgamma($0)"; floor "floor($0)"; ceil "ceil($0)"; trunc "trunc($0)";
-        round "rint($0)"; sign "sign($0)"; reciprocal "1 / $0";
+        round "rint($0)"; sign "sign($0)"; reciprocal "1 / $0"; sech_square "sech_square($0)";
+        one_minus_square "(1 - $0) * (1 + $0)";
     }
     fn times(self, c: f64) -> Self {
         self * self.number(c)
@@ -297,8 +359,24 @@ impl Expression for Code {
     fn atan2(self, x: Self) -> Self {
         self.binary("atan2($0, $1)", x)
     }
-    fn polygamma(self, n: u32) -> Self {
-        self.binary("polygamma($1, $0)", i64::from(n).into())
+    fn direction(self, other: Self) -> Self {
+        self.binary("direction($0, $1)", other)
+    }
+    fn over_square(self, other: Self) -> Self {
+        self.binary("over_square($0, $1)", other)
+    }
+    fn polygamma(self, n: u64) -> Self {
+        self.binary("polygamma($1, $0)", (n as i64).into())
+    }
+    fn constant(self) -> Self {
+        self
+    }
+    fn within(self, bound: f64) -> Self {
+        let bound = self.number(bound);
+        Code::cuda("$0 > $1 ? $1 : $0 < -$1 ? -$1 : $0", self.dtype(), &[self, bound])
+    }
+    fn finite(self) -> Self {
+        self.unary("finite($0)")
     }
     fn nothing(self) -> Self {
         self.number(0.0)

@@ -244,6 +244,11 @@ impl Code {
         self.binary("floor_remainder($0, $1)", other.into())
     }
 
+    /// As [`Number::trunc_divide`](crate::Number::trunc_divide).
+    pub fn trunc_divide(self, other: impl Into<Code>) -> Code {
+        self.binary("trunc_divide($0, $1)", other.into())
+    }
+
     /// As [`Number::fmod`](crate::Number::fmod).
     pub fn fmod(self, other: impl Into<Code>) -> Code {
         self.binary("truncated_remainder($0, $1)", other.into())

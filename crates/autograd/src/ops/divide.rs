@@ -10,6 +10,7 @@ use tensor_core::{Array, Code, DType, Error, Formula, Number, Result, formula, k
 enum Divide {
     FloorQuotient,
     FloorRemainder,
+    TruncQuotient,
     TruncRemainder,
 }
 
@@ -18,7 +19,7 @@ impl<T: Number> Op<T, 2> for Divide {
         match self {
             Divide::FloorQuotient => "floor_divide",
             Divide::FloorRemainder => "remainder",
-            Divide::TruncRemainder => "fmod",
+            Divide::TruncQuotient | Divide::TruncRemainder => "fmod",
         }
     }
 
@@ -39,6 +40,7 @@ impl<T: Number> Op<T, 2> for Divide {
         match self {
             Divide::FloorQuotient => kernels::zip(op, a, b, formula!(|a: T, b: T| a.floor_divide(b))),
             Divide::FloorRemainder => kernels::zip(op, a, b, formula!(|a: T, b: T| a.remainder(b))),
+            Divide::TruncQuotient => kernels::zip(op, a, b, formula!(|a: T, b: T| a.trunc_divide(b))),
             Divide::TruncRemainder => kernels::zip(op, a, b, formula!(|a: T, b: T| a.fmod(b))),
         }
     }
@@ -52,16 +54,18 @@ impl<T: Number> Op<T, 2> for Divide {
     }
     /// The quotient is flat. The remainder is a - b q: grad, -grad q.
     fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
-        if *self == Divide::FloorQuotient {
-            return Ok([kept.wrt(0, || Ok(g.zeros_like()))?, kept.wrt(1, || Ok(g.zeros_like()))?]);
-        }
+        // Which already is the nearest integer: a quotient that rounding left just below one is never floored.
+        let quotient = match self {
+            Divide::FloorQuotient | Divide::TruncQuotient => {
+                return Ok([kept.wrt(0, || Ok(g.zeros_like()))?, kept.wrt(1, || Ok(g.zeros_like()))?]);
+            }
+            Divide::FloorRemainder => Divide::FloorQuotient,
+            Divide::TruncRemainder => Divide::TruncQuotient,
+        };
         Ok([
             kept.wrt(0, || Ok(g.clone()))?,
             kept.wrt(1, || {
-                let (a, b) = (kept.input(0).detach(), kept.input(1).detach());
-                let rest = apply(*self, [&a, &b])?;
-                // Exact up to rounding, and the quotient is an integer.
-                let q = apply(Divide::FloorQuotient, [&a.try_sub(&rest)?, &b])?;
+                let q = apply(quotient, [&kept.input(0).detach(), &kept.input(1).detach()])?;
                 Ok(g.try_mul(&q)?.neg())
             })?,
         ])
@@ -69,7 +73,8 @@ impl<T: Number> Op<T, 2> for Divide {
 }
 
 impl<T: Number> Tensor<T> {
-    /// The largest integer not above `self / other`, as Python's `//`; its derivative is 0.
+    /// The largest integer not above `self / other`, as Python's `//`, at infinities too: -1 // inf is -1; its
+    /// derivative is 0.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -84,7 +89,8 @@ impl<T: Number> Tensor<T> {
         apply(Divide::FloorQuotient, [self, other])
     }
 
-    /// What [`Tensor::floor_divide`] leaves, with the sign of `other`, as Python's `%`.
+    /// What [`Tensor::floor_divide`] leaves, with the sign of `other`, which a zero has too, as Python's `%`. Its
+    /// derivative by `other` is minus that quotient.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -99,7 +105,8 @@ impl<T: Number> Tensor<T> {
         apply(Divide::FloorRemainder, [self, other])
     }
 
-    /// What division rounded towards 0 leaves, with the sign of `self`, as Rust's `%`.
+    /// What division rounded towards 0 leaves, with the sign of `self`, as Rust's `%`. Its derivative by `other` is
+    /// minus that quotient.
     ///
     /// ```
     /// use autograd::Tensor;

@@ -7,7 +7,7 @@
 
 use crate::op::{Keep, Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
-use std::f64::consts::{FRAC_1_SQRT_2, LN_2, LN_10, PI};
+use std::f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, LOG10_E, PI};
 use tensor_core::{
     Array, Code, Element, Expression, Float, Formula, Number, OrRaise, Result, formula, kernels,
 };
@@ -109,20 +109,22 @@ macro_rules! functions {
     )* };
 }
 
-// The derivatives are those of PyTorch's derivatives.yaml, where `grad` is g, `self` x, `result` y.
+// The derivatives are those of PyTorch's derivatives.yaml, where `grad` is g, `self` x, `result` y, in forms that
+// neither cancel nor leave the range on the way, in any order: a slope that is representable has its digits, and at an
+// infinity its limit. So a slope is read from the output only where that still has the digits.
 functions! {
     /// e^x.
     exp Exp |x| x.exp(), Output |g, y| g * y;
     /// 2^x.
     exp2 Exp2 |x| x.exp2(), Output |g, y| g * y.times(LN_2);
     /// e^x - 1, exact near 0.
-    expm1 Expm1 |x| x.expm1(), Output |g, y| g * y.plus(1.0);
+    expm1 Expm1 |x| x.expm1(), Input |g, x| g * x.exp();
     /// The natural logarithm.
     log Log |x| x.log(), Input |g, x| g / x;
     /// The logarithm to base 2.
-    log2 Log2 |x| x.log2(), Input |g, x| g / x.times(LN_2);
+    log2 Log2 |x| x.log2(), Input |g, x| g.times(LOG2_E) / x;
     /// The logarithm to base 10.
-    log10 Log10 |x| x.log10(), Input |g, x| g / x.times(LN_10);
+    log10 Log10 |x| x.log10(), Input |g, x| g.times(LOG10_E) / x;
     /// ln(1 + x), exact near 0.
     log1p Log1p |x| x.log1p(), Input |g, x| g / x.plus(1.0);
     /// The square root; its derivative at 0 is infinite.
@@ -140,25 +142,30 @@ functions! {
     /// The tangent of an angle in radians.
     tan Tan |x| x.tan(), Output |g, y| g * y.square().plus(1.0);
     /// The angle in radians whose sine is x; NaN outside of -1 to 1.
-    asin Asin |x| x.asin(), Input |g, x| g / (-x.square()).plus(1.0).sqrt();
+    asin Asin |x| x.asin(), Input |g, x| g / x.one_minus_square().sqrt();
     /// The angle in radians whose cosine is x; NaN outside of -1 to 1.
-    acos Acos |x| x.acos(), Input |g, x| -(g / (-x.square()).plus(1.0).sqrt());
+    acos Acos |x| x.acos(), Input |g, x| -(g / x.one_minus_square().sqrt());
     /// The angle in radians whose tangent is x.
-    atan Atan |x| x.atan(), Input |g, x| g / x.square().plus(1.0);
+    atan Atan |x| x.atan(), Input |g, x| {
+        // The square of 1 / sqrt(1 + x^2), factor by factor.
+        let s = one_over_length(x);
+        g * s.clone() * s
+    };
     /// The hyperbolic sine.
     sinh Sinh |x| x.sinh(), Input |g, x| g * x.cosh();
     /// The hyperbolic cosine.
     cosh Cosh |x| x.cosh(), Input |g, x| g * x.sinh();
     /// The hyperbolic tangent.
-    tanh Tanh |x| x.tanh(), Output |g, y| g * (-y.square()).plus(1.0);
+    tanh Tanh |x| x.tanh(), Input |g, x| g * x.sech_square();
     /// The inverse of the hyperbolic sine.
-    asinh Asinh |x| x.asinh(), Input |g, x| g / x.square().plus(1.0).sqrt();
+    asinh Asinh |x| x.asinh(), Input |g, x| g * one_over_length(x);
     /// The inverse of the hyperbolic cosine; NaN below 1.
-    acosh Acosh |x| x.acosh(), Input |g, x| g / x.square().plus(-1.0).sqrt();
+    acosh Acosh |x| x.acosh(),
+        Input |g, x| g / x.clone().plus(-1.0).sqrt() / x.plus(1.0).sqrt();
     /// The inverse of the hyperbolic tangent; NaN outside of -1 to 1.
-    atanh Atanh |x| x.atanh(), Input |g, x| g / (-x.square()).plus(1.0);
+    atanh Atanh |x| x.atanh(), Input |g, x| g / x.one_minus_square();
     /// 1 / (1 + e^-x), without overflow.
-    sigmoid Sigmoid |x| x.sigmoid(), Output |g, y| g * ((-y.clone()).plus(1.0) * y);
+    sigmoid Sigmoid |x| x.sigmoid(), Input |g, x| g * x.times(0.5).sech_square().times(0.25);
     /// ln(1 + e^x), without overflow.
     softplus Softplus |x| softplus(x), Input |g, x| g * x.sigmoid();
     /// The larger of x and 0; its derivative at 0 is 0.
@@ -170,12 +177,21 @@ functions! {
         g.with(flat, 0.0)
     };
     /// x sigmoid(x), also called swish.
-    silu Silu |x| x.clone() * x.sigmoid(), Input |g, x| {
-        let s = x.clone().sigmoid();
-        g * (s.clone() + x * (s.clone() * (-s).plus(1.0)))
+    silu Silu |x| {
+        let share = x.clone().sigmoid();
+        part(x, share)
+    }, Input |g, x| {
+        // Beyond the bound the slope is 0 and 1.
+        let x = x.within(1000.0);
+        g * (x.clone().sigmoid() + x.clone() * x.times(0.5).sech_square().times(0.25))
     };
     /// x times the normal distribution's share below x (Hendrycks and Gimpel 2016), by the error function.
-    gelu Gelu |x| x.clone() * (-x).times(FRAC_1_SQRT_2).erfc().times(0.5), Input |g, x| {
+    gelu Gelu |x| {
+        let share = (-x.clone()).times(FRAC_1_SQRT_2).erfc().times(0.5);
+        part(x, share)
+    }, Input |g, x| {
+        // Beyond the bound the slope is 0 and 1.
+        let x = x.within(100.0);
         let below = (-x.clone()).times(FRAC_1_SQRT_2).erfc().times(0.5);
         let density = (-x.clone().square()).times(0.5).exp().times((2.0 * PI).sqrt().recip());
         g * (below + x * density)
@@ -183,10 +199,9 @@ functions! {
     /// The logarithm of the sigmoid, without overflow.
     log_sigmoid LogSigmoid |x| -softplus(-x), Input |g, x| g * (-x).sigmoid();
     /// The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.
-    erf Erf |x| x.erf(), Input |g, x| g * (-x.square()).exp().times(2.0 / PI.sqrt());
+    erf Erf |x| x.erf(), Input |g, x| g * normal(x);
     /// 1 - erf(x), exact where that is small.
-    erfc Erfc |x| x.erfc(),
-        Input |g, x| -(g * (-x.square()).exp().times(2.0 / PI.sqrt()));
+    erfc Erfc |x| x.erfc(), Input |g, x| -(g * normal(x));
     /// The logarithm of the absolute value of the gamma function.
     lgamma Lgamma |x| x.lgamma(), Input |g, x| g * x.polygamma(0);
     /// -1, 0 or 1; its derivative is 0.
@@ -208,9 +223,90 @@ fn softplus<E: Expression>(x: E) -> E {
     x.clone().with(below, 0.0) + (-x.abs()).exp().log1p()
 }
 
+/// x times a share from 0 to 1 that falls faster than x grows.
+#[inline(always)]
+fn part<E: Expression>(x: E, share: E) -> E {
+    let none = share.is(0.0);
+    (x * share).with(none, 0.0)
+}
+
+/// 1 / sqrt(1 + x^2)
+#[inline(always)]
+fn one_over_length<E: Expression>(x: E) -> E {
+    x.clone().nothing().plus(1.0).direction(x)
+}
+
+/// 2 / sqrt(pi) e^-x^2, which is 0 beyond the bound.
+#[inline(always)]
+fn normal<E: Expression>(x: E) -> E {
+    (-x.within(100.0).square()).exp().times(2.0 / PI.sqrt())
+}
+
+/// 1 / cosh(x)^2, the slope of tanh.
+#[derive(Clone, Copy)]
+struct SechSquare;
+
+impl Function for SechSquare {
+    const NAME: &'static str = "sech_square";
+    const FROM: From = From::Input;
+
+    #[inline(always)]
+    fn value<E: Expression>(self, x: E) -> E {
+        x.sech_square()
+    }
+
+    /// -2 grad sech(x)^2 tanh(x)
+    #[inline(always)]
+    fn cotangent<E: Expression>(self, g: E, x: E) -> E {
+        g * (x.clone().sech_square() * x.tanh()).times(-2.0)
+    }
+}
+
+/// 1 - x^2
+#[derive(Clone, Copy)]
+struct OneMinusSquare;
+
+impl Function for OneMinusSquare {
+    const NAME: &'static str = "one_minus_square";
+    const FROM: From = From::Input;
+
+    #[inline(always)]
+    fn value<E: Expression>(self, x: E) -> E {
+        x.one_minus_square()
+    }
+
+    /// -2 grad x
+    #[inline(always)]
+    fn cotangent<E: Expression>(self, g: E, x: E) -> E {
+        g * x.times(-2.0)
+    }
+}
+
+/// x^2 / 2 up to delta, delta (|x| - delta / 2) beyond.
+#[derive(Clone, Copy)]
+struct Huber(f64);
+
+impl Function for Huber {
+    const NAME: &'static str = "huber_loss";
+    const FROM: From = From::Input;
+
+    #[inline(always)]
+    fn value<E: Expression>(self, x: E) -> E {
+        let size = x.clone().abs();
+        let far = size.clone().plus(-0.5 * self.0).times(self.0);
+        E::choose(size.at_most(self.0), x.square().times(0.5), far)
+    }
+
+    /// grad times x, but no farther from 0 than delta
+    #[inline(always)]
+    fn cotangent<E: Expression>(self, g: E, x: E) -> E {
+        g * x.within(self.0)
+    }
+}
+
 /// The derivative of order n of the digamma function.
 #[derive(Clone, Copy)]
-struct Polygamma(u32);
+struct Polygamma(u64);
 
 impl Function for Polygamma {
     const NAME: &'static str = "polygamma";
@@ -255,7 +351,15 @@ impl Function for LeakyRelu {
     const FROM: From = From::Input;
 
     fn value<E: Expression>(self, x: E) -> E {
-        E::choose(x.over(0.0), x.clone(), x.times(self.0))
+        let below = match self.0 {
+            // 0 at -inf too.
+            0.0 => {
+                let below = x.under(0.0);
+                x.clone().with(below, 0.0)
+            }
+            slope => x.clone().times(slope),
+        };
+        E::choose(x.over(0.0), x, below)
     }
 
     /// grad above 0, grad * slope elsewhere
@@ -333,7 +437,29 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn polygamma(&self, n: u32) -> Self {
+        self.polygamma_of(n.into())
+    }
+
+    /// Orders are counted in 64 bits, so that the one after the last is there too.
+    #[track_caller]
+    pub(super) fn polygamma_of(&self, n: u64) -> Self {
         apply(Each(Polygamma(n)), [self]).or_raise()
+    }
+
+    #[track_caller]
+    pub(super) fn sech_square(&self) -> Self {
+        apply(Each(SechSquare), [self]).or_raise()
+    }
+
+    #[track_caller]
+    pub(super) fn one_minus_square(&self) -> Self {
+        apply(Each(OneMinusSquare), [self]).or_raise()
+    }
+
+    /// The elements of `huber_loss`, of what is left.
+    #[track_caller]
+    pub(super) fn huber(&self, delta: f64) -> Self {
+        apply(Each(Huber(delta)), [self]).or_raise()
     }
 
     /// x above 0, `alpha` (e^x - 1) elsewhere (Clevert, Unterthiner and Hochreiter 2015).

@@ -16,14 +16,15 @@ impl<T: Float> Expression for Tensor<T> {
 
     tensor_methods!(abs square reciprocal sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan);
     tensor_methods!(sinh cosh tanh asinh acosh atanh sigmoid erf erfc lgamma floor ceil trunc round sign);
+    tensor_methods!(sech_square one_minus_square);
     fn times(self, c: f64) -> Self {
         self * T::of(c)
     }
     fn plus(self, c: f64) -> Self {
         self + T::of(c)
     }
-    fn polygamma(self, n: u32) -> Self {
-        Tensor::polygamma(&self, n)
+    fn polygamma(self, n: u64) -> Self {
+        Tensor::polygamma_of(&self, n)
     }
     fn power(self, p: f64) -> Self {
         Tensor::powf(&self, p)
@@ -37,8 +38,23 @@ impl<T: Float> Expression for Tensor<T> {
     fn atan2(self, x: Self) -> Self {
         Tensor::atan2(&self, &x).or_raise()
     }
+    fn direction(self, other: Self) -> Self {
+        Tensor::direction(&self, &other).or_raise()
+    }
+    fn over_square(self, other: Self) -> Self {
+        Tensor::over_square(&self, &other).or_raise()
+    }
     fn nothing(self) -> Self {
         self.zeros_like()
+    }
+    fn constant(self) -> Self {
+        self.detach()
+    }
+    fn within(self, bound: f64) -> Self {
+        self.clamp(-bound, bound)
+    }
+    fn finite(self) -> Self {
+        self.within(T::LARGEST.to_f64())
     }
     fn is(&self, c: f64) -> Tensor<bool> {
         self.eq(T::of(c)).or_raise()

@@ -22,7 +22,7 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The mean of d^2 / 2 for |d| <= delta and delta (|d| - delta / 2) beyond, with d = x - target
-    /// (Huber 1964).
+    /// (Huber 1964). From |d| = delta on the derivative by x is +-delta, at infinity too, and the second is 0.
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast; argument, for a delta that is not positive.
@@ -33,20 +33,17 @@ impl<T: Float> Tensor<T> {
             let message = format!("delta {delta}: a positive one is needed");
             return Err(Error::argument("huber_loss", message).at(here));
         }
-        let d = self.try_sub(target)?;
-        let near = d.square() * T::of(0.5);
-        let far = (d.abs() - T::of(0.5 * delta)) * T::of(delta);
-        Ok(d.abs().le(T::of(delta))?.where_cond(&near, &far)?.mean())
+        Ok(self.try_sub(target)?.huber(delta).mean())
     }
 
-    /// The mean of -t ln p - (1 - t) ln(1 - p) for p = sigmoid(x), as softplus(x) - t x: without
-    /// overflow.
+    /// The mean of -t ln p - (1 - t) ln(1 - p) for p = sigmoid(x), without overflow, and with all digits
+    /// of a loss that is almost 0. An infinite logit on the target's side costs nothing.
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn binary_cross_entropy_with_logits(&self, target: &Tensor<T>) -> Result<Self> {
-        Ok(self.softplus().try_sub(&self.try_mul(target)?)?.mean())
+        Ok(self.logit_loss(target)?.mean())
     }
 
     /// The mean of -ln softmax(x) at the target over the rows of a batch: `self` holds logits in shape

@@ -3,6 +3,7 @@
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
+use std::f64::consts::LN_2;
 use std::panic::Location;
 use tensor_core::kernels::{Max, Sum};
 use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
@@ -11,16 +12,38 @@ use tensor_core::{Array, Code, Expression, Float, Formula, Result, formula, kern
 /// Which dimensions are reduced.
 type Mask = SmallVec<[bool; 4]>;
 
-/// The maximum m over the dimensions of a mask, which keep size 1, and the sum of e^(x - m).
-fn shifted_sum<T: Float>(op: &'static str, x: &Array<T>, mask: &Mask) -> Result<[Array<T>; 2]> {
+/// The maximum m over the dimensions of a mask, which keep size 1, and e^(x - m).
+fn shifted<T: Float>(op: &'static str, x: &Array<T>, mask: &Mask) -> Result<[Array<T>; 2]> {
     let largest = kernels::reduce(op, x, mask, true, Max)?;
     // Infinite maxima shift nothing: -inf makes the sum 0, inf makes it inf.
     let finite = |m: T| if m.is_finite() { m } else { T::ZERO };
     let finite = Formula::new(finite, |[m]: [Code; 1]| Code::choose(m.is_finite(), m, m.nothing()));
     let shift = kernels::map_owned(op, largest, finite)?;
     let exponentials = kernels::zip(op, x, &shift, formula!(|x: T, m: T| (x - m).exp()))?;
+    Ok([shift, exponentials])
+}
+
+/// The maximum m over the dimensions of a mask, which keep size 1, and ln sum e^(x - m).
+fn shifted_logsumexp<T: Float>(op: &'static str, x: &Array<T>, mask: &Mask) -> Result<[Array<T>; 2]> {
+    let [shift, exponentials] = shifted(op, x, mask)?;
     let sum = kernels::reduce(op, &exponentials, mask, true, Sum)?;
-    Ok([shift, sum])
+    // Where one element is far above the others, their sum has digits that 1 plus it has not.
+    let other = formula!(|e: T| {
+        let largest = e.is(1.0);
+        e.with(largest, 0.0)
+    });
+    let others = kernels::map_owned(op, exponentials, other)?;
+    let others = kernels::reduce(op, &others, mask, true, Sum)?;
+    let log = formula!(|sum: T, others: T| log_of_sum(sum, others));
+    Ok([shift, kernels::zip_owned(op, sum, &others, log)?])
+}
+
+/// ln of a sum of numbers of which the largest is 1, if any is not 0, from it and from the sum of those below 1.
+#[inline(always)]
+fn log_of_sum<E: Expression>(sum: E, others: E) -> E {
+    // A sum below 3/2 has a single 1.
+    let single = E::both(sum.over(0.5), sum.under(1.5));
+    E::choose(single, others, sum.plus(-1.0)).log1p()
 }
 
 /// The logarithm of the sum of exponentials, its dimensions kept.
@@ -31,8 +54,8 @@ impl<T: Float> Op<T, 1> for LogSumExp {
         "logsumexp"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        let [shift, sum] = shifted_sum("logsumexp", x, &self.0)?;
-        kernels::zip_owned("logsumexp", sum, &shift, formula!(|s: T, m: T| s.log() + m))
+        let [shift, log] = shifted_logsumexp("logsumexp", x, &self.0)?;
+        kernels::zip_owned("logsumexp", log, &shift, formula!(|l: T, m: T| l + m))
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }
@@ -73,12 +96,14 @@ impl<T: Float> Op<T, 1> for Softmax {
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let op = Op::<T, 1>::name(self);
-        // m and the logarithm of the sum are never added up: large elements would take its digits.
-        let [shift, sum] = shifted_sum(op, x, &self.mask)?;
-        match self.log {
-            true => kernels::zip3(op, x, &shift, &sum, formula!(|x: T, m: T, s: T| (x - m) - s.log())),
-            false => kernels::zip3(op, x, &shift, &sum, formula!(|x: T, m: T, s: T| (x - m).exp() / s)),
+        if self.log {
+            // m and the logarithm of the sum are never added up: large elements would take its digits.
+            let [shift, log] = shifted_logsumexp(op, x, &self.mask)?;
+            return kernels::zip3(op, x, &shift, &log, formula!(|x: T, m: T, l: T| (x - m) - l));
         }
+        let [_, exponentials] = shifted(op, x, &self.mask)?;
+        let sum = kernels::reduce(op, &exponentials, &self.mask, true, Sum)?;
+        kernels::zip_owned(op, exponentials, &sum, formula!(|e: T, s: T| e / s))
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::OUTPUT
@@ -92,14 +117,30 @@ impl<T: Float> Op<T, 1> for Softmax {
         let ndim = self.mask.len();
         let dims = (0..ndim).filter(|&k| self.mask[k]).map(|k| k as isize - ndim as isize);
         let dims: Vec<isize> = dims.collect();
-        Ok([Some(match self.log {
-            true => g.try_sub(&y.exp().try_mul(&g.sum_dim(&dims, true)?)?)?,
-            false => {
-                let weighed = g.try_mul(&y)?.sum_dim(&dims, true)?;
-                g.try_sub(&weighed)?.try_mul(&y)?
+        if self.log {
+            let total = g.sum_dim(&dims, true)?;
+            if kept.create_graph() {
+                return Ok([Some(log_softmax_cotangent(g, y, total))]);
             }
-        })])
+            let f = formula!(|g: T, y: T, total: T| log_softmax_cotangent(g, y, total));
+            return Ok([Some(kernels::zip3("log_softmax", g.array(), y.array(), total.array(), f)?.into())]);
+        }
+        // The mean of the gradients is taken off twice: what rounding leaves of it the first time is as large as the
+        // result where one element has almost all of the sum.
+        let mean = g.try_mul(&y)?.sum_dim(&dims, true)?;
+        let almost = (g - mean) * &y;
+        let rest = almost.sum_dim(&dims, true)?;
+        Ok([Some(almost - rest * y)])
     }
+}
+
+/// g - e^y total, as (g - total) - (e^y - 1) total where e^y is almost 1: the cotangent of an element that has almost
+/// all of the sum.
+#[inline(always)]
+fn log_softmax_cotangent<E: Expression>(g: E, y: E, total: E) -> E {
+    let near = (g.clone() - total.clone()) - y.clone().expm1() * total.clone();
+    let far = g - y.clone().exp() * total;
+    E::choose(y.over(-LN_2), near, far)
 }
 
 impl<T: Float> Tensor<T> {
