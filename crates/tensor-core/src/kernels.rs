@@ -13,7 +13,6 @@ use crate::expression::Expression;
 use crate::formula;
 use crate::formula::{Code, Formula, Text};
 use crate::layout::Layout;
-use crate::memory;
 use crate::shape::Dims;
 
 pub use crate::cpu::decompose::{Analytic, Flaw, Gaps, Lu, Part, Triangle, not_finite_error};
@@ -24,7 +23,7 @@ pub use crate::cpu::reduce::{All, Any, Max, Min, Reduction, Sum};
 macro_rules! run_on {
     ($op:expr, [$($x:expr),+], $cpu:expr, |$gpu:ident| $cuda:expr) => {
         match false $(|| $x.is_on_gpu())+ {
-            false => memory::kernel($op, || $cpu),
+            false => $crate::memory::kernel($op, || $cpu),
             true => {
                 let $gpu = cuda::shared_gpu($op, &[$(cuda::Placed::place($x)),+])?;
                 $cuda
@@ -36,7 +35,7 @@ macro_rules! run_on {
 macro_rules! run_on {
     ($op:expr, [$($x:expr),+], $cpu:expr, |$gpu:ident| $cuda:expr) => {{
         let _ = ($(&$x),+);
-        memory::kernel($op, || $cpu)
+        $crate::memory::kernel($op, || $cpu)
     }};
 }
 

@@ -4,7 +4,6 @@ use crate::array::Array;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, Result};
-use crate::memory;
 
 pub use crate::cpu::sparse::product_pattern;
 pub use crate::cpu::sparse_solve::{Factors, Method};
