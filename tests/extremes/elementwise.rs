@@ -3,6 +3,7 @@
 //! What must hold: a value, slope or second derivative that a type can hold has its digits, and at an infinity or a kink
 //! the limit or the one documented subgradient, in every order.
 
+use crate::scaling::homogeneous;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_PI_2, PI};
 use tapegrad::prelude::*;
 
@@ -546,4 +547,22 @@ fn norms_at_zeros_have_no_second_order_of_the_kink() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Lengths and angles of vectors that are scaled: f(c x) = c^k f(x), and the slopes likewise.
+fn lengths<T: Float>() -> Result<()> {
+    let vector = |x: [f64; 3]| Tensor::from_vec(x.map(T::of).to_vec(), [3]);
+    let x = [vector([0.3, -1.7, 0.9])?, vector([0.4, 0.2, -2.5])?];
+    homogeneous("hypot", |x| x[0].hypot(&x[1]), &x, &[1, 1], 1)?;
+    homogeneous("atan2", |x| x[0].atan2(&x[1]), &x, &[1, 1], 0)?;
+    homogeneous("maximum", |x| x[0].maximum(&x[1]), &x, &[1, 1], 1)?;
+    homogeneous("abs", |x| Ok(x[0].abs()), &x[..1], &[1], 1)?;
+    homogeneous("fmod", |x| x[0].fmod(&x[1]), &x, &[1, 1], 1)?;
+    homogeneous("remainder", |x| x[0].remainder(&x[1]), &x, &[1, 1], 1)
+}
+
+#[test]
+fn lengths_scale() -> Result<()> {
+    lengths::<f64>()?;
+    lengths::<f32>()
 }

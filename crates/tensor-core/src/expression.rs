@@ -376,7 +376,7 @@ impl Expression for Code {
         Code::cuda("$0 > $1 ? $1 : $0 < -$1 ? -$1 : $0", self.dtype(), &[self, bound])
     }
     fn finite(self) -> Self {
-        self.unary("finite($0)")
+        self.unary("within_range($0)")
     }
     fn nothing(self) -> Self {
         self.number(0.0)

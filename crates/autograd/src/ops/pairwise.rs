@@ -258,15 +258,18 @@ impl Pair for LogitLoss {
 }
 
 impl<T: Float> Tensor<T> {
+    #[track_caller]
     pub(super) fn direction(&self, other: &Tensor<T>) -> Result<Self> {
         apply(Each(Direction), [self, other])
     }
 
+    #[track_caller]
     pub(super) fn over_square(&self, other: &Tensor<T>) -> Result<Self> {
         apply(Each(OverSquare), [self, other])
     }
 
     /// The elements of `binary_cross_entropy_with_logits`.
+    #[track_caller]
     pub(super) fn logit_loss(&self, target: &Tensor<T>) -> Result<Self> {
         apply(Each(LogitLoss), [self, target])
     }

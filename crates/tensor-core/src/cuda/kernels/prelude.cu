@@ -75,7 +75,7 @@ DEVICE i64 magnitude(i64 x) { return x < 0 ? (i64)(0 - (u64)x) : x; }
 template <typename T> DEVICE T sign(T x) { return x > 0 ? T(1) : x < 0 ? T(-1) : x * T(0); }
 
 // The largest finite number in place of infinity.
-template <typename T> DEVICE T finite(T x) {
+template <typename T> DEVICE T within_range(T x) {
     return is_infinite(x) ? sign(x) * Limits<T>::highest_finite() : x;
 }
 
