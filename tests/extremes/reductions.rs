@@ -220,6 +220,8 @@ fn norms_of_vectors_with_zeros() -> Result<()> {
         ("norm 0.5 of 0", |x| x.vector_norm(0.5, 0, false), &[0.0, 0.0], 0.0, &[0.0, 0.0]),
         ("norm 1.5 of x - x", |x| (x - x).vector_norm(1.5, 0, false), &[1.0, 2.0], 0.0, &[0.0, 0.0]),
         ("norm 0.25 of x - x", |x| (x - x).vector_norm(0.25, 0, false), &[1.0, 2.0], 0.0, &[0.0, 0.0]),
+        ("norm -1 with 0", |x| x.vector_norm(-1.0, 0, false), &[0.0, 4.0, -9.0], 0.0, &[0.0; 3]),
+        ("norm -1", |x| x.vector_norm(-1.0, 0, false), &[4.0, -12.0], 3.0, &[9.0 / 16.0, -1.0 / 16.0]),
         ("norm 0", |x| x.vector_norm(0.0, 0, false), &[1e-300, 0.0, 1e300], 2.0, &[0.0; 3]),
         (
             "norm inf",
@@ -238,6 +240,7 @@ fn norms_of_vectors_with_zeros() -> Result<()> {
             &[0.0, 0.0, 0.0, 0.0, a, b, 0.0, b, c],
         ),
         ("norm 1.5 of 0", |x| x.vector_norm(1.5, 0, false), &[0.0, 0.0], &[0.0; 4]),
+        ("norm -1 with 0", |x| x.vector_norm(-1.0, 0, false), &[0.0, 4.0], &[0.0; 4]),
         ("norm 0.5 of x - x", |x| (x - x).vector_norm(0.5, 0, false), &[1.0, 2.0], &[0.0; 4]),
         // (sqrt a + sqrt b)^2 = a + b + 2 sqrt(a b)
         (

@@ -38,11 +38,15 @@ impl<T: Float> Op<T, 1> for Norm {
         let (y, g) = (y.with(zero.clone(), 1.0), g.with(zero, 0.0));
         let direction = match p {
             2.0 => x.try_div(&y)?,
-            // Below 2 the power's own derivatives at 0 are infinite, and never formed. The two powers stay in the
-            // range where a ratio of elements far apart does not.
-            p if 0.0 < p && p < 2.0 => {
+            // Below 2 the power's own derivatives at 0 are infinite, and never formed.
+            p if p < 2.0 => {
                 let size = Tensor::abs(&x).with(x.is(0.0), 1.0);
-                size.powf(p - 1.0).try_mul(&y.powf(1.0 - p))?.try_mul(&x.sign())?
+                let power = match p {
+                    // Of elements far apart the two powers are in the range, and their ratio is not.
+                    p if p > 0.0 => size.powf(p - 1.0).try_mul(&y.powf(1.0 - p))?,
+                    p => size.try_div(&y)?.powf(p - 1.0),
+                };
+                power.try_mul(&x.sign())?
             }
             p => x.try_div(&y)?.abs().powf(p - 1.0).try_mul(&x.sign())?,
         };

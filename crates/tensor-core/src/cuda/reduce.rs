@@ -8,7 +8,6 @@ use crate::cpu::nest::Nest;
 use crate::device::Device;
 use crate::element::{DType, Element, Float, Number};
 use crate::error::Result;
-use crate::expression::Expression;
 use crate::formula;
 use crate::kernels::{self, Reduction};
 use crate::shape::Dims;
@@ -73,7 +72,7 @@ pub(crate) fn length<T: Float>(
     match x.numel() {
         1 => kernels::map(op, &x.reshape(op, &shape)?, formula!(|x: T| x.abs())),
         0 => Array::repeat_on(Device::Cuda(gpu.ordinal()), &shape, T::ZERO),
-        _ => fold(gpu, op, x, mask, shape, "Length", 3 * size_of::<T>()),
+        _ => fold(gpu, op, x, mask, shape, "Length", 4 * size_of::<T>()),
     }
 }
 

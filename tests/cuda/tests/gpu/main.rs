@@ -7,6 +7,8 @@ mod map;
 mod memory;
 mod no_driver;
 #[cfg(stand_in)]
+mod reductions;
+#[cfg(stand_in)]
 mod sparse;
 
 /// Held by each test that meets the GPU: its memory is counted for the whole process.

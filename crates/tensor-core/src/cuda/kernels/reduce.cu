@@ -48,7 +48,8 @@ template <> struct Squares<double> {
 // The root of the sum of squares: those of large, middling and small elements are summed apart.
 template <typename E> struct Length {
     typedef Squares<E> At;
-    struct Part {
+    // As large as four, a size that can be loaded at once.
+    struct alignas(4 * sizeof(E)) Part {
         E large, middle, small;
     };
     typedef E Result;
