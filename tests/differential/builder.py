@@ -107,9 +107,9 @@ class Builder:
         """One of them, those that nothing has taken before others."""
         return self.rng.choice(candidates + 3 * [n for n in candidates if n not in self.used])
 
-    def pick(self, domain=ANY, fits=lambda x: True, shape=None):
+    def pick(self, domain=ANY, fits=lambda x: True, shape=None, but=None):
         """A value in the domain: one that is there, one brought there by steps, or a new input."""
-        there = [n for n in self.candidates() if fits(self.of(n))]
+        there = [n for n in self.candidates() if n != but and fits(self.of(n))]
         good = [n for n in there if domain.holds(self.of(n))]
         chance = self.rng.random()
         if good and chance < 0.85:
@@ -135,7 +135,7 @@ class Builder:
             kept = shape[self.rng.randint(0, len(shape)) if self.rng.random() < 0.3 else 0 :]
             return [1 if self.rng.random() < 0.25 else d for d in kept]
 
-        return self.pick(domain, broadcasts, drawn)
+        return self.pick(domain, broadcasts, drawn, n if self.rng.random() < 0.9 else None)
 
     def like(self, shape, domain=ANY):
         """A value of this shape."""

@@ -145,10 +145,10 @@ def binary(name, function, left=ANY, right=ANY, guard=None):
     def propose(b):
         n = b.pick(left)
         m = b.partner(n, right)
-        # Either may be the one that is broadcast; sometimes both are the same.
+        # Either may be the one that is broadcast.
         if left is right and b.flag():
             n, m = m, n
-        return {"input": n, "other": n if left is right and b.rng.random() < 0.05 else m}, {}
+        return {"input": n, "other": m}, {}
 
     define(
         name,

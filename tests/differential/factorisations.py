@@ -43,7 +43,7 @@ def of_matrix(name, function, holds, shape=None, low=-2, high=2, arguments=lambd
 
 
 def a_definite(b, holds=definite):
-    """A matrix whose symmetric part is positive definite: one that is there, or a Gram matrix with a raised diagonal."""
+    """A matrix with a positive definite symmetric part: one that is there, or a Gram matrix with a raised diagonal."""
     good = [n for n in b.candidates() if b.of(n).dim() in (2, 3) and holds(b.of(n))]
     if good and b.flag():
         return b.preferred(good)

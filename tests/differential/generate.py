@@ -17,6 +17,13 @@ from program import Rejected, checksum, numbers, shortened
 OPERATIONS = load()
 REFERENCE = {name: operation.reference for name, operation in OPERATIONS.items()}
 NAMES = sorted(OPERATIONS)
+# Without a slope: fewer of them, so that loss and inputs have more to do with each other.
+FLAT = set(
+    "all any arange argmax argmin argsort ceil count_nonzero eq eye floor floor_divide full full_like ge gt isclose "
+    "isfinite isinf isnan le linspace logical_and logical_not logical_or logical_xor lt matrix_rank ne nonzero round "
+    "searchsorted sign spectral_projector to_float trunc".split()
+)
+USUAL = NAMES + 2 * [name for name in NAMES if name not in FLAT]
 EPSILON = {"f64": 2.0**-52, "f32": 2.0**-23}
 
 
@@ -31,14 +38,14 @@ def draw(seed, index, size, only=None):
             for _ in range(rng.randint(1, 2)):
                 builder.fresh(builder.shape(1))
             for _ in range(rng.randint(0, 2)):
-                grow(builder, NAMES)
+                grow(builder, USUAL)
             if not any(grow(builder, [first]) for _ in range(5)):
                 continue
             length = rng.randint(3, 10)
             for _ in range(4 * length):
                 if len(builder.steps) >= length:
                     break
-                grow(builder, NAMES)
+                grow(builder, USUAL)
             used_later(builder)
             if first in [step[0] for step in builder.steps]:
                 return written(builder.finish())
@@ -76,6 +83,8 @@ def written(program):
     want, scales = exact.vectors(len(inputs)), exact.scales()
     if not all(bool(v.isfinite().all()) for v in want) or max(scales) > 1e5:
         raise Rejected("not finite, or too large")
+    if largest(want[1]) < 1e-3:
+        raise Rejected("a gradient of zeros")
 
     noise = torch.Generator().manual_seed(0)
     moved = lambda by: [
@@ -96,12 +105,20 @@ def written(program):
 
     # As much as the inputs' own rounding, some hundred times, and that of the numbers on the way.
     epsilon = EPSILON[program.dtype]
-    relative = 300 * epsilon if program.dtype == "f64" else 40 * epsilon
+    relative = 1000 * epsilon if program.dtype == "f64" else 40 * epsilon
     tolerances = [relative * (c / 1e-8 + scale) for c, scale in zip(change, scales)]
     if program.dtype == "f32":
         single = program.derivatives(REFERENCE, inputs, torch.float32).vectors(len(inputs))
         if any(largest(s - w) > t / 2 for s, w, t in zip(single, want, tolerances)):
             raise Rejected("PyTorch itself has too few digits in f32")
+    # What PyTorch loses within its operations, seen by inputs that differ in their last digits.
+    dtype = torch.float64 if program.dtype == "f64" else torch.float32
+    for _ in range(2):
+        near = program.derivatives(REFERENCE, moved(4 * epsilon), dtype).vectors(len(inputs))
+        tolerances = [max(t, 20 * largest(a - b)) for t, a, b in zip(tolerances, near, want)]
+
+    if program.dtype == "f32" and any(t > 3e4 * epsilon * scale for t, scale in zip(tolerances, scales)):
+        raise Rejected("too few digits would be left to compare")
 
     digits = 17 if program.dtype == "f64" else 10
     lists = lambda tensors: [numbers(t, digits) for t in tensors]
@@ -150,7 +167,7 @@ def drawn(job):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", help="the file of programs that is written")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--count", type=int, default=420)
     parser.add_argument("--size", type=int, default=4, help="the largest size of a dimension")
     parser.add_argument("--only", help="operations, by commas, of which each program has one")

@@ -103,7 +103,8 @@ adds("baddbmm", baddbmm, ("batch1", "batch2"))
 
 EQUATIONS = [
     "ij,jk->ik", "ij,kj->ik", "ij->ji", "ii->i", "ii", "ij,ij->", "ij,ij->i", "i,j->ij", "bij,bjk->bik", "bij,jk->bik",
-    "ij,j,i->", "ij,jk,kl->il", "i,ij,j", "bij->b", "ij,ik->ijk", "ijk,j->ik", "aab->b", "ij,ji->ij", "i,i,i->i", "ijk->kji",
+    "ij,j,i->", "ij,jk,kl->il", "i,ij,j", "bij->b", "ij,ik->ijk", "ijk,j->ik", "aab->b", "ij,ji->ij", "i,i,i->i",
+    "ijk->kji",
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ count=${1:-1000}
 seed=${2:-$(date +%s)}
 [ $# -lt 2 ] || shift
 [ $# -lt 1 ] || shift
-work="$PWD/${CARGO_TARGET_DIR:-target}/differential"
+work="${CARGO_TARGET_DIR:-$PWD/target}/differential"
 mkdir -p "$work"
 python=${DIFFERENTIAL_PYTHON:-}
 if [ -z "$python" ]; then
