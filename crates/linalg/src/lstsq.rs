@@ -106,8 +106,8 @@ fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Result<(Tensor
 
 /// The X of least norm among those that minimise ||A X - B|| for each matrix [m, n] of a batch, of any shape
 /// and rank: A^+ B, by QR where the rank is certainly full, else by the singular value decomposition. Singular values
-/// of at most `rtol` times the largest count as zero; None stands for the tolerance of [`crate::matrix_rank`], which does
-/// not grow with the rows. B is a batch of matrices [.., m, k] or, where it has one dimension less than A, of
+/// of at most `rtol` times the largest count as zero; None stands for the tolerance of [`crate::matrix_rank`], which hardly
+/// grows with the rows. B is a batch of matrices [.., m, k] or, where it has one dimension less than A, of
 /// vectors [.., m]. Of derivatives it has those of the pseudoinverse: of changes that keep the rank.
 ///
 /// ```

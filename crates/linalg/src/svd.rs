@@ -176,9 +176,9 @@ pub fn cond<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 }
 
 /// How many singular values of each [m, n] matrix of a batch exceed `rtol` times the largest. None stands for
-/// max(min(m, n), min(max(m, n), 64)) epsilon: it does not grow with the rows of a tall matrix, so that columns which
-/// are far from dependent are not thrown away. The same rule holds in [`crate::lstsq`], [`crate::pinv`] and
-/// [`crate::SparseTensor::lstsq`].
+/// epsilon times the smaller of m and n, or the larger up to 64, or a four-thousandth of the larger, whichever is most:
+/// it hardly grows with the rows of a tall matrix, so that columns which are far from dependent are not thrown away. The same
+/// rule holds in [`crate::lstsq`], [`crate::pinv`] and [`crate::SparseTensor::lstsq`].
 ///
 /// ```
 /// use autograd::Tensor;

@@ -177,8 +177,9 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// The x that makes ||b - A x|| least, for a matrix of full rank that has at least as many rows as columns, by a
-    /// sparse QR factorisation; b is a vector `[m]` or a matrix `[m, k]`. The rank is full where the smallest singular value,
-    /// which is estimated, exceeds the largest times the tolerance of [`crate::matrix_rank`].
+    /// sparse QR factorisation; b is a vector `[m]` or a matrix `[m, k]`. The rank is not full where a
+    /// vector v is found with ||A v|| of at most the largest singular value times the tolerance of [`crate::matrix_rank`]
+    /// times ||v||.
     ///
     /// ```
     /// use autograd::Tensor;

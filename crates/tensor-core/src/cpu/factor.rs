@@ -13,6 +13,7 @@ mod cholesky;
 mod determinant;
 mod divided;
 mod eigh;
+mod householder;
 mod inverse;
 mod lu;
 mod ql;

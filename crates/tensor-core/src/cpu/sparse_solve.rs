@@ -234,8 +234,7 @@ fn triangle<T: Float>(
         diagonal,
         order: memory::collect(op, order.iter().copied())?,
     };
-    let [smallest, largest] = triangle.extremes();
-    if n > 0 && !(smallest > largest * rank_tolerance::<T>(m, n)) {
+    if triangle.is_singular(op, a)? {
         return Err(singular(op, [m, n], "lsqr finds the shortest of its solutions"));
     }
     Ok(triangle)
@@ -243,6 +242,17 @@ fn triangle<T: Float>(
 
 /// Steps of the iterations for singular values: each makes an error smaller by the square of the ratio of two of them.
 const POWERS: usize = 6;
+
+/// The length of a vector, after which it is one.
+fn normalise(v: &mut [f64]) -> f64 {
+    let largest = v.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+    if largest == 0.0 {
+        return 0.0;
+    }
+    let length = largest * v.iter().map(|x| (x / largest).powi(2)).sum::<f64>().sqrt();
+    v.iter_mut().for_each(|x| *x /= length);
+    length
+}
 
 impl<T: Float> Triangle<T> {
     /// (R^T R)^-1 g, and so (A^T A)^-1 g, in place.
@@ -262,57 +272,108 @@ impl<T: Float> Triangle<T> {
         }
     }
 
-    /// About the smallest and the largest singular value of R: powers of (R^T R)^-1 and R^T R, from vectors without a
-    /// pattern (Golub and Van Loan, section 8.2.1). The diagonal alone tells neither. In double precision.
-    fn extremes(&self) -> [f64; 2] {
-        let n = self.order.len();
-        if self.diagonal.iter().any(|&d| d == T::ZERO || !d.is_finite()) {
-            return [0.0, 1.0];
+    /// R x, of which the places are those of R's columns.
+    fn times(&self, x: &mut [f64]) {
+        // From the top: what is above the diagonal of a column goes to rows that are done with.
+        for j in 0..x.len() {
+            let z = std::mem::take(&mut x[j]);
+            self.column(j).for_each(|(i, r)| x[i] += r.to_f64() * z);
+            x[j] += self.diagonal[j].to_f64() * z;
         }
+    }
+
+    /// R^T x
+    fn transposed_times(&self, x: &mut [f64]) {
+        for j in (0..x.len()).rev() {
+            let sum: f64 = self.column(j).map(|(i, r)| r.to_f64() * x[i]).sum();
+            x[j] = sum + self.diagonal[j].to_f64() * x[j];
+        }
+    }
+
+    /// R^-T x
+    fn transposed_solve(&self, x: &mut [f64]) {
+        for j in 0..x.len() {
+            let sum: f64 = self.column(j).map(|(i, r)| r.to_f64() * x[i]).sum();
+            x[j] = (x[j] - sum) / self.diagonal[j].to_f64();
+        }
+    }
+
+    /// R^-1 x
+    fn solve(&self, x: &mut [f64]) {
+        for j in (0..x.len()).rev() {
+            x[j] /= self.diagonal[j].to_f64();
+            let z = x[j];
+            self.column(j).for_each(|(i, r)| x[i] -= r.to_f64() * z);
+        }
+    }
+
+    /// Whether A, of which this is the triangle, does not have full rank: there is a v with |A v| as small beside |v| and
+    /// the largest singular value as [`rank_tolerance`] says. So no good column is taken for another. In double precision.
+    ///
+    /// Powers of R^T R and of its inverse lead to the largest and to the smallest singular value (Golub and Van Loan, section
+    /// 8.2.1), as far as R is known. Sums of many rows have rounding of their own, in which null vectors get lost: from
+    /// the one that R has, u, steps v - P (R^T R)^-1 P A^T A v lead to that of A, with the projector P = I - u u^T, beyond which
+    /// the inverse is of rounding.
+    fn is_singular(&self, op: &'static str, a: SparseColMatRef<'_, usize, T>) -> Result<bool> {
+        let n = self.order.len();
+        if n == 0 {
+            return Ok(false);
+        }
+        if self.diagonal.iter().any(|&d| d == T::ZERO || !d.is_finite()) {
+            return Ok(true);
+        }
+        // Without a pattern.
         let mut state = 1u64;
-        let mut start = || -> Vec<f64> {
+        let mut start = || -> Result<Vec<f64>> {
             let mut next = || {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 (state >> 11) as f64 / (1u64 << 53) as f64 + 0.5
             };
-            (0..n).map(|k| if k % 2 == 0 { next() } else { -next() }).collect()
+            memory::collect(op, (0..n).map(|k| if k % 2 == 0 { next() } else { -next() }))
         };
-        // The length, after which it is one.
-        let unit = |v: &mut [f64]| -> f64 {
-            let largest = v.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-            let length = largest * v.iter().map(|x| (x / largest).powi(2)).sum::<f64>().sqrt();
-            v.iter_mut().for_each(|x| *x /= length);
-            length
-        };
-        let (mut u, mut v) = (start(), start());
-        let (mut inverse, mut largest) = (0.0f64, 0.0f64);
-        (unit(&mut u), unit(&mut v));
+        let (mut v, mut w, mut largest) = (start()?, start()?, 0.0f64);
         for _ in 0..POWERS {
-            for j in 0..n {
-                let sum: f64 = self.column(j).map(|(i, r)| r.to_f64() * u[i]).sum();
-                u[j] = (u[j] - sum) / self.diagonal[j].to_f64();
-            }
-            inverse = inverse.max(unit(&mut u));
-            for j in (0..n).rev() {
-                u[j] /= self.diagonal[j].to_f64();
-                let z = u[j];
-                self.column(j).for_each(|(i, r)| u[i] -= r.to_f64() * z);
-            }
-            inverse = inverse.max(unit(&mut u));
-            // R v, from the top: what is above the diagonal of a column goes to rows that are done with.
-            for j in 0..n {
-                let z = std::mem::take(&mut v[j]);
-                self.column(j).for_each(|(i, r)| v[i] += r.to_f64() * z);
-                v[j] += self.diagonal[j].to_f64() * z;
-            }
-            largest = largest.max(unit(&mut v));
-            for j in (0..n).rev() {
-                let sum: f64 = self.column(j).map(|(i, r)| r.to_f64() * v[i]).sum();
-                v[j] = sum + self.diagonal[j].to_f64() * v[j];
-            }
-            largest = largest.max(unit(&mut v));
+            self.transposed_solve(&mut v);
+            normalise(&mut v);
+            self.solve(&mut v);
+            normalise(&mut v);
+            normalise(&mut w);
+            self.times(&mut w);
+            largest = largest.max(normalise(&mut w));
+            self.transposed_times(&mut w);
         }
-        [1.0 / inverse, largest]
+        let limit = rank_tolerance::<T>(a.nrows(), n);
+        let u = memory::collect(op, v.iter().copied())?;
+        let project = |x: &mut [f64]| {
+            let dot: f64 = x.iter().zip(&u).map(|(x, u)| x * u).sum();
+            x.iter_mut().zip(&u).for_each(|(x, u)| *x -= dot * u);
+        };
+        for _ in 0..3 {
+            // A v over the largest singular value.
+            let mut product = memory::vector(op, a.nrows(), 0.0f64)?;
+            for (&column, &x) in self.order.iter().zip(&v) {
+                let values = a.row_idx_of_col(column).zip(a.val_of_col(column));
+                values.for_each(|(i, value)| product[i] += value.to_f64() / largest * x);
+            }
+            let along = |&column: &usize| -> f64 {
+                let values = a.row_idx_of_col(column).zip(a.val_of_col(column));
+                values.map(|(i, value)| value.to_f64() / largest * product[i]).sum()
+            };
+            let mut gradient = memory::collect(op, self.order.iter().map(along))?;
+            if normalise(&mut product) <= limit {
+                return Ok(true);
+            }
+            project(&mut gradient);
+            self.transposed_solve(&mut gradient);
+            gradient.iter_mut().for_each(|x| *x *= largest);
+            self.solve(&mut gradient);
+            project(&mut gradient);
+            v.iter_mut().zip(gradient).for_each(|(v, g)| *v -= g * largest);
+            if !(normalise(&mut v) > 0.0) {
+                return Ok(false);
+            }
+        }
+        Ok(false)
     }
 
     /// Column j above the diagonal.

@@ -1,5 +1,6 @@
 //! QR factorisation by Householder reflections.
 
+use super::householder::Reflections;
 use super::to_rows;
 use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
@@ -32,6 +33,10 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
     }
     // A column that is scaled has the same Q, and a column of R that is scaled alike: each keeps its digits.
     let scales = memory::gather((0..n).map(|j| near_one(largest(a[j..].iter().step_by(n).copied()))));
+    if m >= 2 * n {
+        tall(a, &scales, m, k, q, r);
+        return positive_diagonal(size, n, k, q, r);
+    }
     let block = recommended_block_size::<T>(m, n);
     let scratch = qr_in_place_scratch::<T>(m, n, block, Par::Seq, Default::default())
         .or(apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, block, k));
@@ -60,6 +65,27 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
         stack,
     );
     to_rows(&columns, m, k, q);
+    positive_diagonal(size, n, k, q, r);
+}
+
+/// [`qr`] but for the signs, where sums over the rows are long.
+fn tall<T: Float>(a: &[T], scales: &[T], m: usize, k: usize, q: &mut [T], r: &mut [T]) {
+    let n = scales.len();
+    let mut columns = memory::work(m * n, T::ZERO);
+    to_rows(a, n, m, &mut columns);
+    for (column, &scale) in columns.chunks_exact_mut(m).zip(scales) {
+        column.iter_mut().for_each(|x| *x *= scale);
+    }
+    let reflections = Reflections::of(&mut columns, m, n);
+    for i in 0..n {
+        for j in i..n {
+            r[i * n + j] = columns[j * m + i] / scales[j];
+        }
+    }
+    to_rows(&reflections.columns(k), m, k, q);
+}
+
+fn positive_diagonal<T: Float>(size: usize, n: usize, k: usize, q: &mut [T], r: &mut [T]) {
     // Reflections leave the signs open: with a diagonal of R that is not negative, the factors are unique.
     let negative = memory::gather((0..size).map(|i| r[i * n + i] < T::ZERO));
     for (row, _) in r.chunks_exact_mut(n).zip(&negative).filter(|(_, negative)| **negative) {

@@ -1,13 +1,15 @@
 //! Singular value decomposition.
 
+use super::householder::Reflections;
 use super::to_rows;
 use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
 use crate::memory;
 use faer::diag::DiagMut;
 use faer::dyn_stack::MemStack;
+use faer::linalg::matmul::matmul;
 use faer::linalg::svd::{ComputeSvdVectors, svd as faer_svd, svd_scratch};
-use faer::{MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef, Par};
 
 /// The singular values could not be computed: the matrix holds NaN or infinity, or the iteration
 /// did not converge.
@@ -87,6 +89,36 @@ fn large<T: Float>(
     {
         return if info == 0 { Ok(()) } else { Err(NotConverged) };
     }
+    // Of long columns or rows first the triangle.
+    if m >= 2 * n {
+        let mut columns = memory::work(m * n, T::ZERO);
+        to_rows(a, n, m, &mut columns);
+        let reflections = Reflections::of(&mut columns, m, n);
+        let mut inner = memory::work(n * n, T::ZERO);
+        large(&triangle(&columns, m, n, false), n, n, &mut inner, s, vt)?;
+        let (q, inner) = (reflections.columns(n), MatRef::from_row_major_slice(&inner, n, n));
+        let u = MatMut::from_row_major_slice_mut(u, m, n);
+        matmul(u, Accum::Replace, MatRef::from_column_major_slice(&q, m, n), inner, T::ONE, Par::Seq);
+        return Ok(());
+    }
+    if n >= 2 * m {
+        // A^T = Q R, and R^T = U diag(s) W^T: V is Q W.
+        let mut columns = memory::gather(a.iter().copied());
+        let reflections = Reflections::of(&mut columns, n, m);
+        let mut inner = memory::work(m * m, T::ZERO);
+        large(&triangle(&columns, n, m, true), m, m, u, s, &mut inner)?;
+        let (q, inner) = (reflections.columns(m), MatRef::from_row_major_slice(&inner, m, m));
+        let vt = MatMut::from_row_major_slice_mut(vt, m, n);
+        matmul(
+            vt,
+            Accum::Replace,
+            inner,
+            MatRef::from_column_major_slice(&q, n, m).transpose(),
+            T::ONE,
+            Par::Seq,
+        );
+        return Ok(());
+    }
     // faer is at its best with columns that are contiguous: those of A^T = V diag(s) U^T are.
     let mut columns = memory::work(m * k, T::ZERO);
     let thin = ComputeSvdVectors::Thin;
@@ -103,4 +135,15 @@ fn large<T: Float>(
     .map_err(|_| NotConverged)?;
     to_rows(&columns, m, k, u);
     Ok(())
+}
+
+/// The upper triangle of the first `n` rows of `m`, in a matrix of its own that lies row by row; transposed where asked for.
+fn triangle<T: Float>(columns: &[T], m: usize, n: usize, transposed: bool) -> Vec<T> {
+    let mut r = memory::work(n * n, T::ZERO);
+    for j in 0..n {
+        for i in 0..=j {
+            r[if transposed { j * n + i } else { i * n + j }] = columns[j * m + i];
+        }
+    }
+    r
 }
