@@ -67,6 +67,13 @@ fn lengths_and_deviations_of_any_size() -> Result<()> {
             10.699874805650794e250,
             &[0.0, 0.6114214174657597, -0.9171321261986396],
         ),
+        (
+            "norm out of the range",
+            |x| x.vector_norm(0.5, 0, false),
+            &[1e308, 1e308],
+            f64::INFINITY,
+            &[f64::INFINITY; 2],
+        ),
         ("norm 100", |x| x.vector_norm(100.0, 0, false), &[1e30, 1e-30], 1e30, &[1.0, 0.0]),
         ("std", |x| Ok(x.std()), &[1e200, 2e200, 4e200], third * 1e200, &slopes),
         ("small std", |x| Ok(x.std()), &[1e-200, 2e-200, 4e-200], third * 1e-200, &slopes),

@@ -136,10 +136,10 @@ fn root<T: Float>(op: &'static str, sums: Array<T>, p: f64) -> Result<Array<T>> 
 fn root_of<E: Expression>(s: E, p: f64) -> E {
     let y = s.clone().power(1.0 / p);
     let quotient = s / y.clone().power(p);
-    // 0 and infinity are their own roots.
-    let (nan, odd) = (quotient.isnan(), quotient.over(2.0));
-    let error = quotient.with(nan, 1.0).with(odd, 1.0).plus(-1.0);
-    y.clone() + y * error.times(1.0 / p)
+    // 0 and infinity have no error, and where the root leaves the range none is left to find.
+    let (nan, above, below) = (quotient.isnan(), quotient.over(2.0), quotient.under(0.5));
+    let error = quotient.with(nan, 1.0).with(above, 1.0).with(below, 1.0).plus(-1.0);
+    y * error.times(1.0 / p).plus(1.0)
 }
 
 /// How many elements make one result.
