@@ -255,7 +255,7 @@ fn conjugate_gradients<T: Float>(
             if residual <= options.tolerance || (residual <= rounding && iterations > 0) {
                 return Ok(IterativeSolution { x: scaled(&x, unit), iterations, residual });
             }
-            if iterations == limit || !(residual <= 0.5 * before) {
+            if iterations == limit || residual.is_nan() || residual > 0.5 * before {
                 return Err(not_converged(op, iterations, residual, options.tolerance));
             }
             (before, coupled, p) = (residual, 0.0, r.clone());

@@ -342,13 +342,13 @@ fn slopes_of_block<T: Number>(
             lost[i] |= !is_finite(y[j * step + i]);
         }
     }
-    for i in 0..step {
+    for (i, lost) in lost.iter_mut().enumerate().take(step) {
         let mut before = T::ONE;
         for j in 0..n {
             let at = j * step + i;
             y[at] = before.times(y[at]);
             let product = before.times(x[at]);
-            lost[i] |= j + 1 < n && left(before, x[at], product);
+            *lost |= j + 1 < n && left(before, x[at], product);
             before = product;
         }
     }

@@ -369,7 +369,8 @@ impl<T: Float> Triangle<T> {
             self.solve(&mut gradient);
             project(&mut gradient);
             v.iter_mut().zip(gradient).for_each(|(v, g)| *v -= g * largest);
-            if !(normalise(&mut v) > 0.0) {
+            let length = normalise(&mut v);
+            if length.is_nan() || length <= 0.0 {
                 return Ok(false);
             }
         }

@@ -205,7 +205,8 @@ pub fn solve_triangular<T: Float>(
         // What is not finite spoils the solution, but on the diagonal, by which is divided: other triangles need
         // not be read again.
         let diagonal = || triangle.unit || a.iter().step_by(n + 1).all(|x| Float::is_finite(*x));
-        if !(flaw::are_finite(b) && diagonal()) && !Part::Triangle(triangle).is_finite(a, n) {
+        let well = flaw::are_finite(b) && diagonal();
+        if !well && !Part::Triangle(triangle).is_finite(a, n) {
             flaws.not_finite(i);
         }
     });
