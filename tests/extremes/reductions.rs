@@ -453,6 +453,7 @@ fn reductions_of_infinities() -> Result<()> {
         ("logsumexp", |x| x.logsumexp(0, false), &[800.0, INF, -INF, INF], INF, &[0.0, 0.5, 0.0, 0.5]),
         ("logsumexp", |x| x.logsumexp(0, false), &[-INF, -INF], -INF, &[0.0, 0.0]),
         ("logsumexp", |x| x.logsumexp(0, false), &[-INF, 2.0], 2.0, &[0.0, 1.0]),
+        ("logsumexp", |x| x.logsumexp(0, false), &[1e17, 1e17, -1e17], 1e17, &[0.5, 0.5, 0.0]),
         ("logsumexp", |x| x.logsumexp(0, false), &[f64::NAN, INF], f64::NAN, &[f64::NAN, f64::NAN]),
     ])?;
     check_hessians::<f64>(&[

@@ -63,24 +63,22 @@ impl<T: Float> Op<T, 1> for LogSumExp {
     fn batches(&self) -> bool {
         true
     }
-    /// grad e^(x - result); 0 where the result is -inf; where it is inf the elements that are share it evenly, the
-    /// limit as they grow together. PyTorch makes both NaN.
+    /// grad softmax(x), as e^(x - result) loses the digits that a large result has not; 0 where the result is -inf; where
+    /// it is inf the elements that are share it evenly, the limit as they grow together. PyTorch makes both NaN.
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let (x, y) = (kept.input(0), kept.output());
-        let known = kept.output_array().as_slice();
-        if known.is_some_and(|y| y.iter().all(|y| y.is_finite())) {
-            return Ok([Some(x.try_sub(&y)?.exp().try_mul(&g)?)]);
+        let (x, y) = (kept.input(0), kept.output().detach());
+        let shares = |x: &Tensor<T>| apply(Softmax { mask: self.0.clone(), log: false }, [x]);
+        if y.as_slice().is_some_and(|y| y.iter().all(|y| y.is_finite())) {
+            return Ok([Some(shares(&x)?.try_mul(&g)?)]);
         }
         let (empty, full) = (y.is(f64::NEG_INFINITY), y.is(f64::INFINITY));
-        let hit = x.detach().is(f64::INFINITY).to_type::<T>();
-        let dims: Vec<isize> = (0..self.0.len()).filter(|&k| self.0[k]).map(|k| k as isize).collect();
-        let count = hit.sum_dim(&dims[..], true)?;
-        let none = count.is(0.0);
-        let shares = hit.try_div(&count.with(none, 1.0))?;
         // Infinities are replaced before they meet: what is not chosen has slopes, too.
-        let y = y.with(empty, 0.0).with(full.clone(), 0.0);
-        let weights = x.with(full.clone(), 0.0).try_sub(&y)?.exp();
-        Ok([Some(full.where_cond(&shares, &weights)?.try_mul(&g)?)])
+        let (zero, low) = (Tensor::scalar(T::ZERO), Tensor::scalar(-T::INFINITY));
+        let finite = empty.logical_or(&full)?.where_cond(&zero, &x)?;
+        let infinite = x.detach().is(f64::INFINITY).where_cond(&zero, &low)?;
+        let infinite = full.where_cond(&infinite, &zero)?;
+        let weights = full.where_cond(&shares(&infinite)?, &empty.where_cond(&zero, &shares(&finite)?)?)?;
+        Ok([Some(weights.try_mul(&g)?)])
     }
 }
 
