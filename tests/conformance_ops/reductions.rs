@@ -52,11 +52,13 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
     ]
 }
 
+type Over<T> = fn(&Tensor<T>, &[isize], bool) -> Result<Tensor<T>>;
+
 /// A reduction of the whole tensor, or over the dimensions of the argument `dim`.
 fn reduce<T: Float>(
     c: &Call<T>,
     whole: fn(&Tensor<T>) -> Result<Tensor<T>>,
-    over: fn(&Tensor<T>, &[isize], bool) -> Result<Tensor<T>>,
+    over: Over<T>,
 ) -> Result<Vec<Value<T>>> {
     let (x, dims, keepdim) = (c.input()?, c.dims("dim")?, c.flag("keepdim")?);
     one(if dims.is_empty() && !keepdim { whole(x)? } else { over(x, &dims, keepdim)? })

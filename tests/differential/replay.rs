@@ -69,12 +69,17 @@ struct Fault {
     error: f64,
 }
 
+/// One way of looking for a fault.
+type Pass<P> = fn(&P) -> Result<Option<Fault>>;
+
+/// The leaves among the inputs, and every value.
+type Tracked<T> = (Vec<Tensor<T>>, Vec<Value<T>>);
+
 impl<'a, T: Float> Program<'a, T> {
     /// What goes wrong, with the program's text; None where nothing does.
     fn fault(json: &'a Json, operations: &'a BTreeMap<&'static str, Run<T>>) -> Option<String> {
         let program = Program { json, operations, at: Cell::new("the inputs") };
-        let passes: [fn(&Self) -> Result<Option<Fault>>; 4] =
-            [Self::forward, Self::derivatives, Self::backward, Self::hessian];
+        let passes: [Pass<Self>; 4] = [Self::forward, Self::derivatives, Self::backward, Self::hessian];
         let fault = passes.into_iter().find_map(|pass| match attempt(|| pass(&program)) {
             Ok(fault) => fault,
             Err(text) => {
@@ -182,7 +187,7 @@ impl<'a, T: Float> Program<'a, T> {
     }
 
     /// The inputs of floats as leaves, and every value.
-    fn tracked(&self) -> Result<(Vec<Tensor<T>>, Vec<Value<T>>)> {
+    fn tracked(&self) -> Result<Tracked<T>> {
         let mut inputs = self.inputs()?;
         let mut leaves = Vec::new();
         for input in &mut inputs {

@@ -209,8 +209,8 @@ fn exponentials<T: Float>(bound: f64) -> Result<()> {
         let a = [first, [[-size, 0.0], [0.0, -2.0 * size]]].as_flattened().as_flattened().to_vec();
         let a = Tensor::from_vec(a.into_iter().map(T::of).collect(), [2, 2, 2])?;
         let e = a.matrix_exp()?.to_vec();
-        for k in 0..4 {
-            let (found, exact) = (e[k].to_f64(), exact(k / 2, k % 2));
+        for (k, found) in e[..4].iter().enumerate() {
+            let (found, exact) = (found.to_f64(), exact(k / 2, k % 2));
             assert!((found - exact).abs() < bound, "beside {size}: {found} and not {exact}");
         }
         assert_eq!(e[5].to_f64(), 0.0);

@@ -4,8 +4,11 @@ use tapegrad::linalg::SparseJacobian;
 use tapegrad::prelude::*;
 use tapegrad::{jvp_batched, vjp_batched};
 
+/// What reads, and a function in which it does.
+type Losing = (&'static str, fn(&Tensor) -> Result<Tensor>);
+
 /// Functions that lose a variable by reading it.
-const LOSING: &[(&str, fn(&Tensor) -> Result<Tensor>)] = &[
+const LOSING: &[Losing] = &[
     ("get", |x| Ok(Tensor::scalar(x.get([0])? * 2.0))),
     ("item", |x| Ok(Tensor::scalar(x.sum().item()?))),
     ("to_vec", |x| Ok(Tensor::from(x.to_vec()).sum())),

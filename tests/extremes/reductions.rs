@@ -99,7 +99,10 @@ fn lengths_and_deviations_of_any_size() -> Result<()> {
     ])
 }
 
-fn check_hessians<T: Float>(lines: &[(&str, Function<T>, &[T], &[f64])]) -> Result<()> {
+/// A function of a vector, its name, the vector, and its Hessian there.
+type Bend<'a, T> = (&'a str, Function<T>, &'a [T], &'a [f64]);
+
+fn check_hessians<T: Float>(lines: &[Bend<'_, T>]) -> Result<()> {
     for &(name, f, x, want) in lines {
         let found = hessian(|x: &Tensor<T>| f(x), &Tensor::from(x.to_vec()))?;
         close(name, &found.to_vec(), want);
@@ -323,7 +326,7 @@ fn products_of_any_factors() -> Result<()> {
         ("prod", |x| Ok(x.prod()), &[1e200, 1e-200, 1e200, 1e-200], 1.0, &[1e-200, 1e200, 1e-200, 1e200]),
         (
             "prod by columns",
-            |x| Ok(x.reshape([2, 2])?.prod_dim([0, 1], false)?),
+            |x| x.reshape([2, 2])?.prod_dim([0, 1], false),
             &[1e200, 1e200, 1e-200, 1e-200],
             1.0,
             &[1e-200, 1e-200, 1e200, 1e200],

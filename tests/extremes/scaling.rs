@@ -114,8 +114,14 @@ fn reductions<T: Float>() -> Result<()> {
 fn products<T: Float>() -> Result<()> {
     let [a, b] = [numbers::<T>(&[0.3, -1.7, 0.9]), numbers(&[2.5, -0.4, 1.1])];
     let both = |x: &[Tensor<T>]| Tensor::cat(&[&x[0], &x[1]], 0);
-    homogeneous("prod of 2", |x| x[0].narrow(0, 1, 2)?.prod_dim(0, false), &[a.clone()], &[1], 2)?;
-    homogeneous("prod of 3", |x| Ok(x[0].prod()), &[a.clone()], &[1], 3)?;
+    homogeneous(
+        "prod of 2",
+        |x| x[0].narrow(0, 1, 2)?.prod_dim(0, false),
+        std::slice::from_ref(&a),
+        &[1],
+        2,
+    )?;
+    homogeneous("prod of 3", |x| Ok(x[0].prod()), std::slice::from_ref(&a), &[1], 3)?;
     homogeneous("prod", |x| Ok(both(x)?.prod()), &[a.clone(), b.clone()], &[1, -1], 0)?;
     homogeneous(
         "prod_dim",

@@ -369,7 +369,7 @@ fn eigenvalues_are_found_of_every_symmetric_matrix() -> Result<()> {
 #[test]
 fn singular_values_are_found_of_every_matrix() -> Result<()> {
     fn run<T: Float>(a: &[Vec<T>], n: usize, what: &dyn Fn(usize) -> String) -> Result<()> {
-        let (a, [m, n]) = if n % 3 == 0 { (a.to_vec(), [n, n]) } else { part(a, n, n % 3 == 1) };
+        let (a, [m, n]) = if n.is_multiple_of(3) { (a.to_vec(), [n, n]) } else { part(a, n, n % 3 == 1) };
         check_svd(&a, m, n, what)
     }
     at_every_order::<f64>(1, run)?;
@@ -379,7 +379,7 @@ fn singular_values_are_found_of_every_matrix() -> Result<()> {
 #[test]
 fn qr_is_exact_for_each_column() -> Result<()> {
     fn run<T: Float>(a: &[Vec<T>], n: usize, what: &dyn Fn(usize) -> String) -> Result<()> {
-        let (a, [m, n]) = if n % 3 == 0 { (a.to_vec(), [n, n]) } else { part(a, n, n % 3 == 1) };
+        let (a, [m, n]) = if n.is_multiple_of(3) { (a.to_vec(), [n, n]) } else { part(a, n, n % 3 == 1) };
         check_qr(&a, m, n, what)
     }
     at_every_order::<f64>(1, run)?;
@@ -608,6 +608,9 @@ fn powers_that_do_not_exist() -> Result<()> {
     Ok(())
 }
 
+/// What is computed, and how.
+type Named<'a> = (&'a str, &'a dyn Fn(&Tensor) -> Result<Tensor>);
+
 /// What a matrix of a batch comes to does not change where another one has to be treated on its own.
 #[test]
 fn neighbours_that_are_treated_on_their_own() -> Result<()> {
@@ -625,7 +628,7 @@ fn neighbours_that_are_treated_on_their_own() -> Result<()> {
         Tensor::stack(&all.iter().collect::<Vec<_>>(), 0)
     };
     let symmetric = |a: &Tensor| a.try_add(&a.mt()?);
-    let functions: [(&str, &dyn Fn(&Tensor) -> Result<Tensor>); 9] = [
+    let functions: [Named<'_>; 9] = [
         ("slope of det", &|a| Ok(value_and_grad(|x: &Tensor| Ok(x.det()?.sum()), a)?.1)),
         ("Q", &|a| Ok(a.qr()?.0)),
         ("R", &|a| Ok(a.qr()?.1)),

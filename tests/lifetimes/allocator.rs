@@ -40,6 +40,7 @@ unsafe impl GlobalAlloc for Refusing {
         if refuses(layout.size(), layout.align()) {
             std::ptr::null_mut()
         } else {
+            // SAFETY: the caller's promises are those of the system's allocator.
             unsafe { System.alloc(layout) }
         }
     }

@@ -109,5 +109,5 @@ fn views<T: Element>(x: &Array<T>) -> tapegrad::Result<[AnyTensor; 2]> {
         [] => x.clone(),
         [size, ..] => x.slice("slice", 0, size.saturating_sub(1), -1, *size)?,
     };
-    Ok([x.permute(&dims), backwards].map(|x| Tensor::from(x).into()))
+    Ok([x.permute("permute", &dims)?, backwards].map(|x| Tensor::from(x).into()))
 }

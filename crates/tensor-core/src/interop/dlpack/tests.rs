@@ -175,12 +175,15 @@ fn memory_that_cannot_be_read_in_place_is_copied() {
     assert_eq!((a.to_vec(), released.load(SeqCst)), (vec![false, true, true], 1));
 }
 
+/// Shape, strides, bytes to the first element, and the elements.
+type Lent<'a> = (&'a [i64], &'a [i64], u64, &'a [i64]);
+
 /// Between the elements of a view lies memory of others: it is neither read nor part of any slice.
 #[test]
 fn gaps_are_not_lent() {
     let data: Vec<i64> = (0..12).collect();
     let dtype = DLDataType { code: 0, bits: 64, lanes: 1 };
-    let cases: [(&[i64], &[i64], u64, &[i64]); 5] = [
+    let cases: [Lent<'_>; 5] = [
         (&[3, 2], &[4, -2], 16, &[2, 0, 6, 4, 10, 8]),
         (&[2], &[11], 0, &[0, 11]),
         (&[4], &[-3], 72, &[9, 6, 3, 0]),
