@@ -2,6 +2,10 @@
 // into parts, a thread for each; what comes before a part and after it is carried over by one thread for the line.
 // Every number has an exponent of its own, so that none leaves the range.
 
+// Left to weigh for itself, the compiler spills registers.
+#undef MIN_BLOCKS
+#define MIN_BLOCKS , 2
+
 template <typename E> struct Arithmetic {
     // m 2^e with 1/2 <= |m| < 1; m is also 0, infinite or NaN.
     struct Wide {

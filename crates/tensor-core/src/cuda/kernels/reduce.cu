@@ -1,6 +1,10 @@
 // Reductions of any layout. A group of threads shares each result: every thread combines the elements it loads into
 // partial results, and a tree combines those. Which elements meet in which order depends on the layout alone.
 
+// Left to weigh for itself, the compiler spills registers.
+#undef MIN_BLOCKS
+#define MIN_BLOCKS , 2
+
 // An operation on elements of type E: what it remembers of them (Part), and its result over `count` of them.
 template <typename E> struct Fold {
     typedef E Part;
