@@ -1,6 +1,10 @@
 //! f(c x) = c^k f(x) for operations that are homogeneous, at factors that bring operands near the ends of the range:
 //! nothing on the way may leave it where the result does not.
 
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use std::fmt::Debug;
 use tapegrad::prelude::*;
 
 /// What is scaled: powers of two, so that scaling itself rounds nothing.
@@ -75,8 +79,8 @@ fn numbers<T: Float>(x: &[f64]) -> Tensor<T> {
 
 type Function<T> = fn(&[Tensor<T>]) -> Result<Tensor<T>>;
 
-fn reductions<T: Float>() -> Result<()> {
-    let x = [numbers::<T>(&[0.3, -1.7, 0.9, 2.5, -0.4, 1.1]).reshape([2, 3])?];
+fn reductions<T: Float>(shape: [usize; 2], values: &[f64]) -> Result<()> {
+    let x = [numbers::<T>(values).reshape(shape)?];
     let whole: [(&str, Function<T>, i32); 8] = [
         ("sum", |x| Ok(x[0].sum()), 1),
         ("mean", |x| Ok(x[0].mean()), 1),
@@ -111,8 +115,8 @@ fn reductions<T: Float>() -> Result<()> {
 }
 
 /// Factors of both kinds: their products in any order leave the range, and the whole does not.
-fn products<T: Float>() -> Result<()> {
-    let [a, b] = [numbers::<T>(&[0.3, -1.7, 0.9]), numbers(&[2.5, -0.4, 1.1])];
+fn products<T: Float>(a: &[f64], b: &[f64]) -> Result<()> {
+    let [a, b] = [numbers::<T>(a), numbers(b)];
     let both = |x: &[Tensor<T>]| Tensor::cat(&[&x[0], &x[1]], 0);
     homogeneous(
         "prod of 2",
@@ -150,25 +154,48 @@ fn products<T: Float>() -> Result<()> {
     homogeneous("z-scores", |x| x[0].try_sub(&x[0].mean())?.try_div(&x[0].std()), &[a], &[2], 0)
 }
 
-#[test]
-fn reductions_scale() -> Result<()> {
-    reductions::<f64>()?;
-    reductions::<f32>()
+fn pairs<T: Float>(a: &[f64], b: &[f64]) -> Result<()> {
+    let x = [numbers::<T>(a), numbers(b)];
+    homogeneous("hypot", |x| x[0].hypot(&x[1]), &x, &[1, 1], 1)?;
+    homogeneous("hypot", |x| x[0].hypot(&x[1]), &x, &[2, 2], 2)
+}
+
+/// Numbers of either sign and of sizes that are not far apart, no two of them alike.
+fn drawn(len: usize) -> impl Strategy<Value = Vec<f64>> {
+    vec((0.1..4.0f64, any::<bool>()).prop_map(|(size, negative)| if negative { -size } else { size }), len)
+}
+
+/// Runs a property on a few dozen drawn values.
+fn holds<S: Strategy<Value: Debug>>(strategy: &S, property: impl Fn(S::Value) -> Result<()>) {
+    let run = |value| property(value).map_err(|e| TestCaseError::fail(e.to_string()));
+    TestRunner::new(Config { cases: 48, failure_persistence: None, ..Config::default() })
+        .run(strategy, run)
+        .unwrap_or_else(|e| panic!("{e}"));
 }
 
 #[test]
-fn products_scale() -> Result<()> {
-    products::<f64>()?;
-    products::<f32>()
+fn reductions_scale() {
+    let matrices =
+        (2..5usize, 2..6usize).prop_flat_map(|(m, n)| drawn(m * n).prop_map(move |values| ([m, n], values)));
+    holds(&matrices, |(shape, values)| {
+        reductions::<f64>(shape, &values)?;
+        reductions::<f32>(shape, &values)
+    });
 }
 
 #[test]
-fn lengths_of_pairs_scale() -> Result<()> {
-    fn pairs<T: Float>() -> Result<()> {
-        let x = [numbers::<T>(&[0.3, -1.7, 0.9]), numbers(&[2.5, -0.4, 1.1])];
-        homogeneous("hypot", |x| x[0].hypot(&x[1]), &x, &[1, 1], 1)?;
-        homogeneous("hypot", |x| x[0].hypot(&x[1]), &x, &[2, 2], 2)
-    }
-    pairs::<f64>()?;
-    pairs::<f32>()
+fn products_scale() {
+    holds(&(drawn(3), drawn(3)), |(a, b)| {
+        products::<f64>(&a, &b)?;
+        products::<f32>(&a, &b)
+    });
+}
+
+#[test]
+fn lengths_of_pairs_scale() {
+    let both = (1..9usize).prop_flat_map(|n| (drawn(n), drawn(n)));
+    holds(&both, |(a, b)| {
+        pairs::<f64>(&a, &b)?;
+        pairs::<f32>(&a, &b)
+    });
 }
