@@ -32,7 +32,11 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
         return q.copy_from_slice(&columns);
     }
     // A column that is scaled has the same Q, and a column of R that is scaled alike: each keeps its digits.
-    let scales = memory::gather((0..n).map(|j| near_one(largest(a[j..].iter().step_by(n).copied()))));
+    let mut scales = memory::work(n, T::ZERO);
+    for row in a.chunks_exact(n) {
+        scales.iter_mut().zip(row).for_each(|(scale, &x)| *scale = largest([*scale, x]));
+    }
+    scales.iter_mut().for_each(|scale| *scale = near_one(*scale));
     if m >= 2 * n {
         tall(a, &scales, m, k, q, r);
         return positive_diagonal(size, n, k, q, r);
@@ -45,15 +49,16 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
     let (mut factors, stack) = temp_mat_zeroed::<T, _, _>(m, n, MemStack::new(&mut memory));
     let (mut coefficients, stack) = temp_mat_zeroed::<T, _, _>(block, size, stack);
     let (mut factors, mut coefficients) = (factors.as_mat_mut(), coefficients.as_mat_mut());
-    for (i, row) in a.chunks_exact(n).enumerate() {
-        for (j, &x) in row.iter().enumerate() {
-            factors[(i, j)] = x * scales[j];
-        }
+    for (j, &scale) in scales.iter().enumerate() {
+        let column = factors.rb_mut().col_mut(j);
+        column.iter_mut().zip(a[j..].iter().step_by(n)).for_each(|(y, &x)| *y = x * scale);
     }
+    // Of powers of two the reciprocals are exact.
+    scales.iter_mut().for_each(|scale| *scale = T::ONE / *scale);
     qr_in_place(factors.rb_mut(), coefficients.rb_mut(), Par::Seq, stack, Default::default());
     for i in 0..size {
         for j in i..n {
-            r[i * n + j] = factors[(i, j)] / scales[j];
+            r[i * n + j] = factors[(i, j)] * scales[j];
         }
     }
     apply_block_householder_sequence_on_the_left_in_place_with_conj(

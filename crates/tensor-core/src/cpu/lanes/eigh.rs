@@ -1,6 +1,6 @@
 //! Eigenvalues and eigenvectors of symmetric matrices.
 
-use super::qr::{largest, reflect, reflector, rescale};
+use super::qr::{reflect, reflector, rescale};
 use super::{Lanes, Mask, Small, any, or, tile, tile_mut};
 use crate::cpu::factor::negligible_square;
 use crate::cpu::scale::smallest_normal;
@@ -38,8 +38,8 @@ impl<T: Float> Small<T> for Eigh {
                 a[j * n + i] = a[i * n + j];
             }
         }
-        let scale = rescale(a, 0, 1, if size_of::<T>() == 4 { 1e3 } else { 1e60 });
-        let negligible = Lanes(map(largest(a, 0, 1).0, negligible_square));
+        let (scale, largest) = rescale(a, 0, 1, if size_of::<T>() == 4 { 1e3 } else { 1e60 });
+        let negligible = Lanes(map(largest.0, negligible_square));
         tridiagonal::<T, W, FMA>(a, d, e, v, work, negligible);
         for i in 0..n {
             for j in 0..n {

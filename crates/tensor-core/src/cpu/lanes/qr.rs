@@ -38,7 +38,7 @@ impl<T: Float> Small<T> for Qr {
         let mut scales = [None; LARGEST];
         let high = if size_of::<T>() == 4 { 1e4 } else { 1e100 };
         for (j, scale) in scales.iter_mut().enumerate().take(n) {
-            *scale = rescale(a, j, n, high);
+            *scale = rescale(a, j, n, high).0;
         }
         // Squares below are not known to full precision, and those of what is far below rounding beside its column.
         let negligible = Lanes::all(smallest_normal::<T>() / T::EPSILON);
@@ -152,19 +152,19 @@ pub(super) fn largest<T: Float, const W: usize>(a: &[Lanes<T, W>], start: usize,
 }
 
 /// Brings every `step`-th number from `start` on near one in the lanes where the largest of them is neither zero nor
-/// between 1 / high and high: by what they are multiplied, if any are.
+/// between 1 / high and high: by what they are multiplied, if any are, and the largest afterwards.
 #[inline(always)]
 pub(super) fn rescale<T: Float, const W: usize>(
     a: &mut [Lanes<T, W>],
     start: usize,
     step: usize,
     high: f64,
-) -> Option<Lanes<T, W>> {
+) -> (Option<Lanes<T, W>>, Lanes<T, W>) {
     let (low, high) = (T::of(1.0 / high), T::of(high));
     let largest = largest(a, start, step);
     let far = largest.holds(Lanes::ZERO, |x, zero| x != zero && !(low..=high).contains(&x));
     if !any(far) {
-        return None;
+        return (None, largest);
     }
     let mut scale = Lanes::ONE;
     for l in 0..W {
@@ -175,5 +175,5 @@ pub(super) fn rescale<T: Float, const W: usize>(
         a[e] = a[e] * scale;
         e += step;
     }
-    Some(scale)
+    (Some(scale), largest * scale)
 }

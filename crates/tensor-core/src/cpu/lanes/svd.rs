@@ -65,7 +65,7 @@ impl<T: Float> Small<T> for Svd {
         let (m, n) = (self.m, self.n);
         let (k, long) = (m.min(n), m.max(n));
         // Products of squares are formed.
-        let scale = rescale(a, 0, 1, if size_of::<T>() == 4 { 1e8 } else { 1e70 });
+        let scale = rescale(a, 0, 1, if size_of::<T>() == 4 { 1e8 } else { 1e70 }).0;
         // Each row holds a vector and, behind it, what it is made of.
         let len = long + k;
         let (rows, squares) = work.split_at_mut(k * len);
