@@ -4,7 +4,7 @@
 //! kept for the next array of their size. They stay ordinary `Vec`s of the global allocator, so
 //! that any of them can be handed to the caller.
 
-use crate::element::{Element, sealed::Sealed};
+use crate::element::{EachElement, Element, ForElement};
 use crate::error::{Error, Result};
 use crate::memory::{CACHED, LARGE, cache_room, could_have, count};
 use std::alloc::{Layout, alloc_zeroed};
@@ -17,10 +17,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct Buffer<T: Element>(Vec<T>);
 
 /// Dead vectors by capacity, every one filled up to its capacity.
-pub(crate) struct Pool<T>(Mutex<BTreeMap<usize, Vec<Vec<T>>>>);
+struct Pool<T>(Mutex<BTreeMap<usize, Vec<Vec<T>>>>);
 
 impl<T> Pool<T> {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Pool(Mutex::new(BTreeMap::new()))
     }
 
@@ -53,11 +53,20 @@ impl<T> Pool<T> {
     }
 }
 
+struct Pools;
+
+impl ForElement for Pools {
+    type Of<T: Element> = Pool<T>;
+}
+
+static POOLS: EachElement<Pools> =
+    EachElement { f32: Pool::new(), f64: Pool::new(), i64: Pool::new(), bool: Pool::new() };
+
 pub(crate) fn trim_all() {
-    f32::pool().trim();
-    f64::pool().trim();
-    i64::pool().trim();
-    bool::pool().trim();
+    POOLS.f32.trim();
+    POOLS.f64.trim();
+    POOLS.i64.trim();
+    POOLS.bool.trim();
 }
 
 impl<T: Element> Buffer<T> {
@@ -81,7 +90,7 @@ impl<T: Element> Buffer<T> {
     fn allocate(op: &'static str, n: usize) -> Result<(Self, bool)> {
         let bytes = n.saturating_mul(size_of::<T>());
         if bytes >= LARGE {
-            if let Some(mut v) = T::pool().take(n) {
+            if let Some(mut v) = T::of_elements(&POOLS).take(n) {
                 v.truncate(n);
                 return Ok((Buffer::adopt(v), false));
             }
@@ -170,7 +179,7 @@ impl<T: Element> Drop for Buffer<T> {
         if bytes >= LARGE && bytes <= cache_room() {
             let mut v = std::mem::take(&mut self.0);
             v.resize(v.capacity(), T::default());
-            T::pool().put(v);
+            T::of_elements(&POOLS).put(v);
         }
     }
 }

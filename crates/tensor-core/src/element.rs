@@ -1,57 +1,222 @@
 //! The element types an array can hold, and the arithmetic each family of them has.
 
+use bytemuck::cast_slice_mut;
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 pub(crate) mod sealed {
-    use crate::array::Array;
-    use crate::buffer::Pool;
-    use crate::io::AnyArray;
+    use super::{EachElement, Element, ForElement, Slice, SliceMut};
     use bytemuck::NoUninit;
 
-    /// Keeps the set of element types closed, and gives each type what depends on it alone.
+    /// Keeps the set of element types closed, and tells them apart for whatever there is one of for each.
     pub trait Sealed: NoUninit {
-        /// The pool of the type's dead buffers.
-        #[expect(private_interfaces, reason = "only this crate can name the trait")]
-        fn pool() -> &'static Pool<Self>;
-        /// The bytes of numbers, to be overwritten; None for truth values, which not every byte is.
-        fn bytes_mut(x: &mut [Self]) -> Option<&mut [u8]>;
-        /// An array whose type is known at run time.
-        fn any(x: Array<Self>) -> AnyArray
+        /// What is there for this type.
+        fn of_each<F: ForElement>(each: &EachElement<F>) -> &F::Of<Self>
         where
-            Self: super::Element;
-        /// The array again, where it is of this type.
-        fn of_any(x: &AnyArray) -> Option<&Array<Self>>
-        where
-            Self: super::Element;
+            Self: Element;
+        /// Elements without their type.
+        fn slice(x: &[Self]) -> Slice<'_>;
+        /// Elements without their type, to be written.
+        fn slice_mut(x: &mut [Self]) -> SliceMut<'_>;
+        /// The elements again.
+        ///
+        /// # Panics
+        /// Where they are of another type.
+        fn typed(x: Slice<'_>) -> &[Self];
+        /// The elements again, to be written.
+        ///
+        /// # Panics
+        /// Where they are of another type.
+        fn typed_mut(x: SliceMut<'_>) -> &mut [Self];
     }
 
     macro_rules! sealed {
-        ($($T:ty, $Variant:ident, $bytes_mut:expr;)*) => { $(
+        ($($T:ident $Variant:ident;)*) => { $(
             impl Sealed for $T {
-                #[expect(private_interfaces, reason = "only this crate can name the trait")]
-                fn pool() -> &'static Pool<Self> {
-                    static POOL: Pool<$T> = Pool::new();
-                    &POOL
+                #[inline(always)]
+                fn of_each<F: ForElement>(each: &EachElement<F>) -> &F::Of<Self> {
+                    &each.$T
                 }
-                fn bytes_mut(x: &mut [Self]) -> Option<&mut [u8]> {
-                    $bytes_mut(x)
+                #[inline(always)]
+                fn slice(x: &[Self]) -> Slice<'_> {
+                    Slice::$Variant(x)
                 }
-                fn any(x: Array<Self>) -> AnyArray {
-                    AnyArray::$Variant(x)
+                #[inline(always)]
+                fn slice_mut(x: &mut [Self]) -> SliceMut<'_> {
+                    SliceMut::$Variant(x)
                 }
-                fn of_any(x: &AnyArray) -> Option<&Array<Self>> {
-                    if let AnyArray::$Variant(x) = x { Some(x) } else { None }
+                #[inline(always)]
+                fn typed(x: Slice<'_>) -> &[Self] {
+                    match x {
+                        Slice::$Variant(x) => x,
+                        _ => super::another_type(),
+                    }
+                }
+                #[inline(always)]
+                fn typed_mut(x: SliceMut<'_>) -> &mut [Self] {
+                    match x {
+                        SliceMut::$Variant(x) => x,
+                        _ => super::another_type(),
+                    }
                 }
             }
         )* };
     }
-    sealed! {
-        f32, F32, |x| Some(bytemuck::cast_slice_mut(x));
-        f64, F64, |x| Some(bytemuck::cast_slice_mut(x));
-        i64, I64, |x| Some(bytemuck::cast_slice_mut(x));
-        bool, Bool, |_| None;
+    sealed! { f32 F32; f64 F64; i64 I64; bool Bool; }
+}
+
+#[cold]
+#[inline(never)]
+fn another_type() -> ! {
+    panic!("elements of another type than the formula's")
+}
+
+/// A kind of thing of which there is one for each element type; see [`EachElement`].
+pub trait ForElement {
+    /// The thing for one type.
+    type Of<T: Element>;
+}
+
+/// One thing for each element type. A generic function that takes from a static one of these what it calls is
+/// compiled in no other crate than that of the static: see [`compiled_once!`](crate::compiled_once!).
+#[expect(missing_docs, reason = "the fields are the types' own names")]
+pub struct EachElement<F: ForElement> {
+    pub f32: F::Of<f32>,
+    pub f64: F::Of<f64>,
+    pub i64: F::Of<i64>,
+    pub bool: F::Of<bool>,
+}
+
+/// As [`ForElement`], for numbers.
+pub trait ForNumber {
+    /// The thing for one type.
+    type Of<T: Number>;
+}
+
+/// As [`EachElement`], for numbers.
+#[expect(missing_docs, reason = "the fields are the types' own names")]
+pub struct EachNumber<F: ForNumber> {
+    pub f32: F::Of<f32>,
+    pub f64: F::Of<f64>,
+    pub i64: F::Of<i64>,
+}
+
+/// As [`ForElement`], for floating-point numbers.
+pub trait ForFloat {
+    /// The thing for one type.
+    type Of<T: Float>;
+}
+
+/// As [`EachElement`], for floating-point numbers.
+#[expect(missing_docs, reason = "the fields are the types' own names")]
+pub struct EachFloat<F: ForFloat> {
+    pub f32: F::Of<f32>,
+    pub f64: F::Of<f64>,
+}
+
+/// Elements one after another, of any type.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the variants are the types' own names")]
+pub enum Slice<'a> {
+    F32(&'a [f32]),
+    F64(&'a [f64]),
+    I64(&'a [i64]),
+    Bool(&'a [bool]),
+}
+
+impl<'a> Slice<'a> {
+    /// The type of the elements.
+    pub fn dtype(self) -> DType {
+        match self {
+            Slice::F32(_) => DType::F32,
+            Slice::F64(_) => DType::F64,
+            Slice::I64(_) => DType::I64,
+            Slice::Bool(_) => DType::Bool,
+        }
+    }
+
+    /// The `n` elements from `start` on.
+    #[inline]
+    pub(crate) fn part(self, start: usize, n: usize) -> Self {
+        match self {
+            Slice::F32(x) => Slice::F32(&x[start..][..n]),
+            Slice::F64(x) => Slice::F64(&x[start..][..n]),
+            Slice::I64(x) => Slice::I64(&x[start..][..n]),
+            Slice::Bool(x) => Slice::Bool(&x[start..][..n]),
+        }
+    }
+}
+
+/// Elements one after another, of any type, to be written.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the variants are the types' own names")]
+pub enum SliceMut<'a> {
+    F32(&'a mut [f32]),
+    F64(&'a mut [f64]),
+    I64(&'a mut [i64]),
+    Bool(&'a mut [bool]),
+}
+
+impl<'a> SliceMut<'a> {
+    /// The elements to be read.
+    #[inline]
+    pub(crate) fn read(&self) -> Slice<'_> {
+        match self {
+            SliceMut::F32(x) => Slice::F32(x),
+            SliceMut::F64(x) => Slice::F64(x),
+            SliceMut::I64(x) => Slice::I64(x),
+            SliceMut::Bool(x) => Slice::Bool(x),
+        }
+    }
+
+    /// The type of the elements.
+    pub fn dtype(&self) -> DType {
+        self.read().dtype()
+    }
+
+    /// How many there are.
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    #[inline]
+    pub fn len(&self) -> usize {
+        match self {
+            SliceMut::F32(x) => x.len(),
+            SliceMut::F64(x) => x.len(),
+            SliceMut::I64(x) => x.len(),
+            SliceMut::Bool(x) => x.len(),
+        }
+    }
+
+    /// The `n` elements from `start` on.
+    #[inline]
+    pub(crate) fn part(&mut self, start: usize, n: usize) -> SliceMut<'_> {
+        match self {
+            SliceMut::F32(x) => SliceMut::F32(&mut x[start..][..n]),
+            SliceMut::F64(x) => SliceMut::F64(&mut x[start..][..n]),
+            SliceMut::I64(x) => SliceMut::I64(&mut x[start..][..n]),
+            SliceMut::Bool(x) => SliceMut::Bool(&mut x[start..][..n]),
+        }
+    }
+
+    /// The bytes of numbers; None for truth values, which not every byte is.
+    pub(crate) fn bytes(self) -> Option<&'a mut [u8]> {
+        match self {
+            SliceMut::F32(x) => Some(cast_slice_mut(x)),
+            SliceMut::F64(x) => Some(cast_slice_mut(x)),
+            SliceMut::I64(x) => Some(cast_slice_mut(x)),
+            SliceMut::Bool(_) => None,
+        }
+    }
+
+    /// Takes the elements of a slice of the same type and length.
+    pub(crate) fn copy_from(&mut self, x: Slice<'_>) {
+        match (self, x) {
+            (SliceMut::F32(out), Slice::F32(x)) => out.copy_from_slice(x),
+            (SliceMut::F64(out), Slice::F64(x)) => out.copy_from_slice(x),
+            (SliceMut::I64(out), Slice::I64(x)) => out.copy_from_slice(x),
+            (SliceMut::Bool(out), Slice::Bool(x)) => out.copy_from_slice(x),
+            _ => another_type(),
+        }
     }
 }
 
@@ -116,6 +281,11 @@ pub trait Element:
 {
     /// The type's run-time name.
     const DTYPE: DType;
+    /// What is there for this type.
+    #[inline(always)]
+    fn of_elements<F: ForElement>(each: &EachElement<F>) -> &F::Of<Self> {
+        Self::of_each(each)
+    }
     /// The value as the widest type of its family.
     fn to_scalar(self) -> Scalar;
     /// The nearest value of this type: fractions are cut off, out-of-range values saturate, NaN
@@ -135,6 +305,8 @@ pub trait Element:
 
 /// Element types with arithmetic: `f32`, `f64` and `i64` (which wraps on overflow, as NumPy's does).
 pub trait Number: Element {
+    /// What is there for this type.
+    fn of_numbers<F: ForNumber>(each: &EachNumber<F>) -> &F::Of<Self>;
     /// The neutral element of addition.
     const ZERO: Self;
     /// The neutral element of multiplication.
@@ -178,10 +350,9 @@ pub trait Float:
     + AddAssign
     + Sum
     + faer::traits::RealField
-    + crate::cpu::compiled::Compiled
-    + crate::cpu::blas::Library
-    + crate::cuda::OnGpu
 {
+    /// What is there for this type.
+    fn of_floats<F: ForFloat>(each: &EachFloat<F>) -> &F::Of<Self>;
     /// The distance from 1 to the next larger value.
     const EPSILON: Self;
     /// Not a number.
@@ -289,6 +460,10 @@ impl Element for i64 {
 }
 
 impl Number for i64 {
+    #[inline(always)]
+    fn of_numbers<F: ForNumber>(each: &EachNumber<F>) -> &F::Of<Self> {
+        &each.i64
+    }
     const ZERO: Self = 0;
     const ONE: Self = 1;
     const LOWEST: Self = i64::MIN;
@@ -378,6 +553,10 @@ macro_rules! float {
         }
 
         impl Number for $T {
+            #[inline(always)]
+            fn of_numbers<F: ForNumber>(each: &EachNumber<F>) -> &F::Of<Self> {
+                &each.$T
+            }
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const LOWEST: Self = $T::NEG_INFINITY;
@@ -440,6 +619,10 @@ macro_rules! float {
         }
 
         impl Float for $T {
+            #[inline(always)]
+            fn of_floats<F: ForFloat>(each: &EachFloat<F>) -> &F::Of<Self> {
+                &each.$T
+            }
             const EPSILON: Self = $T::EPSILON;
             const NAN: Self = $T::NAN;
             const INFINITY: Self = $T::INFINITY;

@@ -1,8 +1,8 @@
 //! What expressions of elements may use, whatever they are read over: numbers and the text of a kernel here, tensors
 //! in the autograd crate.
 
+use crate::code::Code;
 use crate::element::Float;
-use crate::formula::Code;
 use crate::special;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

@@ -1,55 +1,109 @@
-//! Functions of single elements, written once and read twice: by the CPU over numbers, and as [`Code`], the
-//! text of a GPU's kernel.
+//! Functions of single elements as values, each written once and read three times: over numbers one by one, over
+//! blocks of them, and as [`Code`], the text of a GPU's kernel.
 //!
 //! ```
 //! use tensor_core::{Array, formula, kernels};
 //! let x = Array::from_vec(vec![1.0, 2.0, 3.0], &[3])?;
 //! let c = 0.5;
-//! let y = kernels::map("cube", &x, formula!(|x: f64| x * x * x * c))?;
+//! let y = kernels::map("cube", &x, &formula!(|x: f64| x * x * x * c))?;
 //! assert_eq!(y.to_vec(), [0.5, 4.0, 13.5]);
 //! # Ok::<(), tensor_core::Error>(())
 //! ```
 
-use crate::element::{DType, Element, Scalar};
-use smallvec::SmallVec;
-use std::cell::RefCell;
-use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Sub};
+use crate::code::Code;
+use crate::cpu::simd::{Kernel, dispatch};
+use crate::element::{EachFloat, Element, Float, ForFloat, Slice, SliceMut};
+use crate::expression::Expression;
+use std::array::from_fn;
 
-/// A function of elements in two readings: `F` computes it on the CPU, `G` writes it down for a GPU.
-/// [`formula!`](crate::formula!) makes both from one expression.
-pub struct Formula<F, G> {
-    pub(crate) value: F,
-    pub(crate) code: G,
+/// A function of elements of the types of the tuple `X`, with values of type `U`: what kernels that go over elements
+/// take. They are compiled once, whatever the function.
+pub trait Formula<X, U>: Sync {
+    /// The value at one place.
+    fn one(&self, x: X) -> U;
+    /// The values over slices of one length, of the types of this function.
+    fn block(&self, out: SliceMut<'_>, x: &[Slice<'_>]);
+    /// The value as code, None where there is none.
+    fn text(&self, x: &[Code]) -> Option<Code>;
 }
 
-impl<F, G> Formula<F, G> {
-    /// The two readings of a function of `N` elements, where one expression does not do for both.
-    pub fn new<const N: usize>(value: F, code: G) -> Self
+/// out = f(x..) over slices of one length.
+struct Loop<'a, X, U, F> {
+    out: &'a mut [U],
+    x: X,
+    f: F,
+}
+
+impl<A: Copy, U, F: Fn(A) -> U> Kernel for Loop<'_, (&[A],), U, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (out, &a) in self.out.iter_mut().zip(self.x.0) {
+            *out = (self.f)(a);
+        }
+    }
+}
+
+impl<A: Copy, B: Copy, U, F: Fn(A, B) -> U> Kernel for Loop<'_, (&[A], &[B]), U, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for ((out, &a), &b) in self.out.iter_mut().zip(self.x.0).zip(self.x.1) {
+            *out = (self.f)(a, b);
+        }
+    }
+}
+
+impl<A: Copy, B: Copy, C: Copy, U, F: Fn(A, B, C) -> U> Kernel for Loop<'_, (&[A], &[B], &[C]), U, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (((out, &a), &b), &c) in self.out.iter_mut().zip(self.x.0).zip(self.x.1).zip(self.x.2) {
+            *out = (self.f)(a, b, c);
+        }
+    }
+}
+
+/// A [`Formula`] of two closures, one over numbers and one over [`Code`]; [`formula!`](crate::formula!) makes both from
+/// one expression.
+pub struct Closures<F, G> {
+    value: F,
+    code: G,
+}
+
+impl<F, G> Closures<F, G> {
+    /// The readings of a function of `N` elements, where one expression does not do for both.
+    pub const fn new<const N: usize>(value: F, code: G) -> Self
     where
         G: Fn([Code; N]) -> Code,
     {
-        Formula { value, code }
-    }
-
-    /// The function with its two arguments the other way round.
-    pub fn flipped<A, B, U>(self) -> Formula<impl Fn(B, A) -> U + Sync, impl Text<2>>
-    where
-        F: Fn(A, B) -> U + Sync,
-        G: Text<2>,
-    {
-        let Formula { value, code } = self;
-        Formula { value: move |b, a| value(a, b), code: Flipped(code) }
+        Closures { value, code }
     }
 }
 
-/// A text with its arguments the other way round.
-struct Flipped<G>(G);
-
-impl<G: Text<2>> Text<2> for Flipped<G> {
-    fn text(&self, [b, a]: [Code; 2]) -> Option<Code> {
-        self.0.text([a, b])
-    }
+macro_rules! closures {
+    ($N:literal: $($x:ident $X:ident $k:literal),+) => {
+        impl<$($X: Element,)+ U: Element, F, G> Formula<($($X,)+), U> for Closures<F, G>
+        where
+            F: Fn($($X),+) -> U + Sync,
+            G: Text<$N> + Sync,
+        {
+            #[inline]
+            fn one(&self, ($($x,)+): ($($X,)+)) -> U {
+                (self.value)($($x),+)
+            }
+            fn block(&self, out: SliceMut<'_>, x: &[Slice<'_>]) {
+                dispatch(Loop { out: U::typed_mut(out), x: ($($X::typed(x[$k]),)+), f: &self.value });
+            }
+            fn text(&self, x: &[Code]) -> Option<Code> {
+                self.code.text([$(x[$k]),+])
+            }
+        }
+    };
 }
+closures!(1: a A 0);
+closures!(2: a A 0, b B 1);
+closures!(3: a A 0, b B 1, c C 2);
 
 /// A function of elements as one expression over its arguments, whose types are named:
 /// `formula!(|x: T, y: T| (x - y).exp())`. Where the operands are on a GPU, the expression is read over
@@ -58,7 +112,7 @@ impl<G: Text<2>> Text<2> for Flipped<G> {
 #[macro_export]
 macro_rules! formula {
     (|$($x:ident: $T:ty),+| $body:expr) => {
-        $crate::Formula::new(|$($x: $T),+| $body, |[$($x),+]| {
+        $crate::Closures::new(|$($x: $T),+| $body, |[$($x),+]| {
             #[allow(unused_imports, reason = "operators alone need no method of the trait")]
             use $crate::Expression as _;
             $body
@@ -67,8 +121,8 @@ macro_rules! formula {
 }
 
 /// A function that only the CPU has; on a GPU it is an error.
-pub fn on_cpu<F>(value: F) -> Formula<F, OnCpu> {
-    Formula { value, code: OnCpu }
+pub fn on_cpu<F>(value: F) -> Closures<F, OnCpu> {
+    Closures { value, code: OnCpu }
 }
 
 /// The missing text of [`on_cpu`].
@@ -92,249 +146,151 @@ impl<const N: usize> Text<N> for OnCpu {
     }
 }
 
-/// A value within a kernel that is being written down.
-#[derive(Clone, Copy, Debug)]
-pub struct Code {
-    pub(crate) place: u16,
-    dtype: DType,
+/// The numbers that a [`Function`] has beside its arguments.
+pub type Parameters = [f64; 2];
+
+/// One expression of `N` numbers, for whatever it is read over.
+pub trait Expressed<const N: usize>: 'static {
+    /// The value.
+    fn value<E: Expression>(parameters: Parameters, x: [E; N]) -> E;
 }
 
-/// One statement: an expression of CUDA C++ in which `$0`, `$1` and `$2` stand for earlier values.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct Statement {
-    pub(crate) pattern: &'static str,
-    pub(crate) dtype: DType,
-    pub(crate) args: [u16; 3],
+/// A function of `N` floating-point numbers of one type that is compiled where this is made, as a `static`; see
+/// [`function!`](crate::function!).
+pub struct Function<const N: usize> {
+    readings: EachFloat<ReadingsOf<N>>,
+    text: fn(Parameters, [Code; N]) -> Code,
 }
 
-/// The arguments of a function are its first values.
-#[cfg(any(test, feature = "cuda"))]
-pub(crate) const INPUT: &str = "input";
-/// The value of a captured number, which is a parameter of the kernel, so that one kernel serves them all.
-pub(crate) const CONSTANT: &str = "constant";
-
-/// A function, written down.
-#[derive(Default, Debug)]
-pub(crate) struct Program {
-    pub(crate) statements: SmallVec<[Statement; 8]>,
-    /// The captured numbers, as bits of their types.
-    pub(crate) constants: SmallVec<[u64; 4]>,
+struct Readings<T, const N: usize> {
+    one: fn(Parameters, [T; N]) -> T,
+    block: fn(Parameters, &mut [T], [&[T]; N]),
 }
 
-thread_local! {
-    static PROGRAM: RefCell<Program> = RefCell::default();
+struct ReadingsOf<const N: usize>;
+
+impl<const N: usize> ForFloat for ReadingsOf<N> {
+    type Of<T: Float> = Readings<T, N>;
 }
 
-/// Writes down a function of arguments of the given types; which of its values is the result.
-#[cfg(any(test, feature = "cuda"))]
-pub(crate) fn trace<const N: usize>(dtypes: [DType; N], f: &dyn Text<N>) -> Option<(Program, Code)> {
-    // A formula that panics leaves statements behind: every trace starts afresh.
-    PROGRAM.take();
-    let inputs = std::array::from_fn(|k| statement(INPUT, dtypes[k], [k as u16, 0, 0]));
-    let result = f.text(inputs)?;
-    Some((PROGRAM.take(), result))
+/// out = f(x..) over slices of one length.
+struct Block<'a, T, F, const N: usize> {
+    out: &'a mut [T],
+    x: [&'a [T]; N],
+    parameters: Parameters,
+    f: std::marker::PhantomData<F>,
 }
 
-fn statement(pattern: &'static str, dtype: DType, args: [u16; 3]) -> Code {
-    PROGRAM.with_borrow_mut(|program| {
-        let new = Statement { pattern, dtype, args };
-        // What was computed before is not computed again.
-        let place = program.statements.iter().position(|s| *s == new).unwrap_or_else(|| {
-            program.statements.push(new);
-            program.statements.len() - 1
-        });
-        Code { place: place as u16, dtype }
-    })
-}
-
-/// The bits of a number in a type, in an 8-byte word.
-pub(crate) fn bits(x: Scalar, dtype: DType) -> u64 {
-    match dtype {
-        DType::F32 => u64::from(f32::from_scalar(x).to_bits()),
-        DType::F64 => f64::from_scalar(x).to_bits(),
-        DType::I64 => i64::from_scalar(x) as u64,
-        DType::Bool => u64::from(bool::from_scalar(x)),
+impl<T: Float, F: Expressed<N>, const N: usize> Kernel for Block<'_, T, F, N> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let n = self.out.len();
+        let (x, parameters) = (self.x.map(|x| &x[..n]), self.parameters);
+        for (k, out) in self.out.iter_mut().enumerate() {
+            *out = F::value(parameters, x.map(|x| x[k]));
+        }
     }
 }
 
-fn constant(x: Scalar, dtype: DType) -> Code {
-    let k = PROGRAM.with_borrow_mut(|program| {
-        program.constants.push(bits(x, dtype));
-        program.constants.len() - 1
-    });
-    statement(CONSTANT, dtype, [k as u16, 0, 0])
+fn block<T: Float, F: Expressed<N>, const N: usize>(parameters: Parameters, out: &mut [T], x: [&[T]; N]) {
+    dispatch(Block { out, x, parameters, f: std::marker::PhantomData::<F> });
 }
 
-impl<T: Element> From<T> for Code {
-    fn from(x: T) -> Self {
-        constant(x.to_scalar(), T::DTYPE)
-    }
-}
-
-impl Code {
-    /// The value of an expression of CUDA C++, in which `$0`, `$1` and `$2` stand for `args`, of which there
-    /// are at most three, as a value of type `dtype`.
-    ///
-    /// ```
-    /// # use tensor_core::{Array, Code, DType, Formula, kernels};
-    /// let x = Array::from_vec(vec![0.0, 1.0, 4.0], &[3])?;
-    /// let root = Formula::new(|x: f64| x.cbrt(), |[x]| Code::cuda("cbrt($0)", DType::F64, &[x]));
-    /// assert_eq!(kernels::map("cbrt", &x, root)?.to_vec()[1], 1.0);
-    /// # Ok::<(), tensor_core::Error>(())
-    /// ```
-    pub fn cuda(pattern: &'static str, dtype: DType, args: &[Code]) -> Code {
-        let place = |k: usize| args.get(k).map_or(0, |a| a.place);
-        statement(pattern, dtype, [place(0), place(1), place(2)])
+impl<const N: usize> Function<N> {
+    /// The function of an expression.
+    pub const fn of<F: Expressed<N>>() -> Self {
+        Function {
+            readings: EachFloat {
+                f32: Readings { one: F::value::<f32>, block: block::<f32, F, N> },
+                f64: Readings { one: F::value::<f64>, block: block::<f64, F, N> },
+            },
+            text: F::value::<Code>,
+        }
     }
 
-    /// The type of the value.
-    pub fn dtype(self) -> DType {
-        self.dtype
-    }
-
-    pub(crate) fn unary(self, pattern: &'static str) -> Code {
-        Code::cuda(pattern, self.dtype, &[self])
-    }
-
-    pub(crate) fn binary(self, pattern: &'static str, other: Code) -> Code {
-        Code::cuda(pattern, self.dtype, &[self, other])
-    }
-
-    pub(crate) fn test(self, pattern: &'static str, other: Code) -> Code {
-        Code::cuda(pattern, DType::Bool, &[self, other])
-    }
-
-    /// A number of this value's type.
-    pub(crate) fn number(self, c: f64) -> Code {
-        constant(Scalar::Float(c), self.dtype)
-    }
-
-    /// The sum, as [`Number::plus`](crate::Number::plus).
-    pub fn plus(self, other: impl Into<Code>) -> Code {
-        self.binary("$0 + $1", other.into())
-    }
-
-    /// The difference, as [`Number::minus`](crate::Number::minus).
-    pub fn minus(self, other: impl Into<Code>) -> Code {
-        self.binary("$0 - $1", other.into())
-    }
-
-    /// The product, as [`Number::times`](crate::Number::times).
-    pub fn times(self, other: impl Into<Code>) -> Code {
-        self.binary("$0 * $1", other.into())
-    }
-
-    /// The opposite, as [`Number::negated`](crate::Number::negated).
-    pub fn negated(self) -> Code {
-        self.unary("-$0")
-    }
-
-    /// The absolute value, as [`Number::magnitude`](crate::Number::magnitude).
-    pub fn magnitude(self) -> Code {
-        self.unary("magnitude($0)")
-    }
-
-    /// As [`Number::floor_divide`](crate::Number::floor_divide).
-    pub fn floor_divide(self, other: impl Into<Code>) -> Code {
-        self.binary("floor_divide($0, $1)", other.into())
-    }
-
-    /// As [`Number::remainder`](crate::Number::remainder).
-    pub fn remainder(self, other: impl Into<Code>) -> Code {
-        self.binary("floor_remainder($0, $1)", other.into())
-    }
-
-    /// As [`Number::trunc_divide`](crate::Number::trunc_divide).
-    pub fn trunc_divide(self, other: impl Into<Code>) -> Code {
-        self.binary("trunc_divide($0, $1)", other.into())
-    }
-
-    /// As [`Number::fmod`](crate::Number::fmod).
-    pub fn fmod(self, other: impl Into<Code>) -> Code {
-        self.binary("truncated_remainder($0, $1)", other.into())
-    }
-
-    /// As [`Element::is_nan`].
-    pub fn is_nan(self) -> Code {
-        Code::cuda("$0 != $0", DType::Bool, &[self])
-    }
-
-    /// Neither infinite nor NaN.
-    pub fn is_finite(self) -> Code {
-        Code::cuda("is_finite($0)", DType::Bool, &[self])
-    }
-
-    /// As [`Element::cast`].
-    pub fn cast(self, to: DType) -> Code {
-        let pattern = match to {
-            DType::F32 => "(float)$0",
-            DType::F64 => "(double)$0",
-            DType::I64 => "to_integer($0)",
-            DType::Bool => "$0 != 0",
-        };
-        if to == self.dtype { self } else { Code::cuda(pattern, to, &[self]) }
+    /// The function of these parameters.
+    pub const fn with(&'static self, parameters: Parameters) -> Applied<N> {
+        Applied { function: self, parameters }
     }
 }
 
-macro_rules! operators {
-    ($($Trait:ident $method:ident $pattern:literal;)*) => { $(
-        impl $Trait for Code {
-            type Output = Code;
-            fn $method(self, other: Code) -> Code {
-                self.binary($pattern, other)
+/// A [`Function`] and its parameters: a [`Formula`].
+#[derive(Clone, Copy)]
+pub struct Applied<const N: usize> {
+    function: &'static Function<N>,
+    parameters: Parameters,
+}
+
+macro_rules! applied {
+    ($N:literal: $($T:ident $x:ident),+) => {
+        impl<T: Float> Formula<($($T,)+), T> for Applied<$N> {
+            #[inline]
+            fn one(&self, ($($x,)+): ($($T,)+)) -> T {
+                (T::of_floats(&self.function.readings).one)(self.parameters, [$($x),+])
+            }
+            fn block(&self, out: SliceMut<'_>, x: &[Slice<'_>]) {
+                let block = T::of_floats(&self.function.readings).block;
+                block(self.parameters, T::typed_mut(out), from_fn(|k| T::typed(x[k])));
+            }
+            fn text(&self, x: &[Code]) -> Option<Code> {
+                Some((self.function.text)(self.parameters, from_fn(|k| x[k])))
             }
         }
+    };
+}
+applied!(1: T a);
+applied!(2: T a, T b);
+applied!(3: T a, T b, T c);
 
-        impl<T: Element> $Trait<T> for Code {
-            type Output = Code;
-            fn $method(self, other: T) -> Code {
-                self.binary($pattern, other.into())
+/// A [`Function`](crate::Function) as one expression over its arguments, to be made a `static`: what it computes is
+/// compiled in the crate that holds that, and in no other.
+///
+/// ```
+/// use tensor_core::{Array, Function, function, kernels};
+/// static SHIFTED: Function<2> = function!(|x, shift| (x - shift).exp());
+/// static SCALED: Function<1> = function!(|x; scale, power| x.power(power).times(scale));
+/// let x = Array::from_vec(vec![1.0, 2.0], &[2])?;
+/// assert_eq!(kernels::zip("shifted", &x, &x, &SHIFTED.with([0.0; 2]))?.to_vec(), [1.0, 1.0]);
+/// assert_eq!(kernels::map("scaled", &x, &SCALED.with([0.5, 2.0]))?.to_vec(), [0.5, 2.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+#[macro_export]
+macro_rules! function {
+    (|$($x:ident),+ $(; $p:ident $(, $q:ident)?)?| $body:expr) => {{
+        struct Written;
+        impl $crate::Expressed<{ [$(stringify!($x)),+].len() }> for Written {
+            #[inline(always)]
+            fn value<E: $crate::Expression>(
+                parameters: $crate::Parameters,
+                [$($x),+]: [E; [$(stringify!($x)),+].len()],
+            ) -> E {
+                $(let $p = parameters[0]; $(let $q = parameters[1];)?)?
+                let _ = parameters;
+                $body
             }
         }
-    )* };
-}
-operators! {
-    Add add "$0 + $1";
-    Sub sub "$0 - $1";
-    Mul mul "$0 * $1";
-    Div div "$0 / $1";
-    BitAnd bitand "$0 & $1";
-    BitOr bitor "$0 | $1";
-    BitXor bitxor "$0 ^ $1";
+        $crate::Function::of::<Written>()
+    }};
 }
 
-impl Neg for Code {
-    type Output = Code;
-    fn neg(self) -> Code {
-        self.negated()
-    }
-}
-
-impl Not for Code {
-    type Output = Code;
-    fn not(self) -> Code {
-        self.unary("!$0")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_formula_is_written_down_once_and_numbers_are_parameters() {
-        let of = |c: f32| {
-            let f = formula!(|x: f32, y: f32| (x - y).exp() * c + (x - y).exp());
-            assert!((f.value)(1.0, 1.0) == c + 1.0);
-            trace([DType::F32; 2], &f.code).unwrap()
-        };
-        let (two, result) = of(2.0);
-        assert_eq!((result.dtype, result.place), (DType::F32, 6));
-        let patterns: Vec<_> = two.statements.iter().map(|s| s.pattern).collect();
-        assert_eq!(patterns, [INPUT, INPUT, "$0 - $1", "exp($0)", CONSTANT, "$0 * $1", "$0 + $1"]);
-        let three = of(3.0).0;
-        assert_eq!(two.statements, three.statements);
-        assert_eq!(three.constants[..], [u64::from(3f32.to_bits())]);
-        assert!(trace([DType::F64], &on_cpu(|x: f64| x).code).is_none());
-    }
+/// A [`Formula`] for each of the element types of a bound, as one expression over its arguments, to be made a
+/// `static`: `formulas!(Number: |x: T, y: T| -> T x.plus(y))`.
+#[macro_export]
+macro_rules! formulas {
+    (Element: |$($x:ident: T),+| $body:expr) => {
+        $crate::formulas!(@ EachElement [f32 f64 i64 bool] [$($x),+] $body)
+    };
+    (Number: |$($x:ident: T),+| $body:expr) => {
+        $crate::formulas!(@ EachNumber [f32 f64 i64] [$($x),+] $body)
+    };
+    (Float: |$($x:ident: T),+| $body:expr) => {
+        $crate::formulas!(@ EachFloat [f32 f64] [$($x),+] $body)
+    };
+    (@ $Each:ident [$($T:ident)+] $x:tt $body:expr) => {
+        $crate::$Each { $($T: $crate::formulas!(@ $T $x $body)),+ }
+    };
+    (@ $T:ident [$($x:ident),+] $body:expr) => {
+        &$crate::formula!(|$($x: $T),+| $body)
+    };
 }

@@ -12,6 +12,7 @@ pub mod special;
 
 mod array;
 mod buffer;
+mod code;
 mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -26,15 +27,21 @@ mod expression;
 mod formula;
 mod interop;
 mod layout;
+mod once;
+mod reduction;
 mod sparse;
 
 pub use array::{Array, Memory};
+pub use code::Code;
 pub use device::Device;
 pub use display::{PrintOptions, print_options, set_print_options, with_print_options};
-pub use element::{DType, Element, Float, Number, Scalar};
+pub use element::{
+    DType, EachElement, EachFloat, EachNumber, Element, Float, ForElement, ForFloat, ForNumber, Number,
+    Scalar, Slice, SliceMut,
+};
 pub use error::{Error, ErrorKind, OrRaise, Result};
 pub use expression::Expression;
-pub use formula::{Code, Formula, OnCpu, Text, on_cpu};
+pub use formula::{Applied, Closures, Expressed, Formula, Function, OnCpu, Parameters, Text, on_cpu};
 pub use interop::dlpack;
 pub use layout::{Layout, Strides};
 

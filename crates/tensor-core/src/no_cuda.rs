@@ -5,10 +5,6 @@ use crate::device::Device;
 use crate::element::Element;
 use crate::error::Result;
 
-/// Element types with linear algebra on a GPU: there is none.
-pub trait OnGpu {}
-impl<T: Element> OnGpu for T {}
-
 /// Whether there is a GPU that can be used.
 pub fn is_available() -> bool {
     false

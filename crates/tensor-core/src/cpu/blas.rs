@@ -2,18 +2,12 @@
 //!
 //! The library's matrices are column-major: what it is given is the transpose of a row-major matrix.
 
-#[cfg(not(feature = "blas"))]
-pub trait Library {}
-#[cfg(not(feature = "blas"))]
-impl Library for f32 {}
-#[cfg(not(feature = "blas"))]
-impl Library for f64 {}
-
 #[cfg(feature = "blas")]
-pub use linked::{FROM, LU_FROM, Library};
+pub use linked::{FROM, LU_FROM, routines};
 
 #[cfg(feature = "blas")]
 mod linked {
+    use crate::element::{EachFloat, Float, ForFloat};
     use crate::memory;
     use cblas_sys::{CBLAS_LAYOUT, CBLAS_TRANSPOSE};
     use std::ffi::c_char;
@@ -56,35 +50,40 @@ mod linked {
     }
 
     /// The routines of one type. `None`, or `false`, where the library cannot be asked.
-    pub trait Library: Sized {
+    pub struct Routines<T> {
         /// out += alpha A B, for A `m x k` and B `k x n` with strides of rows and columns.
-        fn gemm(
-            sizes: [usize; 3],
-            alpha: Self,
-            a: (&[Self], [isize; 2]),
-            b: (&[Self], [isize; 2]),
-            out: &mut [Self],
-        ) -> bool;
-        /// `getrf` of a column-major matrix: the pivots count from one; the order of the first zero pivot, or 0.
-        fn getrf(a: &mut [Self], n: usize, pivots: &mut [i32]) -> Option<i32>;
+        pub gemm: fn([usize; 3], T, (&[T], [isize; 2]), (&[T], [isize; 2]), &mut [T]) -> bool,
+        /// `getrf` of a column-major matrix of order n: the pivots count from one; the order of the first zero pivot,
+        /// or 0.
+        pub getrf: fn(&mut [T], usize, &mut [i32]) -> Option<i32>,
         /// `potrf` in the upper triangle of a column-major matrix: the first minor that is not positive, or 0.
-        fn potrf(a: &mut [Self], n: usize) -> Option<i32>;
+        pub potrf: fn(&mut [T], usize) -> Option<i32>,
         /// `syevd`: the vectors take the place of the symmetric matrix; 0 where it converged.
-        fn syevd(a: &mut [Self], n: usize, w: &mut [Self]) -> Option<i32>;
+        pub syevd: fn(&mut [T], usize, &mut [T]) -> Option<i32>,
         /// `gesdd` of a column-major matrix `m x n`, thin: U, s and V^T, column-major; 0 where it converged.
-        fn gesdd(
-            a: &mut [Self],
-            m: usize,
-            n: usize,
-            u: &mut [Self],
-            s: &mut [Self],
-            vt: &mut [Self],
-        ) -> Option<i32>;
+        pub gesdd: fn(&mut [T], usize, usize, &mut [T], &mut [T], &mut [T]) -> Option<i32>,
+    }
+
+    struct RoutinesOf;
+
+    impl ForFloat for RoutinesOf {
+        type Of<T: Float> = Routines<T>;
+    }
+
+    static ROUTINES: EachFloat<RoutinesOf> = EachFloat { f32: single::ROUTINES, f64: double::ROUTINES };
+
+    /// The routines of a type.
+    pub fn routines<T: Float>() -> &'static Routines<T> {
+        T::of_floats(&ROUTINES)
     }
 
     macro_rules! library {
-        ($T:ident $gemm:ident $getrf:ident $potrf:ident $syevd:ident $gesdd:ident) => {
-            impl Library for $T {
+        ($name:ident: $T:ident $gemm:ident $getrf:ident $potrf:ident $syevd:ident $gesdd:ident) => {
+            mod $name {
+                use super::*;
+
+                pub const ROUTINES: Routines<$T> = Routines { gemm, getrf, potrf, syevd, gesdd };
+
                 fn gemm(
                     [m, k, n]: [usize; 3],
                     alpha: $T,
@@ -232,6 +231,6 @@ mod linked {
             }
         };
     }
-    library!(f32 cblas_sgemm sgetrf_ spotrf_ ssyevd_ sgesdd_);
-    library!(f64 cblas_dgemm dgetrf_ dpotrf_ dsyevd_ dgesdd_);
+    library!(single: f32 cblas_sgemm sgetrf_ spotrf_ ssyevd_ sgesdd_);
+    library!(double: f64 cblas_dgemm dgetrf_ dpotrf_ dsyevd_ dgesdd_);
 }

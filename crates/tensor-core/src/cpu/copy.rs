@@ -3,10 +3,11 @@
 use super::nest::Nest;
 use super::parallel::{MIN_ELEMENTS, for_parts};
 use crate::array::Array;
+use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::error::Result;
 use crate::layout::Layout;
-use crate::shape::Dims;
+use crate::shape::{self, Dims};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -74,6 +75,18 @@ fn transpose<T: Element>(out: &mut [T], data: &[T], p: isize, columns: usize, st
         true => out.chunks_mut(TILE * columns).enumerate().for_each(strip),
         false => out.par_chunks_mut(TILE * columns).enumerate().for_each(strip),
     }
+}
+
+/// `x` at the places of `layout` within zeros of `shape`.
+pub fn embed<T: Element>(
+    op: &'static str,
+    shape: &[usize],
+    layout: &Layout,
+    x: &Array<T>,
+) -> Result<Array<T>> {
+    let mut out = Buffer::zeroed(op, shape::numel(op, shape)?)?;
+    assign(&mut out, layout, x);
+    Ok(Array::from_buffer(Dims::from_slice(shape), out))
 }
 
 /// Writes `x` into the places of `layout` in `out`; both have one shape.

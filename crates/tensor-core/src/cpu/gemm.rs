@@ -159,7 +159,7 @@ fn product<T: Float>(alpha: T, a: MatRef<T>, b: MatRef<T>, beta: T, out: &mut [T
     }
     #[cfg(feature = "blas")]
     if (m * n).saturating_mul(k) >= super::blas::FROM.pow(3)
-        && T::gemm([m, k, n], alpha, a.parts(), b.parts(), out)
+        && (super::blas::routines::<T>().gemm)([m, k, n], alpha, a.parts(), b.parts(), out)
     {
         return;
     }

@@ -5,6 +5,7 @@ use super::nest::Nest;
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::{Error, Result};
+use crate::formula::on_cpu;
 use crate::layout::Layout;
 use crate::memory;
 use crate::shape::Dims;
@@ -194,7 +195,7 @@ pub fn searchsorted<T: Number>(
             _ => s < v || (right && s == v),
         }) as i64
     };
-    super::map::map(op, values, place)
+    super::map::map(op, values, &on_cpu(place))
 }
 
 /// The order that sorts the elements along `dim`: equal ones keep theirs, and NaN counts as larger

@@ -21,6 +21,7 @@ const LEAF: usize = 1 << 16;
 /// `‖y - A x‖²` and, if `want_gradient`, `Aᵀ (y - A x)`. Any mismatch of the
 /// shapes has been rejected by the caller.
 pub fn loss<T: Float>(
+    _: &'static str,
     a: &Array<T>,
     x: &Array<T>,
     y: &Array<T>,

@@ -1,294 +1,405 @@
-//! Elementwise maps of one, two and three operands.
+//! Formulas over elements of any layout: one walk, whatever the types and the formula.
+//!
+//! The positions of the result, in its order in memory, are cut into blocks. Of each block, an operand gives the
+//! slice where it lies in that order; what lies otherwise, or repeats one value, is gathered into a slice on the
+//! stack. The formula goes over slices alone.
 
 use super::nest::Nest;
-use super::parallel::for_parts;
-use super::simd::{Kernel, dispatch};
+use super::parallel::{MIN_ELEMENTS, for_parts};
 use crate::array::Array;
 use crate::buffer::Buffer;
-use crate::element::Element;
+use crate::element::{DType, Element, Slice, SliceMut};
 use crate::error::Result;
+use crate::formula::Formula;
 use crate::layout::Layout;
+use crate::memory;
 use crate::shape::{self, Dims};
+use bytemuck::{cast_slice, cast_slice_mut};
+use smallvec::SmallVec;
 
-/// out = f(x) over slices of one length.
-struct MapSlice<'a, T, U, F> {
-    x: &'a [T],
-    out: &'a mut [U],
-    f: &'a F,
+/// A formula over slices of one length.
+type Block<'a> = &'a (dyn Fn(SliceMut<'_>, &[Slice<'_>]) + Sync);
+
+/// Elements of a block that is gathered: few enough for the first-level cache.
+const BLOCK: usize = 512;
+
+/// An operand without its type.
+#[derive(Clone, Copy)]
+pub struct Operand<'a> {
+    data: Slice<'a>,
+    layout: &'a Layout,
 }
 
-impl<T: Element, U: Element, F: Fn(T) -> U> Kernel for MapSlice<'_, T, U, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for (o, &x) in self.out.iter_mut().zip(self.x) {
-            *o = (self.f)(x);
-        }
+impl<'a> Operand<'a> {
+    /// An array as an operand.
+    #[inline]
+    pub fn of<T: Element>(x: &'a Array<T>) -> Self {
+        Operand { data: T::slice(x.storage()), layout: x.layout() }
     }
 }
 
-/// x = f(x) in place.
-struct MapInPlace<'a, T, F> {
-    x: &'a mut [T],
-    f: &'a F,
-}
-
-impl<T: Element, F: Fn(T) -> T> Kernel for MapInPlace<'_, T, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for x in self.x {
-            *x = (self.f)(*x);
-        }
-    }
-}
-
-/// out = f(a, b) over slices of one length.
-struct ZipSlice<'a, A, B, U, F> {
-    a: &'a [A],
-    b: &'a [B],
-    out: &'a mut [U],
-    f: &'a F,
-}
-
-impl<A: Element, B: Element, U: Element, F: Fn(A, B) -> U> Kernel for ZipSlice<'_, A, B, U, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for ((o, &a), &b) in self.out.iter_mut().zip(self.a).zip(self.b) {
-            *o = (self.f)(a, b);
-        }
-    }
-}
-
-/// a = f(a, b) in place.
-struct ZipInPlace<'a, A, B, F> {
-    a: &'a mut [A],
-    b: &'a [B],
-    f: &'a F,
-}
-
-impl<A: Element, B: Element, F: Fn(A, B) -> A> Kernel for ZipInPlace<'_, A, B, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        for (a, &b) in self.a.iter_mut().zip(self.b) {
-            *a = (self.f)(*a, b);
-        }
-    }
-}
-
-/// One part of the general case: the elements of a nest from position `from` on.
-struct NestPart<'a, const N: usize, U, F> {
-    nest: &'a Nest<N>,
-    from: usize,
-    out: &'a mut [U],
-    /// Writes a stretch of the innermost loop.
-    stretch: F,
-}
-
-impl<const N: usize, U, F: Fn(&mut [U], [isize; N], [isize; N])> Kernel for NestPart<'_, N, U, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let (_, steps) = self.nest.inner();
-        let end = self.from + self.out.len();
-        self.nest.segments(self.from..end, |position, places, n| {
-            (self.stretch)(&mut self.out[position - self.from..][..n], places, steps);
-        });
-    }
-}
-
-fn nest_map<const N: usize, U: Element>(
-    op: &'static str,
-    shape: Dims,
-    nest: Nest<N>,
-    stretch: impl Fn(&mut [U], [isize; N], [isize; N]) + Sync,
-) -> Result<Array<U>> {
-    Array::build(op, shape, |out| {
-        for_parts(out, |from, out| dispatch(NestPart { nest: &nest, from, out, stretch: &stretch }));
-    })
-}
-
-/// y = f(x).
+/// f(x).
 #[inline]
 pub fn map<T: Element, U: Element>(
     op: &'static str,
     x: &Array<T>,
-    f: impl Fn(T) -> U + Sync,
+    f: &dyn Formula<(T,), U>,
 ) -> Result<Array<U>> {
-    if let Some(x0) = x.single() {
-        return Ok(Array::one(Dims::from_slice(x.shape()), f(x0)));
+    match x.single() {
+        Some(one) => Ok(Array::one(Dims::from_slice(x.shape()), f.one((one,)))),
+        None => fresh(op, Dims::from_slice(x.shape()), &[Operand::of(x)], &|out, x| f.block(out, x)),
     }
-    if let Some(y) = map_dense(op, x, &f) {
-        return y;
-    }
-    let data = x.storage();
-    let nest = Nest::new(x.shape(), [x.layout()]);
-    nest_map(op, Dims::from_slice(x.shape()), nest, |out, [p], [step]| match step {
-        1 => MapSlice { x: &data[p as usize..][..out.len()], out, f: &f }.run::<false>(),
-        0 => out.fill(f(data[p as usize])),
-        _ => {
-            for (k, o) in out.iter_mut().enumerate() {
-                *o = f(data[(p + k as isize * step) as usize]);
-            }
-        }
-    })
 }
 
-/// [`map`] of what fills a stretch of memory: transposed and reversed operands keep their strides, for one pass.
-#[inline]
-fn map_dense<T: Element, U: Element>(
-    op: &'static str,
-    x: &Array<T>,
-    f: &(impl Fn(T) -> U + Sync),
-) -> Option<Result<Array<U>>> {
-    let (layout, n) = (x.layout(), x.numel());
-    let start = layout.dense_start()?;
-    let mut out = match Buffer::for_overwrite(op, n) {
-        Ok(out) => out,
-        Err(e) => return Some(Err(e)),
-    };
-    if n > 0 {
-        let data = &x.storage()[start..][..n];
-        for_parts(&mut out, |k, out| dispatch(MapSlice { x: &data[k..][..out.len()], out, f }));
-    }
-    Some(Ok(Array::with_layout(layout.moved_to(layout.offset() - start), out)))
-}
-
-/// x = f(x), in the same buffer where nothing else shares it.
+/// f(x), in the buffer of `x` where nothing else shares it.
 #[inline]
 pub fn map_owned<T: Element>(
     op: &'static str,
     mut x: Array<T>,
-    f: impl Fn(T) -> T + Sync,
+    f: &dyn Formula<(T,), T>,
 ) -> Result<Array<T>> {
-    match x.as_mut_slice() {
-        Some(data) => {
-            for_parts(data, |_, x| dispatch(MapInPlace { x, f: &f }));
-            Ok(x)
-        }
-        None => map(op, &x, f),
+    if x.single().is_none()
+        && let Some(data) = x.as_mut_slice()
+    {
+        in_place(op, T::slice_mut(data), &[], 0, &|out, x| f.block(out, x))?;
+        return Ok(x);
     }
+    map(op, &x, f)
 }
 
-/// z = f(a, b), broadcast.
+/// f(a, b), broadcast.
 #[inline]
 pub fn zip<A: Element, B: Element, U: Element>(
     op: &'static str,
     a: &Array<A>,
     b: &Array<B>,
-    f: impl Fn(A, B) -> U + Sync,
+    f: &dyn Formula<(A, B), U>,
 ) -> Result<Array<U>> {
-    let shape = match shape::same(a.shape(), b.shape()) {
-        true => Dims::from_slice(a.shape()),
-        false => shape::broadcast(op, a.shape(), b.shape())?,
-    };
-    let dense = match (a.single(), b.single()) {
-        (Some(a), Some(b)) => return Ok(Array::one(shape, f(a, b))),
-        (None, Some(b)) if shape.len() == a.ndim() => map_dense(op, a, &|a| f(a, b)),
-        (Some(a), None) if shape.len() == b.ndim() => map_dense(op, b, &|b| f(a, b)),
-        _ => None,
-    };
-    if let Some(z) = dense {
-        return z;
+    let shape = broadcast(op, a.shape(), b.shape())?;
+    match (a.single(), b.single()) {
+        (Some(a), Some(b)) => Ok(Array::one(shape, f.one((a, b)))),
+        _ => fresh(op, shape, &[Operand::of(a), Operand::of(b)], &|out, x| f.block(out, x)),
     }
-    let (x, y) = (a.storage(), b.storage());
-    if let Some((start_a, start_b)) = same_walk(a.layout(), b.layout()) {
-        let n = a.numel();
-        let mut out = Buffer::for_overwrite(op, n)?;
-        if n > 0 {
-            let (x, y) = (&x[start_a..][..n], &y[start_b..][..n]);
-            for_parts(&mut out, |k, out| {
-                let n = out.len();
-                dispatch(ZipSlice { a: &x[k..][..n], b: &y[k..][..n], out, f: &f });
-            });
-        }
-        return Ok(Array::with_layout(a.layout().moved_to(a.layout().offset() - start_a), out));
-    }
-    let (la, lb) = (a.layout().expand(op, &shape)?, b.layout().expand(op, &shape)?);
-    let nest = Nest::new(&shape, [&la, &lb]);
-    nest_map(op, shape, nest, |out, [p, q], [s, t]| {
-        let n = out.len();
-        match (s, t) {
-            (1, 1) => {
-                ZipSlice { a: &x[p as usize..][..n], b: &y[q as usize..][..n], out, f: &f }.run::<false>()
-            }
-            (1, 0) => {
-                let b = y[q as usize];
-                MapSlice { x: &x[p as usize..][..n], out, f: &|a| f(a, b) }.run::<false>();
-            }
-            (0, 1) => {
-                let a = x[p as usize];
-                MapSlice { x: &y[q as usize..][..n], out, f: &|b| f(a, b) }.run::<false>();
-            }
-            _ => {
-                for (k, o) in out.iter_mut().enumerate() {
-                    let k = k as isize;
-                    *o = f(x[(p + k * s) as usize], y[(q + k * t) as usize]);
-                }
-            }
-        }
-    })
 }
 
-/// a = f(a, b), in the buffer of `a` where nothing else shares it and the result has its shape.
+/// f(a, b), broadcast, in the buffer of `a` where nothing else shares it and it has the result's shape.
 #[inline]
 pub fn zip_owned<A: Element, B: Element>(
     op: &'static str,
     mut a: Array<A>,
     b: &Array<B>,
-    f: impl Fn(A, B) -> A + Sync,
+    f: &dyn Formula<(A, B), A>,
 ) -> Result<Array<A>> {
-    if shape::same(a.shape(), b.shape())
-        && let Some(y) = b.as_slice()
-        && let Some(x) = a.as_mut_slice()
-    {
-        for_parts(x, |k, a| {
-            let b = &y[k..][..a.len()];
-            dispatch(ZipInPlace { a, b, f: &f });
-        });
-        return Ok(a);
+    if let (Some(x), Some(y)) = (a.single(), b.single()) {
+        return Ok(Array::one(broadcast(op, a.shape(), b.shape())?, f.one((x, y))));
     }
-    if a.ndim() >= b.ndim()
-        && let Some(b) = b.single()
-        && let Some(x) = a.as_mut_slice()
+    if fits(b, a.shape())
+        && let Some(data) = a.as_mut_slice()
     {
-        for_parts(x, |_, x| dispatch(MapInPlace { x, f: &|a| f(a, b) }));
+        in_place(op, A::slice_mut(data), &[Operand::of(b)], 0, &|out, x| f.block(out, x))?;
         return Ok(a);
     }
     zip(op, &a, b, f)
 }
 
+/// f(a, b), broadcast, in the buffer of either where nothing else shares it and it has the result's shape.
+#[inline]
+pub fn zip_either<T: Element>(
+    op: &'static str,
+    a: Array<T>,
+    mut b: Array<T>,
+    f: &dyn Formula<(T, T), T>,
+) -> Result<Array<T>> {
+    if a.is_shared()
+        && b.single().is_none()
+        && fits(&a, b.shape())
+        && let Some(data) = b.as_mut_slice()
+    {
+        in_place(op, T::slice_mut(data), &[Operand::of(&a)], 1, &|out, x| f.block(out, x))?;
+        return Ok(b);
+    }
+    zip_owned(op, a, &b, f)
+}
+
 /// f(a, b, c), broadcast.
+#[inline]
 pub fn zip3<A: Element, B: Element, C: Element, U: Element>(
     op: &'static str,
     a: &Array<A>,
     b: &Array<B>,
     c: &Array<C>,
-    f: impl Fn(A, B, C) -> U + Sync,
+    f: &dyn Formula<(A, B, C), U>,
 ) -> Result<Array<U>> {
-    let shape = shape::broadcast(op, &shape::broadcast(op, a.shape(), b.shape())?, c.shape())?;
-    let (x, y, z) = (a.storage(), b.storage(), c.storage());
-    let layouts =
-        [a.layout().expand(op, &shape)?, b.layout().expand(op, &shape)?, c.layout().expand(op, &shape)?];
-    let nest = Nest::new(&shape, layouts.each_ref());
-    nest_map(op, shape, nest, |out, [p, q, r], [s, t, u]| {
-        for (k, o) in out.iter_mut().enumerate() {
-            let k = k as isize;
-            *o = f(x[(p + k * s) as usize], y[(q + k * t) as usize], z[(r + k * u) as usize]);
+    let shape = broadcast(op, &broadcast(op, a.shape(), b.shape())?, c.shape())?;
+    match (a.single(), b.single(), c.single()) {
+        (Some(a), Some(b), Some(c)) => Ok(Array::one(shape, f.one((a, b, c)))),
+        _ => {
+            let operands = [Operand::of(a), Operand::of(b), Operand::of(c)];
+            fresh(op, shape, &operands, &|out, x| f.block(out, x))
         }
+    }
+}
+
+#[inline]
+fn broadcast(op: &'static str, a: &[usize], b: &[usize]) -> Result<Dims> {
+    if shape::same(a, b) { Ok(Dims::from_slice(a)) } else { shape::broadcast(op, a, b) }
+}
+
+/// Whether an operand goes beside a result of this shape as it lies in memory.
+#[inline]
+fn fits<T: Element>(x: &Array<T>, shape: &[usize]) -> bool {
+    (shape::same(x.shape(), shape) && x.layout().is_contiguous())
+        || (x.numel() == 1 && x.ndim() <= shape.len())
+}
+
+/// f(x..) in memory of its own, for operands that broadcast to `shape`.
+#[inline]
+pub fn fresh<U: Element>(
+    op: &'static str,
+    shape: Dims,
+    operands: &[Operand<'_>],
+    f: Block<'_>,
+) -> Result<Array<U>> {
+    let mut out = Buffer::<U>::for_overwrite(op, shape::numel(op, &shape)?)?;
+    let layout = write(op, U::slice_mut(&mut out), shape, operands, f)?;
+    Ok(Array::with_layout(layout, out))
+}
+
+/// Writes f(x..) in the order that suits the operands; where the elements then lie.
+fn write(
+    op: &'static str,
+    out: SliceMut<'_>,
+    shape: Dims,
+    operands: &[Operand<'_>],
+    f: Block<'_>,
+) -> Result<Layout> {
+    let (layout, walks): (Layout, SmallVec<[Walk<'_>; 3]>) = match in_memory_order(&shape, operands) {
+        Some((layout, starts)) => {
+            (layout, operands.iter().zip(starts).map(|(x, at)| Walk::from(x, at)).collect())
+        }
+        None => {
+            let walks = operands.iter().map(|x| Ok(Walk::over(x, &x.layout.expand(op, &shape)?)));
+            let walks = walks.collect::<Result<_>>()?;
+            (Layout::row_major(shape), walks)
+        }
+    };
+    if out.len() == 0 {
+        return Ok(layout);
+    }
+    run(op, out, &|from, out| walk(out, from, &walks, f))?;
+    Ok(layout)
+}
+
+/// Where all operands but repeated numbers fill stretches of memory in one order, which is not row-major where they
+/// are transposed or reversed: the layout of a result in that order, and where each of them begins.
+fn in_memory_order(shape: &[usize], operands: &[Operand<'_>]) -> Option<(Layout, SmallVec<[usize; 3]>)> {
+    let repeated = |x: &Operand<'_>| x.layout.numel() == 1 && x.layout.ndim() <= shape.len();
+    let first = operands.iter().find(|x| !repeated(x))?.layout;
+    let along = |x: &Operand<'_>| match x.layout {
+        _ if repeated(x) => Some(x.layout.offset()),
+        layout if !shape::same(layout.shape(), shape) => None,
+        layout if layout.is_contiguous() => first.is_contiguous().then_some(layout.offset()),
+        layout => (layout.strides() == first.strides()).then(|| layout.dense_start()).flatten(),
+    };
+    let starts = operands.iter().map(along).collect::<Option<SmallVec<[usize; 3]>>>()?;
+    let start = first.dense_start()?;
+    Some((first.moved_to(first.offset() - start), starts))
+}
+
+/// Writes f(x..) over operand `own`, which is `out`; the others fit it as they lie in memory.
+fn in_place(
+    op: &'static str,
+    out: SliceMut<'_>,
+    others: &[Operand<'_>],
+    own: usize,
+    f: Block<'_>,
+) -> Result<()> {
+    let walks: SmallVec<[Walk<'_>; 3]> = others.iter().map(|x| Walk::from(x, x.layout.offset())).collect();
+    run(op, out, &|from, out| walk_in_place(out, from, &walks, own, f))
+}
+
+/// Runs `work(start, part)` over the parts of the result, on several threads where it is large.
+fn run(op: &'static str, out: SliceMut<'_>, work: &(dyn Fn(usize, SliceMut<'_>) + Sync)) -> Result<()> {
+    if out.len() < MIN_ELEMENTS {
+        work(0, out);
+        return Ok(());
+    }
+    memory::kernel(op, || {
+        match out {
+            SliceMut::F32(out) => for_parts(out, |from, out| work(from, SliceMut::F32(out))),
+            SliceMut::F64(out) => for_parts(out, |from, out| work(from, SliceMut::F64(out))),
+            SliceMut::I64(out) => for_parts(out, |from, out| work(from, SliceMut::I64(out))),
+            SliceMut::Bool(out) => for_parts(out, |from, out| work(from, SliceMut::Bool(out))),
+        }
+        Ok(())
     })
 }
 
-/// Where both operands fill stretches of memory in the same order: the starts of the stretches.
-fn same_walk(a: &Layout, b: &Layout) -> Option<(usize, usize)> {
-    if a.shape() != b.shape() {
-        return None;
+/// How an operand goes along the positions of the result.
+struct Walk<'a> {
+    data: Slice<'a>,
+    way: Way,
+}
+
+enum Way {
+    /// One element after another from here.
+    Dense(usize),
+    /// One element everywhere.
+    Repeated(usize),
+    Strided(Nest<1>),
+}
+
+impl<'a> Walk<'a> {
+    /// Of an operand that lies in the order of the result, or is one number.
+    #[inline]
+    fn from(x: &Operand<'a>, start: usize) -> Self {
+        let way = if x.layout.numel() == 1 { Way::Repeated(start) } else { Way::Dense(start) };
+        Walk { data: x.data, way }
     }
-    match (a.is_contiguous(), b.is_contiguous()) {
-        (true, true) => Some((a.offset(), b.offset())),
-        (false, false) if a.strides() == b.strides() => Some((a.dense_start()?, b.dense_start()?)),
-        _ => None,
+
+    /// Over the row-major order of a layout.
+    fn over(x: &Operand<'a>, layout: &Layout) -> Self {
+        let nest = Nest::new(layout.shape(), [layout]);
+        let way = match nest.dims() {
+            [(_, [1])] => Way::Dense(layout.offset()),
+            [(_, [0])] => Way::Repeated(layout.offset()),
+            _ => Way::Strided(nest),
+        };
+        Walk { data: x.data, way }
     }
+
+    /// The elements at these positions: where they lie, or gathered.
+    fn block<'b>(&'b self, position: usize, n: usize, room: &'b mut Option<Gathered>) -> Slice<'b> {
+        let (data, dtype) = (self.data, self.data.dtype());
+        match &self.way {
+            Way::Dense(start) => data.part(start + position, n),
+            // The first block is the longest.
+            Way::Repeated(place) => room
+                .get_or_insert_with(|| {
+                    let mut gathered = Gathered::NOTHING;
+                    gathered.fill(data, *place, n);
+                    gathered
+                })
+                .slice(dtype, n),
+            Way::Strided(nest) => {
+                let (length, [step]) = nest.inner();
+                if step == 1 && position % length + n <= length {
+                    let mut start = 0;
+                    nest.segments(position..position + n, |_, [place], _| start = place as usize);
+                    return data.part(start, n);
+                }
+                let gathered = room.get_or_insert(Gathered::NOTHING);
+                gathered.gather(data, nest, position, n);
+                gathered.slice(dtype, n)
+            }
+        }
+    }
+}
+
+/// A block of gathered elements. Truth values are bytes, but not every byte is one.
+struct Gathered {
+    words: [u64; BLOCK],
+    truths: [bool; BLOCK],
+}
+
+/// The loops of gathering, for elements of one type.
+fn gather<T: Copy>(out: &mut [T], data: &[T], nest: &Nest<1>, from: usize) {
+    let (_, [step]) = nest.inner();
+    nest.segments(from..from + out.len(), |position, [place], n| {
+        let out = &mut out[position - from..][..n];
+        match step {
+            1 => out.copy_from_slice(&data[place as usize..][..n]),
+            0 => out.fill(data[place as usize]),
+            _ => {
+                for (k, out) in out.iter_mut().enumerate() {
+                    *out = data[(place + k as isize * step) as usize];
+                }
+            }
+        }
+    });
+}
+
+impl Gathered {
+    const NOTHING: Self = Gathered { words: [0; BLOCK], truths: [false; BLOCK] };
+
+    fn slice(&self, dtype: DType, n: usize) -> Slice<'_> {
+        match dtype {
+            DType::F32 => Slice::F32(&cast_slice(&self.words)[..n]),
+            DType::F64 => Slice::F64(&cast_slice(&self.words)[..n]),
+            DType::I64 => Slice::I64(&cast_slice(&self.words)[..n]),
+            DType::Bool => Slice::Bool(&self.truths[..n]),
+        }
+    }
+
+    fn slice_mut(&mut self, dtype: DType, n: usize) -> SliceMut<'_> {
+        match dtype {
+            DType::F32 => SliceMut::F32(&mut cast_slice_mut(&mut self.words)[..n]),
+            DType::F64 => SliceMut::F64(&mut cast_slice_mut(&mut self.words)[..n]),
+            DType::I64 => SliceMut::I64(&mut cast_slice_mut(&mut self.words)[..n]),
+            DType::Bool => SliceMut::Bool(&mut self.truths[..n]),
+        }
+    }
+
+    fn fill(&mut self, data: Slice<'_>, place: usize, n: usize) {
+        match (self.slice_mut(data.dtype(), n), data) {
+            (SliceMut::F32(out), Slice::F32(x)) => out.fill(x[place]),
+            (SliceMut::F64(out), Slice::F64(x)) => out.fill(x[place]),
+            (SliceMut::I64(out), Slice::I64(x)) => out.fill(x[place]),
+            (SliceMut::Bool(out), Slice::Bool(x)) => out.fill(x[place]),
+            _ => {}
+        }
+    }
+
+    fn gather(&mut self, data: Slice<'_>, nest: &Nest<1>, from: usize, n: usize) {
+        match (self.slice_mut(data.dtype(), n), data) {
+            (SliceMut::F32(out), Slice::F32(x)) => gather(out, x, nest, from),
+            (SliceMut::F64(out), Slice::F64(x)) => gather(out, x, nest, from),
+            (SliceMut::I64(out), Slice::I64(x)) => gather(out, x, nest, from),
+            (SliceMut::Bool(out), Slice::Bool(x)) => gather(out, x, nest, from),
+            _ => {}
+        }
+    }
+}
+
+/// Calls `f(offset, n)` for the blocks of `n` elements.
+fn blocks(n: usize, mut f: impl FnMut(usize, usize)) {
+    for from in (0..n).step_by(BLOCK) {
+        f(from, BLOCK.min(n - from));
+    }
+}
+
+/// Writes f(x..) at the positions from `from` on.
+fn walk(mut out: SliceMut<'_>, from: usize, walks: &[Walk<'_>], f: Block<'_>) {
+    let n = out.len();
+    if walks.iter().all(|walk| matches!(walk.way, Way::Dense(_))) {
+        let x: SmallVec<[Slice<'_>; 4]> = walks
+            .iter()
+            .filter_map(|walk| {
+                if let Way::Dense(start) = walk.way { Some(walk.data.part(start + from, n)) } else { None }
+            })
+            .collect();
+        return f(out, &x);
+    }
+    let mut gathered: SmallVec<[Option<Gathered>; 3]> = walks.iter().map(|_| None).collect();
+    blocks(n, |at, n| {
+        let x: SmallVec<[Slice<'_>; 4]> =
+            walks.iter().zip(&mut gathered).map(|(walk, room)| walk.block(from + at, n, room)).collect();
+        f(out.part(at, n), &x);
+    });
+}
+
+/// Writes f(x..) over operand `own`, whose elements from `from` on are those of `out`.
+fn walk_in_place(mut out: SliceMut<'_>, from: usize, walks: &[Walk<'_>], own: usize, f: Block<'_>) {
+    let mut gathered: SmallVec<[Option<Gathered>; 3]> = walks.iter().map(|_| None).collect();
+    let mut values = Gathered::NOTHING;
+    let dtype = out.dtype();
+    blocks(out.len(), |at, n| {
+        let mut out = out.part(at, n);
+        let others = walks.iter().zip(&mut gathered).map(|(walk, room)| walk.block(from + at, n, room));
+        let mut x: SmallVec<[Slice<'_>; 4]> = others.collect();
+        x.insert(own, out.read());
+        f(values.slice_mut(dtype, n), &x);
+        drop(x);
+        out.copy_from(values.slice(dtype, n));
+    });
 }

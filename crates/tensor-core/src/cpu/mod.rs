@@ -1,7 +1,7 @@
 //! The kernels of the CPU, one file per family.
 
+#[cfg(feature = "blas")]
 pub mod blas;
-pub mod compiled;
 pub mod copy;
 pub mod decompose;
 pub mod factor;

@@ -9,10 +9,11 @@
 //! chapter 13). Such numbers have a coefficient for every set of directions, whose bits say which are in it.
 
 use super::copy::copy;
-use super::reduce::{Reduction, reduce};
+use super::reduce::reduce;
 use crate::array::Array;
 use crate::element::{DType, Number, Scalar};
 use crate::error::{Error, Result};
+use crate::reduction::Reduction;
 use crate::shape::Dims;
 
 /// a b, and NaN where that lost digits below the normal range, so that it shows in every product that follows.

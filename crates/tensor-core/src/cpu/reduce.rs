@@ -11,98 +11,8 @@ use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::Result;
 use crate::memory;
+use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;
-
-/// An associative operation with a neutral element.
-pub trait Reduction<T>: Copy + Send + Sync {
-    /// Its name in CUDA C++.
-    const NAME: &'static str;
-    /// The result over no elements.
-    fn neutral(self) -> T;
-    /// Combines two results.
-    fn combine(self, a: T, b: T) -> T;
-}
-
-/// a + b.
-#[derive(Clone, Copy)]
-pub struct Sum;
-/// The larger of a and b; NaN if either is.
-#[derive(Clone, Copy)]
-pub struct Max;
-/// The smaller of a and b; NaN if either is.
-#[derive(Clone, Copy)]
-pub struct Min;
-/// a and b.
-#[derive(Clone, Copy)]
-pub struct All;
-/// a or b.
-#[derive(Clone, Copy)]
-pub struct Any;
-
-impl<T: Number> Reduction<T> for Sum {
-    const NAME: &'static str = "Sum";
-
-    #[inline(always)]
-    fn neutral(self) -> T {
-        T::ZERO
-    }
-    #[inline(always)]
-    fn combine(self, a: T, b: T) -> T {
-        a.plus(b)
-    }
-}
-
-impl<T: Number> Reduction<T> for Max {
-    const NAME: &'static str = "Max";
-
-    #[inline(always)]
-    fn neutral(self) -> T {
-        T::LOWEST
-    }
-    #[inline(always)]
-    fn combine(self, a: T, b: T) -> T {
-        if b > a || b.is_nan() { b } else { a }
-    }
-}
-
-impl<T: Number> Reduction<T> for Min {
-    const NAME: &'static str = "Min";
-
-    #[inline(always)]
-    fn neutral(self) -> T {
-        T::HIGHEST
-    }
-    #[inline(always)]
-    fn combine(self, a: T, b: T) -> T {
-        if b < a || b.is_nan() { b } else { a }
-    }
-}
-
-impl Reduction<bool> for All {
-    const NAME: &'static str = "All";
-
-    #[inline(always)]
-    fn neutral(self) -> bool {
-        true
-    }
-    #[inline(always)]
-    fn combine(self, a: bool, b: bool) -> bool {
-        a & b
-    }
-}
-
-impl Reduction<bool> for Any {
-    const NAME: &'static str = "Any";
-
-    #[inline(always)]
-    fn neutral(self) -> bool {
-        false
-    }
-    #[inline(always)]
-    fn combine(self, a: bool, b: bool) -> bool {
-        a | b
-    }
-}
 
 /// Elements at the leaves of the tree over a contiguous stretch.
 const LEAF: usize = 512;
@@ -112,6 +22,26 @@ const LANES: usize = 32;
 const ROWS: usize = 32;
 /// Columns that are combined in one go, so that they stay in the first-level cache.
 const COLUMNS: usize = 1024;
+
+macro_rules! reductions {
+    ($($name:ident $Reduction:ident;)*) => { $(
+        /// [`reduce`] by the operation of this name.
+        pub fn $name<T: Number>(op: &'static str, x: &Array<T>, mask: &[bool], keepdim: bool) -> Result<Array<T>> {
+            reduce(op, x, mask, keepdim, $Reduction)
+        }
+    )* };
+}
+reductions! { sum Sum; max Max; min Min; }
+
+/// [`reduce`] by "and".
+pub fn all(op: &'static str, x: &Array<bool>, mask: &[bool], keepdim: bool) -> Result<Array<bool>> {
+    reduce(op, x, mask, keepdim, All)
+}
+
+/// [`reduce`] by "or".
+pub fn any(op: &'static str, x: &Array<bool>, mask: &[bool], keepdim: bool) -> Result<Array<bool>> {
+    reduce(op, x, mask, keepdim, Any)
+}
 
 /// Reduces the dimensions marked in `mask`, which keep size 1 where `keepdim`.
 pub fn reduce<T: Element, R: Reduction<T>>(

@@ -5,10 +5,11 @@ use super::map::{fresh, into};
 use super::nest::{Dim, Launch};
 use super::registry::{Family, Variant};
 use crate::array::Array;
+use crate::code::Code;
 use crate::cpu::nest::Nest;
+use crate::device::Device;
 use crate::element::{DType, Element};
 use crate::error::Result;
-use crate::formula::Code;
 use crate::layout::Layout;
 use crate::shape::Dims;
 
@@ -30,7 +31,7 @@ const WORTHWHILE: usize = 8;
 
 /// The elements in row-major order, in memory of their own.
 pub(crate) fn copy<T: Element>(gpu: &'static Gpu, op: &'static str, x: &Array<T>) -> Result<Array<T>> {
-    let same = |[x]: [Code; 1]| x;
+    let same = |x: &[Code]| Some(x[0]);
     if x.layout().is_contiguous() && x.memory().is_some() {
         let out = Array::unwritten(gpu, op, Dims::from_slice(x.shape()))?;
         gpu.copy(op, out.pointer(), x.pointer(), x.numel() * size_of::<T>())?;
@@ -86,7 +87,20 @@ pub(crate) fn assign<T: Element>(
     x: &Array<T>,
 ) -> Result<()> {
     let whole = out.view(layout.moved_to(out.layout().offset() + layout.offset()));
-    into(gpu, op, whole.operand(), [x.operand()], &|[x]: [Code; 1]| x)
+    into(gpu, op, whole.operand(), [x.operand()], &|x| Some(x[0]))
+}
+
+/// `x` at the places of `layout` within zeros of `shape`.
+pub(crate) fn embed<T: Element>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    shape: &[usize],
+    layout: &Layout,
+    x: &Array<T>,
+) -> Result<Array<T>> {
+    let out = Array::zeros_on(Device::Cuda(gpu.ordinal()), shape)?;
+    assign(gpu, op, &out, layout, x)?;
+    Ok(out)
 }
 
 /// The arrays one after another along `dim`.

@@ -4,10 +4,10 @@ use super::gpu::{Function, Gpu};
 use super::operand::{Operand, Placed, Source, divisor, shared_gpu};
 use super::registry::{Functions, PRELUDE, type_name};
 use crate::array::Array;
+use crate::code::{CONSTANT, Code, INPUT, Program, Statement, trace};
 use crate::cpu::nest::Nest;
 use crate::element::{DType, Element};
 use crate::error::{Error, ErrorKind, Result};
-use crate::formula::{CONSTANT, INPUT, Program, Statement, Text, trace};
 use crate::layout::Layout;
 use crate::shape::{Dims, broadcast};
 use smallvec::SmallVec;
@@ -16,23 +16,22 @@ use std::fmt::Write;
 
 const TEXT: &str = include_str!("kernels/map.cu");
 
+/// What writes a formula down.
+pub(crate) type Text<'a> = &'a dyn Fn(&[Code]) -> Option<Code>;
+
 // What `kernels` calls: once for the types, whatever the formula, and out of the way of the CPU's code.
 
 /// f(x).
 #[cold]
 #[inline(never)]
-pub(crate) fn map<T: Element, U: Element>(
-    op: &'static str,
-    x: &Array<T>,
-    f: &dyn Text<1>,
-) -> Result<Array<U>> {
+pub(crate) fn map<T: Element, U: Element>(op: &'static str, x: &Array<T>, f: Text<'_>) -> Result<Array<U>> {
     fresh(shared_gpu(op, &[x.place()])?, op, Dims::from_slice(x.shape()), [x.operand()], f)
 }
 
 /// f(x), in the memory of `x` where nothing else shares it.
 #[cold]
 #[inline(never)]
-pub(crate) fn map_owned<T: Element>(op: &'static str, mut x: Array<T>, f: &dyn Text<1>) -> Result<Array<T>> {
+pub(crate) fn map_owned<T: Element>(op: &'static str, mut x: Array<T>, f: Text<'_>) -> Result<Array<T>> {
     let gpu = shared_gpu(op, &[x.place()])?;
     let shape = Dims::from_slice(x.shape());
     let out = target(gpu, op, &mut x, &shape)?;
@@ -47,7 +46,7 @@ pub(crate) fn zip<A: Element, B: Element, U: Element>(
     op: &'static str,
     a: &Array<A>,
     b: &Array<B>,
-    f: &dyn Text<2>,
+    f: Text<'_>,
 ) -> Result<Array<U>> {
     let gpu = shared_gpu(op, &[a.place(), b.place()])?;
     let shape = broadcast(op, a.shape(), b.shape())?;
@@ -62,7 +61,7 @@ pub(crate) fn zip_owned<A: Element, B: Element>(
     op: &'static str,
     mut a: Array<A>,
     b: &Array<B>,
-    f: &dyn Text<2>,
+    f: Text<'_>,
 ) -> Result<Array<A>> {
     let gpu = shared_gpu(op, &[a.place(), b.place()])?;
     let shape = broadcast(op, a.shape(), b.shape())?;
@@ -80,7 +79,7 @@ pub(crate) fn zip3<A: Element, B: Element, C: Element, U: Element>(
     a: &Array<A>,
     b: &Array<B>,
     c: &Array<C>,
-    f: &dyn Text<3>,
+    f: Text<'_>,
 ) -> Result<Array<U>> {
     let gpu = shared_gpu(op, &[a.place(), b.place(), c.place()])?;
     let shape = broadcast(op, &broadcast(op, a.shape(), b.shape())?, c.shape())?;
@@ -107,7 +106,7 @@ pub(crate) fn fresh<const N: usize, U: Element>(
     op: &'static str,
     shape: Dims,
     x: [Operand; N],
-    f: &dyn Text<N>,
+    f: Text<'_>,
 ) -> Result<Array<U>> {
     let out = Array::<U>::unwritten(gpu, op, shape)?;
     into(gpu, op, out.operand(), x, f)?;
@@ -120,7 +119,7 @@ pub(crate) fn into<const N: usize>(
     op: &'static str,
     y: Operand,
     x: [Operand; N],
-    f: &dyn Text<N>,
+    f: Text<'_>,
 ) -> Result<()> {
     if y.layout.numel() == 0 {
         return Ok(());

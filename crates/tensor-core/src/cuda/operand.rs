@@ -2,10 +2,10 @@
 
 use super::gpu::Gpu;
 use crate::array::Array;
+use crate::code::bits;
 use crate::device::Device;
 use crate::element::{DType, Element};
 use crate::error::{Error, ErrorKind, Result};
-use crate::formula::bits;
 use crate::layout::Layout;
 use crate::shape::{self, Dims};
 

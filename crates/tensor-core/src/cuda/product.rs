@@ -8,10 +8,10 @@ use super::map::fresh;
 use super::operand::divisor;
 use super::registry::{Family, Variant};
 use crate::array::Array;
+use crate::code::bits;
 use crate::cpu::nest::Nest;
 use crate::element::{DType, Float};
 use crate::error::Result;
-use crate::formula::{Code, bits};
 use crate::layout::Layout;
 use crate::shape::{self, Dims};
 
@@ -137,7 +137,7 @@ fn scaled<T: Float>(
 ) -> Result<Array<T>> {
     if let Some(c) = c {
         let c = c.expand(op, &shape)?;
-        return fresh(gpu, op, shape, [c.operand()], &|[c]: [Code; 1]| c.times(beta));
+        return fresh(gpu, op, shape, [c.operand()], &|c| Some(c[0].times(beta)));
     }
     let out = Array::unwritten(gpu, op, shape)?;
     gpu.fill(op, out.pointer(), out.numel() * size_of::<T>(), 0)?;

@@ -9,7 +9,8 @@ use crate::device::Device;
 use crate::element::{DType, Element, Float, Number};
 use crate::error::Result;
 use crate::formula;
-use crate::kernels::{self, Reduction};
+use crate::kernels;
+use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;
 use smallvec::SmallVec;
 use std::cmp::Reverse;
@@ -42,8 +43,46 @@ pub(super) static REDUCE: Family = Family {
     ],
 };
 
+macro_rules! reductions {
+    ($($name:ident $Reduction:ident;)*) => { $(
+        /// [`reduce`] by the operation of this name.
+        pub(crate) fn $name<T: Number>(
+            gpu: &'static Gpu,
+            op: &'static str,
+            x: &Array<T>,
+            mask: &[bool],
+            keepdim: bool,
+        ) -> Result<Array<T>> {
+            reduce(gpu, op, x, mask, keepdim, $Reduction)
+        }
+    )* };
+}
+reductions! { sum Sum; max Max; min Min; }
+
+/// [`reduce`] by "and".
+pub(crate) fn all(
+    gpu: &'static Gpu,
+    op: &'static str,
+    x: &Array<bool>,
+    mask: &[bool],
+    keepdim: bool,
+) -> Result<Array<bool>> {
+    reduce(gpu, op, x, mask, keepdim, All)
+}
+
+/// [`reduce`] by "or".
+pub(crate) fn any(
+    gpu: &'static Gpu,
+    op: &'static str,
+    x: &Array<bool>,
+    mask: &[bool],
+    keepdim: bool,
+) -> Result<Array<bool>> {
+    reduce(gpu, op, x, mask, keepdim, Any)
+}
+
 /// Reduces the dimensions marked in `mask`, which keep size 1 where `keepdim`.
-pub(crate) fn reduce<T: Element, R: Reduction<T>>(
+fn reduce<T: Element, R: Reduction<T>>(
     gpu: &'static Gpu,
     op: &'static str,
     x: &Array<T>,
@@ -70,7 +109,7 @@ pub(crate) fn length<T: Float>(
 ) -> Result<Array<T>> {
     let shape = reduced(x.shape(), mask, keepdim);
     match x.numel() {
-        1 => kernels::map(op, &x.reshape(op, &shape)?, formula!(|x: T| x.abs())),
+        1 => kernels::map(op, &x.reshape(op, &shape)?, &formula!(|x: T| x.abs())),
         0 => Array::repeat_on(Device::Cuda(gpu.ordinal()), &shape, T::ZERO),
         _ => fold(gpu, op, x, mask, shape, "Length", 4 * size_of::<T>()),
     }

@@ -2,7 +2,7 @@
 
 use crate::array::Array;
 use crate::device::Device;
-use crate::element::{DType, Element};
+use crate::element::{DType, EachElement, Element, ForElement};
 use crate::error::{Error, Result};
 use crate::io::stored::{Stored, is_exact};
 use crate::io::write::Saved;
@@ -29,9 +29,31 @@ pub enum AnyArray {
     Bool(Array<bool>),
 }
 
+/// How an array of a type becomes one of any type, and is found in it again.
+struct Conversion<T: Element> {
+    into: fn(Array<T>) -> AnyArray,
+    get: fn(&AnyArray) -> Option<&Array<T>>,
+}
+
+struct Conversions;
+
+impl ForElement for Conversions {
+    type Of<T: Element> = Conversion<T>;
+}
+
+macro_rules! conversions {
+    ($($T:ident $Variant:ident),+) => {
+        EachElement { $($T: Conversion {
+            into: AnyArray::$Variant,
+            get: |x| if let AnyArray::$Variant(x) = x { Some(x) } else { None },
+        }),+ }
+    };
+}
+static CONVERSIONS: EachElement<Conversions> = conversions!(f32 F32, f64 F64, i64 I64, bool Bool);
+
 impl<T: Element> From<Array<T>> for AnyArray {
     fn from(x: Array<T>) -> Self {
-        T::any(x)
+        (T::of_elements(&CONVERSIONS).into)(x)
     }
 }
 
@@ -58,7 +80,7 @@ impl AnyArray {
 
     /// The array itself, where it is of this type.
     pub fn get<T: Element>(&self) -> Option<&Array<T>> {
-        T::of_any(self)
+        (T::of_elements(&CONVERSIONS).get)(self)
     }
 
     /// The array in an element type that holds every value of its own: itself, f32 as f64, truth values as

@@ -133,7 +133,7 @@ impl Source<'_> {
         let Described { stored, big_endian, .. } = self.array;
         let place = self.place;
         if stored == Stored::of(T::DTYPE)
-            && let Some(bytes) = T::bytes_mut(out)
+            && let Some(bytes) = T::slice_mut(out).bytes()
         {
             self.reader.read_exact(bytes).map_err(|e| place.io(e))?;
             if big_endian != cfg!(target_endian = "big") {

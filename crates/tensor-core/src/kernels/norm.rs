@@ -5,8 +5,9 @@
 //! may have happened: such lines, and only those, are summed again, divided by the size of their elements (as LAPACK's
 //! nrm2 does). On a GPU, where looking at a sum would wait for it, sums are kept in more than one size (`reduce.cu`).
 
-use super::{Max, Min, Sum, map, map_owned, reduce, zip, zip_owned};
+use super::{map, map_owned, max, min, sum, zip, zip_owned};
 use crate::array::Array;
+use crate::compiled_once;
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::element::{DType, Float};
@@ -55,18 +56,18 @@ fn units<T: Float>(
         Unit::PowerOfTwo => m.log2().floor().exp2(),
         Unit::Largest | Unit::Smallest => m,
     };
-    zip_owned(op, sizes, &sums, on_cpu(choose)).map(Some)
+    zip_owned(op, sizes, &sums, &on_cpu(choose)).map(Some)
 }
 
 /// The largest or the smallest magnitude of each line, and 1 where that is 0 or not finite.
 fn sizes<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], unit: Unit) -> Result<Array<T>> {
-    let magnitudes = map(op, x, formula!(|x: T| x.abs()))?;
+    let magnitudes = map(op, x, &formula!(|x: T| x.abs()))?;
     let sizes = match unit {
-        Unit::Smallest => reduce(op, &magnitudes, mask, true, Min)?,
-        _ => reduce(op, &magnitudes, mask, true, Max)?,
+        Unit::Smallest => min(op, &magnitudes, mask, true)?,
+        _ => max(op, &magnitudes, mask, true)?,
     };
     let largest = ends::<T>()[1].to_f64();
-    map_owned(op, sizes, formula!(|m: T| usable(m, largest)))
+    map_owned(op, sizes, &formula!(|m: T| usable(m, largest)))
 }
 
 /// A magnitude that can be divided by, or 1.
@@ -76,24 +77,26 @@ fn usable<E: Expression>(m: E, largest: f64) -> E {
     m.with(zero, 1.0).with(infinite, 1.0).with(nan, 1.0)
 }
 
-/// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; p is finite and not 0. No intermediate leaves
-/// the range where the result is in it.
-///
-/// # Errors
-/// Out of memory.
-pub fn norm<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], p: f64) -> Result<Array<T>> {
-    if p == 1.0 {
-        return reduce(op, &map(op, x, formula!(|x: T| x.abs()))?, mask, true, Sum);
-    }
-    run_on!(op, [x], norm_on_cpu(op, x, mask, p), |gpu| {
-        if p == 2.0 {
-            return cuda::reduce::length(gpu, op, x, mask, true);
+compiled_once! {
+    /// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; p is finite and not 0. No intermediate leaves
+    /// the range where the result is in it.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn norm<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], p: f64) -> Result<Array<T>> {
+        if p == 1.0 {
+            return sum(op, &map(op, x, &formula!(|x: T| x.abs()))?, mask, true);
         }
-        let unit = sizes(op, x, mask, if p > 0.0 { Unit::Largest } else { Unit::Smallest })?;
-        let scaled = zip(op, x, &unit, formula!(|x: T, u: T| x / u))?;
-        let root = root(op, powers(op, &scaled, mask, p)?, p)?;
-        zip_owned(op, root, &unit, formula!(|y: T, u: T| y * u))
-    })
+        run_on!(op, [x], norm_on_cpu(op, x, mask, p), |gpu| {
+            if p == 2.0 {
+                return cuda::reduce::length(gpu, op, x, mask, true);
+            }
+            let unit = sizes(op, x, mask, if p > 0.0 { Unit::Largest } else { Unit::Smallest })?;
+            let scaled = zip(op, x, &unit, &formula!(|x: T, u: T| x / u))?;
+            let root = root(op, powers(op, &scaled, mask, p)?, p)?;
+            zip_owned(op, root, &unit, &formula!(|y: T, u: T| y * u))
+        })
+    }
 }
 
 fn norm_on_cpu<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], p: f64) -> Result<Array<T>> {
@@ -104,9 +107,9 @@ fn norm_on_cpu<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], p: f64) 
         _ => Unit::Smallest,
     };
     let Some(units) = units(op, x, mask, &sums, least(), unit)? else { return root(op, sums, p) };
-    let scaled = zip(op, x, &units, formula!(|x: T, u: T| x / u))?;
+    let scaled = zip(op, x, &units, &formula!(|x: T, u: T| x / u))?;
     let root = root(op, powers(op, &scaled, mask, p)?, p)?;
-    zip_owned(op, root, &units, formula!(|y: T, u: T| y * u))
+    zip_owned(op, root, &units, &formula!(|y: T, u: T| y * u))
 }
 
 /// The least sum of terms that are not negative in which no digit of any of them was lost below the normal range.
@@ -117,16 +120,16 @@ fn least<T: Float>() -> T {
 /// The sums of |x|^p.
 fn powers<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], p: f64) -> Result<Array<T>> {
     let powers = match p {
-        2.0 => map(op, x, formula!(|x: T| x * x))?,
-        _ => map(op, x, formula!(|x: T| x.abs().power(p)))?,
+        2.0 => map(op, x, &formula!(|x: T| x * x))?,
+        _ => map(op, x, &formula!(|x: T| x.abs().power(p)))?,
     };
-    reduce(op, &powers, mask, true, Sum)
+    sum(op, &powers, mask, true)
 }
 
 fn root<T: Float>(op: &'static str, sums: Array<T>, p: f64) -> Result<Array<T>> {
     match p {
-        2.0 => map_owned(op, sums, formula!(|s: T| s.sqrt())),
-        _ => map_owned(op, sums, formula!(|s: T| root_of(s, p))),
+        2.0 => map_owned(op, sums, &formula!(|s: T| s.sqrt())),
+        _ => map_owned(op, sums, &formula!(|s: T| root_of(s, p))),
     }
 }
 
@@ -147,24 +150,26 @@ fn count<T: Float>(x: &Array<T>, mask: &[bool]) -> T {
     T::of(x.shape().iter().zip(mask).filter(|(_, m)| **m).map(|(d, _)| d).product::<usize>() as f64)
 }
 
-/// The mean over the dimensions of a mask, which keep size 1 where `keepdim`; NaN over no elements. It is in the range
-/// where the elements are, even if their sum is not.
-///
-/// # Errors
-/// Out of memory.
-pub fn mean<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], keepdim: bool) -> Result<Array<T>> {
-    run_on!(op, [x], mean_on_cpu(op, x, mask, keepdim), |gpu| cuda::reduce::mean(gpu, op, x, mask, keepdim))
+compiled_once! {
+    /// The mean over the dimensions of a mask, which keep size 1 where `keepdim`; NaN over no elements. It is in the range
+    /// where the elements are, even if their sum is not.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn mean<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], keepdim: bool) -> Result<Array<T>> {
+        run_on!(op, [x], mean_on_cpu(op, x, mask, keepdim), |gpu| cuda::reduce::mean(gpu, op, x, mask, keepdim))
+    }
 }
 
 fn mean_on_cpu<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], keepdim: bool) -> Result<Array<T>> {
     let n = count(x, mask);
-    let sums = reduce(op, x, mask, keepdim, Sum)?;
+    let sums = sum(op, x, mask, keepdim)?;
     let Some(units) = units(op, x, mask, &sums, T::ZERO, Unit::PowerOfTwo)? else {
-        return map_owned(op, sums, formula!(|s: T| s / n));
+        return map_owned(op, sums, &formula!(|s: T| s / n));
     };
-    let scaled = zip(op, x, &units, formula!(|x: T, u: T| x / u))?;
-    let sums = reduce(op, &scaled, mask, true, Sum)?;
-    zip_owned(op, sums, &units, formula!(|s: T, u: T| s / n * u))?.reshape(op, &reduced(x, mask, keepdim))
+    let scaled = zip(op, x, &units, &formula!(|x: T, u: T| x / u))?;
+    let sums = sum(op, &scaled, mask, true)?;
+    zip_owned(op, sums, &units, &formula!(|s: T, u: T| s / n * u))?.reshape(op, &reduced(x, mask, keepdim))
 }
 
 /// The shape of what is left.
@@ -173,29 +178,31 @@ fn reduced<T: Float>(x: &Array<T>, mask: &[bool], keepdim: bool) -> crate::shape
     sizes.map(|(&d, &reduced)| if reduced { 1 } else { d }).collect()
 }
 
-/// The sum of the squared distances from the mean over `d`, or its square root, over the dimensions of a mask, which
-/// keep size 1 where `keepdim`. No intermediate leaves the range where the result is in it.
-///
-/// # Errors
-/// Out of memory.
-pub fn variance<T: Float>(
-    op: &'static str,
-    x: &Array<T>,
-    mask: &[bool],
-    keepdim: bool,
-    d: f64,
-    root: bool,
-) -> Result<Array<T>> {
-    let d = T::of(d);
-    run_on!(op, [x], variance_on_cpu(op, x, mask, keepdim, d, root), |gpu| {
-        let mean = cuda::reduce::mean(gpu, op, x, mask, true)?;
-        let centred = zip(op, x, &mean, formula!(|x: T, m: T| x - m))?;
-        let length = cuda::reduce::length(gpu, op, &centred, mask, keepdim)?;
-        match root {
-            true => map_owned(op, length, formula!(|y: T| y / d.sqrt())),
-            false => map_owned(op, length, formula!(|y: T| (y / d.sqrt()).square())),
-        }
-    })
+compiled_once! {
+    /// The sum of the squared distances from the mean over `d`, or its square root, over the dimensions of a mask, which
+    /// keep size 1 where `keepdim`. No intermediate leaves the range where the result is in it.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn variance<T: Float>(
+        op: &'static str,
+        x: &Array<T>,
+        mask: &[bool],
+        keepdim: bool,
+        d: f64,
+        root: bool,
+    ) -> Result<Array<T>> {
+        let d = T::of(d);
+        run_on!(op, [x], variance_on_cpu(op, x, mask, keepdim, d, root), |gpu| {
+            let mean = cuda::reduce::mean(gpu, op, x, mask, true)?;
+            let centred = zip(op, x, &mean, &formula!(|x: T, m: T| x - m))?;
+            let length = cuda::reduce::length(gpu, op, &centred, mask, keepdim)?;
+            match root {
+                true => map_owned(op, length, &formula!(|y: T| y / d.sqrt())),
+                false => map_owned(op, length, &formula!(|y: T| (y / d.sqrt()).square())),
+            }
+        })
+    }
 }
 
 fn variance_on_cpu<T: Float>(
@@ -209,23 +216,22 @@ fn variance_on_cpu<T: Float>(
     let n = count(x, mask);
     // Two passes, the mean first: a sum of squares less the square of the sum would cancel.
     let total = |x: &Array<T>, keepdim: bool| {
-        let sum = reduce(op, x, mask, true, Sum)?;
-        let mean = map_owned(op, sum, formula!(|s: T| s / n))?;
-        let squares = zip(op, x, &mean, formula!(|x: T, m: T| (x - m) * (x - m)))?;
-        reduce(op, &squares, mask, keepdim, Sum)
+        let mean = map_owned(op, sum(op, x, mask, true)?, &formula!(|s: T| s / n))?;
+        let squares = zip(op, x, &mean, &formula!(|x: T, m: T| (x - m) * (x - m)))?;
+        sum(op, &squares, mask, keepdim)
     };
     let totals = total(x, keepdim)?;
     let Some(units) = units(op, x, mask, &totals, least(), Unit::PowerOfTwo)? else {
         return match root {
-            true => map_owned(op, totals, formula!(|s: T| (s / d).sqrt())),
-            false => map_owned(op, totals, formula!(|s: T| s / d)),
+            true => map_owned(op, totals, &formula!(|s: T| (s / d).sqrt())),
+            false => map_owned(op, totals, &formula!(|s: T| s / d)),
         };
     };
-    let scaled = zip(op, x, &units, formula!(|x: T, u: T| x / u))?;
+    let scaled = zip(op, x, &units, &formula!(|x: T, u: T| x / u))?;
     let totals = total(&scaled, true)?;
     let result = match root {
-        true => zip_owned(op, totals, &units, formula!(|s: T, u: T| (s / d).sqrt() * u))?,
-        false => zip_owned(op, totals, &units, formula!(|s: T, u: T| s / d * u * u))?,
+        true => zip_owned(op, totals, &units, &formula!(|s: T, u: T| (s / d).sqrt() * u))?,
+        false => zip_owned(op, totals, &units, &formula!(|s: T, u: T| s / d * u * u))?,
     };
     result.reshape(op, &reduced(x, mask, keepdim))
 }

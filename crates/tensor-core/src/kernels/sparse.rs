@@ -1,6 +1,8 @@
 //! Kernels of sparse matrices: values are on a device, and their [`Pattern`] is found on the host.
 
 use crate::array::Array;
+use crate::compiled_once;
+use crate::cpu;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, Result};
@@ -24,17 +26,104 @@ fn one_each<T: Float>(op: &'static str, pattern: &Pattern, values: &Array<T>) ->
     Err(Error::shape(op, message))
 }
 
-/// A x, or A^T x where `transposed`, for the sparse A of these values and a vector or matrix x.
-///
-/// # Errors
-/// Shape, where the operands do not fit.
-pub fn product<T: Float>(
+kernels! {
+    /// A x, or A^T x where `transposed`, for the sparse A of these values and a vector or matrix x.
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit.
+    pub fn product<T: Float>(
+        op,
+        pattern: &Pattern,
+        transposed: bool,
+        values: &Array<T>,
+        x: &Array<T>,
+    ) -> Result<Array<T>> {
+        check fits(op, pattern, transposed, values, x);
+        on values, x;
+        cpu::sparse::product;
+        cuda::sparse::product
+    }
+
+    /// For each element of the pattern, at row i and column j, the product of row i of u and row j of v: u v^T where the
+    /// pattern has an element. Vectors are matrices of one column.
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit.
+    pub fn sampled<T: Float>(op, pattern: &Pattern, u: &Array<T>, v: &Array<T>) -> Result<Array<T>> {
+        check rows_and_columns(op, pattern, u, v);
+        on u, v;
+        cpu::sparse::sampled;
+        cuda::sparse::sampled
+    }
+
+    /// The values of A B at the places of `out`, for sparse A and B whose places are named once each.
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit; out of memory.
+    pub fn masked<T: Float>(
+        op,
+        out: &Pattern,
+        a: (&Pattern, &Array<T>),
+        b: (&Pattern, &Array<T>),
+    ) -> Result<Array<T>> {
+        check factors_of(op, out, a, b);
+        on a.1, b.1;
+        cpu::sparse::masked;
+        cuda::sparse::masked
+    }
+}
+
+compiled_once! {
+    /// The factors of a sparse matrix whose places are named once each; formed on the host, wherever the values are.
+    ///
+    /// # Errors
+    /// Shape, where the matrix is not square, or for [`Method::Qr`] has more columns than rows; singular or not
+    /// positive definite; argument, for NaN and infinity.
+    pub fn factor<T: Float>(
+        op: &'static str,
+        pattern: &Pattern,
+        values: &Array<T>,
+        method: Method,
+    ) -> Result<Factors<T>> {
+        one_each(op, pattern, values)?;
+        let [m, n] = pattern.shape();
+        match method {
+            Method::Qr if m < n => {
+                let message = format!("sparse matrix {:?} has more columns than rows: lsqr takes it", [m, n]);
+                return Err(Error::shape(op, message));
+            }
+            Method::Cholesky | Method::Lu if m != n => {
+                let message = format!("sparse matrix {:?}: a square one is needed", [m, n]);
+                return Err(Error::shape(op, message));
+            }
+            _ => {}
+        }
+        cpu::sparse_solve::factor(op, pattern, &values.to_device(op, Device::Cpu)?, method)
+    }
+
+    /// A^-1 b, or A^-T b where `transposed`, for a vector or the columns of a matrix, on any device; (A^T A)^-1 b from
+    /// the factors of least squares, [`Method::Qr`].
+    ///
+    /// # Errors
+    /// Shape, where b does not fit; singular, where a solution is not finite.
+    pub fn solve<T: Float>(
+        op: &'static str,
+        factors: &Factors<T>,
+        b: &Array<T>,
+        transposed: bool,
+    ) -> Result<Array<T>> {
+        let x = cpu::sparse_solve::solve(factors, op, &b.to_device(op, Device::Cpu)?, transposed)?;
+        x.to_device(op, b.device())
+    }
+}
+
+fn fits<T: Float>(
     op: &'static str,
     pattern: &Pattern,
     transposed: bool,
     values: &Array<T>,
     x: &Array<T>,
-) -> Result<Array<T>> {
+) -> Result<()> {
     one_each(op, pattern, values)?;
     let shape = if transposed { pattern.transposed().shape() } else { pattern.shape() };
     if !matches!(x.shape(), [n] | [n, _] if *n == shape[1]) {
@@ -45,22 +134,10 @@ pub fn product<T: Float>(
         );
         return Err(Error::shape(op, message));
     }
-    run_on!(op, [values, x], T::sparse_product(op, pattern, transposed, values, x), |gpu| {
-        T::gpu_sparse_product(gpu, op, pattern, transposed, values, x)
-    })
+    Ok(())
 }
 
-/// For each element of the pattern, at row i and column j, the product of row i of u and row j of v: u v^T where the
-/// pattern has an element. Vectors are matrices of one column.
-///
-/// # Errors
-/// Shape, where the operands do not fit.
-pub fn sampled<T: Float>(
-    op: &'static str,
-    pattern: &Pattern,
-    u: &Array<T>,
-    v: &Array<T>,
-) -> Result<Array<T>> {
+fn rows_and_columns<T: Float>(op: &'static str, pattern: &Pattern, u: &Array<T>, v: &Array<T>) -> Result<()> {
     let [m, n] = pattern.shape();
     let fits = match (u.shape(), v.shape()) {
         ([p], [q]) => (*p, *q) == (m, n),
@@ -76,21 +153,15 @@ pub fn sampled<T: Float>(
         );
         return Err(Error::shape(op, message));
     }
-    run_on!(op, [u, v], T::sparse_sampled(op, pattern, u, v), |gpu| T::gpu_sparse_sampled(
-        gpu, op, pattern, u, v
-    ))
+    Ok(())
 }
 
-/// The values of A B at the places of `out`, for sparse A and B whose places are named once each.
-///
-/// # Errors
-/// Shape, where the operands do not fit; out of memory.
-pub fn masked<T: Float>(
+fn factors_of<T: Float>(
     op: &'static str,
     out: &Pattern,
     (a, a_values): (&Pattern, &Array<T>),
     (b, b_values): (&Pattern, &Array<T>),
-) -> Result<Array<T>> {
+) -> Result<()> {
     one_each(op, a, a_values)?;
     one_each(op, b, b_values)?;
     let ([m, k], [l, n]) = (a.shape(), b.shape());
@@ -99,49 +170,5 @@ pub fn masked<T: Float>(
             format!("sparse matrices {:?} and {:?} do not match: the second needs {k} rows", [m, k], [l, n]);
         return Err(Error::shape(op, message));
     }
-    let cpu = || T::sparse_masked(op, out, (a, a_values), (b, b_values));
-    run_on!(op, [a_values, b_values], cpu(), |gpu| {
-        T::gpu_sparse_masked(gpu, op, out, (a, a_values), (b, b_values))
-    })
-}
-
-/// The factors of a sparse matrix whose places are named once each; formed on the host, wherever the values are.
-///
-/// # Errors
-/// Shape, where the matrix is not square, or for [`Method::Qr`] has more columns than rows; singular or not
-/// positive definite; argument, for NaN and infinity.
-pub fn factor<T: Float>(
-    op: &'static str,
-    pattern: &Pattern,
-    values: &Array<T>,
-    method: Method,
-) -> Result<Factors<T>> {
-    one_each(op, pattern, values)?;
-    let [m, n] = pattern.shape();
-    match method {
-        Method::Qr if m < n => {
-            let message = format!("sparse matrix {:?} has more columns than rows: lsqr takes it", [m, n]);
-            return Err(Error::shape(op, message));
-        }
-        Method::Cholesky | Method::Lu if m != n => {
-            let message = format!("sparse matrix {:?}: a square one is needed", [m, n]);
-            return Err(Error::shape(op, message));
-        }
-        _ => {}
-    }
-    T::sparse_factor(op, pattern, &values.to_device(op, Device::Cpu)?, method)
-}
-
-/// A^-1 b, or A^-T b where `transposed`, for a vector or the columns of a matrix, on any device; (A^T A)^-1 b from the
-/// factors of least squares, [`Method::Qr`].
-///
-/// # Errors
-/// Shape, where b does not fit; singular, where a solution is not finite.
-pub fn solve<T: Float>(
-    op: &'static str,
-    factors: &Factors<T>,
-    b: &Array<T>,
-    transposed: bool,
-) -> Result<Array<T>> {
-    T::sparse_solve(factors, op, &b.to_device(op, Device::Cpu)?, transposed)?.to_device(op, b.device())
+    Ok(())
 }

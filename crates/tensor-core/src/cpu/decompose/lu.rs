@@ -7,7 +7,6 @@ use crate::cpu::lanes::{self, Matrices, for_groups};
 use crate::cpu::{copy, factor};
 use crate::element::{Element, Float};
 use crate::error::Result;
-use crate::kernels;
 use crate::memory;
 use crate::shape::Dims;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -92,6 +91,7 @@ impl<T: Float> Lu<T> {
     }
 
     /// The matrices A.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "the CPU knows them"))]
     pub(crate) fn matrices(&self) -> &Array<T> {
         &self.a
     }
@@ -104,50 +104,10 @@ impl<T: Float> Lu<T> {
     fn factors(&self, op: &'static str) -> Result<Arc<Factors<T>>> {
         self.factors.clone().map_or_else(|| Factors::of(op, &self.a).map(Arc::new), Ok)
     }
-
-    /// The matrices whose smallest pivot is less than `ratio` times the largest: a cheap measure of how near to
-    /// singular each is.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub fn nearly_singular(&self, op: &'static str, ratio: f64) -> Result<Vec<usize>> {
-        kernels::lu_nearly_singular(self, op, ratio)
-    }
-
-    /// A^-1 B, or A^-T B, for B of shape [batch.., n, k], with infinities and NaN for a singular matrix; and
-    /// the first matrix that has no inverse.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub fn solve(
-        &self,
-        op: &'static str,
-        b: &Array<T>,
-        transposed: bool,
-    ) -> Result<(Array<T>, Option<Flaw>)> {
-        kernels::lu_solve(self, op, b, transposed)
-    }
-
-    /// The determinants, in the shape of the batch.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub fn det(&self, op: &'static str) -> Result<Array<T>> {
-        kernels::lu_det(self, op)
-    }
-
-    /// The signs of the determinants and the logarithms of their absolute values: 0 and minus
-    /// infinity for a singular matrix.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub fn slogdet(&self, op: &'static str) -> Result<(Array<T>, Array<T>)> {
-        kernels::lu_slogdet(self, op)
-    }
 }
 
 /// See [`Lu::nearly_singular`].
-pub fn lu_nearly_singular<T: Float>(lu: &Lu<T>, op: &'static str, ratio: f64) -> Result<Vec<usize>> {
+pub fn lu_nearly_singular<T: Float>(op: &'static str, lu: &Lu<T>, ratio: f64) -> Result<Vec<usize>> {
     let (n, _) = square(&lu.a);
     if n == 0 {
         return Ok(Vec::new());
@@ -166,8 +126,8 @@ pub fn lu_nearly_singular<T: Float>(lu: &Lu<T>, op: &'static str, ratio: f64) ->
 
 /// See [`Lu::solve`].
 pub fn lu_solve<T: Float>(
-    lu: &Lu<T>,
     op: &'static str,
+    lu: &Lu<T>,
     b: &Array<T>,
     transposed: bool,
 ) -> Result<(Array<T>, Option<Flaw>)> {
@@ -211,7 +171,7 @@ pub fn lu_solve<T: Float>(
 }
 
 /// See [`Lu::det`].
-pub fn lu_det<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<Array<T>> {
+pub fn lu_det<T: Float>(op: &'static str, lu: &Lu<T>) -> Result<Array<T>> {
     let (n, batch) = square(&lu.a);
     let Some(factors) = &lu.factors else {
         let inputs = [Matrices::of(op, &lu.a)?];
@@ -234,7 +194,7 @@ pub fn lu_det<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<Array<T>> {
 }
 
 /// See [`Lu::slogdet`].
-pub fn lu_slogdet<T: Float>(lu: &Lu<T>, op: &'static str) -> Result<(Array<T>, Array<T>)> {
+pub fn lu_slogdet<T: Float>(op: &'static str, lu: &Lu<T>) -> Result<(Array<T>, Array<T>)> {
     let (n, batch) = square(&lu.a);
     let factors = lu.factors(op)?;
     let (mut signs, mut logs) = (Array::build(op, batch.clone(), |_| {})?, Array::build(op, batch, |_| {})?);

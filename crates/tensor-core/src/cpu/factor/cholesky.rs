@@ -62,7 +62,7 @@ fn large<T: Float>(a: &mut [T], n: usize) -> Result<(), usize> {
     #[cfg(feature = "blas")]
     if n >= blas::FROM
         && a.iter().all(|x| Float::is_finite(*x))
-        && let Some(info) = T::potrf(a, n)
+        && let Some(info) = (blas::routines::<T>().potrf)(a, n)
     {
         return if info == 0 { Ok(()) } else { Err(info as usize) };
     }

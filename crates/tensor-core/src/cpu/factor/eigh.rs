@@ -59,7 +59,7 @@ fn lower_triangle<T: Float>(a: &[T], n: usize) -> impl Iterator<Item = T> {
 fn large<T: Float>(a: &mut [T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(), NotConverged> {
     #[cfg(feature = "blas")]
     if n >= crate::cpu::blas::FROM
-        && let Some(info) = T::syevd(a, n, w)
+        && let Some(info) = (crate::cpu::blas::routines::<T>().syevd)(a, n, w)
     {
         v.copy_from_slice(a);
         transpose(v, n);

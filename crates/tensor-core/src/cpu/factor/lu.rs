@@ -56,7 +56,7 @@ fn large<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize>
     if n >= blas::LU_FROM && a.iter().all(|x| Float::is_finite(*x)) {
         let mut from_one = memory::work(n, 0);
         super::transpose(a, n);
-        let info = T::getrf(a, n, &mut from_one);
+        let info = (blas::routines::<T>().getrf)(a, n, &mut from_one);
         super::transpose(a, n);
         if let Some(info) = info {
             for (pivot, from_one) in pivots.iter_mut().zip(from_one) {

@@ -85,7 +85,8 @@ fn large<T: Float>(
     // Read by columns, A is A^T = V diag(s) U^T, and what is U by rows is U^T by columns.
     #[cfg(feature = "blas")]
     if k >= crate::cpu::blas::FROM
-        && let Some(info) = T::gesdd(&mut memory::gather(a.iter().copied()), n, m, vt, s, u)
+        && let Some(info) =
+            (crate::cpu::blas::routines::<T>().gesdd)(&mut memory::gather(a.iter().copied()), n, m, vt, s, u)
     {
         return if info == 0 { Ok(()) } else { Err(NotConverged) };
     }

@@ -2,12 +2,12 @@
 
 use super::Matrices;
 use crate::array::Array;
+use crate::code::bits;
 use crate::cuda::gpu::Gpu;
 use crate::cuda::registry::{Family, Variant};
 use crate::cuda::status::Status;
 use crate::element::{DType, Float};
 use crate::error::Result;
-use crate::formula::bits;
 use crate::kernels::Gaps;
 use crate::shape::Dims;
 use std::ffi::CStr;

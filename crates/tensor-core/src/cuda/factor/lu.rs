@@ -87,10 +87,11 @@ fn inverses<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Resu
 pub(crate) fn lu_solve<T: Float>(
     gpu: &'static Gpu,
     op: &'static str,
-    a: &Array<T>,
+    lu: &Lu<T>,
     b: &Array<T>,
     transposed: bool,
 ) -> Result<(Array<T>, Option<Flaw>)> {
+    let a = lu.matrices();
     let not_finite = reported(gpu, op, a, Part::Whole)?;
     let (x, singular) = solve(gpu, op, a, b, transposed)?;
     Ok((x, not_finite.first(op)?.map(Flaw::NotFinite).or(singular)))
@@ -125,7 +126,8 @@ fn solve<T: Float>(
 }
 
 /// See [`Lu::det`].
-pub(crate) fn lu_det<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+pub(crate) fn lu_det<T: Float>(gpu: &'static Gpu, op: &'static str, lu: &Lu<T>) -> Result<Array<T>> {
+    let a = lu.matrices();
     let n = order(a);
     if n > LARGEST {
         return solver::lu_det(gpu, op, a);
@@ -143,8 +145,9 @@ pub(crate) fn lu_det<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>
 pub(crate) fn lu_slogdet<T: Float>(
     gpu: &'static Gpu,
     op: &'static str,
-    a: &Array<T>,
+    lu: &Lu<T>,
 ) -> Result<(Array<T>, Array<T>)> {
+    let a = lu.matrices();
     let n = order(a);
     if n > LARGEST {
         return solver::lu_slogdet(gpu, op, a);
@@ -164,9 +167,10 @@ pub(crate) fn lu_slogdet<T: Float>(
 pub(crate) fn lu_nearly_singular<T: Float>(
     gpu: &'static Gpu,
     op: &'static str,
-    a: &Array<T>,
+    lu: &Lu<T>,
     ratio: f64,
 ) -> Result<Vec<usize>> {
+    let a = lu.matrices();
     let n = order(a);
     if n > LARGEST {
         return solver::nearly_singular(gpu, op, a, ratio);

@@ -1,14 +1,12 @@
 //! Factorisations of batches: matrices of at most 32 rows and columns by kernels of their own, in one launch for all
 //! of a batch; larger ones by [`solver`](super::solver).
 
-mod analytic;
 mod finite;
 mod gaps;
 mod lu;
 mod orthogonal;
 mod triangular;
 
-pub(crate) use analytic::analytic_derivative;
 pub(crate) use finite::finite;
 pub(crate) use gaps::over_gaps;
 pub(crate) use lu::{cofactors, inverse, lu, lu_det, lu_factors, lu_nearly_singular, lu_slogdet, lu_solve};

@@ -11,7 +11,6 @@ use crate::cuda::map::fresh;
 use crate::cuda::status::Status;
 use crate::element::Float;
 use crate::error::Result;
-use crate::formula::Code;
 use crate::shape::Dims;
 
 /// The Cholesky factor L of each matrix, and the order of the first leading minor that is not positive, or 0: such
@@ -191,13 +190,9 @@ pub(crate) fn qr<T: Float>(
     ffi::orgqr::<T>(gpu, op, [m, k, reflectors], count, place, tau.pointer(), info.pointer())?;
     let q = transposed(&columns.slice(op, columns.ndim() - 2, 0, 1, k)?);
     let signs = signs.expand(op, q.shape())?;
-    let q = fresh(
-        gpu,
-        op,
-        Dims::from_slice(q.shape()),
-        [q.operand(), signs.operand()],
-        &|[q, sign]: [Code; 2]| q.times(sign),
-    )?;
+    let q = fresh(gpu, op, Dims::from_slice(q.shape()), [q.operand(), signs.operand()], &|x| {
+        Some(x[0].times(x[1]))
+    })?;
     match status.first(op)? {
         None => Ok([q, r]),
         Some(batch) => Err(not_finite_error(op, batch, a.shape())),
