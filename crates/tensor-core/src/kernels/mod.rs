@@ -122,6 +122,38 @@ pub fn zip_owned<A: Element, B: Element>(
     cpu::map::zip_owned(op, a, b, f)
 }
 
+/// f(x, c) for a number c.
+#[inline]
+pub fn with_number<T: Element>(
+    op: &'static str,
+    x: &Array<T>,
+    c: T,
+    f: &dyn Formula<(T, T), T>,
+) -> Result<Array<T>> {
+    match x.single() {
+        Some(one) if x.device() == Device::Cpu => {
+            Ok(Array::one(Dims::from_slice(x.shape()), f.one((one, c))))
+        }
+        _ => zip(op, x, &Array::scalar(c), f),
+    }
+}
+
+/// f(x, c) for a number c, in the buffer of `x` where nothing else shares it.
+#[inline]
+pub fn with_number_owned<T: Element>(
+    op: &'static str,
+    x: Array<T>,
+    c: T,
+    f: &dyn Formula<(T, T), T>,
+) -> Result<Array<T>> {
+    match x.single() {
+        Some(one) if x.device() == Device::Cpu => {
+            Ok(Array::one(Dims::from_slice(x.shape()), f.one((one, c))))
+        }
+        _ => zip_owned(op, x, &Array::scalar(c), f),
+    }
+}
+
 /// f(a, b), broadcast, in the buffer of either where nothing else shares it and it has the result's shape.
 #[inline]
 pub fn zip_either<T: Element>(
