@@ -450,7 +450,7 @@ impl<T: Float> Op<T, 1> for Wrong {
         "wrong"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::reduce("wrong", x, &vec![true; x.ndim()], false, kernels::Sum)
+        kernels::sum("wrong", x, &vec![true; x.ndim()], false)
     }
     fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
@@ -474,7 +474,7 @@ impl<T: Float> Op<T, 1> for WrongSlope {
         "wrong_slope"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map("wrong_slope", x, formula!(|x: T| x * x * x))
+        kernels::map("wrong_slope", x, &formula!(|x: T| x * x * x))
     }
     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
         Keep::inputs(needs)
@@ -492,7 +492,7 @@ impl<T: Float> Op<T, 1> for Frozen {
         "frozen"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::map("frozen", x, formula!(|x: T| x * x * x))
+        kernels::map("frozen", x, &formula!(|x: T| x * x * x))
     }
     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
         Keep::inputs(needs)
@@ -520,8 +520,8 @@ impl<T: Float> OpMany<T> for ProductAndSum {
         "product_and_sum"
     }
     fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>> {
-        let product = kernels::zip("product_and_sum", x[0], x[1], formula!(|x: T, y: T| x * y))?;
-        Ok(vec![product, kernels::zip("product_and_sum", x[0], x[1], formula!(|x: T, y: T| x + y))?])
+        let product = kernels::zip("product_and_sum", x[0], x[1], &formula!(|x: T, y: T| x * y))?;
+        Ok(vec![product, kernels::zip("product_and_sum", x[0], x[1], &formula!(|x: T, y: T| x + y))?])
     }
     fn keep(&self, needs: &[bool]) -> tapegrad::KeepMany {
         tapegrad::KeepMany { inputs: vec![needs[1], needs[0]], outputs: vec![] }

@@ -57,7 +57,7 @@ fn simulated_types_and_numbers() -> Result<()> {
     // One kernel serves every captured number.
     let x = Array::from_vec(vec![1.0f32, 2.0, 3.0], &[3])?.to_device("test", device)?;
     for c in [0.5f32, 2.0] {
-        let y = kernels::map("scale", &x, formula!(|x: f32| x * x * c))?;
+        let y = kernels::map("scale", &x, &formula!(|x: f32| x * x * c))?;
         assert_eq!(y.to_vec(), [c, 4.0 * c, 9.0 * c]);
     }
     Ok(())
@@ -71,7 +71,7 @@ fn simulated_refusals() -> Result<()> {
     let e = x.to_device(&device)?.try_add(&x).unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Device);
     assert!(e.to_string().contains("f64[2] on cuda:0, f64[2] on cpu"), "{e}");
-    let y = kernels::map("odd", x.to_device(&device)?.array(), tapegrad::on_cpu(|x: f64| x + 1.0));
+    let y = kernels::map("odd", x.to_device(&device)?.array(), &tapegrad::on_cpu(|x: f64| x + 1.0));
     assert!(y.unwrap_err().to_string().contains("formula!"));
     assert!(Device::cuda(99).unwrap_err().to_string().contains("cuda:99"));
     Ok(())
