@@ -1,14 +1,16 @@
 //! Strided data on a device: what every kernel reads and writes.
 
-use crate::buffer::Buffer;
 #[cfg(feature = "cuda")]
-use crate::cuda::{self, Allocation};
+use crate::cuda;
 use crate::device::Device;
 use crate::element::{DType, Element};
 use crate::error::{Error, ErrorKind, OrRaise, Result};
+#[cfg(feature = "cuda")]
+use crate::gpu::allocation::Allocation;
 use crate::kernels;
 use crate::layout::Layout;
-use crate::memory;
+use crate::memory::buffer::Buffer;
+use crate::memory::vectors;
 use crate::shape::{self, Dims};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
@@ -543,7 +545,7 @@ impl<T: Element> Array<T> {
     #[track_caller]
     pub fn to_vec(&self) -> Vec<T> {
         match self.as_slice() {
-            Some(s) => memory::collect("to_vec", s.iter().copied()).or_raise(),
+            Some(s) => vectors::collect("to_vec", s.iter().copied()).or_raise(),
             None if self.device() == Device::Cpu => kernels::copy("to_vec", self).or_raise().into_vec(),
             None => self.to_device("to_vec", Device::Cpu).or_raise().into_vec(),
         }

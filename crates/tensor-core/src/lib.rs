@@ -11,7 +11,6 @@ pub mod shape;
 pub mod special;
 
 mod array;
-mod buffer;
 mod code;
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -25,6 +24,8 @@ mod element;
 mod error;
 mod expression;
 mod formula;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod interop;
 mod layout;
 mod once;

@@ -7,6 +7,8 @@ use crate::cuda;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::Result;
+#[cfg(feature = "cuda")]
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -176,7 +178,7 @@ pub fn rand_on<T: Float>(device: Device, shape: &[usize]) -> Result<Array<T>> {
     let draw = next_draw(device);
     #[cfg(feature = "cuda")]
     if let Device::Cuda(ordinal) = device {
-        let gpu = cuda::Gpu::get("rand", ordinal)?;
+        let gpu = Gpu::get("rand", ordinal)?;
         return cuda::random::uniform(gpu, "rand", Dims::from_slice(shape), draw);
     }
     Array::build("rand", Dims::from_slice(shape), |out| uniform(out, draw.seed, draw.number))
@@ -199,7 +201,7 @@ pub fn randn_on<T: Float>(device: Device, shape: &[usize]) -> Result<Array<T>> {
     let draw = next_draw(device);
     #[cfg(feature = "cuda")]
     if let Device::Cuda(ordinal) = device {
-        let gpu = cuda::Gpu::get("randn", ordinal)?;
+        let gpu = Gpu::get("randn", ordinal)?;
         return cuda::random::normal(gpu, "randn", Dims::from_slice(shape), draw);
     }
     Array::build("randn", Dims::from_slice(shape), |out| normal(out, draw.seed, draw.number))

@@ -4,7 +4,7 @@ use crate::array::Array;
 use crate::cpu;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::memory;
+use crate::memory::vectors;
 use crate::shape::Dims;
 use std::sync::{Arc, OnceLock};
 
@@ -79,7 +79,7 @@ impl Lines {
         let narrow = match self.narrow.get() {
             Some(known) => known,
             None => {
-                let narrow = memory::collect(op, wide.iter().map(|&i| i as u32))?;
+                let narrow = vectors::collect(op, wide.iter().map(|&i| i as u32))?;
                 self.narrow.get_or_init(|| narrow)
             }
         };

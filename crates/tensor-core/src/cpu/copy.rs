@@ -3,10 +3,10 @@
 use super::nest::Nest;
 use super::parallel::{MIN_ELEMENTS, for_parts};
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::error::Result;
 use crate::layout::Layout;
+use crate::memory::buffer::Buffer;
 use crate::shape::{self, Dims};
 use rayon::prelude::*;
 use std::borrow::Cow;

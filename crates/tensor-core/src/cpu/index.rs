@@ -7,7 +7,7 @@ use crate::element::{Element, Number};
 use crate::error::{Error, Result};
 use crate::formula::on_cpu;
 use crate::layout::Layout;
-use crate::memory;
+use crate::memory::vectors;
 use crate::shape::Dims;
 
 /// The index of the first extreme element along `dim`, which is not empty: of the largest, or of the
@@ -218,7 +218,7 @@ pub fn argsort<T: Number>(
     let nest = Nest::new(starts[0].shape(), starts);
     let (_, [s, t]) = nest.inner();
     let (data, out) = (x.storage(), order.make_mut()?);
-    let mut places: Vec<usize> = memory::room(op, n)?;
+    let mut places: Vec<usize> = vectors::room(op, n)?;
     nest.segments(0..nest.len(), |_, [p, q], count| {
         for k in 0..count as isize {
             let at = |i: usize| data[(q + k * t + i as isize * step) as usize];

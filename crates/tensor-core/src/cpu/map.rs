@@ -7,12 +7,12 @@
 use super::nest::Nest;
 use super::parallel::{MIN_ELEMENTS, for_parts};
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::element::{DType, Element, Slice, SliceMut};
 use crate::error::Result;
 use crate::formula::Formula;
 use crate::layout::Layout;
-use crate::memory;
+use crate::memory::buffer::Buffer;
+use crate::memory::work;
 use crate::shape::{self, Dims};
 use bytemuck::{cast_slice, cast_slice_mut};
 use smallvec::SmallVec;
@@ -224,7 +224,7 @@ fn run(op: &'static str, out: SliceMut<'_>, work: &(dyn Fn(usize, SliceMut<'_>) 
         work(0, out);
         return Ok(());
     }
-    memory::kernel(op, || {
+    work::kernel(op, || {
         match out {
             SliceMut::F32(out) => for_parts(out, |from, out| work(from, SliceMut::F32(out))),
             SliceMut::F64(out) => for_parts(out, |from, out| work(from, SliceMut::F64(out))),

@@ -10,7 +10,7 @@ use super::simd::{Kernel, dispatch};
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::Result;
-use crate::memory;
+use crate::memory::work;
 use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;
 
@@ -293,7 +293,7 @@ fn add_rows<T: Element, R: Reduction<T>>(
     let middle = range.start + (range.len() / 2).next_multiple_of(ROWS);
     let (first, second) = (range.start..middle, middle..range.end);
     let wide = wide && out.len() * range.len() >= MIN_ELEMENTS;
-    let mut other = memory::work(out.len(), r.neutral());
+    let mut other = work::vector(out.len(), r.neutral());
     join(
         wide,
         || add_rows(data, p, along, first, out, wide, r),

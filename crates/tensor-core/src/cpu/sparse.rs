@@ -5,7 +5,7 @@ use super::simd::{Kernel, dispatch, multiply_add};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
-use crate::memory;
+use crate::memory::{vectors, work};
 use crate::shape::Dims;
 use crate::sparse::{Across, Lines, Pattern, numbers};
 use rayon::prelude::*;
@@ -80,13 +80,13 @@ pub fn sort_by_line(op: &'static str, along: &[i64], across: &[i64], count: usiz
 
 /// See [`crate::sparse::coalesce`]; `keys` number the places.
 pub fn coalesce(op: &'static str, indices: &Array<i64>, keys: &[i64]) -> Result<(Array<i64>, Array<i64>)> {
-    let mut sorted: Vec<(i64, usize)> = memory::collect(op, keys.iter().copied().zip(0..))?;
+    let mut sorted: Vec<(i64, usize)> = vectors::collect(op, keys.iter().copied().zip(0..))?;
     match sorted.len() < PARALLEL_FROM {
         true => sorted.sort_unstable(),
         false => sorted.par_sort_unstable(),
     }
     let distinct = sorted.chunk_by(|a, b| a.0 == b.0).count();
-    let mut firsts = memory::room(op, distinct)?;
+    let mut firsts = vectors::room(op, distinct)?;
     let mut numbering = Array::<i64>::build(op, Dims::from_slice(&[keys.len()]), |_| {})?;
     let numbered = numbering.make_mut()?;
     for (k, &(key, at)) in sorted.iter().enumerate() {
@@ -295,8 +295,8 @@ fn scatter<T: Float, I: Place>(shape: Dims, a: Sparse<'_, T, I>, x: &[T], k: usi
     }
     if k >= WIDE {
         // Each thread has columns of its own, which it adds to in a copy of them.
-        let blocks: Vec<Range<usize>> = memory::gather((0..k).step_by(8).map(|c| c..(c + 8).min(k)));
-        let mut copies = memory::work(blocks.len(), Array::scalar(T::ZERO));
+        let blocks: Vec<Range<usize>> = work::collect((0..k).step_by(8).map(|c| c..(c + 8).min(k)));
+        let mut copies = work::vector(blocks.len(), Array::scalar(T::ZERO));
         blocks.par_iter().zip(&mut copies).try_for_each(|(columns, part)| -> Result<()> {
             *part = Array::zeros(&[size / k * columns.len()])?;
             let lines = 0..a.lines();
@@ -452,7 +452,7 @@ pub fn product_pattern(op: &'static str, a: &Pattern, b: &Pattern) -> Result<Pat
         .into_par_iter()
         .map(|p| {
             let rows_here = p * part..((p + 1) * part).min(shape[0]);
-            let (mut counts, mut places) = (memory::room(op, rows_here.len())?, Vec::new());
+            let (mut counts, mut places) = (vectors::room(op, rows_here.len())?, Vec::new());
             // The row that saw a column last, counted from 1.
             let mut notes = Array::<i64>::zeros(&shape[1..])?;
             let seen = notes.make_mut()?;
@@ -461,7 +461,7 @@ pub fn product_pattern(op: &'static str, a: &Pattern, b: &Pattern) -> Result<Pat
                 for &k in &columns[rows[i] as usize..rows[i + 1] as usize] {
                     let next =
                         &next_columns[next_rows[k as usize] as usize..next_rows[k as usize + 1] as usize];
-                    memory::grow(op, &mut places, next.len())?;
+                    vectors::grow(op, &mut places, next.len())?;
                     for &j in next {
                         if std::mem::replace(&mut seen[j as usize], i as i64 + 1) != i as i64 + 1 {
                             places.push(j);
@@ -474,9 +474,9 @@ pub fn product_pattern(op: &'static str, a: &Pattern, b: &Pattern) -> Result<Pat
             Ok((counts, places))
         })
         .collect::<Result<_>>()?;
-    let mut starts: Vec<i64> = memory::room(op, shape[0].saturating_add(1))?;
+    let mut starts: Vec<i64> = vectors::room(op, shape[0].saturating_add(1))?;
     starts.push(0);
-    let mut across = memory::room(op, parts.iter().map(|(_, places)| places.len()).sum())?;
+    let mut across = vectors::room(op, parts.iter().map(|(_, places)| places.len()).sum())?;
     for (counts, places) in parts {
         for count in counts {
             starts.push(starts[starts.len() - 1] + count);

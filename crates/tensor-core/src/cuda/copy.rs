@@ -1,6 +1,5 @@
 //! Copies of any layout.
 
-use super::gpu::Gpu;
 use super::map::{fresh, into};
 use super::nest::{Dim, Launch};
 use super::registry::{Family, Variant};
@@ -10,6 +9,7 @@ use crate::cpu::nest::Nest;
 use crate::device::Device;
 use crate::element::{DType, Element};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::layout::Layout;
 use crate::shape::Dims;
 

@@ -1,6 +1,5 @@
 //! Elements by index.
 
-use super::gpu::Gpu;
 use super::nest::{Dim, Launch, THREADS};
 use super::registry::{Family, Variant};
 use super::status::Status;
@@ -9,6 +8,7 @@ use crate::array::Array;
 use crate::cpu::nest::Nest;
 use crate::element::{DType, Element, Number};
 use crate::error::{Error, Result};
+use crate::gpu::context::Gpu;
 use crate::layout::{Layout, Strides};
 use crate::shape::Dims;
 

@@ -1,12 +1,12 @@
 //! Sum of squared residuals and its gradient in one pass over the matrix.
 
 use super::copy::copy;
-use super::gpu::Gpu;
 use super::product::addmv;
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::element::{DType, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
 
 pub(super) static LEAST_SQUARES: Family = Family {

@@ -5,15 +5,11 @@ mod bytes;
 mod compile;
 pub(crate) mod copy;
 pub(crate) mod factor;
-mod gpu;
-mod graph;
 pub(crate) mod index;
 mod least_squares;
-mod libraries;
 pub(crate) mod map;
 mod nest;
 mod operand;
-mod pool;
 pub(crate) mod product;
 pub(crate) mod products;
 mod program_cache;
@@ -25,17 +21,17 @@ mod solver;
 pub(crate) mod sort;
 pub(crate) mod sparse;
 mod status;
-mod transfer;
 
 pub use blas::{allow_tf32, set_allow_tf32};
-pub(crate) use gpu::Gpu;
+
 pub(crate) use operand::{Placed, shared_gpu};
-pub(crate) use pool::Allocation;
 
 use crate::array::Array;
 use crate::device::Device;
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::context::Gpu;
+use crate::gpu::graph::Graph;
 use crate::layout::Layout;
 use crate::random::{captured, take_draws};
 use crate::shape::Dims;
@@ -119,7 +115,7 @@ fn gpu(op: &'static str, device: &Device) -> Result<&'static Gpu> {
 
 /// Work on a GPU that was captured once, and is replayed at the cost of one launch.
 pub struct Captured {
-    work: graph::Graph,
+    work: Graph,
     /// The seed and the number of the first draw of a replay, and how many draws it makes.
     draws: (Array<i64>, u64),
 }

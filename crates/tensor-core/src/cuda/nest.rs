@@ -1,9 +1,9 @@
 //! Loop nests as kernels take them (kernels/nest.cu), and the launches of such kernels.
 
-use super::gpu::Gpu;
 use super::registry::{Family, Variant};
 use crate::cpu::nest::Nest;
 use crate::error::{Error, Result};
+use crate::gpu::context::Gpu;
 use crate::layout::Layout;
 use std::ffi::CStr;
 

@@ -1,11 +1,11 @@
 //! What kernels on a GPU are told of their operands.
 
-use super::gpu::Gpu;
 use crate::array::Array;
 use crate::code::bits;
 use crate::device::Device;
 use crate::element::{DType, Element};
 use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::context::Gpu;
 use crate::layout::Layout;
 use crate::shape::{self, Dims};
 

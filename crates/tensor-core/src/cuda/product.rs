@@ -2,7 +2,6 @@
 
 use super::blas::{Gemm, Gemv, Matrix, Vector};
 use super::copy::copy;
-use super::gpu::Gpu;
 pub(crate) use super::least_squares::least_squares;
 use super::map::fresh;
 use super::operand::divisor;
@@ -12,6 +11,7 @@ use crate::code::bits;
 use crate::cpu::nest::Nest;
 use crate::element::{DType, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::layout::Layout;
 use crate::shape::{self, Dims};
 

@@ -1,11 +1,11 @@
 //! Random numbers, the same as those of the CPU.
 
-use super::gpu::Gpu;
 use super::nest::{Launch, THREADS};
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::element::{DType, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::random::Draw;
 use crate::shape::Dims;
 use std::ffi::CStr;

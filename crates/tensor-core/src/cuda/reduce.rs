@@ -1,6 +1,5 @@
 //! Reductions.
 
-use super::gpu::Gpu;
 use super::nest::{Dim, Launch, THREADS};
 use super::registry::{Family, Variant};
 use crate::array::Array;
@@ -9,6 +8,7 @@ use crate::device::Device;
 use crate::element::{DType, Element, Float, Number};
 use crate::error::Result;
 use crate::formula;
+use crate::gpu::context::Gpu;
 use crate::kernels;
 use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;

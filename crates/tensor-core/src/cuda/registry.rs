@@ -2,9 +2,9 @@
 //!
 //! The kernels of [`map`](super::map) are written from formulas as they are met, and so are not listed here.
 
-use super::gpu::{Function, Gpu};
 use crate::element::DType;
 use crate::error::Result;
+use crate::gpu::context::{Function, Gpu};
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::hash::Hash;

@@ -1,6 +1,5 @@
 //! Order.
 
-use super::gpu::Gpu;
 use super::nest::{Launch, THREADS, lines};
 use super::registry::{Family, Variant};
 use super::scan;
@@ -8,6 +7,7 @@ use crate::array::Array;
 use crate::cpu::nest::Nest;
 use crate::element::{DType, Number};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
 
 pub(super) static SORT: Family = Family {

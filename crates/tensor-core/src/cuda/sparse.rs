@@ -1,13 +1,13 @@
 //! Products with sparse matrices.
 
 use super::copy::copy;
-use super::gpu::Gpu;
 use super::nest::{Launch, THREADS};
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::device::Device;
 use crate::element::{DType, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
 use crate::sparse::Pattern;
 

@@ -2,10 +2,10 @@
 
 use super::matrix;
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::memory::buffer::Buffer;
 use crate::shape::Dims;
 use nalgebra::{DMatrix, DMatrixView, DVector, Dim, Dyn, Matrix, RawStorage};
 

@@ -2,10 +2,10 @@
 
 use super::on_host;
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::layout::{Layout, Strides};
+use crate::memory::buffer::Buffer;
 use crate::shape::Dims;
 
 /// The functions for one version, which differ in nothing but the crate that they name.

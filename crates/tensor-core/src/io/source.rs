@@ -1,7 +1,6 @@
 //! Elements on their way from a file into an array.
 
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::element::{DType, Element};
 use crate::error::Result;
 use crate::io::any::AnyArray;
@@ -9,6 +8,7 @@ use crate::io::mapped::Mapping;
 use crate::io::place::Place;
 use crate::io::stored::Stored;
 use crate::layout::Layout;
+use crate::memory::buffer::Buffer;
 use crate::shape::{self, Dims};
 use std::io::Read;
 

@@ -9,7 +9,7 @@ use crate::cuda;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, Result};
-use crate::memory;
+use crate::memory::work;
 use crate::shape::Dims;
 
 kernels! {
@@ -239,7 +239,7 @@ compiled_once! {
         let host = Device::Cpu;
         let here = directions.iter().map(|e| e.to_device(op, host)).collect::<Result<Vec<_>>>()?;
         let w_here = w.to_device(op, host)?;
-        let result = memory::kernel(op, || cpu::decompose::analytic_derivative(op, f, &w_here, &here))?;
+        let result = work::kernel(op, || cpu::decompose::analytic_derivative(op, f, &w_here, &here))?;
         result.to_device(op, w.device())
     }
 }

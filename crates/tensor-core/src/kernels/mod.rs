@@ -40,7 +40,7 @@ macro_rules! kernels {
                     let gpu = cuda::shared_gpu($op, &[$(cuda::Placed::place($x)),+])?;
                     return $cuda(gpu, $op $(, $arg)*);
                 }
-                $crate::memory::kernel($op, || $cpu($op $(, $arg)*))
+                $crate::memory::work::kernel($op, || $cpu($op $(, $arg)*))
             }
         )+ }
     };
@@ -54,7 +54,7 @@ macro_rules! run_on {
             let $gpu = $crate::cuda::shared_gpu($op, &[$($crate::cuda::Placed::place($x)),+])?;
             return $cuda;
         }
-        $crate::memory::kernel($op, || $cpu)
+        $crate::memory::work::kernel($op, || $cpu)
     }};
 }
 

@@ -7,7 +7,7 @@ use crate::cpu::lanes::{self, Matrices, for_groups};
 use crate::cpu::{copy, factor};
 use crate::element::{Element, Float};
 use crate::error::Result;
-use crate::memory;
+use crate::memory::{vectors, work};
 use crate::shape::Dims;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,7 +49,7 @@ pub fn lu_factors<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>,
         out.iter_mut().enumerate().for_each(|(i, row)| *row = (i % m.max(1)) as i64);
     })?;
     for_batch((lu.make_mut()?, m * k), (all_rows.make_mut()?, m), m * k * k, |_, a, order| {
-        let mut pivots = memory::work(k, 0);
+        let mut pivots = work::vector(k, 0);
         factor::lu_tall(a, m, k, &mut pivots);
         for (i, pivot) in pivots.into_iter().enumerate() {
             order.swap(i, pivot);
@@ -63,7 +63,7 @@ impl<T: Float> Factors<T> {
         let (n, batch) = square(a);
         let count: usize = batch.iter().product();
         let mut lu = copy::copy(op, a)?;
-        let mut pivots = memory::vector(op, count * n, 0)?;
+        let mut pivots = vectors::vector(op, count * n, 0)?;
         let flaws = Flaws::none();
         for_batch((lu.make_mut()?, n * n), (&mut pivots, n), n * n * n, |i, a, pivots| {
             if !are_finite(a) {
@@ -121,7 +121,7 @@ pub fn lu_nearly_singular<T: Float>(op: &'static str, lu: &Lu<T>, ratio: f64) ->
     };
     let factors = lu.factors(op)?;
     let matrices = factors.rows().chunks_exact(n * n).enumerate();
-    memory::collect(op, matrices.filter(|(_, a)| near(a)).map(|(i, _)| i))
+    vectors::collect(op, matrices.filter(|(_, a)| near(a)).map(|(i, _)| i))
 }
 
 /// See [`Lu::solve`].

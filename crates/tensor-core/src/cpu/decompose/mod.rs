@@ -11,7 +11,7 @@ use super::{copy, factor};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory;
+use crate::memory::{vectors, work};
 use crate::shape::Dims;
 pub use flaw::{Flaw, Part, not_converged_error, not_finite_error, singular_error};
 use flaw::{Flaws, first_not_finite};
@@ -103,7 +103,7 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
         let factors = (u.make_mut()?.chunks_exact_mut(m * k))
             .zip(s.make_mut()?.chunks_exact_mut(k))
             .zip(vt.make_mut()?.chunks_exact_mut(k * n));
-        let mut parts = memory::collect(op, factors)?;
+        let mut parts = vectors::collect(op, factors)?;
         let mut nothing = vec![(); parts.len()];
         for_batch((&mut parts, 1), (&mut nothing, 1), m * n * k, |i, part, _| {
             let ((u, s), vt) = &mut part[0];
@@ -281,7 +281,7 @@ pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[A
         return checked([q, r]);
     }
     let matrices = elements(op, a)?;
-    let mut parts = memory::collect(op, q.make_mut()?.chunks_exact_mut(m * k).map(|q| (q, &mut [][..])))?;
+    let mut parts = vectors::collect(op, q.make_mut()?.chunks_exact_mut(m * k).map(|q| (q, &mut [][..])))?;
     for (part, r) in parts.iter_mut().zip(r.make_mut()?.chunks_exact_mut((k * n).max(1))) {
         part.1 = r;
     }
@@ -304,14 +304,14 @@ pub fn analytic_derivative<T: Float>(
     let n = w.shape()[w.ndim() - 1];
     let shape: Dims = w.shape().iter().copied().chain([n]).collect();
     let mut out = Array::zeros(&shape)?;
-    let values = memory::collect(op, elements(op, w)?.iter().map(|w| w.to_f64()))?;
+    let values = vectors::collect(op, elements(op, w)?.iter().map(|w| w.to_f64()))?;
     let directions = directions.iter().map(|e| elements(op, e)).collect::<Result<Vec<_>>>()?;
     let mut nothing = vec![(); values.len().checked_div(n).unwrap_or(0)];
     let cost = n.saturating_pow(directions.len() as u32 + 1);
     for_batch((out.make_mut()?, n * n), (&mut nothing, 1), cost, |i, out, _| {
-        let matrix = |e: &Cow<'_, [T]>| memory::gather(e[i * n * n..][..n * n].iter().map(|x| x.to_f64()));
+        let matrix = |e: &Cow<'_, [T]>| work::collect(e[i * n * n..][..n * n].iter().map(|x| x.to_f64()));
         let directions: Vec<Vec<f64>> = directions.iter().map(matrix).collect();
-        let mut result = memory::work(n * n, 0.0);
+        let mut result = work::vector(n * n, 0.0);
         factor::derivative(f, &values[i * n..][..n], &directions, &mut result);
         for (out, x) in out.iter_mut().zip(result) {
             *out = T::of(x);

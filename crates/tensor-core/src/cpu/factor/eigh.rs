@@ -5,7 +5,7 @@ use super::svd::NotConverged;
 use super::transpose;
 use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
-use crate::memory;
+use crate::memory::work;
 use faer::diag::DiagMut;
 use faer::dyn_stack::MemStack;
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};
@@ -32,7 +32,7 @@ pub fn eigh<T: Float>(a: &[T], n: usize, w: &mut [T], v: &mut [T]) -> Result<(),
     // Rows and columns change places: the lower triangle, mirrored, is also that of a column-major matrix,
     // in which faer is at its best.
     let scaled = || {
-        let mut whole = memory::gather(a.iter().map(|&x| x * scale));
+        let mut whole = work::collect(a.iter().map(|&x| x * scale));
         for i in 0..n {
             for j in i + 1..n {
                 whole[i * n + j] = whole[j * n + i];
@@ -66,7 +66,7 @@ fn large<T: Float>(a: &mut [T], n: usize, w: &mut [T], v: &mut [T]) -> Result<()
         return if info == 0 { Ok(()) } else { Err(NotConverged) };
     }
     let vectors = ComputeEigenvectors::Yes;
-    let mut memory = memory::stack(self_adjoint_evd_scratch::<T>(n, vectors, Par::Seq, Default::default()));
+    let mut memory = work::stack(self_adjoint_evd_scratch::<T>(n, vectors, Par::Seq, Default::default()));
     self_adjoint_evd(
         MatRef::from_column_major_slice(a, n, n),
         DiagMut::from_slice_mut(w),

@@ -4,7 +4,7 @@
 
 use crate::cpu::simd::{Kernel, dispatch, multiply_add, sub_mul};
 use crate::element::Float;
-use crate::memory;
+use crate::memory::work;
 use faer::linalg::matmul::matmul;
 use faer::reborrow::{Reborrow, ReborrowMut};
 use faer::{Accum, MatMut, MatRef, Par};
@@ -30,7 +30,7 @@ pub(super) struct Reflections<T> {
 
 /// The product of two matrices, column by column.
 fn product<T: Float>(a: MatRef<'_, T>, b: MatRef<'_, T>) -> Vec<T> {
-    let mut out = memory::work(a.nrows() * b.ncols(), T::ZERO);
+    let mut out = work::vector(a.nrows() * b.ncols(), T::ZERO);
     let place = MatMut::from_column_major_slice_mut(&mut out, a.nrows(), b.ncols());
     matmul(place, Accum::Replace, a, b, T::ONE, Par::Seq);
     out
@@ -39,7 +39,7 @@ fn product<T: Float>(a: MatRef<'_, T>, b: MatRef<'_, T>) -> Vec<T> {
 impl<T: Float> Reflections<T> {
     pub fn of(a: &mut [T], m: usize, n: usize) -> Self {
         assert!(m >= n && a.len() == m * n);
-        let (mut v, mut t) = (memory::work(m * n, T::ZERO), memory::work(n * n, T::ZERO));
+        let (mut v, mut t) = (work::vector(m * n, T::ZERO), work::vector(n * n, T::ZERO));
         factor(a, &mut v, MatMut::from_column_major_slice_mut(&mut t, n, n), m, 0);
         Reflections { m, n, v, t }
     }
@@ -50,7 +50,7 @@ impl<T: Float> Reflections<T> {
         let v = MatRef::from_column_major_slice(&self.v, m, n);
         let t = MatRef::from_column_major_slice(&self.t, n, n);
         let inner = product(t, v.subrows(0, k).transpose());
-        let mut q = memory::work(m * k, T::ZERO);
+        let mut q = work::vector(m * k, T::ZERO);
         (0..k).for_each(|i| q[i * m + i] = T::ONE);
         let out = MatMut::from_column_major_slice_mut(&mut q, m, k);
         let inner = MatRef::from_column_major_slice(&inner, n, k);

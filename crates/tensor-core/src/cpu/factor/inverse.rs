@@ -4,7 +4,7 @@ use super::lu::{largest, lu};
 use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, solve_upper, task_split};
 use crate::cpu::simd::subtract_multiple;
 use crate::element::{Element, Float};
-use crate::memory;
+use crate::memory::work;
 use faer::reborrow::ReborrowMut;
 use faer::{MatMut, MatRef};
 use rayon::prelude::*;
@@ -82,8 +82,8 @@ fn inverse_fixed<T: Float, const N: usize>(a: &[T], out: &mut [T]) -> Result<(),
 }
 
 fn inverse_blocked<T: Float>(a: &[T], out: &mut [T], n: usize) -> Result<(), usize> {
-    let mut factors = memory::gather(a.iter().copied());
-    let mut pivots = memory::work(n, 0);
+    let mut factors = work::collect(a.iter().copied());
+    let mut pivots = work::vector(n, 0);
     if let Some(zero) = lu(&mut factors, n, &mut pivots) {
         return Err(zero);
     }
@@ -123,12 +123,12 @@ fn invert_strips<T: Float>(lu: MatRef<'_, T>, x: MatMut<'_, T>, first: usize) {
 
 /// `X P`: the row exchanges of the factorisation, on columns and in reverse order.
 fn permute_columns<T: Float>(x: &mut [T], n: usize, pivots: &[usize]) {
-    let mut source = memory::gather(0..n);
+    let mut source = work::collect(0..n);
     for i in (0..n).rev() {
         source.swap(i, pivots[i]);
     }
     let permute = |rows: &mut [T]| {
-        let mut copy = memory::work(n, T::ZERO);
+        let mut copy = work::vector(n, T::ZERO);
         for row in rows.chunks_exact_mut(n) {
             copy.copy_from_slice(row);
             for (value, &from) in row.iter_mut().zip(&source) {

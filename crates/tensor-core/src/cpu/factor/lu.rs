@@ -5,7 +5,7 @@ use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, subtract_p
 use crate::cpu::blas;
 use crate::cpu::simd::{Kernel, dispatch, sub_mul};
 use crate::element::{Element, Float};
-use crate::memory;
+use crate::memory::work;
 use faer::reborrow::{Reborrow, ReborrowMut};
 use faer::{MatMut, MatRef};
 
@@ -54,7 +54,7 @@ fn large<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize>
     // What becomes of NaN, libraries do not agree on.
     #[cfg(feature = "blas")]
     if n >= blas::LU_FROM && a.iter().all(|x| Float::is_finite(*x)) {
-        let mut from_one = memory::work(n, 0);
+        let mut from_one = work::vector(n, 0);
         super::transpose(a, n);
         let info = (blas::routines::<T>().getrf)(a, n, &mut from_one);
         super::transpose(a, n);
@@ -65,7 +65,7 @@ fn large<T: Float>(a: &mut [T], n: usize, pivots: &mut [usize]) -> Option<usize>
             return (info as usize).checked_sub(1);
         }
     }
-    let mut panel = memory::work(panel_stride(n) * PANEL, T::ZERO);
+    let mut panel = work::vector(panel_stride(n) * PANEL, T::ZERO);
     factor_columns(MatMut::from_row_major_slice_mut(a, n, n), pivots, &mut panel)
 }
 
@@ -80,7 +80,7 @@ pub fn lu_tall<T: Float>(a: &mut [T], m: usize, n: usize, pivots: &mut [usize]) 
         return;
     }
     assert!(m > n && a.len() == m * n && pivots.len() == n);
-    let mut panel = memory::work(panel_stride(m) * PANEL.min(n), T::ZERO);
+    let mut panel = work::vector(panel_stride(m) * PANEL.min(n), T::ZERO);
     factor_columns(MatMut::from_row_major_slice_mut(a, m, n), pivots, &mut panel);
 }
 

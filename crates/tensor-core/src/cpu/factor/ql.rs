@@ -4,7 +4,7 @@ use super::svd::NotConverged;
 use crate::cpu::scale::{largest, smallest_normal};
 use crate::cpu::simd::{Kernel, dispatch, dot_line, multiply_add, sub_mul};
 use crate::element::Float;
-use crate::memory;
+use crate::memory::work;
 
 /// Steps for each eigenvalue, all together: two are usual. A value that has far to go takes many, and those after
 /// it none.
@@ -41,7 +41,7 @@ impl<T: Float> Kernel for Eigh<'_, T> {
     fn run<const FMA: bool>(self) -> Self::Output {
         let Eigh { a, n, w, v } = self;
         let negligible = negligible_square(largest(a.iter().copied()));
-        let mut e = memory::work(n, T::ZERO);
+        let mut e = work::vector(n, T::ZERO);
         tridiagonal::<T, FMA>(a, n, w, &mut e, v, negligible);
         // Of V^T the rows are contiguous.
         super::transpose(v, n);
@@ -61,8 +61,8 @@ fn tridiagonal<T: Float, const FMA: bool>(
     q: &mut [T],
     negligible: T,
 ) {
-    let mut taus = memory::work(n, T::ZERO);
-    let mut p = memory::work(n, T::ZERO);
+    let mut taus = work::vector(n, T::ZERO);
+    let mut p = work::vector(n, T::ZERO);
     for k in 0..n - 1 {
         // The vector takes the place of row k, which is done with.
         let (above, below) = a.split_at_mut((k + 1) * n);
@@ -134,7 +134,7 @@ fn diagonal<T: Float, const FMA: bool>(
     negligible: T,
 ) -> Result<(), NotConverged> {
     let n = d.len();
-    let mut rotations = memory::work(n, (T::ZERO, T::ZERO));
+    let mut rotations = work::vector(n, (T::ZERO, T::ZERO));
     let mut steps = STEPS * n;
     let mut first = 0;
     let mut part = Part { first: 0, last: 0, turned: false };
@@ -278,12 +278,12 @@ fn rotate_columns<T: Float, const C: usize, const TURNED: bool, const FMA: bool>
 /// Sorts the values, and writes the rows of `v`, in their order, as columns.
 fn sort<T: Float>(w: &mut [T], v: &mut [T], copy: &mut [T]) {
     let n = w.len();
-    let mut order = memory::gather(0..n);
+    let mut order = work::collect(0..n);
     order.sort_unstable_by(|&i, &j| {
         w[i].partial_cmp(&w[j]).unwrap_or(std::cmp::Ordering::Equal).then(i.cmp(&j))
     });
     copy.copy_from_slice(v);
-    let values = memory::gather(w.iter().copied());
+    let values = work::collect(w.iter().copied());
     for (k, &from) in order.iter().enumerate() {
         w[k] = values[from];
         v[k * n..(k + 1) * n].copy_from_slice(&copy[from * n..(from + 1) * n]);

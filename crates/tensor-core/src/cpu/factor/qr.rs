@@ -4,7 +4,7 @@ use super::householder::Reflections;
 use super::to_rows;
 use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
-use crate::memory;
+use crate::memory::work;
 use faer::dyn_stack::MemStack;
 use faer::linalg::householder::{
     apply_block_householder_sequence_on_the_left_in_place_scratch,
@@ -24,7 +24,7 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
     let size = m.min(n);
     r.fill(T::ZERO);
     // Column by column, as faer is at its best.
-    let mut columns = memory::work(m * k, T::ZERO);
+    let mut columns = work::vector(m * k, T::ZERO);
     for i in 0..k {
         columns[i * m + i] = T::ONE;
     }
@@ -32,7 +32,7 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
         return q.copy_from_slice(&columns);
     }
     // A column that is scaled has the same Q, and a column of R that is scaled alike: each keeps its digits.
-    let mut scales = memory::work(n, T::ZERO);
+    let mut scales = work::vector(n, T::ZERO);
     for row in a.chunks_exact(n) {
         scales.iter_mut().zip(row).for_each(|(scale, &x)| *scale = largest([*scale, x]));
     }
@@ -45,7 +45,7 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
     let scratch = qr_in_place_scratch::<T>(m, n, block, Par::Seq, Default::default())
         .or(apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, block, k));
     let matrices = temp_mat_scratch::<T>(m, n).and(temp_mat_scratch::<T>(block, size));
-    let mut memory = memory::stack(matrices.and(scratch));
+    let mut memory = work::stack(matrices.and(scratch));
     let (mut factors, stack) = temp_mat_zeroed::<T, _, _>(m, n, MemStack::new(&mut memory));
     let (mut coefficients, stack) = temp_mat_zeroed::<T, _, _>(block, size, stack);
     let (mut factors, mut coefficients) = (factors.as_mat_mut(), coefficients.as_mat_mut());
@@ -76,7 +76,7 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
 /// [`qr`] but for the signs, where sums over the rows are long.
 fn tall<T: Float>(a: &[T], scales: &[T], m: usize, k: usize, q: &mut [T], r: &mut [T]) {
     let n = scales.len();
-    let mut columns = memory::work(m * n, T::ZERO);
+    let mut columns = work::vector(m * n, T::ZERO);
     to_rows(a, n, m, &mut columns);
     for (column, &scale) in columns.chunks_exact_mut(m).zip(scales) {
         column.iter_mut().for_each(|x| *x *= scale);
@@ -92,7 +92,7 @@ fn tall<T: Float>(a: &[T], scales: &[T], m: usize, k: usize, q: &mut [T], r: &mu
 
 fn positive_diagonal<T: Float>(size: usize, n: usize, k: usize, q: &mut [T], r: &mut [T]) {
     // Reflections leave the signs open: with a diagonal of R that is not negative, the factors are unique.
-    let negative = memory::gather((0..size).map(|i| r[i * n + i] < T::ZERO));
+    let negative = work::collect((0..size).map(|i| r[i * n + i] < T::ZERO));
     for (row, _) in r.chunks_exact_mut(n).zip(&negative).filter(|(_, negative)| **negative) {
         row.iter_mut().for_each(|x| *x = -*x);
     }

@@ -4,7 +4,7 @@ use super::lu::exchange_rows;
 use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, solve_upper, task_split};
 use crate::cpu::simd::{Kernel, dispatch, sub_mul, subtract_multiple};
 use crate::element::Float;
-use crate::memory;
+use crate::memory::work;
 use faer::reborrow::ReborrowMut;
 use faer::{MatMut, MatRef};
 
@@ -35,7 +35,7 @@ pub fn lu_solve<T: Float>(lu: &[T], pivots: &[usize], n: usize, b: &mut [T], k: 
     } else if k == 1 {
         solve_vector(lu, n, b, transposed);
     } else if k <= FEW {
-        let mut column = memory::work(n, T::ZERO);
+        let mut column = work::vector(n, T::ZERO);
         for c in 0..k {
             for (x, row) in column.iter_mut().zip(b.chunks_exact(k)) {
                 *x = row[c];

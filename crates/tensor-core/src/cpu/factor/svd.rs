@@ -4,7 +4,7 @@ use super::householder::Reflections;
 use super::to_rows;
 use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
-use crate::memory;
+use crate::memory::work;
 use faer::diag::DiagMut;
 use faer::dyn_stack::MemStack;
 use faer::linalg::matmul::matmul;
@@ -61,7 +61,7 @@ pub fn svd<T: Float>(
     let a = if scale == T::ONE {
         a
     } else {
-        scaled = memory::gather(a.iter().map(|&x| x * scale));
+        scaled = work::collect(a.iter().map(|&x| x * scale));
         &scaled
     };
     large(a, m, n, u, s, vt)?;
@@ -86,16 +86,16 @@ fn large<T: Float>(
     #[cfg(feature = "blas")]
     if k >= crate::cpu::blas::FROM
         && let Some(info) =
-            (crate::cpu::blas::routines::<T>().gesdd)(&mut memory::gather(a.iter().copied()), n, m, vt, s, u)
+            (crate::cpu::blas::routines::<T>().gesdd)(&mut work::collect(a.iter().copied()), n, m, vt, s, u)
     {
         return if info == 0 { Ok(()) } else { Err(NotConverged) };
     }
     // Of long columns or rows first the triangle.
     if m >= 2 * n {
-        let mut columns = memory::work(m * n, T::ZERO);
+        let mut columns = work::vector(m * n, T::ZERO);
         to_rows(a, n, m, &mut columns);
         let reflections = Reflections::of(&mut columns, m, n);
-        let mut inner = memory::work(n * n, T::ZERO);
+        let mut inner = work::vector(n * n, T::ZERO);
         large(&triangle(&columns, m, n, false), n, n, &mut inner, s, vt)?;
         let (q, inner) = (reflections.columns(n), MatRef::from_row_major_slice(&inner, n, n));
         let u = MatMut::from_row_major_slice_mut(u, m, n);
@@ -104,9 +104,9 @@ fn large<T: Float>(
     }
     if n >= 2 * m {
         // A^T = Q R, and R^T = U diag(s) W^T: V is Q W.
-        let mut columns = memory::gather(a.iter().copied());
+        let mut columns = work::collect(a.iter().copied());
         let reflections = Reflections::of(&mut columns, n, m);
-        let mut inner = memory::work(m * m, T::ZERO);
+        let mut inner = work::vector(m * m, T::ZERO);
         large(&triangle(&columns, n, m, true), m, m, u, s, &mut inner)?;
         let (q, inner) = (reflections.columns(m), MatRef::from_row_major_slice(&inner, m, m));
         let vt = MatMut::from_row_major_slice_mut(vt, m, n);
@@ -121,9 +121,9 @@ fn large<T: Float>(
         return Ok(());
     }
     // faer is at its best with columns that are contiguous: those of A^T = V diag(s) U^T are.
-    let mut columns = memory::work(m * k, T::ZERO);
+    let mut columns = work::vector(m * k, T::ZERO);
     let thin = ComputeSvdVectors::Thin;
-    let mut memory = memory::stack(svd_scratch::<T>(n, m, thin, thin, Par::Seq, Default::default()));
+    let mut memory = work::stack(svd_scratch::<T>(n, m, thin, thin, Par::Seq, Default::default()));
     faer_svd(
         MatRef::from_column_major_slice(a, n, m),
         DiagMut::from_slice_mut(s),
@@ -140,7 +140,7 @@ fn large<T: Float>(
 
 /// The upper triangle of the first `n` rows of `m`, in a matrix of its own that lies row by row; transposed where asked for.
 fn triangle<T: Float>(columns: &[T], m: usize, n: usize, transposed: bool) -> Vec<T> {
-    let mut r = memory::work(n * n, T::ZERO);
+    let mut r = work::vector(n * n, T::ZERO);
     for j in 0..n {
         for i in 0..=j {
             r[if transposed { j * n + i } else { i * n + j }] = columns[j * m + i];

@@ -6,7 +6,7 @@ use crate::cpu::parallel::{Order, share};
 use crate::cpu::simd::{Kernel, dispatch_wide, is_wide, plain};
 use crate::element::{Element, Float};
 use crate::error::Result;
-use crate::memory;
+use crate::memory::work;
 use std::borrow::Cow;
 
 /// Matrices (or vectors, of one column) that lie at equal distances.
@@ -44,7 +44,7 @@ impl<'a, T: Float> Matrices<'a, T> {
     pub fn to_vec(&self, i: usize) -> Vec<T> {
         let [step, row, col] = self.steps;
         let place = |e: usize| i * step + e / self.cols * row + e % self.cols * col;
-        memory::gather((0..self.size()).map(|e| self.data[place(e)]))
+        work::collect((0..self.size()).map(|e| self.data[place(e)]))
     }
 
     /// Brings `W` matrices from `first` on into lanes; behind the last one, `last` again.
@@ -171,7 +171,7 @@ impl<T: Float, F: Small<T>, G: Fn(usize, [&mut [T]; O]) + Sync, const O: usize, 
     fn run<const FMA: bool>(self) {
         let Part { f, inputs, mut outputs, sizes, first, count, one } = self.0;
         let [input_size, output_size, work_size] = f.sizes();
-        let mut memory = memory::work(input_size + output_size + work_size, Lanes::<T, W>::ZERO);
+        let mut memory = work::vector(input_size + output_size + work_size, Lanes::<T, W>::ZERO);
         let (input, rest) = memory.split_at_mut(input_size);
         let (output, work) = rest.split_at_mut(output_size);
         for group in (0..count).step_by(W) {

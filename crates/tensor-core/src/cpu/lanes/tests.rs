@@ -81,7 +81,7 @@ fn identity<T: Float>(count: usize, n: usize) -> Array<T> {
 }
 
 fn symmetric<T: Float>(a: &Array<T>) -> Array<T> {
-    kernels::zip("add", a, &transposed(a), on_cpu(|x, y| x + y)).unwrap()
+    kernels::zip("add", a, &transposed(a), &on_cpu(|x, y| x + y)).unwrap()
 }
 
 fn each<T: Float>() {
@@ -136,7 +136,7 @@ fn each<T: Float>() {
         let (a, n) = (symmetric(a), a.shape()[1]);
         let [w, v] = decompose::eigh("eigh", &a).unwrap();
         assert!(w.to_vec().chunks_exact(n).all(|w| w.is_sorted()));
-        let scaled = kernels::zip("mul", &v, &w.insert_dim("", 1).unwrap(), on_cpu(|v, w| v * w)).unwrap();
+        let scaled = kernels::zip("mul", &v, &w.insert_dim("", 1).unwrap(), &on_cpu(|v, w| v * w)).unwrap();
         error(&product(&scaled, &transposed(&v)), &a)
             .max(error(&product(&transposed(&v), &v), &identity(a.shape()[0], n)))
     });
@@ -145,7 +145,7 @@ fn each<T: Float>() {
         let k = m.min(n);
         let [u, s, vt] = decompose::svd("svd", a).unwrap();
         assert!(s.to_vec().chunks_exact(k).all(|s| s.is_sorted_by(|x, y| x >= y)));
-        let scaled = kernels::zip("mul", &u, &s.insert_dim("", 1).unwrap(), on_cpu(|u, s| u * s)).unwrap();
+        let scaled = kernels::zip("mul", &u, &s.insert_dim("", 1).unwrap(), &on_cpu(|u, s| u * s)).unwrap();
         error(&product(&scaled, &vt), a)
             .max(error(&product(&transposed(&u), &u), &identity(count, k)))
             .max(error(&product(&vt, &transposed(&vt)), &identity(count, k)))
@@ -160,14 +160,14 @@ fn each<T: Float>() {
             assert!(a.shape()[1] > 20 && size_of::<T>() == 4);
             return 0.0;
         }
-        let scale = kernels::zip("mul", &d, &g, on_cpu(|d, g| d * g))
+        let scale = kernels::zip("mul", &d, &g, &on_cpu(|d, g| d * g))
             .unwrap()
             .insert_dim("", 1)
             .unwrap()
             .insert_dim("", 2)
             .unwrap();
         let inverse = transposed(&decompose::inverse("inverse", &a).unwrap());
-        error(&found, &kernels::zip("mul", &inverse, &scale, on_cpu(|x, y| x * y)).unwrap())
+        error(&found, &kernels::zip("mul", &inverse, &scale, &on_cpu(|x, y| x * y)).unwrap())
     });
 }
 
@@ -281,7 +281,7 @@ fn hard_spectra<T: Float>() {
         let a = spectra::<T>(n);
         let bound = 100.max(4 * n) as f64 * T::EPSILON.to_f64();
         let [w, v] = decompose::eigh("eigh", &a).unwrap();
-        let scaled = kernels::zip("mul", &v, &w.insert_dim("", 1).unwrap(), on_cpu(|v, w| v * w)).unwrap();
+        let scaled = kernels::zip("mul", &v, &w.insert_dim("", 1).unwrap(), &on_cpu(|v, w| v * w)).unwrap();
         let worst = error(&product(&scaled, &transposed(&v)), &a)
             .max(error(&product(&transposed(&v), &v), &identity(9, n)));
         assert!(worst < bound, "{n}: {worst:e}");

@@ -2,11 +2,11 @@
 
 use super::Matrices;
 use crate::array::Array;
-use crate::cuda::gpu::Gpu;
 use crate::cuda::registry::{Family, Variant};
 use crate::cuda::status::Status;
 use crate::element::{DType, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::kernels::{Part, not_finite_error};
 
 pub(in crate::cuda) static FINITE: Family = Family {

@@ -3,11 +3,11 @@
 use super::Matrices;
 use crate::array::Array;
 use crate::code::bits;
-use crate::cuda::gpu::Gpu;
 use crate::cuda::registry::{Family, Variant};
 use crate::cuda::status::Status;
 use crate::element::{DType, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::kernels::Gaps;
 use crate::shape::Dims;
 use std::ffi::CStr;

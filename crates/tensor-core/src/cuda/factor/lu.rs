@@ -5,13 +5,13 @@ use super::finite::{checked, reported};
 use super::{LARGEST, Matrices, Small, VARIANTS, columns_divisor, small};
 use crate::array::Array;
 use crate::cpu::decompose::{Flaw, Part, singular_error};
-use crate::cuda::gpu::Gpu;
 use crate::cuda::registry::Family;
 use crate::cuda::solver;
 use crate::cuda::status::Status;
 use crate::device::Device;
 use crate::element::{Element, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::kernels::Lu;
 use crate::shape::Dims;
 

@@ -14,13 +14,13 @@ pub(super) use orthogonal::unsolved;
 pub(crate) use orthogonal::{eigh, qr, svd};
 pub(crate) use triangular::{cholesky, cholesky_ex, solve_triangular};
 
-use super::gpu::Gpu;
 use super::operand::divisor;
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::cpu::nest::Nest;
 use crate::element::{DType, Element, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
 use std::ffi::CStr;
 

@@ -4,12 +4,12 @@ use super::finite::first_not_finite;
 use super::{LARGEST, Matrices, Small, VARIANTS, small};
 use crate::array::Array;
 use crate::cpu::decompose::{Part, not_converged_error, not_finite_error};
-use crate::cuda::gpu::Gpu;
 use crate::cuda::registry::Family;
 use crate::cuda::solver;
 use crate::cuda::status::Status;
 use crate::element::Float;
 use crate::error::{Error, Result};
+use crate::gpu::context::Gpu;
 
 pub(in crate::cuda) static QR: Family =
     Family { text: small!("small_qr.cu"), kernels: &[c"qr"], variants: VARIANTS };

@@ -4,13 +4,13 @@ use super::finite::checked;
 use super::{LARGEST, Matrices, Small, VARIANTS, columns_divisor, small};
 use crate::array::Array;
 use crate::cpu::decompose::{Part, singular_error};
-use crate::cuda::gpu::Gpu;
 use crate::cuda::registry::Family;
 use crate::cuda::solver;
 use crate::cuda::status::Status;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::context::Gpu;
 use crate::kernels::Triangle;
 use crate::shape::Dims;
 

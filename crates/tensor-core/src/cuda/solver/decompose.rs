@@ -6,11 +6,11 @@ use crate::array::Array;
 use crate::cpu::decompose::{Part, Triangle, not_finite_error, singular_error};
 use crate::cuda::copy::{assign, copy};
 use crate::cuda::factor::unsolved;
-use crate::cuda::gpu::Gpu;
 use crate::cuda::map::fresh;
 use crate::cuda::status::Status;
 use crate::element::Float;
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
 
 /// The Cholesky factor L of each matrix, and the order of the first leading minor that is not positive, or 0: such

@@ -2,11 +2,11 @@
 //! lie one after another, and what the routines tell of a failure stays on the GPU: an `i32` for each matrix.
 
 use crate::cuda::blas::PerGpu;
-use crate::cuda::gpu::Gpu;
-use crate::cuda::graph::Permit;
-use crate::cuda::libraries::{Library, has, require};
 use crate::element::{DType, Float};
 use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::capturing::Permit;
+use crate::gpu::context::Gpu;
+use crate::gpu::libraries::{Library, has, require};
 use cudarc::cusolver::sys::{self, cublasFillMode_t, cudaDataType_t, cusolverEigMode_t, cusolverStatus_t};
 use cudarc::driver::sys::CUstream;
 use std::ffi::{c_int, c_schar, c_void};

@@ -6,11 +6,11 @@ use crate::cpu::decompose::{Flaw, singular_error};
 use crate::cuda::blas::{self, Triangles};
 use crate::cuda::bytes::bytes_mut;
 use crate::cuda::copy::copy;
-use crate::cuda::gpu::Gpu;
-use crate::cuda::pool::Allocation;
 use crate::cuda::status::Status;
 use crate::element::Float;
 use crate::error::Result;
+use crate::gpu::allocation::Allocation;
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
 
 /// P A = L U of each matrix of a batch, which remains on the GPU.

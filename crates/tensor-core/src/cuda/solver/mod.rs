@@ -8,13 +8,13 @@ pub(crate) use decompose::{cholesky_ex, eigh, qr, solve_triangular, svd};
 pub(crate) use lu::{inverse, lu_det, lu_factors, lu_slogdet, lu_solve, nearly_singular};
 
 use super::copy::copy;
-use super::gpu::{Function, Gpu};
-use super::pool::Allocation;
 use super::registry::{Family, Variant};
 use super::status::Status;
 use crate::array::Array;
 use crate::element::{DType, Element, Float};
 use crate::error::Result;
+use crate::gpu::allocation::Allocation;
+use crate::gpu::context::{Function, Gpu};
 use crate::shape::Dims;
 use std::ffi::CStr;
 

@@ -1,13 +1,14 @@
 //! One GPU: its context, the stream on which all its work runs in order, and its errors.
 
-use super::graph::{self, Permit};
+use super::blocks::Pool;
+use super::capturing::{self, NON_BLOCKING, Permit};
+use super::fault::{check, failure, is_fatal};
 use super::libraries::{Library, has, require};
-use super::pool::Pool;
-use super::transfer::Transfers;
+use super::rings::Transfers;
 use crate::error::{Error, ErrorKind, Result};
 use cudarc::driver::sys::{self, CUresult, CUstream};
-use std::ffi::{CStr, c_int, c_uint, c_void};
-use std::ptr::null_mut;
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr::{from_ref, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -188,14 +189,20 @@ impl Gpu {
         self.launches.load(Relaxed)
     }
 
-    pub(super) fn count_launch(&self) {
+    pub(crate) fn count_launch(&self) {
         self.launches.fetch_add(1, Relaxed);
     }
 
     /// Where this thread's work goes: the one stream, or that of its capture.
     #[inline]
     pub(crate) fn stream(&self) -> CUstream {
-        graph::capturing(self).unwrap_or(self.ordinary)
+        capturing::capturing(from_ref(self).addr()).unwrap_or(self.ordinary)
+    }
+
+    /// Whether this thread's work on this GPU is being captured, so that no value can be read.
+    #[inline]
+    pub(crate) fn is_capturing(&self) -> bool {
+        capturing::capturing(from_ref(self).addr()).is_some()
     }
 
     /// The error of every call after one that cost the GPU.
@@ -247,7 +254,7 @@ impl Gpu {
 
     /// The error of an operation that waits for the GPU, which a captured one cannot.
     pub(super) fn refuse_capture(&self, op: &'static str) -> Result<()> {
-        if !graph::capturing_any() {
+        if !capturing::capturing_any() {
             return Ok(());
         }
         let message = "cannot run inside of a captured graph, where no values exist: move it before or \
@@ -263,7 +270,7 @@ impl Gpu {
         self.check(op, "cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(self.ordinary) })
     }
 
-    /// Loads a program that [`super::compile::compile`] made.
+    /// Loads a program that [`compile`](crate::cuda::compile::compile) made.
     pub(crate) fn load(&'static self, op: &'static str, image: &[u8]) -> Result<Module> {
         if !image.starts_with(b"\x7fELF") && image.last() != Some(&0) {
             return Err(failure(op, "loading a program", CUresult::CUDA_ERROR_INVALID_IMAGE));
@@ -388,64 +395,4 @@ fn attribute(function: sys::CUfunction, attribute: sys::CUfunction_attribute) ->
         CUresult::CUDA_SUCCESS => Ok(value),
         code => Err(code),
     }
-}
-
-pub(super) const NON_BLOCKING: c_uint = sys::CUstream_flags_enum::CU_STREAM_NON_BLOCKING as c_uint;
-
-/// The error of a call to CUDA before there is a [`Gpu`].
-pub(super) fn check(op: &'static str, call: &str, code: CUresult) -> Result<()> {
-    if code == CUresult::CUDA_SUCCESS { Ok(()) } else { Err(failure(op, call, code)) }
-}
-
-#[cold]
-fn failure(op: &'static str, call: &str, code: CUresult) -> Error {
-    use CUresult::*;
-    let remedy = match code {
-        CUDA_ERROR_STUB_LIBRARY => "; the toolkit's stub was loaded in place of the driver: install one",
-        CUDA_ERROR_NO_BINARY_FOR_GPU
-        | CUDA_ERROR_INVALID_IMAGE
-        | CUDA_ERROR_UNSUPPORTED_PTX_VERSION
-        | CUDA_ERROR_JIT_COMPILER_NOT_FOUND => {
-            "; the compiler library (NVRTC) and the driver do not fit: update the driver, or install an \
-             NVRTC that is no newer than it"
-        }
-        CUDA_ERROR_SYSTEM_DRIVER_MISMATCH | CUDA_ERROR_SYSTEM_NOT_READY | CUDA_ERROR_UNKNOWN => {
-            "; the driver is not working: restart the machine or install the driver again"
-        }
-        CUDA_ERROR_INVALID_DEVICE | CUDA_ERROR_DEVICE_UNAVAILABLE => {
-            "; another process may hold the device for itself"
-        }
-        CUDA_ERROR_OUT_OF_MEMORY => "; no memory is left on the device: free what is not needed",
-        CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED | CUDA_ERROR_STREAM_CAPTURE_INVALIDATED => {
-            "; an operation that cannot be captured ran while a graph was being captured"
-        }
-        CUDA_ERROR_INVALID_VALUE | CUDA_ERROR_NOT_FOUND | CUDA_ERROR_INVALID_HANDLE => {
-            "; this is a bug, please report it"
-        }
-        _ => "",
-    };
-    Error::new(ErrorKind::Device, op, format!("{call} failed with {code:?} ({}){remedy}", code as u32))
-}
-
-/// After these, a context refuses everything.
-fn is_fatal(code: CUresult) -> bool {
-    use CUresult::*;
-    matches!(
-        code,
-        CUDA_ERROR_ECC_UNCORRECTABLE
-            | CUDA_ERROR_NVLINK_UNCORRECTABLE
-            | CUDA_ERROR_CONTAINED
-            | CUDA_ERROR_ILLEGAL_ADDRESS
-            | CUDA_ERROR_LAUNCH_TIMEOUT
-            | CUDA_ERROR_CONTEXT_IS_DESTROYED
-            | CUDA_ERROR_ASSERT
-            | CUDA_ERROR_HARDWARE_STACK_ERROR
-            | CUDA_ERROR_ILLEGAL_INSTRUCTION
-            | CUDA_ERROR_MISALIGNED_ADDRESS
-            | CUDA_ERROR_INVALID_ADDRESS_SPACE
-            | CUDA_ERROR_INVALID_PC
-            | CUDA_ERROR_LAUNCH_FAILED
-            | CUDA_ERROR_TENSOR_MEMORY_LEAK
-            | CUDA_ERROR_DEINITIALIZED
-    )
 }

@@ -3,108 +3,14 @@
 //! Copies to and from ordinary memory go through pinned buffers: the GPU copies into one while the
 //! host empties another. A copy to the GPU returns as soon as the host's part is done.
 
-use super::gpu::Gpu;
+use super::context::Gpu;
 use super::libraries::{Library, has};
+use super::rings::{NO_TIMING, Ring, Slot};
 use crate::error::Result;
-use crate::memory::Copies;
 use cudarc::driver::sys::{self, CUresult};
-use std::ffi::c_uint;
 use std::ptr::{copy_nonoverlapping, null_mut};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// The pinned buffers of a GPU, for each direction, and what was copied.
-#[derive(Default)]
-pub(super) struct Transfers {
-    to_device: Direction,
-    to_host: Direction,
-}
-
-#[derive(Default)]
-struct Direction {
-    /// The small and the large ones.
-    rings: Mutex<[Ring; 2]>,
-    count: AtomicU64,
-    bytes: AtomicU64,
-}
-
-/// Buffers of one size, used in turn.
-#[derive(Default)]
-struct Ring {
-    /// None before the first use, and where no pinned memory was to be had.
-    slots: Vec<Slot>,
-    tried: bool,
-    next: usize,
-}
-
-struct Slot {
-    memory: *mut u8,
-    /// Comes after the last copy into or out of `memory`.
-    event: sys::CUevent,
-    pending: bool,
-}
-
-// SAFETY: the memory belongs to its slot alone, and a handle of the CUDA driver may be used from
-// every thread.
-unsafe impl Send for Slot {}
-
-/// The sizes of the buffers, and how many there are: copies up to the first take one small buffer,
-/// and others several large ones in turn. A piece of this size costs a small part of its copy.
-const BUFFERS: [(usize, usize); 2] = [(64 << 10, 8), (1 << 20, 4)];
-
-impl Transfers {
-    /// To the device, and to the host.
-    pub(super) fn counts(&self) -> (Copies, Copies) {
-        let copies = |d: &Direction| Copies { count: d.count.load(Relaxed), bytes: d.bytes.load(Relaxed) };
-        (copies(&self.to_device), copies(&self.to_host))
-    }
-}
-
-impl Direction {
-    fn count(&self, bytes: usize) {
-        self.count.fetch_add(1, Relaxed);
-        self.bytes.fetch_add(bytes as u64, Relaxed);
-    }
-
-    fn rings(&self) -> MutexGuard<'_, [Ring; 2]> {
-        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 impl Ring {
-    /// The ring for a copy of so many bytes, and the size of its buffers. The context is bound.
-    fn of(rings: &mut [Ring; 2], bytes: usize) -> (&mut Ring, usize) {
-        let kind = usize::from(bytes > BUFFERS[0].0);
-        let (size, count) = BUFFERS[kind];
-        let ring = &mut rings[kind];
-        if !ring.tried {
-            ring.tried = true;
-            ring.slots = Ring::slots(size, count).unwrap_or_default();
-        }
-        (ring, size)
-    }
-
-    /// Pinned memory is not freed again: the GPU lives as long as the process.
-    fn slots(size: usize, count: usize) -> Option<Vec<Slot>> {
-        let mut slots = Vec::new();
-        for _ in 0..count {
-            let mut event = null_mut();
-            // SAFETY: the context is bound, and `event` is written.
-            let code = unsafe { sys::cuEventCreate(&mut event, NO_TIMING) };
-            succeeded(code)?;
-            slots.push(Slot { memory: null_mut(), event, pending: false });
-        }
-        let mut memory = null_mut();
-        // Plain flags: the host reads write-combined memory very slowly.
-        // SAFETY: the context is bound, and `memory` is written.
-        succeeded(unsafe { sys::cuMemHostAlloc(&mut memory, size * count, 0) })?;
-        for (i, slot) in slots.iter_mut().enumerate() {
-            // SAFETY: within the `size * count` bytes allocated above.
-            slot.memory = unsafe { memory.cast::<u8>().add(i * size) };
-        }
-        Some(slots)
-    }
-
     /// The next buffer, once the copy before is done with it.
     fn take(&mut self, gpu: &Gpu, op: &'static str) -> Result<&mut Slot> {
         self.next = (self.next + 1) % self.slots.len();
@@ -130,12 +36,6 @@ impl Slot {
         // SAFETY: the event and the stream live as long as the process.
         gpu.check(op, "cuEventRecord", unsafe { sys::cuEventRecord(self.event, gpu.ordinary) })
     }
-}
-
-const NO_TIMING: c_uint = sys::CUevent_flags_enum::CU_EVENT_DISABLE_TIMING as c_uint;
-
-fn succeeded(code: CUresult) -> Option<()> {
-    (code == CUresult::CUDA_SUCCESS).then_some(())
 }
 
 impl Gpu {

@@ -4,9 +4,9 @@
 //! kept for the next array of their size. They stay ordinary `Vec`s of the global allocator, so
 //! that any of them can be handed to the caller.
 
+use super::count::{CACHED, LARGE, cache_room, could_have, count};
 use crate::element::{EachElement, Element, ForElement};
 use crate::error::{Error, Result};
-use crate::memory::{CACHED, LARGE, cache_room, could_have, count};
 use std::alloc::{Layout, alloc_zeroed};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
@@ -62,7 +62,8 @@ impl ForElement for Pools {
 static POOLS: EachElement<Pools> =
     EachElement { f32: Pool::new(), f64: Pool::new(), i64: Pool::new(), bool: Pool::new() };
 
-pub(crate) fn trim_all() {
+/// Gives the cached buffers back to the system's allocator.
+pub fn trim() {
     POOLS.f32.trim();
     POOLS.f64.trim();
     POOLS.i64.trim();
@@ -95,7 +96,7 @@ impl<T: Element> Buffer<T> {
                 return Ok((Buffer::adopt(v), false));
             }
             if cache_room() < bytes && CACHED.load(Relaxed) > 0 {
-                trim_all(); // nothing fits: rather free the cache than grow beyond the peak
+                trim(); // nothing fits: rather free the cache than grow beyond the peak
             }
         }
         if !could_have(bytes) {
@@ -104,7 +105,7 @@ impl<T: Element> Buffer<T> {
         let v = match zeroed_vec(n) {
             Some(v) => v,
             None => {
-                trim_all();
+                trim();
                 zeroed_vec(n).ok_or_else(|| Error::out_of_memory(op, bytes))?
             }
         };

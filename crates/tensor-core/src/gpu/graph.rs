@@ -5,73 +5,14 @@
 //! What the captured work uses is kept by the [`Graph`], replay after replay: a block made and
 //! dropped within the capture may serve again within it, but every other one stays as it is.
 
-use super::gpu::{Gpu, NON_BLOCKING};
+use super::captured;
+use super::capturing::{self, NON_BLOCKING, capturing_any};
+use super::context::Gpu;
 use crate::error::{Error, ErrorKind, Result};
 use cudarc::driver::sys::{self, CUresult, CUstream, CUstreamCaptureMode};
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ptr::{from_ref, null_mut};
 use std::sync::{Mutex, PoisonError};
-
-thread_local! {
-    /// The GPU whose work this thread captures, by its address, and the capture's stream.
-    static CAPTURING: Cell<(usize, CUstream)> = const { Cell::new((0, null_mut())) };
-    static CAPTURE: RefCell<Capture> = RefCell::default();
-}
-
-/// The blocks of the capture under way on a thread.
-#[derive(Default)]
-struct Capture {
-    /// All that its work may use.
-    pinned: HashSet<u64>,
-    /// Those of them that were made within it.
-    made: HashSet<u64>,
-    /// Those of them that were dropped within it too, by size.
-    free: HashMap<usize, Vec<u64>>,
-}
-
-/// The stream of this thread's capture, if it captures the work of this GPU.
-#[inline]
-pub(super) fn capturing(gpu: &Gpu) -> Option<CUstream> {
-    let (captured, stream) = CAPTURING.get();
-    (captured == from_ref(gpu).addr()).then_some(stream)
-}
-
-pub(super) fn capturing_any() -> bool {
-    CAPTURING.get().0 != 0
-}
-
-/// A block for work that is being captured.
-pub(super) fn allocate(gpu: &Gpu, op: &'static str, size: usize, bytes: usize) -> Result<u64> {
-    let freed = CAPTURE.with_borrow_mut(|c| c.free.get_mut(&size)?.pop());
-    let kept = || gpu.pool.blocks().take(size);
-    let pointer = match freed.or_else(kept) {
-        Some(pointer) => pointer,
-        None => gpu.fresh(op, size, bytes)?,
-    };
-    CAPTURE.with_borrow_mut(|c| c.made.insert(pointer));
-    pin(gpu, pointer, size);
-    gpu.pool.blocks().set_dropped(pointer, false);
-    Ok(pointer)
-}
-
-/// Keeps a block as long as the graph that this thread is capturing.
-pub(super) fn pin(gpu: &Gpu, pointer: u64, size: usize) {
-    if CAPTURE.with_borrow_mut(|c| c.pinned.insert(pointer)) {
-        gpu.pool.blocks().pin(pointer, size);
-    }
-}
-
-/// A block that graphs use was dropped: the capture that made it may use it again.
-pub(super) fn dropped(gpu: &Gpu, pointer: u64, size: usize) {
-    if capturing(gpu).is_some() {
-        CAPTURE.with_borrow_mut(|c| {
-            if c.made.contains(&pointer) {
-                c.free.entry(size).or_default().push(pointer);
-            }
-        });
-    }
-}
 
 /// The blocks that a graph uses; dropping it gives those back that nobody else holds.
 struct Pinned {
@@ -143,14 +84,14 @@ impl Session {
         let code = unsafe { sys::cuStreamBeginCapture_v2(stream, mode) };
         let session = Session { gpu, stream };
         gpu.check(op, "cuStreamBeginCapture", code)?;
-        CAPTURING.set((from_ref(gpu).addr(), stream));
+        capturing::begin(from_ref(gpu).addr(), stream);
         Ok(session)
     }
 
     /// Ends the capture, also one that failed.
     fn end(&mut self) -> (CUresult, sys::CUgraph, Pinned) {
-        CAPTURING.set((0, null_mut()));
-        let pointers = CAPTURE.take().pinned;
+        capturing::end();
+        let pointers = captured::end();
         let mut graph = null_mut();
         // The calls below report what is wrong where this does.
         _ = self.gpu.bind("capture");
@@ -192,31 +133,6 @@ impl Drop for Session {
     }
 }
 
-/// While it lives, this thread may make calls that an ordinary capture forbids it, since they could
-/// wait for the captured stream: those of this crate do not.
-pub(super) struct Permit(CUstreamCaptureMode);
-
-impl Permit {
-    /// Nothing where this thread does not capture.
-    #[inline]
-    pub(super) fn within_capture() -> Option<Permit> {
-        capturing_any().then(|| Permit(exchange(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED)))
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        exchange(self.0);
-    }
-}
-
-fn exchange(mut mode: CUstreamCaptureMode) -> CUstreamCaptureMode {
-    // SAFETY: `mode` is read and written. An error leaves both as they are, and the call for whose
-    // sake this is made then reports it.
-    _ = unsafe { sys::cuThreadExchangeStreamCaptureMode(&mut mode) };
-    mode
-}
-
 impl Gpu {
     /// Captures the work of `f` on this GPU in place of running it. Arrays that `f` makes have no
     /// values before the first launch; nothing within may wait for the GPU or copy to it from the
@@ -234,11 +150,5 @@ impl Gpu {
         let session = Session::begin(self, op)?;
         let value = f()?;
         Ok((session.finish(op)?, value))
-    }
-
-    /// Whether this thread's work on this GPU is being captured, so that no value can be read.
-    #[inline]
-    pub(crate) fn is_capturing(&self) -> bool {
-        capturing(self).is_some()
     }
 }
