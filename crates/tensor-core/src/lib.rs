@@ -28,8 +28,11 @@ mod formula;
 mod gpu;
 mod interop;
 mod layout;
+mod matrix;
+mod nest;
 mod once;
 mod reduction;
+mod simd;
 mod sparse;
 
 pub use array::{Array, Memory};

@@ -1,12 +1,12 @@
 //! Strided copies.
 
-use super::nest::Nest;
 use super::parallel::{MIN_ELEMENTS, for_parts};
 use crate::array::Array;
 use crate::element::Element;
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::memory::buffer::Buffer;
+use crate::nest::Nest;
 use crate::shape::{self, Dims};
 use rayon::prelude::*;
 use std::borrow::Cow;

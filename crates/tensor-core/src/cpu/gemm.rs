@@ -1,15 +1,15 @@
 //! Products of arrays: matrix by vector, and batches of matrices by matrices.
 
 use super::gemv::gemv;
-use super::lanes::{self, Matrices, for_groups};
-use super::nest::Nest;
-use super::simd::{Kernel, dispatch, multiply_add};
+use super::small::{self, Matrices, for_groups};
 use super::view::{MatRef, VecRef};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
 use crate::layout::Layout;
+use crate::nest::Nest;
 use crate::shape::{self, Dims};
+use crate::simd::{Kernel, dispatch, multiply_add};
 use faer::Par;
 use rayon::prelude::*;
 
@@ -104,10 +104,10 @@ pub fn addmm<T: Float>(
     };
     let (la, lb) = (stretch(a)?, stretch(b)?);
     let count = data.len() / (m * n);
-    if count >= lanes::FEWEST && (1..=SMALL).contains(&(m * n).saturating_mul(k)) && beta == T::ZERO {
+    if count >= small::FEWEST && (1..=SMALL).contains(&(m * n).saturating_mul(k)) && beta == T::ZERO {
         let (a, b) = (a.view(la), b.view(lb));
         let inputs = [Matrices::of(op, &a)?, Matrices::of(op, &b)?];
-        for_groups(&lanes::Product { m, k, n, alpha }, &inputs, [(data, m * n)], count, |_, _| ());
+        for_groups(&small::Product { m, k, n, alpha }, &inputs, [(data, m * n)], count, |_, _| ());
         return Ok(out);
     }
     let lead = |l: &Layout, d: usize| l.strides()[d];

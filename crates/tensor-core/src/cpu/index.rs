@@ -1,13 +1,13 @@
 //! Kernels that find or place elements by index.
 
 use super::copy::elements;
-use super::nest::Nest;
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::{Error, Result};
 use crate::formula::on_cpu;
 use crate::layout::Layout;
 use crate::memory::vectors;
+use crate::nest::Nest;
 use crate::shape::Dims;
 
 /// The index of the first extreme element along `dim`, which is not empty: of the largest, or of the

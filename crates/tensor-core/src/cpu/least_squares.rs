@@ -8,12 +8,12 @@ use std::ops::Range;
 
 use super::gemm;
 use super::gemv::{PARALLEL_FROM, gemv, sum_parts, sum_tree};
-use super::simd::{Kernel, add_rows, dispatch, dot, dot_line, dot_rows, has_16_lanes, multiply_add};
 use super::view::{Lines, MatRef, VecRef};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
 use crate::memory::work;
+use crate::simd::{Kernel, add_rows, dispatch, dot, dot_line, dot_rows, has_16_lanes, multiply_add};
 
 /// Elements of `A` in one partial sum, as far as the bounds on rows allow.
 const LEAF: usize = 1 << 16;

@@ -4,7 +4,6 @@
 //! slice where it lies in that order; what lies otherwise, or repeats one value, is gathered into a slice on the
 //! stack. The formula goes over slices alone.
 
-use super::nest::Nest;
 use super::parallel::{MIN_ELEMENTS, for_parts};
 use crate::array::Array;
 use crate::element::{DType, Element, Slice, SliceMut};
@@ -13,6 +12,7 @@ use crate::formula::Formula;
 use crate::layout::Layout;
 use crate::memory::buffer::Buffer;
 use crate::memory::work;
+use crate::nest::Nest;
 use crate::shape::{self, Dims};
 use bytemuck::{cast_slice, cast_slice_mut};
 use smallvec::SmallVec;

@@ -4,15 +4,15 @@
 //! summation": the error of pairwise summation grows with log n). The tree depends on shape and
 //! strides only; threads work on its branches, so their number cannot change a result.
 
-use super::nest::Nest;
 use super::parallel::{MIN_ELEMENTS, for_parts, join};
-use super::simd::{Kernel, dispatch};
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::Result;
 use crate::memory::work;
+use crate::nest::Nest;
 use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;
+use crate::simd::{Kernel, dispatch};
 
 /// Elements at the leaves of the tree over a contiguous stretch.
 const LEAF: usize = 512;

@@ -1,12 +1,12 @@
 //! Products with sparse matrices, and the sorting that prepares them.
 
 use super::copy::elements;
-use super::simd::{Kernel, dispatch, multiply_add};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
 use crate::memory::{vectors, work};
 use crate::shape::Dims;
+use crate::simd::{self, Kernel, dispatch, multiply_add};
 use crate::sparse::{Across, Lines, Pattern, numbers};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -436,7 +436,7 @@ impl<T, I> Sparse<'_, T, I> {
 fn dot<T: Float>(u: &[T], v: &[T]) -> T {
     match (u, v) {
         ([u], [v]) => *u * *v,
-        _ => super::simd::dot(u, v),
+        _ => simd::dot(u, v),
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernels::rank_tolerance;
+use crate::matrix::rank::rank_tolerance;
 use crate::memory::vectors;
 use crate::shape::Dims;
 use crate::sparse::{Pattern, numbers};

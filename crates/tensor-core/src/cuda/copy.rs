@@ -5,12 +5,12 @@ use super::nest::{Dim, Launch};
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::code::Code;
-use crate::cpu::nest::Nest;
 use crate::device::Device;
 use crate::element::{DType, Element};
 use crate::error::Result;
 use crate::gpu::context::Gpu;
 use crate::layout::Layout;
+use crate::nest::Nest;
 use crate::shape::Dims;
 
 pub(super) static TRANSPOSE: Family = Family {

@@ -5,11 +5,11 @@ use super::registry::{Family, Variant};
 use super::status::Status;
 use super::{scan, sort};
 use crate::array::Array;
-use crate::cpu::nest::Nest;
 use crate::element::{DType, Element, Number};
 use crate::error::{Error, Result};
 use crate::gpu::context::Gpu;
 use crate::layout::{Layout, Strides};
+use crate::nest::Nest;
 use crate::shape::Dims;
 
 pub(super) static INDEX: Family = Family {

@@ -1,13 +1,16 @@
 //! NVIDIA GPUs: the same kernels as the CPU has, in CUDA C++ compiled at run time.
 
+pub(crate) mod batch;
 mod blas;
 mod bytes;
 mod compile;
 pub(crate) mod copy;
-pub(crate) mod factor;
+pub(crate) mod finite;
 pub(crate) mod index;
+mod large;
 mod least_squares;
 pub(crate) mod map;
+mod matrices;
 mod nest;
 mod operand;
 pub(crate) mod product;
@@ -17,7 +20,6 @@ pub(crate) mod random;
 pub(crate) mod reduce;
 mod registry;
 pub(crate) mod scan;
-mod solver;
 pub(crate) mod sort;
 pub(crate) mod sparse;
 mod status;

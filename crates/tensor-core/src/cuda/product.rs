@@ -8,11 +8,11 @@ use super::operand::divisor;
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::code::bits;
-use crate::cpu::nest::Nest;
 use crate::element::{DType, Float};
 use crate::error::Result;
 use crate::gpu::context::Gpu;
 use crate::layout::Layout;
+use crate::nest::Nest;
 use crate::shape::{self, Dims};
 
 pub(super) static PRODUCT: Family = Family {

@@ -3,13 +3,13 @@
 use super::nest::{Dim, Launch, THREADS};
 use super::registry::{Family, Variant};
 use crate::array::Array;
-use crate::cpu::nest::Nest;
 use crate::device::Device;
 use crate::element::{DType, Element, Float, Number};
 use crate::error::Result;
 use crate::formula;
 use crate::gpu::context::Gpu;
 use crate::kernels;
+use crate::nest::Nest;
 use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;
 use smallvec::SmallVec;

@@ -62,10 +62,15 @@ mod matrix;
 pub mod norm;
 pub mod sparse;
 
-pub use crate::cpu::decompose::{Analytic, Flaw, Gaps, Lu, Part, Triangle, not_finite_error};
+pub use crate::matrix::analytic::Analytic;
+pub use crate::matrix::flaw::{Flaw, not_finite_error};
+pub use crate::matrix::gaps::Gaps;
+pub use crate::matrix::lu::Lu;
+pub use crate::matrix::part::{Part, Triangle};
+pub use crate::matrix::rank::rank_tolerance;
 pub use matrix::{
     addmm, addmv, analytic_derivative, cholesky, cholesky_ex, cofactors, eigh, finite, inverse,
-    least_squares, lu, lu_factors, over_gaps, qr, rank_tolerance, solve_triangular, svd,
+    least_squares, lu, lu_factors, over_gaps, qr, solve_triangular, svd,
 };
 
 /// f(x).
