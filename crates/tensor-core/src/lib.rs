@@ -20,12 +20,14 @@ pub mod cuda;
 pub mod cuda;
 mod device;
 mod display;
+mod draws;
 mod element;
 mod error;
 mod expression;
 mod formula;
 #[cfg(feature = "cuda")]
 mod gpu;
+mod heap;
 mod interop;
 mod layout;
 mod matrix;

@@ -8,7 +8,7 @@ pub use linked::{FROM, LU_FROM, routines};
 #[cfg(feature = "blas")]
 mod linked {
     use crate::element::{EachFloat, Float, ForFloat};
-    use crate::memory::work;
+    use crate::heap::work;
     use cblas_sys::{CBLAS_LAYOUT, CBLAS_TRANSPOSE};
     use std::ffi::c_char;
 

@@ -56,7 +56,7 @@ pub fn addmv<T: Float>(
     let shape = Dims::from_slice(&a.shape()[..1]);
     let mut out = start(op, y, shape)?;
     let beta = if y.is_some() { beta } else { T::ZERO };
-    gemv(alpha, whole(a), vector(x), beta, out.make_mut()?);
+    gemv(alpha, whole(a), vector(x), beta, out.fresh_mut());
     Ok(out)
 }
 
@@ -89,11 +89,12 @@ pub fn addmm<T: Float>(
         && c.is_none()
         && let Some(rows) = a.layout().reshape(&[batch.iter().product::<usize>() * m, k])
     {
-        return addmm(op, None, &a.view(rows), b, beta, alpha)?.reshape(op, &shape);
+        let flat = addmm(op, None, &a.view(rows), b, beta, alpha)?;
+        return Ok(flat.view(Layout::row_major(shape)));
     }
     let mut out = start(op, c, shape)?;
     let beta = if c.is_some() { beta } else { T::ZERO };
-    let data = out.make_mut()?;
+    let data = out.fresh_mut();
     if data.is_empty() {
         return Ok(out);
     }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::parallel::{Order, share};
 use super::view::{Lines, MatRef, VecRef};
 use crate::element::Float;
-use crate::memory::work;
+use crate::heap::work;
 use crate::simd::{Kernel, add_rows, dispatch, dot_line, dot_rows, has_16_lanes, multiply_add};
 
 /// Elements of `A` from which threads pay: below it the work takes less than

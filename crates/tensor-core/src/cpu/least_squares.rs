@@ -12,7 +12,7 @@ use super::view::{Lines, MatRef, VecRef};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
-use crate::memory::work;
+use crate::heap::work;
 use crate::simd::{Kernel, add_rows, dispatch, dot, dot_line, dot_rows, has_16_lanes, multiply_add};
 
 /// Elements of `A` in one partial sum, as far as the bounds on rows allow.

@@ -1,6 +1,6 @@
 //! When work is spread over rayon's threads.
 
-use crate::memory::work;
+use crate::heap::work;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 

@@ -8,7 +8,7 @@ use super::parallel::{MIN_ELEMENTS, for_parts, join};
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::Result;
-use crate::memory::work;
+use crate::heap::work;
 use crate::nest::Nest;
 use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;

@@ -3,10 +3,12 @@
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
+use crate::heap::vectors;
 use crate::matrix::rank::rank_tolerance;
-use crate::memory::vectors;
 use crate::shape::Dims;
-use crate::sparse::{Pattern, numbers};
+use crate::sparse::lines::numbers;
+use crate::sparse::pattern::Pattern;
+use crate::sparse::symbolic::{Columns, Symbolic};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::cholesky::llt::factor::LltError;
 use faer::sparse::linalg::cholesky::{LltRef, SymbolicCholesky, factorize_symbolic_cholesky};
@@ -16,21 +18,6 @@ use faer::sparse::linalg::{LuError, SupernodalThreshold};
 use faer::sparse::{FaerError, SparseColMatRef, SymbolicSparseColMatRef};
 use faer::{Conj, MatMut, Par, Side, get_global_parallelism};
 use std::sync::{Arc, OnceLock};
-
-/// What solvers know of a pattern, whatever its values: it serves every matrix of the pattern.
-#[derive(Default)]
-pub struct Symbolic {
-    columns: OnceLock<Columns>,
-    cholesky: OnceLock<Arc<SymbolicCholesky<usize>>>,
-    lu: OnceLock<Arc<SymbolicLu<usize>>>,
-    qr: OnceLock<Arc<qr::SymbolicQr<usize>>>,
-}
-
-/// The pattern column by column, as faer takes it.
-struct Columns {
-    starts: Vec<usize>,
-    rows: Vec<usize>,
-}
 
 /// How a sparse matrix is factored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +167,7 @@ pub fn factor<T: Float>(
 /// The pattern with its elements in the same order, and not as a transpose.
 fn upright_copy(op: &'static str, pattern: &Pattern) -> Result<Pattern> {
     let [rows, columns] = pattern.coordinates(op)?;
-    Pattern::from_coordinates(op, rows, columns, pattern.shape())
+    Ok(Pattern::of_coordinates([rows.clone(), columns.clone()], pattern.shape()))
 }
 
 fn triangle<T: Float>(

@@ -1,7 +1,7 @@
 //! Strided matrices and vectors in memory, as the products read them.
 
 use crate::element::Float;
-use crate::memory::work;
+use crate::heap::work;
 use std::borrow::Cow;
 use std::ops::Range;
 

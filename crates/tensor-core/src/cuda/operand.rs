@@ -38,18 +38,6 @@ impl<T: Element> Array<T> {
         Operand { source, dtype: T::DTYPE, layout: self.layout() }
     }
 
-    /// The array with its elements in the memory of the GPU: a value that only the host knows, of an array on the
-    /// GPU or of a number on the CPU, is written there first.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub(crate) fn in_memory(&self, gpu: &'static Gpu, op: &'static str) -> Result<Self> {
-        match self.memory() {
-            Some(_) => Ok(self.clone()),
-            None => super::copy::copy(gpu, op, self),
-        }
-    }
-
     /// The address of the first element, of an array that is in memory on a GPU.
     pub(crate) fn pointer(&self) -> u64 {
         let start = self.memory().map_or(0, |memory| memory.pointer());

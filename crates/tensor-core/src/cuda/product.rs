@@ -2,7 +2,6 @@
 
 use super::blas::{Gemm, Gemv, Matrix, Vector};
 use super::copy::copy;
-pub(crate) use super::least_squares::least_squares;
 use super::map::fresh;
 use super::operand::divisor;
 use super::registry::{Family, Variant};

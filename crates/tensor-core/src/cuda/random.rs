@@ -3,10 +3,10 @@
 use super::nest::{Launch, THREADS};
 use super::registry::{Family, Variant};
 use crate::array::Array;
+use crate::draws::Draw;
 use crate::element::{DType, Float};
 use crate::error::Result;
 use crate::gpu::context::Gpu;
-use crate::random::Draw;
 use crate::shape::Dims;
 use std::ffi::CStr;
 

@@ -7,7 +7,7 @@ use super::blocks::Blocks;
 use super::capturing::Permit;
 use super::context::Gpu;
 use crate::error::{Error, Result};
-use crate::memory::count::Stats;
+use crate::heap::count::Stats;
 use cudarc::driver::sys::{self, CUmemPool_attribute_enum as Attribute, CUresult};
 use std::collections::BTreeMap;
 use std::mem::take;

@@ -1,6 +1,6 @@
 //! Pinned buffers for copies between the host and a GPU.
 
-use crate::memory::count::Copies;
+use crate::heap::count::Copies;
 use cudarc::driver::sys::{self, CUresult};
 use std::ffi::c_uint;
 use std::ptr::null_mut;

@@ -4,8 +4,8 @@ use super::matrix;
 use crate::array::Array;
 use crate::element::Element;
 use crate::error::{Error, Result};
+use crate::heap::buffer::Buffer;
 use crate::layout::Layout;
-use crate::memory::buffer::Buffer;
 use crate::shape::Dims;
 use nalgebra::{DMatrix, DMatrixView, DVector, Dim, Dyn, Matrix, RawStorage};
 

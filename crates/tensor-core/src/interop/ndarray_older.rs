@@ -4,8 +4,8 @@ use super::on_host;
 use crate::array::Array;
 use crate::element::Element;
 use crate::error::{Error, Result};
+use crate::heap::buffer::Buffer;
 use crate::layout::{Layout, Strides};
-use crate::memory::buffer::Buffer;
 use crate::shape::Dims;
 
 /// The functions for one version, which differ in nothing but the crate that they name.

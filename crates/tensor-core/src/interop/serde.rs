@@ -7,7 +7,7 @@ use crate::array::Array;
 use crate::cpu::copy::elements;
 use crate::device::Device;
 use crate::element::{Element, Scalar};
-use crate::memory::vectors;
+use crate::heap::vectors;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::ser::{self, Serialize, SerializeStruct, Serializer};
 use std::fmt;

@@ -2,11 +2,11 @@
 
 use crate::error::Result;
 use crate::io::any::AnyArray;
+use crate::io::from_file::FromFile;
 use crate::io::npy;
 use crate::io::npy_header;
 use crate::io::place::Place;
 use crate::io::safetensors::unknown;
-use crate::io::source::FromFile;
 use crate::io::write::atomically;
 use std::collections::{BTreeMap, btree_map};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};

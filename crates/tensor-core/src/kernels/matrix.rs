@@ -8,12 +8,12 @@ use crate::cuda;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, Result};
+use crate::heap::work;
 use crate::matrix::analytic::Analytic;
 use crate::matrix::flaw::Flaw;
 use crate::matrix::gaps::Gaps;
 use crate::matrix::lu::Lu;
 use crate::matrix::part::{Part, Triangle};
-use crate::memory::work;
 use crate::shape::Dims;
 
 kernels! {
@@ -48,7 +48,7 @@ kernels! {
         check system(op, a.shape(), x.shape(), y.shape());
         on a, x, y;
         cpu::least_squares::loss;
-        cuda::product::least_squares
+        cuda::least_squares::least_squares
     }
 
     /// P A = L U of each matrix of a batch; a zero pivot is no error here.

@@ -5,7 +5,8 @@
 //! may have happened: such lines, and only those, are summed again, divided by the size of their elements (as LAPACK's
 //! nrm2 does). On a GPU, where looking at a sum would wait for it, sums are kept in more than one size (`reduce.cu`).
 
-use super::{map, map_owned, max, min, sum, zip, zip_owned};
+use super::map::{map, map_owned, zip, zip_owned};
+use super::reduce::{max, min, sum};
 use crate::array::Array;
 use crate::compiled_once;
 #[cfg(feature = "cuda")]

@@ -6,8 +6,8 @@ use crate::cpu::copy::elements;
 use crate::cpu::large;
 use crate::element::Float;
 use crate::error::Result;
+use crate::heap::{vectors, work};
 use crate::matrix::analytic::Analytic;
-use crate::memory::{vectors, work};
 use crate::shape::Dims;
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ pub fn analytic_derivative<T: Float>(
     let directions = directions.iter().map(|e| elements(op, e)).collect::<Result<Vec<_>>>()?;
     let mut nothing = vec![(); values.len().checked_div(n).unwrap_or(0)];
     let cost = n.saturating_pow(directions.len() as u32 + 1);
-    for_batch((out.make_mut()?, n * n), (&mut nothing, 1), cost, |i, out, _| {
+    for_batch((out.fresh_mut(), n * n), (&mut nothing, 1), cost, |i, out, _| {
         let matrix = |e: &Cow<'_, [T]>| work::collect(e[i * n * n..][..n * n].iter().map(|x| x.to_f64()));
         let directions: Vec<Vec<f64>> = directions.iter().map(matrix).collect();
         let mut result = work::vector(n * n, 0.0);

@@ -22,7 +22,7 @@ pub fn over_gaps<T: Float>(
     let (p, w) = (elements(op, p)?, elements(op, w)?);
     let lost = AtomicUsize::new(usize::MAX);
     let mut nothing = vec![(); w.len().checked_div(n).unwrap_or(0)];
-    for_batch((out.make_mut()?, n * n), (&mut nothing, 1), 4 * n * n, |matrix, out, _| {
+    for_batch((out.fresh_mut(), n * n), (&mut nothing, 1), 4 * n * n, |matrix, out, _| {
         let (p, w) = (&p[matrix * n * n..][..n * n], &w[matrix * n..][..n]);
         let half = |i: usize, j: usize| T::of(0.5) * (p[i * n + j] + gaps.transpose * p[j * n + i]);
         // Below 0 is no gap at all.

@@ -7,10 +7,10 @@ use crate::cpu::small::{self, Matrices, for_groups};
 use crate::cpu::{copy, large};
 use crate::element::Float;
 use crate::error::Result;
+use crate::heap::{vectors, work};
 use crate::matrix::flaw::{Flaw, Flaws};
 use crate::matrix::lu::{Factors, Lu};
 use crate::matrix::part::{Part, are_finite};
-use crate::memory::{vectors, work};
 use crate::shape::Dims;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,7 +36,7 @@ pub fn lu_factors<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>,
     let mut all_rows = Array::build(op, rows, |out| {
         out.iter_mut().enumerate().for_each(|(i, row)| *row = (i % m.max(1)) as i64);
     })?;
-    for_batch((lu.make_mut()?, m * k), (all_rows.make_mut()?, m), m * k * k, |_, a, order| {
+    for_batch((lu.fresh_mut(), m * k), (all_rows.fresh_mut(), m), m * k * k, |_, a, order| {
         let mut pivots = work::vector(k, 0);
         large::lu_tall(a, m, k, &mut pivots);
         for (i, pivot) in pivots.into_iter().enumerate() {
@@ -53,7 +53,7 @@ impl<T: Float> Factors<T> {
         let mut lu = copy::copy(op, a)?;
         let mut pivots = vectors::vector(op, count * n, 0)?;
         let flaws = Flaws::none();
-        for_batch((lu.make_mut()?, n * n), (&mut pivots, n), n * n * n, |i, a, pivots| {
+        for_batch((lu.fresh_mut(), n * n), (&mut pivots, n), n * n * n, |i, a, pivots| {
             if !are_finite(a) {
                 flaws.not_finite(i);
             }
@@ -122,14 +122,14 @@ pub fn lu_solve<T: Float>(
                 large::lu_solve(&a, &pivots, n, x, k, false);
             };
             let count = batch.iter().product();
-            for_groups(&small::Solve { n, k }, &inputs, [(out.make_mut()?, n * k)], count, one);
+            for_groups(&small::Solve { n, k }, &inputs, [(out.fresh_mut(), n * k)], count, one);
         }
         return Ok((out, flaws.found()));
     };
     let mut out = copy::copy(op, b)?;
     let (lu, Factors { pivots, flaw, .. }) = (factors.rows(), &**factors);
     let mut nothing = vec![(); out.numel().checked_div(n * k).unwrap_or(0)];
-    for_batch((out.make_mut()?, n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
+    for_batch((out.fresh_mut(), n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
         large::lu_solve(&lu[i * n * n..][..n * n], &pivots[i * n..][..n], n, b, k, transposed);
     });
     Ok((out, *flaw))
@@ -148,7 +148,7 @@ pub fn lu_det<T: Float>(op: &'static str, lu: &Lu<T>) -> Result<Array<T>> {
         };
         let count = batch.iter().product();
         let mut out = Array::build(op, batch, |_| {})?;
-        for_groups(&small::Determinant(n), &inputs, [(out.make_mut()?, 1)], count, one);
+        for_groups(&small::Determinant(n), &inputs, [(out.fresh_mut(), 1)], count, one);
         return Ok(out);
     };
     Array::build(op, batch, |out| {
@@ -163,7 +163,7 @@ pub fn lu_slogdet<T: Float>(op: &'static str, lu: &Lu<T>) -> Result<(Array<T>, A
     let (n, batch) = square(&lu.a);
     let factors = lu.factors(op)?;
     let (mut signs, mut logs) = (Array::build(op, batch.clone(), |_| {})?, Array::build(op, batch, |_| {})?);
-    for (i, (sign, log)) in signs.make_mut()?.iter_mut().zip(logs.make_mut()?).enumerate() {
+    for (i, (sign, log)) in signs.fresh_mut().iter_mut().zip(logs.fresh_mut()).enumerate() {
         (*sign, *log) = factors.of_matrix(n, i, large::lu_slogdet);
     }
     Ok((signs, logs))
@@ -196,7 +196,7 @@ pub fn cofactors<T: Float>(
     let unknown = Mutex::new(Vec::new());
     let one = |i: usize, _: [&mut [T]; 1]| unknown.lock().unwrap_or_else(PoisonError::into_inner).push(i);
     let count = batch.iter().product();
-    for_groups(&small::Cofactors(n), &inputs, [(out.make_mut()?, n * n)], count, one);
+    for_groups(&small::Cofactors(n), &inputs, [(out.fresh_mut(), n * n)], count, one);
     let mut unknown = unknown.into_inner().unwrap_or_else(PoisonError::into_inner);
     unknown.sort_unstable();
     Ok(Some((out, unknown)))
@@ -216,11 +216,11 @@ pub fn inverse<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     let count = batch.iter().product();
     if lanes_pay(count, n) {
         let inputs = [Matrices::of(op, a)?];
-        let outputs = [(out.make_mut()?, n * n)];
+        let outputs = [(out.fresh_mut(), n * n)];
         for_groups(&small::Inverse(n), &inputs, outputs, count, |i, [out]| one(i, &inputs[0].to_vec(i), out));
     } else {
         let mut a = copy::copy(op, a)?;
-        for_batch((out.make_mut()?, n * n), (a.make_mut()?, n * n), n * n * n, |i, out, a| one(i, a, out));
+        for_batch((out.fresh_mut(), n * n), (a.fresh_mut(), n * n), n * n * n, |i, out, a| one(i, a, out));
     }
     match flaws.found() {
         Some(flaw) => Err(flaw.error(op, a.shape())),

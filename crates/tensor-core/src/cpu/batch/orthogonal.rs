@@ -7,9 +7,9 @@ use crate::cpu::large;
 use crate::cpu::small::{self, Matrices, for_groups};
 use crate::element::Float;
 use crate::error::Result;
+use crate::heap::vectors;
 use crate::matrix::flaw::{Flaws, not_converged_error};
 use crate::matrix::part::Part;
-use crate::memory::vectors;
 use crate::shape::Dims;
 
 /// The thin singular value decomposition A = U diag(s) V^T of each matrix: U, s descending, V^T.
@@ -34,13 +34,13 @@ pub fn svd<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 3]> {
     };
     if m.max(n) <= small::LARGEST {
         let inputs = [Matrices::of(op, a)?];
-        let outputs = [(u.make_mut()?, m * k), (s.make_mut()?, k), (vt.make_mut()?, k * n)];
+        let outputs = [(u.fresh_mut(), m * k), (s.fresh_mut(), k), (vt.fresh_mut(), k * n)];
         for_groups(&small::Svd { m, n }, &inputs, outputs, count, |i, out| one(i, &inputs[0].to_vec(i), out));
     } else {
         let matrices = elements(op, a)?;
-        let factors = (u.make_mut()?.chunks_exact_mut(m * k))
-            .zip(s.make_mut()?.chunks_exact_mut(k))
-            .zip(vt.make_mut()?.chunks_exact_mut(k * n));
+        let factors = (u.fresh_mut().chunks_exact_mut(m * k))
+            .zip(s.fresh_mut().chunks_exact_mut(k))
+            .zip(vt.fresh_mut().chunks_exact_mut(k * n));
         let mut parts = vectors::collect(op, factors)?;
         let mut nothing = vec![(); parts.len()];
         for_batch((&mut parts, 1), (&mut nothing, 1), m * n * k, |i, part, _| {
@@ -75,11 +75,11 @@ pub fn eigh<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
     };
     if lanes_pay(count, n) {
         let inputs = [Matrices::of(op, a)?];
-        let outputs = [(w.make_mut()?, n), (v.make_mut()?, n * n)];
+        let outputs = [(w.fresh_mut(), n), (v.fresh_mut(), n * n)];
         for_groups(&small::Eigh(n), &inputs, outputs, count, |i, [w, v]| one(i, &inputs[0].to_vec(i), w, v));
     } else {
         let matrices = elements(op, a)?;
-        for_batch((v.make_mut()?, n * n), (w.make_mut()?, n), n * n * n, |i, v, w| {
+        for_batch((v.fresh_mut(), n * n), (w.fresh_mut(), n), n * n * n, |i, v, w| {
             one(i, &matrices[i * n * n..][..n * n], w, v);
         });
     }
@@ -114,15 +114,15 @@ pub fn qr<T: Float>(op: &'static str, a: &Array<T>, complete: bool) -> Result<[A
     if m.max(n) <= small::LARGEST && n > 0 {
         let count = q.numel() / (m * k);
         let inputs = [Matrices::of(op, a)?];
-        let outputs = [(q.make_mut()?, m * k), (r.make_mut()?, k * n)];
+        let outputs = [(q.fresh_mut(), m * k), (r.fresh_mut(), k * n)];
         for_groups(&small::Qr { m, n, k }, &inputs, outputs, count, |i, [q, r]| {
             one(i, &inputs[0].to_vec(i), q, r);
         });
         return checked([q, r]);
     }
     let matrices = elements(op, a)?;
-    let mut parts = vectors::collect(op, q.make_mut()?.chunks_exact_mut(m * k).map(|q| (q, &mut [][..])))?;
-    for (part, r) in parts.iter_mut().zip(r.make_mut()?.chunks_exact_mut((k * n).max(1))) {
+    let mut parts = vectors::collect(op, q.fresh_mut().chunks_exact_mut(m * k).map(|q| (q, &mut [][..])))?;
+    for (part, r) in parts.iter_mut().zip(r.fresh_mut().chunks_exact_mut((k * n).max(1))) {
         part.1 = r;
     }
     let mut nothing = vec![(); parts.len()];

@@ -18,12 +18,12 @@ pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>
     let (n, batch) = square(a);
     let count: usize = batch.iter().product();
     let mut all_minors = Array::<i64>::zeros(&batch)?;
-    let minors = all_minors.make_mut()?;
+    let minors = all_minors.fresh_mut();
     let mut l;
     if lanes_pay(count, n) {
         l = Array::build(op, Dims::from_slice(a.shape()), |_| {})?;
         let inputs = [Matrices::of(op, a)?];
-        let factors = l.make_mut()?;
+        let factors = l.fresh_mut();
         let outputs = [(&mut *factors, n * n)];
         for_groups(&small::Cholesky(n), &inputs, outputs, count, |_, [l]| l.fill(T::NAN));
         let failed = factors.chunks_exact_mut(n * n).zip(&mut *minors).enumerate();
@@ -36,7 +36,7 @@ pub fn cholesky_ex<T: Float>(op: &'static str, a: &Array<T>) -> Result<(Array<T>
         }
     } else {
         l = copy::copy(op, a)?;
-        for_batch((l.make_mut()?, n * n), (minors, 1), n * n * n / 3, |_, l, minor| {
+        for_batch((l.fresh_mut(), n * n), (minors, 1), n * n * n / 3, |_, l, minor| {
             if let Err(order) = cholesky_alone(l, n) {
                 l.fill(T::NAN);
                 minor[0] = order as i64;
@@ -95,7 +95,7 @@ pub fn solve_triangular<T: Float>(
     let mut out = copy::copy(op, b)?;
     let mut nothing = vec![(); out.numel().checked_div(n * k).unwrap_or(0)];
     let flaws = Flaws::none();
-    for_batch((out.make_mut()?, n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
+    for_batch((out.fresh_mut(), n * k), (&mut nothing, 1), n * n * k, |i, b, _| {
         let a = &matrices[i * n * n..][..n * n];
         large::solve_triangular(a, n, triangle, transposed, b, k);
         // What is not finite spoils the solution, but on the diagonal, by which is divided: other triangles need

@@ -5,7 +5,7 @@ use super::svd::NotConverged;
 use super::transpose::transpose;
 use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
-use crate::memory::work;
+use crate::heap::work;
 use faer::diag::DiagMut;
 use faer::dyn_stack::MemStack;
 use faer::linalg::evd::{ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch};

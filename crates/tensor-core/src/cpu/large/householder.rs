@@ -3,7 +3,7 @@
 //! matters.
 
 use crate::element::Float;
-use crate::memory::work;
+use crate::heap::work;
 use crate::simd::{Kernel, dispatch, multiply_add, sub_mul};
 use faer::linalg::matmul::matmul;
 use faer::reborrow::{Reborrow, ReborrowMut};

@@ -3,7 +3,7 @@
 use super::lu::{largest, lu};
 use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, solve_upper, task_split};
 use crate::element::{Element, Float};
-use crate::memory::work;
+use crate::heap::work;
 use crate::simd::subtract_multiple;
 use faer::reborrow::ReborrowMut;
 use faer::{MatMut, MatRef};

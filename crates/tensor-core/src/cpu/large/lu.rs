@@ -6,7 +6,7 @@ use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, subtract_p
 #[cfg(feature = "blas")]
 use crate::cpu::blas;
 use crate::element::{Element, Float};
-use crate::memory::work;
+use crate::heap::work;
 use crate::simd::{Kernel, dispatch, sub_mul};
 use faer::reborrow::{Reborrow, ReborrowMut};
 use faer::{MatMut, MatRef};

@@ -4,7 +4,7 @@ use super::svd::NotConverged;
 use super::transpose::transpose;
 use crate::cpu::scale::{largest, smallest_normal};
 use crate::element::Float;
-use crate::memory::work;
+use crate::heap::work;
 use crate::simd::{Kernel, dispatch, dot_line, multiply_add, sub_mul};
 
 /// Steps for each eigenvalue, all together: two are usual. A value that has far to go takes many, and those after

@@ -4,7 +4,7 @@ use super::householder::Reflections;
 use super::transpose::to_rows;
 use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
-use crate::memory::work;
+use crate::heap::work;
 use faer::dyn_stack::MemStack;
 use faer::linalg::householder::{
     apply_block_householder_sequence_on_the_left_in_place_scratch,

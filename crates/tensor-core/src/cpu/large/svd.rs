@@ -4,7 +4,7 @@ use super::householder::Reflections;
 use super::transpose::to_rows;
 use crate::cpu::scale::{largest, near_one};
 use crate::element::Float;
-use crate::memory::work;
+use crate::heap::work;
 use faer::diag::DiagMut;
 use faer::dyn_stack::MemStack;
 use faer::linalg::matmul::matmul;

@@ -5,7 +5,7 @@ use crate::array::Array;
 use crate::cpu::parallel::{Order, share};
 use crate::element::{Element, Float};
 use crate::error::Result;
-use crate::memory::work;
+use crate::heap::work;
 use crate::simd::{Kernel, dispatch_wide, is_wide, plain};
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ impl<'a, T: Float> Matrices<'a, T> {
             return Ok(Matrices { data: Cow::Borrowed(data), steps, rows, cols });
         }
         let copy = crate::cpu::copy::copy(op, a)?;
-        Ok(Matrices { data: Cow::Owned(copy.into_vec()), steps: [rows * cols, cols, 1], rows, cols })
+        Ok(Matrices { data: Cow::Owned(copy.fresh_vec()), steps: [rows * cols, cols, 1], rows, cols })
     }
 
     /// Numbers in a matrix.

@@ -12,7 +12,7 @@ use crate::matrix::gaps::Gaps;
 use crate::shape::Dims;
 use std::ffi::CStr;
 
-pub(in crate::cuda) static GAPS: Family = Family {
+pub(crate) static GAPS: Family = Family {
     text: concat!(include_str!("../kernels/matrices.cu"), include_str!("../kernels/gaps.cu")),
     kernels: &[c"limits", c"quotients", c"lost"],
     variants: &[Variant::of(DType::F32), Variant::of(DType::F64)],

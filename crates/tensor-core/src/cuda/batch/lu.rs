@@ -4,6 +4,7 @@
 use super::small::{LARGEST, Small, VARIANTS, small};
 use crate::array::Array;
 use crate::cuda::finite::{checked, reported};
+use crate::cuda::host::to_vec;
 use crate::cuda::large;
 use crate::cuda::matrices::{Matrices, columns_divisor};
 use crate::cuda::registry::Family;
@@ -17,13 +18,13 @@ use crate::matrix::lu::Lu;
 use crate::matrix::part::Part;
 use crate::shape::Dims;
 
-pub(in crate::cuda) static SOLVE: Family = Family {
+pub(crate) static SOLVE: Family = Family {
     text: small!("small_lu.cu", "small_solve.cu"),
     kernels: &[c"factors", c"inverse", c"solve_column", c"solve_columns"],
     variants: VARIANTS,
 };
 
-pub(in crate::cuda) static DETERMINANT: Family = Family {
+pub(crate) static DETERMINANT: Family = Family {
     text: small!("small_lu.cu", "small_determinant.cu"),
     kernels: &[c"pivots", c"cofactors"],
     variants: VARIANTS,
@@ -182,7 +183,7 @@ pub(crate) fn lu_nearly_singular<T: Float>(
     }
     let near: Array<bool> = Array::unwritten(gpu, op, Dims::from_slice(&a.shape()[..a.ndim() - 2]))?;
     pivots(gpu, op, a, [0, 0, 0, near.pointer()], ratio)?;
-    places(op, &near)
+    places(gpu, op, &near)
 }
 
 /// What follows from the pivots of matrices of order 1 or more, to the addresses that are not 0: the determinants,
@@ -225,12 +226,12 @@ pub(crate) fn cofactors<T: Float>(
     let out_words = [out.pointer(), a.count as u64];
     let words = [&a.words[..], &g.words, &out_words, &columns_divisor(n), &[lost.pointer()]];
     small.launch::<T>(gpu, op, &words)?;
-    Ok(Some((out, places(op, &lost)?)))
+    Ok(Some((out, places(gpu, op, &lost)?)))
 }
 
 /// The matrices for which a kernel wrote `true`.
-fn places(op: &'static str, told: &Array<bool>) -> Result<Vec<usize>> {
-    let told = told.to_device(op, Device::Cpu)?.to_vec();
+fn places(gpu: &'static Gpu, op: &'static str, told: &Array<bool>) -> Result<Vec<usize>> {
+    let told = to_vec(gpu, op, told)?;
     Ok(told.into_iter().enumerate().filter(|(_, told)| *told).map(|(i, _)| i).collect())
 }
 

@@ -13,10 +13,9 @@ use crate::gpu::context::Gpu;
 use crate::matrix::flaw::not_finite_error;
 use crate::matrix::part::Part;
 
-pub(in crate::cuda) static QR: Family =
-    Family { text: small!("small_qr.cu"), kernels: &[c"qr"], variants: VARIANTS };
+pub(crate) static QR: Family = Family { text: small!("small_qr.cu"), kernels: &[c"qr"], variants: VARIANTS };
 
-pub(in crate::cuda) static JACOBI: Family =
+pub(crate) static JACOBI: Family =
     Family { text: small!("small_jacobi.cu"), kernels: &[c"svd", c"eigh"], variants: VARIANTS };
 
 /// See [`kernels::qr`](crate::kernels::qr).

@@ -2,12 +2,13 @@
 
 use super::small::{LARGEST, Small, VARIANTS, small};
 use crate::array::Array;
+use crate::cuda::copy::zeros;
 use crate::cuda::finite::checked;
+use crate::cuda::host::to_vec;
 use crate::cuda::large;
 use crate::cuda::matrices::{Matrices, columns_divisor};
 use crate::cuda::registry::Family;
 use crate::cuda::status::Status;
-use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
 use crate::gpu::context::Gpu;
@@ -16,7 +17,7 @@ use crate::matrix::part::Part;
 use crate::matrix::part::Triangle;
 use crate::shape::Dims;
 
-pub(in crate::cuda) static TRIANGULAR: Family = Family {
+pub(crate) static TRIANGULAR: Family = Family {
     text: small!("small_triangular.cu"),
     kernels: &[c"cholesky", c"triangular_column", c"triangular_columns"],
     variants: VARIANTS,
@@ -30,7 +31,7 @@ pub(crate) fn cholesky<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<
 fn definite<T: Float>(gpu: &'static Gpu, op: &'static str, a: &Array<T>) -> Result<Array<T>> {
     let (l, failed) = if a.shape()[a.ndim() - 1] > LARGEST {
         let (l, minors) = large::cholesky_ex(gpu, op, a)?;
-        let minors = minors.to_device(op, Device::Cpu)?.to_vec();
+        let minors = to_vec(gpu, op, &minors)?;
         let failed = minors.iter().position(|&minor| minor > 0);
         (l, failed.map(|batch| (batch, minors[batch] as usize)))
     } else {
@@ -60,7 +61,7 @@ pub(crate) fn cholesky_ex<T: Float>(
     }
     let batch = &a.shape()[..a.ndim() - 2];
     if n == 0 {
-        let minors = Array::zeros_on(Device::Cuda(gpu.ordinal()), batch)?;
+        let minors = zeros(gpu, op, batch)?;
         return Ok((Array::unwritten(gpu, op, Dims::from_slice(a.shape()))?, minors));
     }
     let minors = Array::unwritten(gpu, op, Dims::from_slice(batch))?;

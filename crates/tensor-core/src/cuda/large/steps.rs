@@ -11,7 +11,7 @@ use crate::gpu::context::{Function, Gpu};
 use crate::shape::Dims;
 use std::ffi::CStr;
 
-pub(in crate::cuda) static SOLVER: Family = Family {
+pub(crate) static SOLVER: Family = Family {
     text: include_str!("../kernels/solver.cu"),
     kernels: &[
         c"addresses",

@@ -1,14 +1,9 @@
 //! What the CPU buffers take, what the cache holds, and how a caller survives running out.
 
-pub(crate) mod buffer;
-pub(crate) mod count;
-pub(crate) mod vectors;
-pub(crate) mod work;
-
-pub use buffer::trim;
-pub use count::{Copies, Stats, reset_peak, stats};
-pub use vectors::{ask, collect, grow, room, vector};
-pub use work::try_run;
+pub use crate::heap::buffer::trim;
+pub use crate::heap::count::{Copies, Stats, reset_peak, stats};
+pub use crate::heap::vectors::{ask, collect, grow, room, vector};
+pub use crate::heap::work::try_run;
 
 use crate::device::Device;
 use crate::error::Result;
@@ -63,6 +58,7 @@ pub fn reset_peak_on(device: &Device) -> Result<()> {
 mod tests {
     use super::*;
     use crate::error::{Error, ErrorKind};
+    use crate::heap::{count, work};
     use crate::{Array, OrRaise};
     use faer::dyn_stack::StackReq;
     use std::panic::catch_unwind;
