@@ -3,8 +3,9 @@
 use crate::cotangent::Cotangent;
 use crate::mode::Mode;
 use crate::tape::Node;
-use tensor_core::kernels::Any;
-use tensor_core::{Array, Code, Element, Error, ErrorKind, Formula, Result, Scalar, kernels, memory};
+use tensor_core::{
+    Array, Closures, Code, Element, Error, ErrorKind, Result, Scalar, compiled_once, kernels, memory,
+};
 
 /// Runs `f`, in which every operation whose inputs are finite and whose result is not, and every backward
 /// rule that answers a finite cotangent with one that is not, is an error that names the operation and
@@ -30,15 +31,17 @@ pub fn detect_anomaly<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
     memory::try_run(f)
 }
 
-/// The first element that is neither finite nor of a type that always is.
-fn first<T: Element>(x: &Array<T>) -> Result<Option<(usize, T)>> {
-    let not_finite = |x: T| matches!(x.to_scalar(), Scalar::Float(x) if !x.is_finite());
-    let mask = kernels::map("detect_anomaly", x, Formula::new(not_finite, |[x]: [Code; 1]| !x.is_finite()))?;
-    let found = kernels::reduce("detect_anomaly", &mask, &vec![true; x.ndim()], false, Any)?;
-    if !found.item("detect_anomaly")? {
-        return Ok(None);
+compiled_once! {
+    /// The first element that is neither finite nor of a type that always is.
+    fn first<T: Element>(x: &Array<T>) -> Result<Option<(usize, T)>> {
+        let not_finite = |x: T| matches!(x.to_scalar(), Scalar::Float(x) if !x.is_finite());
+        let mask = kernels::map("detect_anomaly", x, &Closures::new(not_finite, |[x]: [Code; 1]| !x.is_finite()))?;
+        let found = kernels::any("detect_anomaly", &mask, &vec![true; x.ndim()], false)?;
+        if !found.item("detect_anomaly")? {
+            return Ok(None);
+        }
+        Ok(x.to_vec().into_iter().enumerate().find(|(_, x)| not_finite(*x)))
     }
-    Ok(x.to_vec().into_iter().enumerate().find(|(_, x)| not_finite(*x)))
 }
 
 /// Refuses a result that is not finite, of an operation whose inputs are.

@@ -8,8 +8,8 @@ use rand::Rng;
 use std::panic::Location;
 use tensor_core::shape::{Dims, IntoShape};
 use tensor_core::{
-    Array, Device, Element, Error, Float, Layout, Number, OrRaise, Result, Scalar, formula, kernels, memory,
-    random,
+    Array, Device, Element, Error, Float, Layout, Number, OrRaise, Result, Scalar, compiled_once, formula,
+    kernels, memory, random,
 };
 
 impl Tensor<f64> {
@@ -335,21 +335,25 @@ pub fn arange_on<T: Number>(device: &Device, start: T, end: T, step: T) -> Resul
     let Some(count) = usize::try_from(count).ok().filter(|&n| n < isize::MAX as usize / 8) else {
         return Err(Error::out_of_memory("arange", usize::MAX).at(here));
     };
-    let all = || -> Result<Array<T>> {
-        let i = kernels::cast("arange", &kernels::arange("arange", *device, count)?)?;
+    Ok(steps_from(*device, count, start, step).map_err(|e| e.at(here))?.into())
+}
+
+compiled_once! {
+    /// start, start + step, ..: as many numbers as are counted.
+    fn steps_from<T: Number>(device: Device, count: usize, start: T, step: T) -> Result<Array<T>> {
+        let i = kernels::cast("arange", &kernels::arange("arange", device, count)?)?;
         let distance = T::from_i64(count as i64).times(step);
         if distance.minus(distance) != T::ZERO {
             // Halves stay in the range.
             let [step, start] = [step, start].map(|x| T::from_scalar(Scalar::Float(x.to_f64() / 2.0)));
-            let halves = kernels::map_owned("arange", i, formula!(|i: T| i.times(step).plus(start)))?;
-            return kernels::map_owned("arange", halves, formula!(|x: T| x.plus(x)));
+            let halves = kernels::map_owned("arange", i, &formula!(|i: T| i.times(step).plus(start)))?;
+            return kernels::map_owned("arange", halves, &formula!(|x: T| x.plus(x)));
         }
         // Where there is nothing to do, nothing is rounded.
         let i =
-            if step == T::ONE { i } else { kernels::map_owned("arange", i, formula!(|i: T| i.times(step)))? };
-        if start == T::ZERO { Ok(i) } else { kernels::map_owned("arange", i, formula!(|i: T| i.plus(start))) }
-    };
-    Ok(all().map_err(|e| e.at(here))?.into())
+            if step == T::ONE { i } else { kernels::map_owned("arange", i, &formula!(|i: T| i.times(step)))? };
+        if start == T::ZERO { Ok(i) } else { kernels::map_owned("arange", i, &formula!(|i: T| i.plus(start))) }
+    }
 }
 
 /// `steps` numbers from `start` to `end`, both included, evenly spaced.

@@ -46,7 +46,7 @@ impl<const N: usize> Keep<N> {
 ///         "cube"
 ///     }
 ///     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-///         kernels::map("cube", x, formula!(|x: T| x * x * x))
+///         kernels::map("cube", x, &formula!(|x: T| x * x * x))
 ///     }
 ///     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
 ///         Keep::inputs(needs)
@@ -342,10 +342,19 @@ pub fn apply<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     op: O,
     x: [&Tensor<T>; N],
 ) -> Result<Tensor<U>> {
-    if let Some(joined) = joined(x)? {
-        return apply(op, joined.each_ref());
+    apply_at(Location::caller(), op, x)
+}
+
+/// [`apply`] for the line that the caller knows.
+#[inline]
+pub(crate) fn apply_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
+    here: &'static Location<'static>,
+    op: O,
+    x: [&Tensor<T>; N],
+) -> Result<Tensor<U>> {
+    if let Some(joined) = joined(x).map_err(|e| e.at(here))? {
+        return apply_at(here, op, joined.each_ref());
     }
-    let here = Location::caller();
     let value = op.forward(x.map(Tensor::array)).map_err(|e| e.at(here))?;
     if is_detecting() {
         anomaly::search(op.name(), &x.map(Tensor::array), &value).map_err(|e| e.at(here))?;
@@ -368,15 +377,24 @@ pub fn apply<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
 #[track_caller]
 pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     op: O,
+    x: [Tensor<T>; N],
+) -> Result<Tensor<U>> {
+    apply_owned_at(Location::caller(), op, x)
+}
+
+/// [`apply_owned`] for the line that the caller knows.
+pub(crate) fn apply_owned_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
+    here: &'static Location<'static>,
+    op: O,
     mut x: [Tensor<T>; N],
 ) -> Result<Tensor<U>> {
     if is_detecting() {
-        return apply_shared(op, x);
+        // The inputs stay as they are, to be looked at after the operation.
+        return apply_at(here, op, x.each_ref());
     }
-    if let Some(joined) = joined(x.each_ref())? {
-        return apply_owned(op, joined);
+    if let Some(joined) = joined(x.each_ref()).map_err(|e| e.at(here))? {
+        return apply_owned_at(here, op, joined);
     }
-    let here = Location::caller();
     let edges: [Option<Edge>; N] = from_fn(|i| x[i].take_edge());
     let values = x.map(Tensor::into_array);
     if edges.iter().all(Option::is_none) || !is_grad_enabled() {
@@ -390,16 +408,6 @@ pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     let rule = Arc::new(OpRule { op, inputs, output });
     let edge = tape::record(rule, &edges.each_ref().map(Option::as_ref), value.shape(), here)?;
     Ok(Tensor::from_parts(value, Some(edge)))
-}
-
-/// [`apply_owned`] that leaves the inputs as they are, to be looked at after the operation.
-#[cold]
-#[track_caller]
-fn apply_shared<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
-    op: O,
-    x: [Tensor<T>; N],
-) -> Result<Tensor<U>> {
-    apply(op, x.each_ref())
 }
 
 /// What an operation of any number of inputs and outputs keeps for its rule.

@@ -2,8 +2,8 @@
 
 use crate::product::matmul;
 use autograd::{Keep, Kept, Op, Tensor, apply};
-use tensor_core::kernels::{self, Max};
-use tensor_core::{Array, Code, Error, Expression, Float, Formula, Result, formula};
+use tensor_core::kernels;
+use tensor_core::{Array, Closures, Code, Error, Expression, Float, Result, compiled_once, formula};
 
 /// When a singular value of a pseudoinverse counts as zero: where it is at most the larger of `atol` and `rtol`
 /// times the largest one.
@@ -17,50 +17,52 @@ pub struct PinvOptions {
     pub hermitian: bool,
 }
 
-/// V diag(1/s, 0 for those below rtol times the largest) U^T, for the operation `op`.
-pub(crate) fn pseudoinverse<T: Float>(
-    op: &'static str,
-    a: &Array<T>,
-    options: PinvOptions,
-) -> Result<Array<T>> {
-    let Some(k) = a.ndim().checked_sub(2) else {
-        let message = format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape());
-        return Err(Error::shape(op, message));
-    };
-    let mut swap: Vec<usize> = (0..a.ndim()).collect();
-    swap.swap(k, k + 1);
-    let ([u, s, v], size) = if options.hermitian {
-        let [w, v] = kernels::eigh(op, a)?;
-        ([v.clone(), w.clone(), v], kernels::map(op, &w, formula!(|w: T| w.magnitude()))?)
-    } else {
-        let [u, s, vt] = kernels::svd(op, a)?;
-        ([u, s.clone(), vt.permute(op, &swap)?], s)
-    };
-    let default = match options.atol {
-        None => kernels::rank_tolerance::<T>(a.shape()[k], a.shape()[k + 1]),
-        Some(_) => 0.0,
-    };
-    let (rtol, atol) = (T::of(options.rtol.unwrap_or(default)), T::of(options.atol.unwrap_or(0.0)));
-    let mask: Vec<bool> = (0..s.ndim()).map(|d| d == k).collect();
-    let weights = if s.numel() == 0 {
-        s
-    } else {
-        let largest = kernels::reduce(op, &size, &mask, true, Max)?;
-        let bound = |l: T| if rtol * l > atol { rtol * l } else { atol };
-        let bound = kernels::map(
-            op,
-            &largest,
-            Formula::new(bound, |[l]: [Code; 1]| {
-                Code::cuda("$0 > $1 ? $0 : $1", T::DTYPE, &[l * rtol, atol.into()])
-            }),
-        )?;
-        let large =
-            kernels::zip(op, &size, &bound, Formula::new(|s, b| s > b, |[s, b]: [Code; 2]| b.below(&s)))?;
-        let reciprocal = kernels::map(op, &s, formula!(|s: T| s.reciprocal()))?;
-        kernels::select(op, &large, &reciprocal, &Array::scalar(T::ZERO))?
-    };
-    let v = kernels::zip(op, &v, &weights.insert_dim(op, k)?, formula!(|v: T, w: T| v * w))?;
-    kernels::addmm(op, None, &v, &u.permute(op, &swap)?, T::ZERO, T::ONE)
+compiled_once! {
+    /// V diag(1/s, 0 for those below rtol times the largest) U^T, for the operation `op`.
+    pub(crate) fn pseudoinverse<T: Float>(
+        op: &'static str,
+        a: &Array<T>,
+        options: PinvOptions,
+    ) -> Result<Array<T>> {
+        let Some(k) = a.ndim().checked_sub(2) else {
+            let message = format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape());
+            return Err(Error::shape(op, message));
+        };
+        let mut swap: Vec<usize> = (0..a.ndim()).collect();
+        swap.swap(k, k + 1);
+        let ([u, s, v], size) = if options.hermitian {
+            let [w, v] = kernels::eigh(op, a)?;
+            ([v.clone(), w.clone(), v], kernels::map(op, &w, &formula!(|w: T| w.magnitude()))?)
+        } else {
+            let [u, s, vt] = kernels::svd(op, a)?;
+            ([u, s.clone(), vt.permute(op, &swap)?], s)
+        };
+        let default = match options.atol {
+            None => kernels::rank_tolerance::<T>(a.shape()[k], a.shape()[k + 1]),
+            Some(_) => 0.0,
+        };
+        let (rtol, atol) = (T::of(options.rtol.unwrap_or(default)), T::of(options.atol.unwrap_or(0.0)));
+        let mask: Vec<bool> = (0..s.ndim()).map(|d| d == k).collect();
+        let weights = if s.numel() == 0 {
+            s
+        } else {
+            let largest = kernels::max(op, &size, &mask, true)?;
+            let bound = |l: T| if rtol * l > atol { rtol * l } else { atol };
+            let bound = kernels::map(
+                op,
+                &largest,
+                &Closures::new(bound, |[l]: [Code; 1]| {
+                    Code::cuda("$0 > $1 ? $0 : $1", T::DTYPE, &[l * rtol, atol.into()])
+                }),
+            )?;
+            let large =
+                kernels::zip(op, &size, &bound, &Closures::new(|s, b| s > b, |[s, b]: [Code; 2]| b.below(&s)))?;
+            let reciprocal = kernels::map(op, &s, &formula!(|s: T| s.reciprocal()))?;
+            kernels::select(op, &large, &reciprocal, &Array::scalar(T::ZERO))?
+        };
+        let v = kernels::zip(op, &v, &weights.insert_dim(op, k)?, &formula!(|v: T, w: T| v * w))?;
+        kernels::addmm(op, None, &v, &u.permute(op, &swap)?, T::ZERO, T::ONE)
+    }
 }
 
 /// P = A^+

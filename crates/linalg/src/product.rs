@@ -5,7 +5,7 @@
 
 use autograd::{Keep, Kept, Op, Tensor, apply};
 use std::panic::Location;
-use tensor_core::{Array, Error, Float, Result, formula, kernels};
+use tensor_core::{Array, Error, Float, Result, compiled_once, formula, kernels};
 
 /// alpha A^T g, for the cotangent g of a vector, or of each of many
 fn transposed_product<T: Float>(a: &Tensor<T>, g: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
@@ -59,6 +59,17 @@ impl<T: Float> Op<T, 2> for Mv<T> {
     }
 }
 
+compiled_once! {
+    /// alpha u v^T
+    fn outer_product<T: Float>(u: &Array<T>, v: &Array<T>, alpha: T) -> Result<Array<T>> {
+        let (column, row) = (u.insert_dim("outer", 1)?, v.insert_dim("outer", 0)?);
+        match alpha {
+            alpha if alpha == T::ONE => kernels::zip("outer", &column, &row, &formula!(|u: T, v: T| u * v)),
+            alpha => kernels::zip("outer", &column, &row, &formula!(|u: T, v: T| u * alpha * v)),
+        }
+    }
+}
+
 /// alpha u v^T
 struct Outer<T> {
     alpha: T,
@@ -69,11 +80,7 @@ impl<T: Float> Op<T, 2> for Outer<T> {
         "outer"
     }
     fn forward(&self, [u, v]: [&Array<T>; 2]) -> Result<Array<T>> {
-        let (column, row) = (u.insert_dim("outer", 1)?, v.insert_dim("outer", 0)?);
-        match self.alpha {
-            alpha if alpha == T::ONE => kernels::zip("outer", &column, &row, formula!(|u: T, v: T| u * v)),
-            alpha => kernels::zip("outer", &column, &row, formula!(|u: T, v: T| u * alpha * v)),
-        }
+        outer_product(u, v, self.alpha)
     }
     fn keep(&self, [u, v]: [bool; 2]) -> Keep<2> {
         Keep::inputs([v, u])

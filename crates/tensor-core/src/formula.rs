@@ -275,22 +275,49 @@ macro_rules! function {
 }
 
 /// A [`Formula`] for each of the element types of a bound, as one expression over its arguments, to be made a
-/// `static`: `formulas!(Number: |x: T, y: T| -> T x.plus(y))`.
+/// `static`: what it computes is compiled in the crate that holds that. Where the expression is not one of
+/// [`Code`], what it is in CUDA C++ stands behind it.
+///
+/// ```
+/// use tensor_core::{Array, EachNumber, ForNumber, Formula, Number, formulas, kernels};
+/// struct Binary;
+/// impl ForNumber for Binary {
+///     type Of<T: Number> = &'static dyn Formula<(T, T), T>;
+/// }
+/// static ADD: EachNumber<Binary> = formulas!(Number: |a: T, b: T| -> T { a.plus(b) });
+/// static LARGER: EachNumber<Binary> = formulas!(Number: |a: T, b: T| -> T { if a > b { a } else { b } } "$0 > $1 ? $0 : $1");
+/// let x = Array::from_vec(vec![1, 2], &[2])?;
+/// assert_eq!(kernels::zip("add", &x, &x, *i64::of_numbers(&ADD))?.to_vec(), [2, 4]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 #[macro_export]
 macro_rules! formulas {
-    (Element: |$($x:ident: T),+| $body:expr) => {
-        $crate::formulas!(@ EachElement [f32 f64 i64 bool] [$($x),+] $body)
+    (Element: $($formula:tt)+) => {
+        $crate::formulas!(@ Element EachElement [f32 f64 i64 bool] $($formula)+)
     };
-    (Number: |$($x:ident: T),+| $body:expr) => {
-        $crate::formulas!(@ EachNumber [f32 f64 i64] [$($x),+] $body)
+    (Number: $($formula:tt)+) => {
+        $crate::formulas!(@ Number EachNumber [f32 f64 i64] $($formula)+)
     };
-    (Float: |$($x:ident: T),+| $body:expr) => {
-        $crate::formulas!(@ EachFloat [f32 f64] [$($x),+] $body)
+    (Float: $($formula:tt)+) => {
+        $crate::formulas!(@ Float EachFloat [f32 f64] $($formula)+)
     };
-    (@ $Each:ident [$($T:ident)+] $x:tt $body:expr) => {
-        $crate::$Each { $($T: $crate::formulas!(@ $T $x $body)),+ }
-    };
-    (@ $T:ident [$($x:ident),+] $body:expr) => {
-        &$crate::formula!(|$($x: $T),+| $body)
-    };
+    (@ $Bound:ident $Each:ident [$($Type:ident)+] |$($x:ident: $T:ident),+| -> $U:ty $value:block) => {{
+        struct Written<T>(::std::marker::PhantomData<T>);
+        impl<T: $crate::$Bound> Written<T> {
+            const FORMULA: &'static dyn $crate::Formula<($($T,)+), $U> = &$crate::formula!(|$($x: $T),+| $value);
+        }
+        $crate::$Each { $($Type: Written::<$Type>::FORMULA),+ }
+    }};
+    (@ $Bound:ident $Each:ident [$($Type:ident)+] |$($x:ident: $T:ident),+| -> $U:ty $value:block $cuda:literal) => {{
+        struct Written<T>(::std::marker::PhantomData<T>);
+        impl<T: $crate::$Bound> Written<T> {
+            const FORMULA: &'static dyn $crate::Formula<($($T,)+), $U> = &$crate::Closures::new(
+                |$($x: $T),+| $value,
+                |x: [$crate::Code; [$(stringify!($x)),+].len()]| {
+                    $crate::Code::cuda($cuda, <$U as $crate::Element>::DTYPE, &x)
+                },
+            );
+        }
+        $crate::$Each { $($Type: Written::<$Type>::FORMULA),+ }
+    }};
 }

@@ -4,10 +4,10 @@ use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use std::borrow::Cow;
 use std::panic::Location;
-use tensor_core::kernels::{All, Any};
 use tensor_core::shape::{IntoDims, dim_mask};
 use tensor_core::{
-    Array, Code, DType, Element, Float, Formula, Number, OrRaise, Result, Text, formula, kernels,
+    Array, Closures, Code, DType, EachElement, EachNumber, Element, Float, ForElement, ForNumber, Formula,
+    Number, OrRaise, Result, compiled_once, formula, formulas, kernels,
 };
 
 /// The right-hand side of a comparison: a tensor or a scalar.
@@ -28,8 +28,20 @@ impl<T: Element> Operand<T> for &Tensor<T> {
     }
 }
 
-macro_rules! comparison {
-    ($($name:ident $op:tt $doc:literal;)*) => {
+/// Comparisons of two elements.
+pub(super) struct Comparison;
+
+impl ForElement for Comparison {
+    type Of<T: Element> = &'static dyn Formula<(T, T), bool>;
+}
+
+macro_rules! comparisons {
+    ($($name:ident $NAME:ident $op:tt $pattern:literal $doc:literal;)*) => {
+        $(
+            pub(super) static $NAME: EachElement<Comparison> =
+                formulas!(Element: |a: T, b: T| -> bool { a $op b } $pattern);
+        )*
+
         impl<T: Element> Tensor<T> { $(
             #[doc = $doc]
             ///
@@ -38,21 +50,19 @@ macro_rules! comparison {
             #[track_caller]
             pub fn $name(&self, other: impl Operand<T>) -> Result<Tensor<bool>> {
                 let here = Location::caller();
-                let text = |[a, b]: [Code; 2]| Code::cuda(concat!("$0 ", stringify!($op), " $1"), DType::Bool, &[a, b]);
-                let compare = Formula::new(|a, b| a $op b, text);
-                let mask = kernels::zip(stringify!($name), self.array(), &other.operand(), compare);
+                let mask = kernels::zip(stringify!($name), self.array(), &other.operand(), *T::of_elements(&$NAME));
                 Ok(mask.map_err(|e| e.at(here))?.into())
             }
         )* }
     };
 }
-comparison! {
-    eq == "Where the elements are equal, broadcast. NaN equals nothing.";
-    ne != "Where the elements differ, broadcast.";
-    lt < "Where the elements are less than the other's, broadcast.";
-    le <= "Where the elements are at most the other's, broadcast.";
-    gt > "Where the elements are greater than the other's, broadcast.";
-    ge >= "Where the elements are at least the other's, broadcast.";
+comparisons! {
+    eq EQ == "$0 == $1" "Where the elements are equal, broadcast. NaN equals nothing.";
+    ne NE != "$0 != $1" "Where the elements differ, broadcast.";
+    lt LT < "$0 < $1" "Where the elements are less than the other's, broadcast.";
+    le LE <= "$0 <= $1" "Where the elements are at most the other's, broadcast.";
+    gt GT > "$0 > $1" "Where the elements are greater than the other's, broadcast.";
+    ge GE >= "$0 >= $1" "Where the elements are at least the other's, broadcast.";
 }
 
 /// a where the condition holds, b elsewhere. Values are chosen, never multiplied by the mask, so
@@ -110,7 +120,7 @@ impl Tensor<bool> {
     #[track_caller]
     #[must_use]
     pub fn logical_not(&self) -> Tensor<bool> {
-        kernels::map("logical_not", self.array(), formula!(|x: bool| !x)).or_raise().into()
+        kernels::map("logical_not", self.array(), &formula!(|x: bool| !x)).or_raise().into()
     }
 
     /// Where both masks hold, broadcast.
@@ -119,7 +129,7 @@ impl Tensor<bool> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn logical_and(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
-        self.combined("logical_and", other, formula!(|a: bool, b: bool| a & b))
+        self.combined("logical_and", other, &formula!(|a: bool, b: bool| a & b))
     }
 
     /// Where either mask holds, broadcast.
@@ -128,7 +138,7 @@ impl Tensor<bool> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn logical_or(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
-        self.combined("logical_or", other, formula!(|a: bool, b: bool| a | b))
+        self.combined("logical_or", other, &formula!(|a: bool, b: bool| a | b))
     }
 
     /// Where exactly one of the masks holds, broadcast.
@@ -137,7 +147,7 @@ impl Tensor<bool> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn logical_xor(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
-        self.combined("logical_xor", other, formula!(|a: bool, b: bool| a ^ b))
+        self.combined("logical_xor", other, &formula!(|a: bool, b: bool| a ^ b))
     }
 
     #[track_caller]
@@ -145,7 +155,7 @@ impl Tensor<bool> {
         &self,
         op: &'static str,
         other: &Tensor<bool>,
-        f: Formula<impl Fn(bool, bool) -> bool + Sync, impl Text<2>>,
+        f: &dyn Formula<(bool, bool), bool>,
     ) -> Result<Tensor<bool>> {
         let here = Location::caller();
         Ok(kernels::zip(op, self.array(), other.array(), f).map_err(|e| e.at(here))?.into())
@@ -156,7 +166,7 @@ impl Tensor<bool> {
     #[must_use]
     pub fn all(&self) -> bool {
         let all = vec![true; self.ndim()];
-        let all = kernels::reduce("all", self.array(), &all, false, All).or_raise();
+        let all = kernels::all("all", self.array(), &all, false).or_raise();
         all.item("all").or_raise()
     }
 
@@ -165,7 +175,7 @@ impl Tensor<bool> {
     #[must_use]
     pub fn any(&self) -> bool {
         let all = vec![true; self.ndim()];
-        let any = kernels::reduce("any", self.array(), &all, false, Any).or_raise();
+        let any = kernels::any("any", self.array(), &all, false).or_raise();
         any.item("any").or_raise()
     }
 
@@ -177,7 +187,7 @@ impl Tensor<bool> {
     pub fn all_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Tensor<bool>> {
         let here = Location::caller();
         let mask = dim_mask("all", &dims.into_dims(), self.ndim()).map_err(|e| e.at(here))?;
-        Ok(kernels::reduce("all", self.array(), &mask, keepdim, All).map_err(|e| e.at(here))?.into())
+        Ok(kernels::all("all", self.array(), &mask, keepdim).map_err(|e| e.at(here))?.into())
     }
 
     /// Whether any element over `dims` is true; the dimensions stay with size 1 where `keepdim`.
@@ -195,7 +205,7 @@ impl Tensor<bool> {
     pub fn any_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Tensor<bool>> {
         let here = Location::caller();
         let mask = dim_mask("any", &dims.into_dims(), self.ndim()).map_err(|e| e.at(here))?;
-        Ok(kernels::reduce("any", self.array(), &mask, keepdim, Any).map_err(|e| e.at(here))?.into())
+        Ok(kernels::any("any", self.array(), &mask, keepdim).map_err(|e| e.at(here))?.into())
     }
 }
 
@@ -204,10 +214,9 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn count_nonzero(&self) -> usize {
-        let text = |[x]: [Code; 1]| x.cast(DType::Bool).cast(DType::I64);
-        let one = Formula::new(|x| i64::from(x != T::default()), text);
-        let ones = kernels::map("count_nonzero", self.array(), one).or_raise();
-        Tensor::from(ones).sum().array().item("count_nonzero").or_raise() as usize
+        let zero = Array::scalar(T::default());
+        let nonzero = kernels::zip("count_nonzero", self.array(), &zero, *T::of_elements(&NE)).or_raise();
+        Tensor::from(nonzero).to_type::<i64>().sum().array().item("count_nonzero").or_raise() as usize
     }
 
     /// How many elements over `dims` are not 0 (not `false`); the dimensions stay with size 1 where
@@ -221,6 +230,19 @@ impl<T: Element> Tensor<T> {
     }
 }
 
+compiled_once! {
+    fn isclose<T: Float>(a: &Array<T>, b: &Array<T>, rtol: T, atol: T) -> Result<Array<bool>> {
+        let close =
+            |a: T, b: T| a == b || (b.is_finite() && Float::abs(a - b) <= atol + rtol * Float::abs(b));
+        let text = |[a, b]: [Code; 2]| {
+            let near =
+                Code::cuda("$0 <= $1", DType::Bool, &[(a - b).magnitude(), b.magnitude() * rtol + atol]);
+            Code::cuda("$0 == $1", DType::Bool, &[a, b]) | (b.is_finite() & near)
+        };
+        kernels::zip("isclose", a, b, &Closures::new(close, text))
+    }
+}
+
 impl<T: Float> Tensor<T> {
     /// Where |a - b| <= atol + rtol |b|, or a and b are equal infinities; broadcast. NaN is close to
     /// nothing.
@@ -230,15 +252,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn isclose(&self, other: &Tensor<T>, rtol: f64, atol: f64) -> Result<Tensor<bool>> {
         let here = Location::caller();
-        let (rtol, atol) = (T::of(rtol), T::of(atol));
-        let close =
-            |a: T, b: T| a == b || (b.is_finite() && Float::abs(a - b) <= atol + rtol * Float::abs(b));
-        let text = |[a, b]: [Code; 2]| {
-            let near =
-                Code::cuda("$0 <= $1", DType::Bool, &[(a - b).magnitude(), b.magnitude() * rtol + atol]);
-            Code::cuda("$0 == $1", DType::Bool, &[a, b]) | (b.is_finite() & near)
-        };
-        let mask = kernels::zip("isclose", self.array(), other.array(), Formula::new(close, text));
+        let mask = isclose(self.array(), other.array(), T::of(rtol), T::of(atol));
         Ok(mask.map_err(|e| e.at(here))?.into())
     }
 
@@ -260,40 +274,31 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-impl<T: Number> Tensor<T> {
-    /// Where the elements are not a number.
-    #[track_caller]
-    #[must_use]
-    pub fn isnan(&self) -> Tensor<bool> {
-        kernels::map("isnan", self.array(), formula!(|x: T| x.is_nan())).or_raise().into()
-    }
+/// Properties of numbers.
+struct Property;
 
-    /// Where the elements are infinite, with either sign.
-    #[track_caller]
-    #[must_use]
-    pub fn isinf(&self) -> Tensor<bool> {
-        kernels::map(
-            "isinf",
-            self.array(),
-            Formula::new(
-                |x: T| x.to_f64().is_infinite(),
-                |[x]| Code::cuda("is_infinite($0)", DType::Bool, &[x]),
-            ),
-        )
-        .or_raise()
-        .into()
-    }
+impl ForNumber for Property {
+    type Of<T: Number> = &'static dyn Formula<(T,), bool>;
+}
 
-    /// Where the elements are neither infinite nor NaN.
-    #[track_caller]
-    #[must_use]
-    pub fn isfinite(&self) -> Tensor<bool> {
-        kernels::map(
-            "isfinite",
-            self.array(),
-            Formula::new(|x: T| x.to_f64().is_finite(), |[x]: [Code; 1]| x.is_finite()),
-        )
-        .or_raise()
-        .into()
-    }
+macro_rules! properties {
+    ($($name:ident $NAME:ident |$x:ident| $holds:expr, $pattern:literal, $doc:literal;)*) => {
+        $(
+            static $NAME: EachNumber<Property> = formulas!(Number: |$x: T| -> bool { $holds } $pattern);
+        )*
+
+        impl<T: Number> Tensor<T> { $(
+            #[doc = $doc]
+            #[track_caller]
+            #[must_use]
+            pub fn $name(&self) -> Tensor<bool> {
+                kernels::map(stringify!($name), self.array(), *T::of_numbers(&$NAME)).or_raise().into()
+            }
+        )* }
+    };
+}
+properties! {
+    isnan ISNAN |x| x.is_nan(), "$0 != $0", "Where the elements are not a number.";
+    isinf ISINF |x| x.to_f64().is_infinite(), "is_infinite($0)", "Where the elements are infinite, with either sign.";
+    isfinite ISFINITE |x| x.to_f64().is_finite(), "is_finite($0)", "Where the elements are neither infinite nor NaN.";
 }

@@ -1,9 +1,10 @@
 //! Division that leaves a remainder, of floats and integers.
 
+use super::arithmetic::Binary;
+use super::compare::EQ;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
-use tensor_core::kernels::Any;
-use tensor_core::{Array, Code, DType, Error, Formula, Number, Result, formula, kernels};
+use tensor_core::{Array, DType, EachNumber, Error, Number, Result, formulas, kernels};
 
 /// Which part of the division, and how the quotient is rounded.
 #[derive(Clone, Copy, PartialEq)]
@@ -13,6 +14,11 @@ enum Divide {
     TruncQuotient,
     TruncRemainder,
 }
+
+static FLOOR_QUOTIENT: EachNumber<Binary> = formulas!(Number: |a: T, b: T| -> T { a.floor_divide(b) });
+static FLOOR_REMAINDER: EachNumber<Binary> = formulas!(Number: |a: T, b: T| -> T { a.remainder(b) });
+static TRUNC_QUOTIENT: EachNumber<Binary> = formulas!(Number: |a: T, b: T| -> T { a.trunc_divide(b) });
+static TRUNC_REMAINDER: EachNumber<Binary> = formulas!(Number: |a: T, b: T| -> T { a.fmod(b) });
 
 impl<T: Number> Op<T, 2> for Divide {
     fn name(&self) -> &'static str {
@@ -30,19 +36,19 @@ impl<T: Number> Op<T, 2> for Divide {
     fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
         let op = Op::<T, 2>::name(self);
         if T::DTYPE == DType::I64 {
-            let zeros =
-                kernels::map(op, b, Formula::new(|b| b == T::ZERO, |[b]: [Code; 1]| !b.cast(DType::Bool)))?;
-            if kernels::reduce(op, &zeros, &vec![true; b.ndim()], false, Any)?.item(op)? {
+            let zeros = kernels::zip(op, b, &Array::scalar(T::ZERO), *T::of_elements(&EQ))?;
+            if kernels::any(op, &zeros, &vec![true; b.ndim()], false)?.item(op)? {
                 let message = "an integer is divided by 0: replace the zeros, or divide floats";
                 return Err(Error::argument(op, message));
             }
         }
-        match self {
-            Divide::FloorQuotient => kernels::zip(op, a, b, formula!(|a: T, b: T| a.floor_divide(b))),
-            Divide::FloorRemainder => kernels::zip(op, a, b, formula!(|a: T, b: T| a.remainder(b))),
-            Divide::TruncQuotient => kernels::zip(op, a, b, formula!(|a: T, b: T| a.trunc_divide(b))),
-            Divide::TruncRemainder => kernels::zip(op, a, b, formula!(|a: T, b: T| a.fmod(b))),
-        }
+        let formulas = match self {
+            Divide::FloorQuotient => &FLOOR_QUOTIENT,
+            Divide::FloorRemainder => &FLOOR_REMAINDER,
+            Divide::TruncQuotient => &TRUNC_QUOTIENT,
+            Divide::TruncRemainder => &TRUNC_REMAINDER,
+        };
+        kernels::zip(op, a, b, *T::of_numbers(formulas))
     }
 
     fn keep(&self, [_, b]: [bool; 2]) -> Keep<2> {

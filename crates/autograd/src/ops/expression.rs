@@ -24,7 +24,7 @@ impl<T: Float> Expression for Tensor<T> {
         self + T::of(c)
     }
     fn polygamma(self, n: u64) -> Self {
-        Tensor::polygamma_of(&self, n)
+        Tensor::polygamma_of(&self, n as f64)
     }
     fn power(self, p: f64) -> Self {
         Tensor::powf(&self, p)

@@ -285,7 +285,7 @@ impl<T: Element> Tensor<T> {
                 .map(|k| {
                     let inner = self.shape()[k + 1..].iter().product::<usize>() as i64;
                     let size = self.shape()[k] as i64;
-                    let along = formula!(|place: i64| place.floor_divide(inner).remainder(size));
+                    let along = &formula!(|place: i64| place.floor_divide(inner).remainder(size));
                     Ok(kernels::map("nonzero", &places, along)?.into())
                 })
                 .collect::<Result<_>>()?;

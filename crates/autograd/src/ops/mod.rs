@@ -1,7 +1,7 @@
 //! The operations, one family a file.
 
+mod arithmetic;
 mod assign;
-mod binary;
 mod cast;
 mod compare;
 mod device;

@@ -4,10 +4,10 @@ use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::panic::Location;
-use tensor_core::kernels::{Max, Min, Sum};
 use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
 use tensor_core::{
-    Array, Code, DType, Element, Error, Expression, Float, Formula, Number, OrRaise, Result, kernels,
+    Array, Closures, Code, DType, Element, Error, Expression, Float, Number, OrRaise, Result, compiled_once,
+    kernels,
 };
 
 /// Which dimensions are reduced, and whether they stay with size 1.
@@ -53,7 +53,7 @@ impl<T: Number> Op<T, 1> for SumOver {
         true
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        kernels::reduce("sum", x, &self.0.mask, self.0.keepdim, Sum)
+        kernels::sum("sum", x, &self.0.mask, self.0.keepdim)
     }
     /// grad, stretched over the input
     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -161,8 +161,8 @@ impl<T: Number> Op<T, 1> for Extreme {
             return Err(Error::shape(op, message));
         }
         match self.pick {
-            Pick::Largest => kernels::reduce(op, x, mask, *keepdim, Max),
-            Pick::Smallest => kernels::reduce(op, x, mask, *keepdim, Min),
+            Pick::Largest => kernels::max(op, x, mask, *keepdim),
+            Pick::Smallest => kernels::min(op, x, mask, *keepdim),
             Pick::Middle => {
                 let all = x.reshape(op, &[x.numel()])?;
                 let order = kernels::argsort(op, &all, 0, false)?;
@@ -181,19 +181,27 @@ impl<T: Number> Op<T, 1> for Extreme {
         let name = Op::<T, 1>::name(self);
         let (x, y) = (kept.input(0).detach(), kept.output().detach());
         let y = self.over.stretch(&y, x.shape())?;
+        let share: Tensor<T> = shares(name, x.array(), y.array(), &self.over.mask)?.into();
+        Ok([Some(self.over.stretch(&g, x.shape())?.try_mul(&share)?)])
+    }
+}
+
+compiled_once! {
+    /// 1 where x is the result y (NaN being NaN), divided by how many such there are over the dimensions of a mask; 0
+    /// elsewhere.
+    fn shares<T: Number>(name: &'static str, x: &Array<T>, y: &Array<T>, mask: &[bool]) -> Result<Array<T>> {
         let same = |x: T, y: T| if x == y || (x.is_nan() && y.is_nan()) { T::ONE } else { T::ZERO };
         let text = |[x, y]: [Code; 2]| {
             let equal = Code::cuda("$0 == $1", DType::Bool, &[x, y]);
             (equal | (x.is_nan() & y.is_nan())).cast(T::DTYPE)
         };
-        let hit = kernels::zip(name, x.array(), y.array(), Formula::new(same, text))?;
-        let count = kernels::reduce(name, &hit, &self.over.mask, true, Sum)?;
-        let share = Formula::new(
+        let hit = kernels::zip(name, x, y, &Closures::new(same, text))?;
+        let count = kernels::sum(name, &hit, mask, true)?;
+        let share = Closures::new(
             |h: T, n: T| (h.to_f64() / n.to_f64()).cast(),
             |[h, n]: [Code; 2]| (h.cast(DType::F64) / n.cast(DType::F64)).cast(T::DTYPE),
         );
-        let share: Tensor<T> = kernels::zip(name, &hit, &count, share)?.into();
-        Ok([Some(self.over.stretch(&g, x.shape())?.try_mul(&share)?)])
+        kernels::zip(name, &hit, &count, &share)
     }
 }
 

@@ -5,45 +5,55 @@ use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::f64::consts::LN_2;
 use std::panic::Location;
-use tensor_core::kernels::{Max, Sum};
 use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
-use tensor_core::{Array, Code, Expression, Float, Formula, Result, formula, kernels};
+use tensor_core::{Array, Expression, Float, Function, Parameters, Result, function, kernels};
 
 /// Which dimensions are reduced.
 type Mask = SmallVec<[bool; 4]>;
 
+/// None of these functions has parameters.
+const NONE: Parameters = [0.0; 2];
+
+/// x, but 0 in place of what is not finite.
+static FINITE: Function<1> = function!(|x| {
+    let (nan, distance) = (x.isnan(), x.clone().abs());
+    let infinite = distance.is(f64::INFINITY);
+    x.with(nan, 0.0).with(infinite, 0.0)
+});
+static SHIFTED_EXP: Function<2> = function!(|x, shift| (x - shift).exp());
+/// x, but 0 in place of 1.
+static BELOW_ONE: Function<1> = function!(|x| {
+    let one = x.is(1.0);
+    x.with(one, 0.0)
+});
+/// ln of a sum of numbers of which the largest is 1, if any is not 0, from it and from the sum of those below 1.
+static LOG_OF_SUM: Function<2> = function!(|sum, others| {
+    // A sum below 3/2 has a single 1.
+    let single = E::both(sum.over(0.5), sum.under(1.5));
+    E::choose(single, others, sum.plus(-1.0)).log1p()
+});
+static SUM: Function<2> = function!(|a, b| a + b);
+static RATIO: Function<2> = function!(|a, b| a / b);
+static SHIFTED_TWICE: Function<3> = function!(|x, first, second| (x - first) - second);
+static LOG_SOFTMAX_COTANGENT: Function<3> = function!(|g, y, total| log_softmax_cotangent(g, y, total));
+
 /// The maximum m over the dimensions of a mask, which keep size 1, and e^(x - m).
 fn shifted<T: Float>(op: &'static str, x: &Array<T>, mask: &Mask) -> Result<[Array<T>; 2]> {
-    let largest = kernels::reduce(op, x, mask, true, Max)?;
+    let largest = kernels::max(op, x, mask, true)?;
     // Infinite maxima shift nothing: -inf makes the sum 0, inf makes it inf.
-    let finite = |m: T| if m.is_finite() { m } else { T::ZERO };
-    let finite = Formula::new(finite, |[m]: [Code; 1]| Code::choose(m.is_finite(), m, m.nothing()));
-    let shift = kernels::map_owned(op, largest, finite)?;
-    let exponentials = kernels::zip(op, x, &shift, formula!(|x: T, m: T| (x - m).exp()))?;
+    let shift = kernels::map_owned(op, largest, &FINITE.with(NONE))?;
+    let exponentials = kernels::zip(op, x, &shift, &SHIFTED_EXP.with(NONE))?;
     Ok([shift, exponentials])
 }
 
 /// The maximum m over the dimensions of a mask, which keep size 1, and ln sum e^(x - m).
 fn shifted_logsumexp<T: Float>(op: &'static str, x: &Array<T>, mask: &Mask) -> Result<[Array<T>; 2]> {
     let [shift, exponentials] = shifted(op, x, mask)?;
-    let sum = kernels::reduce(op, &exponentials, mask, true, Sum)?;
+    let sum = kernels::sum(op, &exponentials, mask, true)?;
     // Where one element is far above the others, their sum has digits that 1 plus it has not.
-    let other = formula!(|e: T| {
-        let largest = e.is(1.0);
-        e.with(largest, 0.0)
-    });
-    let others = kernels::map_owned(op, exponentials, other)?;
-    let others = kernels::reduce(op, &others, mask, true, Sum)?;
-    let log = formula!(|sum: T, others: T| log_of_sum(sum, others));
-    Ok([shift, kernels::zip_owned(op, sum, &others, log)?])
-}
-
-/// ln of a sum of numbers of which the largest is 1, if any is not 0, from it and from the sum of those below 1.
-#[inline(always)]
-fn log_of_sum<E: Expression>(sum: E, others: E) -> E {
-    // A sum below 3/2 has a single 1.
-    let single = E::both(sum.over(0.5), sum.under(1.5));
-    E::choose(single, others, sum.plus(-1.0)).log1p()
+    let others = kernels::map_owned(op, exponentials, &BELOW_ONE.with(NONE))?;
+    let others = kernels::sum(op, &others, mask, true)?;
+    Ok([shift, kernels::zip_owned(op, sum, &others, &LOG_OF_SUM.with(NONE))?])
 }
 
 /// The logarithm of the sum of exponentials, its dimensions kept.
@@ -55,7 +65,7 @@ impl<T: Float> Op<T, 1> for LogSumExp {
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let [shift, log] = shifted_logsumexp("logsumexp", x, &self.0)?;
-        kernels::zip_owned("logsumexp", log, &shift, formula!(|l: T, m: T| l + m))
+        kernels::zip_owned("logsumexp", log, &shift, &SUM.with(NONE))
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep { inputs: [true], output: true }
@@ -97,11 +107,11 @@ impl<T: Float> Op<T, 1> for Softmax {
         if self.log {
             // m and the logarithm of the sum are never added up: large elements would take its digits.
             let [shift, log] = shifted_logsumexp(op, x, &self.mask)?;
-            return kernels::zip3(op, x, &shift, &log, formula!(|x: T, m: T, l: T| (x - m) - l));
+            return kernels::zip3(op, x, &shift, &log, &SHIFTED_TWICE.with(NONE));
         }
         let [_, exponentials] = shifted(op, x, &self.mask)?;
-        let sum = kernels::reduce(op, &exponentials, &self.mask, true, Sum)?;
-        kernels::zip_owned(op, exponentials, &sum, formula!(|e: T, s: T| e / s))
+        let sum = kernels::sum(op, &exponentials, &self.mask, true)?;
+        kernels::zip_owned(op, exponentials, &sum, &RATIO.with(NONE))
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::OUTPUT
@@ -120,8 +130,8 @@ impl<T: Float> Op<T, 1> for Softmax {
             if kept.create_graph() {
                 return Ok([Some(log_softmax_cotangent(g, y, total))]);
             }
-            let f = formula!(|g: T, y: T, total: T| log_softmax_cotangent(g, y, total));
-            return Ok([Some(kernels::zip3("log_softmax", g.array(), y.array(), total.array(), f)?.into())]);
+            let f = LOG_SOFTMAX_COTANGENT.with(NONE);
+            return Ok([Some(kernels::zip3("log_softmax", g.array(), y.array(), total.array(), &f)?.into())]);
         }
         // The mean of the gradients is taken off twice: what rounding leaves of it the first time is as large as the
         // result where one element has almost all of the sum.

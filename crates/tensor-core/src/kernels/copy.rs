@@ -1,7 +1,6 @@
 //! Elements in memory of their own.
 
 use crate::array::Array;
-use crate::compiled_once;
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
@@ -10,6 +9,7 @@ use crate::cuda::operand::{Placed, shared_gpu};
 use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
+use crate::once::compiled_once;
 use crate::shape::{self, Dims};
 
 kernels! {

@@ -2,14 +2,16 @@
 
 use crate::array::Array;
 use crate::code::Code;
-use crate::compiled_once;
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
+use crate::device::Device;
 use crate::element::{EachElement, Element, ForElement};
 use crate::error::Result;
 use crate::expression::Expression;
 use crate::formula::{Closures, Formula};
+use crate::once::compiled_once;
+use crate::shape::Dims;
 use std::marker::PhantomData;
 
 /// f(x).
@@ -64,6 +66,38 @@ pub fn zip_owned<A: Element, B: Element>(
         return cuda::map::zip_owned(op, a, b, &|x| f.text(x));
     }
     cpu::map::zip_owned(op, a, b, f)
+}
+
+/// f(x, c) for a number c.
+#[inline]
+pub fn with_number<T: Element>(
+    op: &'static str,
+    x: &Array<T>,
+    c: T,
+    f: &dyn Formula<(T, T), T>,
+) -> Result<Array<T>> {
+    match x.single() {
+        Some(one) if x.device() == Device::Cpu => {
+            Ok(Array::one(Dims::from_slice(x.shape()), f.one((one, c))))
+        }
+        _ => zip(op, x, &Array::scalar(c), f),
+    }
+}
+
+/// f(x, c) for a number c, in the buffer of `x` where nothing else shares it.
+#[inline]
+pub fn with_number_owned<T: Element>(
+    op: &'static str,
+    x: Array<T>,
+    c: T,
+    f: &dyn Formula<(T, T), T>,
+) -> Result<Array<T>> {
+    match x.single() {
+        Some(one) if x.device() == Device::Cpu => {
+            Ok(Array::one(Dims::from_slice(x.shape()), f.one((one, c))))
+        }
+        _ => zip_owned(op, x, &Array::scalar(c), f),
+    }
 }
 
 /// f(a, b), broadcast, in the buffer of either where nothing else shares it and it has the result's shape.

@@ -1,7 +1,6 @@
 //! Kernels of dense linear algebra.
 
 use crate::array::Array;
-use crate::compiled_once;
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
@@ -14,6 +13,7 @@ use crate::matrix::flaw::Flaw;
 use crate::matrix::gaps::Gaps;
 use crate::matrix::lu::Lu;
 use crate::matrix::part::{Part, Triangle};
+use crate::once::compiled_once;
 use crate::shape::Dims;
 
 kernels! {

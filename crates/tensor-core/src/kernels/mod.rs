@@ -15,7 +15,7 @@ macro_rules! kernels {
             $cuda:path
         }
     )+) => {
-        $crate::compiled_once! { $(
+        $crate::once::compiled_once! { $(
             $(#[$meta])*
             $vis fn $name<$T: $Bound>($op: &'static str $(, $arg: $Arg)*) -> $Out {
                 $($check?;)?
@@ -62,7 +62,9 @@ pub use crate::matrix::part::{Part, Triangle};
 pub use crate::matrix::rank::rank_tolerance;
 pub use copy::{cat, copy, embed};
 pub use index::{arange, argsort, cum_arg_extreme, cumsum, gather, positions, scatter_add, searchsorted};
-pub use map::{cast, map, map_owned, select, zip, zip_either, zip_owned, zip3};
+pub use map::{
+    cast, map, map_owned, select, with_number, with_number_owned, zip, zip_either, zip_owned, zip3,
+};
 pub use matrix::{
     addmm, addmv, analytic_derivative, cholesky, cholesky_ex, cofactors, eigh, finite, inverse,
     least_squares, lu, lu_factors, over_gaps, qr, solve_triangular, svd,

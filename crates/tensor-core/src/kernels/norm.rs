@@ -8,7 +8,6 @@
 use super::map::{map, map_owned, zip, zip_owned};
 use super::reduce::{max, min, sum};
 use crate::array::Array;
-use crate::compiled_once;
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::element::{DType, Float};
@@ -16,6 +15,7 @@ use crate::error::Result;
 use crate::expression::Expression;
 use crate::formula;
 use crate::formula::on_cpu;
+use crate::once::compiled_once;
 
 /// The smallest normal number and the largest number of a type.
 fn ends<T: Float>() -> [T; 2] {

@@ -1,11 +1,11 @@
 //! Kernels of sparse matrices: values are on a device, and their [`Pattern`] is found on the host.
 
 use crate::array::Array;
-use crate::compiled_once;
 use crate::cpu;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, Result};
+use crate::once::compiled_once;
 
 pub use super::pattern::{coalesce, positions};
 pub use crate::cpu::sparse::product_pattern;
