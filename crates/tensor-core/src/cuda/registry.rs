@@ -1,6 +1,6 @@
-//! Every kernel there is, the types it is compiled for, and the functions that were made of them so far.
+//! Files of kernels, the types that each is compiled for, and the functions that were made of them so far.
 //!
-//! The kernels of [`map`](super::map) are written from formulas as they are met, and so are not listed here.
+//! The kernels of [`map`](super::map) are written from formulas as they are met, and are no files.
 
 use crate::element::DType;
 use crate::error::Result;

@@ -29,7 +29,7 @@ pub(crate) enum Across<'a> {
     Wide(&'a [i64]),
 }
 
-/// What [`Pattern`] holds are contiguous arrays on the host.
+/// What a pattern holds are contiguous arrays on the host.
 pub(crate) fn numbers(x: &Array<i64>) -> &[i64] {
     x.as_slice().expect("a pattern's arrays are row-major, on the host")
 }
