@@ -1,14 +1,12 @@
 //! Strided data on a device: what every kernel reads and writes.
 
-use crate::buffer::Buffer;
-#[cfg(feature = "cuda")]
-use crate::cuda::{self, Allocation};
 use crate::device::Device;
 use crate::element::{DType, Element};
-use crate::error::{Error, ErrorKind, OrRaise, Result};
-use crate::kernels;
+use crate::error::{Error, Result};
+#[cfg(feature = "cuda")]
+use crate::gpu::allocation::Allocation;
+use crate::heap::buffer::Buffer;
 use crate::layout::Layout;
-use crate::memory;
 use crate::shape::{self, Dims};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
@@ -219,18 +217,12 @@ impl<T: Element> Array<T> {
     /// Out of memory, for a shape no memory could hold.
     pub fn repeat_on(device: Device, shape: &[usize], value: T) -> Result<Self> {
         let x = Array::repeat(shape, value)?;
-        if device == Device::Cpu { Ok(x) } else { x.to_device("full", device) }
-    }
-
-    /// Zeros (`false` for truth values) on a device, in memory of their own.
-    ///
-    /// # Errors
-    /// Out of memory; device, where it cannot be used.
-    pub fn zeros_on(device: Device, shape: &[usize]) -> Result<Self> {
-        match device {
-            Device::Cpu => Array::zeros(shape),
-            device => kernels::copy("zeros", &Array::repeat_on(device, shape, T::default())?),
+        device.usable("full")?;
+        #[cfg(feature = "cuda")]
+        if device != Device::Cpu {
+            return Ok(x.of_known(value, device));
         }
+        Ok(x)
     }
 
     /// The sizes of the dimensions.
@@ -322,24 +314,6 @@ impl<T: Element> Array<T> {
         }
     }
 
-    /// The only element, brought from a GPU where it is there.
-    ///
-    /// # Errors
-    /// Shape, where there is not exactly one element.
-    pub fn item(&self, op: &'static str) -> Result<T> {
-        if let Some(x) = self.single() {
-            return Ok(x);
-        }
-        if self.numel() != 1 {
-            let message = format!(
-                "shape {:?} does not have exactly one element: index it, or use to_vec",
-                self.shape()
-            );
-            return Err(Error::shape(op, message));
-        }
-        Ok(self.to_device(op, Device::Cpu)?.storage()[0])
-    }
-
     /// Whether there is another handle of this array.
     #[inline]
     pub fn is_shared(&self) -> bool {
@@ -358,6 +332,11 @@ impl<T: Element> Array<T> {
         if n == 0 { Some(&mut []) } else { storage.get_mut(start..start + n) }
     }
 
+    /// The elements of an array that was just made, for writing: nothing shares it yet, and it is row-major.
+    pub(crate) fn fresh_mut(&mut self) -> &mut [T] {
+        self.as_mut_slice().expect("an array that was just made is row-major, and nothing shares it")
+    }
+
     /// All of the buffer for writing, where nothing else shares it.
     #[inline]
     pub(crate) fn storage_mut(&mut self) -> Option<&mut [T]> {
@@ -371,20 +350,10 @@ impl<T: Element> Array<T> {
         }
     }
 
-    /// The elements for writing, in row-major order; copies first where they are shared or lie
-    /// otherwise.
-    ///
-    /// # Errors
-    /// Out of memory; device, where they are on a GPU.
-    pub fn make_mut(&mut self) -> Result<&mut [T]> {
-        if self.device() != Device::Cpu {
-            let message = format!("the elements are on {}: move them with cpu() first", self.device());
-            return Err(Error::new(ErrorKind::Device, "make_mut", message));
-        }
-        if self.as_mut_slice().is_none() {
-            *self = kernels::copy("make_mut", self)?;
-        }
-        Ok(self.as_mut_slice().expect("a fresh copy is row-major and unshared"))
+    /// The elements of an array that was just made: see [`Array::fresh_mut`].
+    pub(crate) fn fresh_vec(self) -> Vec<T> {
+        let vector = self.take_buffer().map(|(_, vector)| vector).ok();
+        vector.expect("an array that was just made is on the host, and nothing shares it")
     }
 
     /// The address and the bytes of the buffer behind this array, which others may share; no bytes for
@@ -522,48 +491,6 @@ impl<T: Element> Array<T> {
         Ok(self.view(self.layout().insert_dim(dim)))
     }
 
-    /// The same elements in another shape: a view where strides allow it, else a copy.
-    ///
-    /// # Errors
-    /// Shape, where the number of elements differs.
-    pub fn reshape(&self, op: &'static str, to: &[usize]) -> Result<Self> {
-        if shape::numel(op, to)? != self.numel() {
-            let message =
-                format!("shape {:?} cannot become {to:?}: the numbers of elements differ", self.shape());
-            return Err(Error::shape(op, message));
-        }
-        match self.layout().reshape(to) {
-            Some(layout) => Ok(self.view(layout)),
-            None => kernels::copy(op, self)?.reshape(op, to),
-        }
-    }
-
-    /// The elements in row-major order. Where there is no memory for them, it panics with what
-    /// [`memory::try_run`] turns into an error.
-    #[track_caller]
-    pub fn to_vec(&self) -> Vec<T> {
-        match self.as_slice() {
-            Some(s) => memory::collect("to_vec", s.iter().copied()).or_raise(),
-            None if self.device() == Device::Cpu => kernels::copy("to_vec", self).or_raise().into_vec(),
-            None => self.to_device("to_vec", Device::Cpu).or_raise().into_vec(),
-        }
-    }
-
-    /// Gives the vector back where nothing else shares it and it lies in row-major order, else a
-    /// copy, for which memory may run out as for [`Array::to_vec`].
-    #[track_caller]
-    pub fn into_vec(self) -> Vec<T> {
-        match self.take_buffer() {
-            Ok((layout, v))
-                if layout.is_contiguous() && layout.offset() == 0 && layout.numel() == v.len() =>
-            {
-                v
-            }
-            Ok((layout, v)) => Array::with_layout(layout, Buffer::adopt(v)).to_vec(),
-            Err(shared) => shared.to_vec(),
-        }
-    }
-
     /// The buffer's own vector and the layout in it, where nothing else shares it.
     pub(crate) fn take_buffer(self) -> std::result::Result<(Layout, Vec<T>), Self> {
         if self.device() != Device::Cpu {
@@ -591,36 +518,15 @@ impl<T: Element> Array<T> {
 
 /// Arrays on other devices than the CPU.
 impl<T: Element> Array<T> {
-    /// The same elements on a device; nothing happens where they are there already, and one value stored once
-    /// stays so.
-    ///
-    /// # Errors
-    /// Device, where it cannot be used; out of memory.
-    #[cfg(not(feature = "cuda"))]
-    pub fn to_device(&self, op: &'static str, device: Device) -> Result<Self> {
-        device.usable(op).map(|_| self.clone())
-    }
-
-    /// The same elements on a device; nothing happens where they are there already, and one value stored once
-    /// stays so.
-    ///
-    /// # Errors
-    /// Device, where it cannot be used; out of memory.
+    /// One value, stored once, for all elements of an array of this shape on a device.
     #[cfg(feature = "cuda")]
-    pub fn to_device(&self, op: &'static str, device: Device) -> Result<Self> {
-        if device == self.device() {
-            return Ok(self.clone());
-        }
-        device.usable(op)?;
-        if let Some(x) = self.known() {
-            let one = match device {
-                Device::Cpu => Data::One([x]),
-                gpu => Data::Known(gpu, [x]),
-            };
-            let one = Array::new(Layout::row_major(Dims::new()), one);
-            return Ok(one.view(self.layout().moved_to(0)));
-        }
-        cuda::transfer(op, self, device)
+    pub(crate) fn of_known(&self, value: T, device: Device) -> Self {
+        let one = match device {
+            Device::Cpu => Data::One([value]),
+            gpu => Data::Known(gpu, [value]),
+        };
+        let one = Array::new(Layout::row_major(Dims::new()), one);
+        one.view(self.layout().moved_to(0))
     }
 
     /// The value of every element, where it is stored once and the host knows it.
@@ -661,99 +567,4 @@ impl<T: Element> Array<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn counting(shape: &[usize]) -> Array<i64> {
-        Array::from_vec((0..shape.iter().product::<usize>() as i64).collect(), shape).unwrap()
-    }
-
-    #[test]
-    fn writes_stay_in_place_only_while_unshared() {
-        let mut a = counting(&[4]);
-        let place = a.storage().as_ptr();
-        a.make_mut().unwrap()[0] = 9;
-        assert_eq!(a.storage().as_ptr(), place);
-        let b = a.clone();
-        a.make_mut().unwrap()[0] = 1;
-        assert_eq!((a.to_vec()[0], b.to_vec()[0]), (1, 9));
-        let mut reshaped = counting(&[2, 3]).reshape("reshape", &[6]).unwrap();
-        assert!(reshaped.as_mut_slice().is_some());
-    }
-
-    #[test]
-    fn memory_of_others_is_read_in_place_and_copied_to_be_written() {
-        let owner: Arc<[i64]> = (0..6).collect();
-        let mut a = Array::from_memory(owner.clone(), &[2, 3], &[-1, 2], 1).unwrap();
-        assert_eq!(a.storage().as_ptr(), owner.as_ptr());
-        assert_eq!(a.to_vec(), [1, 3, 5, 0, 2, 4]);
-        let row = a.select("select", 0, 1).unwrap();
-        a.make_mut().unwrap()[3] = 9;
-        assert_eq!((a.to_vec(), row.into_vec()), (vec![1, 3, 5, 9, 2, 4], vec![0, 2, 4]));
-        assert_eq!(Arc::strong_count(&owner), 1);
-        for (shape, strides, offset) in [
-            (&[2usize, 3][..], &[-1isize, 2][..], 0),
-            (&[7], &[1], 0),
-            (&[2], &[isize::MIN], 0),
-            (&[2, 2], &[isize::MAX, isize::MAX], 0),
-            (&[2], &[1, 1], 0),
-            (&[0], &[1], 7),
-        ] {
-            let error = Array::from_memory(owner.clone(), shape, strides, offset).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Shape);
-        }
-    }
-
-    #[test]
-    fn vectors_go_in_and_out_without_a_copy() {
-        let v = vec![1.0; 100];
-        let place = v.as_ptr();
-        let out = Array::from_vec(v, &[10, 10]).unwrap().into_vec();
-        assert_eq!(out.as_ptr(), place);
-    }
-
-    #[test]
-    fn slices_are_checked() {
-        let a = counting(&[5]);
-        assert_eq!(a.slice("slice", 0, 4, -2, 3).unwrap().to_vec(), [4, 2, 0]);
-        assert!(a.slice("slice", 0, 4, -2, 4).is_err());
-        assert!(a.slice("slice", 0, 5, 1, 1).is_err());
-        assert_eq!(a.slice("slice", 0, 5, 1, 0).unwrap().numel(), 0);
-        assert!(a.slice("slice", 0, 1, isize::MAX, 3).is_err());
-        assert!(a.select("select", 0, 5).is_err());
-        assert_eq!(a.slice("slice", 0, 2, isize::MIN, 1).unwrap().to_vec(), [2]);
-    }
-
-    #[test]
-    fn views_of_dimensions_that_are_not_there_are_errors() {
-        let a = counting(&[2, 3]);
-        let far = [2, 7, usize::MAX];
-        let mut answers = vec![
-            a.permute("", &[0, 0]),
-            a.permute("", &[0]),
-            a.permute("", &[]),
-            a.permute("", &[0, 1, 1]),
-            a.permute("", &[1, 2]),
-            a.diagonal("", 0, [1, 1]),
-            a.remove_dim("", 2),
-            a.insert_dim("", 3),
-            a.slice("", 0, usize::MAX, 1, 1),
-            a.slice("", 0, 0, 1, usize::MAX),
-            a.slice("", 0, 0, isize::MAX, usize::MAX),
-        ];
-        for d in far {
-            answers.push(a.slice("", d, 0, 1, 1));
-            answers.push(a.select("", d, 0));
-            answers.push(a.diagonal("", 0, [0, d]));
-            answers.push(a.diagonal("", 0, [d, 0]));
-            answers.push(a.insert_dim("", d.saturating_add(1)));
-        }
-        for (k, answer) in answers.into_iter().enumerate() {
-            assert_eq!(answer.map(|x| x.shape().to_vec()).unwrap_err().kind(), ErrorKind::Index, "{k}");
-        }
-        assert_eq!(a.remove_dim("", 0).map(|_| ()).unwrap_err().kind(), ErrorKind::Shape);
-        for offset in [isize::MIN, isize::MIN + 1, isize::MAX] {
-            assert_eq!(a.diagonal("", offset, [0, 1]).unwrap().numel(), 0);
-        }
-    }
-}
+mod tests;

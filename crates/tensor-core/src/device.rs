@@ -1,6 +1,8 @@
 //! Where an array's data lives.
 
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(feature = "cuda")]
+use crate::gpu::context::Gpu;
 use std::fmt;
 use std::str::FromStr;
 
@@ -36,7 +38,7 @@ impl Device {
         match self {
             Device::Cpu => Ok(self),
             #[cfg(feature = "cuda")]
-            Device::Cuda(ordinal) => crate::cuda::Gpu::get(op, ordinal).map(|_| self),
+            Device::Cuda(ordinal) => Gpu::get(op, ordinal).map(|_| self),
             #[cfg(not(feature = "cuda"))]
             Device::Cuda(_) => Err(Device::absent(op)),
         }

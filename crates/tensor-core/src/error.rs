@@ -1,5 +1,6 @@
 //! One error type for every crate of the workspace.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
 
@@ -206,11 +207,21 @@ impl<V> OrRaise for Result<V> {
     }
 }
 
+thread_local! {
+    /// The error behind the panic under way on this thread.
+    static FAILURE: RefCell<Option<Error>> = const { RefCell::new(None) };
+}
+
+/// The error behind the last panic of [`OrRaise`] on this thread, unless it was taken before.
+pub(crate) fn take_failure() -> Option<Error> {
+    FAILURE.take()
+}
+
 #[cold]
 #[track_caller]
 fn raise(error: Error) -> ! {
     let text = error.to_string();
-    crate::memory::note_failure(error);
+    FAILURE.set(Some(error));
     panic!("{text}")
 }
 

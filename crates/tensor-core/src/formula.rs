@@ -11,9 +11,9 @@
 //! ```
 
 use crate::code::Code;
-use crate::cpu::simd::{Kernel, dispatch};
 use crate::element::{EachFloat, Element, Float, ForFloat, Slice, SliceMut};
 use crate::expression::Expression;
+use crate::simd::{Kernel, dispatch};
 use std::array::from_fn;
 
 /// A function of elements of the types of the tuple `X`, with values of type `U`: what kernels that go over elements

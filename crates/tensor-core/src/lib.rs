@@ -11,7 +11,6 @@ pub mod shape;
 pub mod special;
 
 mod array;
-mod buffer;
 mod code;
 mod cpu;
 #[cfg(feature = "cuda")]
@@ -21,14 +20,21 @@ pub mod cuda;
 pub mod cuda;
 mod device;
 mod display;
+mod draws;
 mod element;
 mod error;
 mod expression;
 mod formula;
+#[cfg(feature = "cuda")]
+mod gpu;
+mod heap;
 mod interop;
 mod layout;
+mod matrix;
+mod nest;
 mod once;
 mod reduction;
+mod simd;
 mod sparse;
 
 pub use array::{Array, Memory};

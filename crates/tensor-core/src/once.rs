@@ -61,3 +61,5 @@ macro_rules! compiled_once {
         $each($($arg),*)
     };
 }
+
+pub(crate) use compiled_once;

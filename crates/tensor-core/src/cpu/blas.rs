@@ -8,7 +8,7 @@ pub use linked::{FROM, LU_FROM, routines};
 #[cfg(feature = "blas")]
 mod linked {
     use crate::element::{EachFloat, Float, ForFloat};
-    use crate::memory;
+    use crate::heap::work;
     use cblas_sys::{CBLAS_LAYOUT, CBLAS_TRANSPOSE};
     use std::ffi::c_char;
 
@@ -162,7 +162,7 @@ mod linked {
                             None => [-1, -1],
                             Some(()) => {
                                 let size = [work[0] as usize, usize::try_from(integers[0]).ok()?];
-                                (work, integers) = (memory::work(size[0], 0.0), memory::work(size[1], 0));
+                                (work, integers) = (work::vector(size[0], 0.0), work::vector(size[1], 0));
                                 [int(size[0])?, int(size[1])?]
                             }
                         };
@@ -197,12 +197,12 @@ mod linked {
                     let k = m.min(n);
                     assert!(a.len() == m * n && u.len() == m * k && s.len() == k && vt.len() == k * n);
                     let (mi, ni, ki, mut info) = (int(m)?, int(n)?, int(k)?, 0);
-                    let (mut work, mut integers) = (vec![0.0; 1], memory::work(8 * k, 0));
+                    let (mut work, mut integers) = (vec![0.0; 1], work::vector(8 * k, 0));
                     for lengths in [None, Some(())] {
                         let size = match lengths {
                             None => -1,
                             Some(()) => {
-                                work = memory::work(work[0] as usize, 0.0);
+                                work = work::vector(work[0] as usize, 0.0);
                                 int(work.len())?
                             }
                         };

@@ -1,12 +1,12 @@
 //! Strided copies.
 
-use super::nest::Nest;
 use super::parallel::{MIN_ELEMENTS, for_parts};
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::error::Result;
+use crate::heap::buffer::Buffer;
 use crate::layout::Layout;
+use crate::nest::Nest;
 use crate::shape::{self, Dims};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ const TILE: usize = 16;
 pub fn elements<'a, T: Element>(op: &'static str, x: &'a Array<T>) -> Result<Cow<'a, [T]>> {
     match x.as_slice() {
         Some(elements) => Ok(Cow::Borrowed(elements)),
-        None => Ok(Cow::Owned(copy(op, x)?.into_vec())),
+        None => Ok(Cow::Owned(copy(op, x)?.fresh_vec())),
     }
 }
 

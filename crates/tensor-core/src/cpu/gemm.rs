@@ -1,15 +1,15 @@
 //! Products of arrays: matrix by vector, and batches of matrices by matrices.
 
 use super::gemv::gemv;
-use super::lanes::{self, Matrices, for_groups};
-use super::nest::Nest;
-use super::simd::{Kernel, dispatch, multiply_add};
+use super::small::{self, Matrices, for_groups};
 use super::view::{MatRef, VecRef};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
 use crate::layout::Layout;
+use crate::nest::Nest;
 use crate::shape::{self, Dims};
+use crate::simd::{Kernel, dispatch, multiply_add};
 use faer::Par;
 use rayon::prelude::*;
 
@@ -56,7 +56,7 @@ pub fn addmv<T: Float>(
     let shape = Dims::from_slice(&a.shape()[..1]);
     let mut out = start(op, y, shape)?;
     let beta = if y.is_some() { beta } else { T::ZERO };
-    gemv(alpha, whole(a), vector(x), beta, out.make_mut()?);
+    gemv(alpha, whole(a), vector(x), beta, out.fresh_mut());
     Ok(out)
 }
 
@@ -89,11 +89,12 @@ pub fn addmm<T: Float>(
         && c.is_none()
         && let Some(rows) = a.layout().reshape(&[batch.iter().product::<usize>() * m, k])
     {
-        return addmm(op, None, &a.view(rows), b, beta, alpha)?.reshape(op, &shape);
+        let flat = addmm(op, None, &a.view(rows), b, beta, alpha)?;
+        return Ok(flat.view(Layout::row_major(shape)));
     }
     let mut out = start(op, c, shape)?;
     let beta = if c.is_some() { beta } else { T::ZERO };
-    let data = out.make_mut()?;
+    let data = out.fresh_mut();
     if data.is_empty() {
         return Ok(out);
     }
@@ -104,10 +105,10 @@ pub fn addmm<T: Float>(
     };
     let (la, lb) = (stretch(a)?, stretch(b)?);
     let count = data.len() / (m * n);
-    if count >= lanes::FEWEST && (1..=SMALL).contains(&(m * n).saturating_mul(k)) && beta == T::ZERO {
+    if count >= small::FEWEST && (1..=SMALL).contains(&(m * n).saturating_mul(k)) && beta == T::ZERO {
         let (a, b) = (a.view(la), b.view(lb));
         let inputs = [Matrices::of(op, &a)?, Matrices::of(op, &b)?];
-        for_groups(&lanes::Product { m, k, n, alpha }, &inputs, [(data, m * n)], count, |_, _| ());
+        for_groups(&small::Product { m, k, n, alpha }, &inputs, [(data, m * n)], count, |_, _| ());
         return Ok(out);
     }
     let lead = |l: &Layout, d: usize| l.strides()[d];

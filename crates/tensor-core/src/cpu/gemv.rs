@@ -8,10 +8,10 @@
 use std::ops::Range;
 
 use super::parallel::{Order, share};
-use super::simd::{Kernel, add_rows, dispatch, dot_line, dot_rows, has_16_lanes, multiply_add};
 use super::view::{Lines, MatRef, VecRef};
 use crate::element::Float;
-use crate::memory;
+use crate::heap::work;
+use crate::simd::{Kernel, add_rows, dispatch, dot_line, dot_rows, has_16_lanes, multiply_add};
 
 /// Elements of `A` from which threads pay: below it the work takes less than
 /// waking them.
@@ -166,7 +166,7 @@ where
     if parts <= 1 || out.is_empty() {
         return sum_tree(range, leaf, out, part);
     }
-    let mut sums = memory::work(parts * out.len(), T::ZERO);
+    let mut sums = work::vector(parts * out.len(), T::ZERO);
     share(sums.chunks_mut(out.len()).enumerate(), Order::Backwards, |(k, sum)| {
         let from = range.start + k * length;
         sum_tree(from..range.end.min(from + length), leaf, sum, part);
@@ -193,7 +193,7 @@ where
         return part(range, out);
     }
     let middle = range.start + leaves / 2 * leaf;
-    let mut other = memory::work(out.len(), T::ZERO);
+    let mut other = work::vector(out.len(), T::ZERO);
     sum_tree(middle..range.end, leaf, &mut other, part);
     sum_tree(range.start..middle, leaf, out, part);
     add(out, &other);

@@ -1,13 +1,13 @@
 //! Kernels that find or place elements by index.
 
 use super::copy::elements;
-use super::nest::Nest;
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::{Error, Result};
 use crate::formula::on_cpu;
+use crate::heap::vectors;
 use crate::layout::Layout;
-use crate::memory;
+use crate::nest::Nest;
 use crate::shape::Dims;
 
 /// The index of the first extreme element along `dim`, which is not empty: of the largest, or of the
@@ -26,7 +26,7 @@ pub fn arg_extreme<T: Number>(
     let shape = Dims::from_slice(first.shape());
     let nest = Nest::new(&shape, [&x.layout().slice(dim, 0, 1, 1).remove_dim(dim)]);
     let mut places = Array::build(op, shape, |_| {})?;
-    let out = places.make_mut()?;
+    let out = places.fresh_mut();
     let (_, [across]) = nest.inner();
     nest.segments(0..out.len(), |position, [p], count| {
         for k in 0..count {
@@ -97,7 +97,7 @@ pub fn gather<T: Element>(
 ) -> Result<Array<T>> {
     let data = x.storage();
     let mut values = Array::build(op, Dims::from_slice(index.shape()), |_| {})?;
-    let out = values.make_mut()?;
+    let out = values.fresh_mut();
     each_place(op, x.layout(), dim, index, |place, position| out[position] = data[place])?;
     Ok(values)
 }
@@ -113,7 +113,10 @@ pub fn scatter_add<T: Number>(
 ) -> Result<Array<T>> {
     let added = elements(op, source)?;
     let layout = Layout::row_major(Dims::from_slice(x.shape()));
-    let out = x.make_mut()?;
+    if x.as_mut_slice().is_none() {
+        x = super::copy::copy(op, &x)?;
+    }
+    let out = x.fresh_mut();
     each_place(op, &layout, dim, index, |place, position| out[place] = out[place].plus(added[position]))?;
     Ok(x)
 }
@@ -137,7 +140,7 @@ pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bo
     if block == 0 {
         return Ok(out);
     }
-    for block in out.make_mut()?.chunks_exact_mut(block) {
+    for block in out.fresh_mut().chunks_exact_mut(block) {
         for k in 1..n {
             // Row by row, so that the inner loop runs along memory.
             let (from, to) = if reverse { (n - k, n - k - 1) } else { (k - 1, k) };
@@ -161,7 +164,7 @@ pub fn cum_arg_extreme<T: Number>(
     let inner: usize = x.shape()[dim + 1..].iter().product();
     let values = elements(op, x)?;
     let mut all = Array::<i64>::zeros(x.shape())?;
-    let places = all.make_mut()?;
+    let places = all.fresh_mut();
     for start in (0..values.len()).step_by((n * inner).max(1)) {
         for i in 0..inner {
             let at = |k: usize| start + k * inner + i;
@@ -217,8 +220,8 @@ pub fn argsort<T: Number>(
     let starts = [&whole.slice(dim, 0, 1, 1), &x.layout().slice(dim, 0, 1, 1)];
     let nest = Nest::new(starts[0].shape(), starts);
     let (_, [s, t]) = nest.inner();
-    let (data, out) = (x.storage(), order.make_mut()?);
-    let mut places: Vec<usize> = memory::room(op, n)?;
+    let (data, out) = (x.storage(), order.fresh_mut());
+    let mut places: Vec<usize> = vectors::room(op, n)?;
     nest.segments(0..nest.len(), |_, [p, q], count| {
         for k in 0..count as isize {
             let at = |i: usize| data[(q + k * t + i as isize * step) as usize];

@@ -8,12 +8,12 @@ use std::ops::Range;
 
 use super::gemm;
 use super::gemv::{PARALLEL_FROM, gemv, sum_parts, sum_tree};
-use super::simd::{Kernel, add_rows, dispatch, dot, dot_line, dot_rows, has_16_lanes, multiply_add};
 use super::view::{Lines, MatRef, VecRef};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
-use crate::memory;
+use crate::heap::work;
+use crate::simd::{Kernel, add_rows, dispatch, dot, dot_line, dot_rows, has_16_lanes, multiply_add};
 
 /// Elements of `A` in one partial sum, as far as the bounds on rows allow.
 const LEAF: usize = 1 << 16;
@@ -51,7 +51,7 @@ fn one_pass<T: Float>(lines: Lines<T>, x: &[T], y: VecRef<T>, want_gradient: boo
     let size = rows.saturating_mul(cols);
     let pay = if size < PARALLEL_FROM { 1 } else { size / LEAF };
     // The loss follows the gradient, so that one tree sums both.
-    let mut sums = memory::work(if want_gradient { cols + 1 } else { 1 }, T::ZERO);
+    let mut sums = work::vector(if want_gradient { cols + 1 } else { 1 }, T::ZERO);
     sum_parts(0..rows, leaf, pay, &mut sums, &|part: Range<usize>, sums| {
         if let Some((loss, gradient)) = sums.split_last_mut() {
             *loss += dispatch(Pass { lines: lines.lines(part.clone()), x, y: y.slice(part), gradient });
@@ -67,14 +67,14 @@ fn two_passes<T: Float>(
     y: VecRef<T>,
     want_gradient: bool,
 ) -> (T, Option<Vec<T>>) {
-    let mut residual = memory::gather((0..y.len()).map(|i| y.at(i)));
+    let mut residual = work::collect((0..y.len()).map(|i| y.at(i)));
     gemv(-T::ONE, a, x, T::ONE, &mut residual);
     let mut loss = [T::ZERO];
     sum_tree(0..residual.len(), 1024, &mut loss, &|part, loss| {
         loss[0] += dot(&residual[part.clone()], &residual[part]);
     });
     let gradient = want_gradient.then(|| {
-        let mut gradient = memory::work(a.cols(), T::ZERO);
+        let mut gradient = work::vector(a.cols(), T::ZERO);
         if let Some(residual) = VecRef::new(&residual, 0, a.rows(), 1) {
             gemv(T::ONE, a.transposed(), residual, T::ZERO, &mut gradient);
         }

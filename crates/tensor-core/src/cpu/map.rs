@@ -4,15 +4,15 @@
 //! slice where it lies in that order; what lies otherwise, or repeats one value, is gathered into a slice on the
 //! stack. The formula goes over slices alone.
 
-use super::nest::Nest;
 use super::parallel::{MIN_ELEMENTS, for_parts};
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::element::{DType, Element, Slice, SliceMut};
 use crate::error::Result;
 use crate::formula::Formula;
+use crate::heap::buffer::Buffer;
+use crate::heap::work;
 use crate::layout::Layout;
-use crate::memory;
+use crate::nest::Nest;
 use crate::shape::{self, Dims};
 use bytemuck::{cast_slice, cast_slice_mut};
 use smallvec::SmallVec;
@@ -224,7 +224,7 @@ fn run(op: &'static str, out: SliceMut<'_>, work: &(dyn Fn(usize, SliceMut<'_>) 
         work(0, out);
         return Ok(());
     }
-    memory::kernel(op, || {
+    work::kernel(op, || {
         match out {
             SliceMut::F32(out) => for_parts(out, |from, out| work(from, SliceMut::F32(out))),
             SliceMut::F64(out) => for_parts(out, |from, out| work(from, SliceMut::F64(out))),

@@ -1,23 +1,22 @@
 //! The kernels of the CPU, one file per family.
 
+pub mod batch;
 #[cfg(feature = "blas")]
 pub mod blas;
 pub mod copy;
-pub mod decompose;
-pub mod factor;
+pub mod finite;
 pub mod gemm;
 pub mod gemv;
 pub mod index;
-pub mod lanes;
+pub mod large;
 pub mod least_squares;
 pub mod map;
-pub mod nest;
 pub mod parallel;
 pub mod products;
 pub mod random;
 pub mod reduce;
 pub mod scale;
-pub mod simd;
+pub mod small;
 pub mod sparse;
 pub mod sparse_solve;
 pub mod view;

@@ -1,6 +1,6 @@
 //! When work is spread over rayon's threads.
 
-use crate::memory;
+use crate::heap::work;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -37,7 +37,7 @@ pub enum Order {
 /// some hundred thousand additions. Every thread has a stretch of the items to begin with, so that it
 /// finds in its caches what it worked on in an earlier call, and then takes from the others.
 pub fn share<I: Send>(items: impl Iterator<Item = I>, order: Order, work: impl Fn(I) + Sync) {
-    let items: Vec<Mutex<Option<I>>> = memory::gather(items.map(|item| Mutex::new(Some(item))));
+    let items: Vec<Mutex<Option<I>>> = work::collect(items.map(|item| Mutex::new(Some(item))));
     share_numbers(items.len(), order, &|k| {
         // Every number comes once.
         if let Some(item) = items[k].lock().unwrap_or_else(PoisonError::into_inner).take() {

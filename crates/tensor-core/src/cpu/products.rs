@@ -200,7 +200,7 @@ pub fn products<T: Number>(
     if out.numel() == 0 {
         return Ok(out);
     }
-    for block in out.make_mut()?.chunks_exact_mut(lines.n * lines.step) {
+    for block in out.fresh_mut().chunks_exact_mut(lines.n * lines.step) {
         for k in 1..lines.n {
             let (before, row) = block.split_at_mut(k * lines.step);
             for (y, &p) in row[..lines.step].iter_mut().zip(&before[(k - 1) * lines.step..]) {
@@ -241,7 +241,7 @@ fn multiply_wide<T: Number>(
     let count = out.numel() / to.n.max(1);
     let mut product = filled(op, 1 << directions.len(), Wide::ZERO)?;
     let last = product.len() - 1;
-    let y = out.make_mut()?;
+    let y = out.fresh_mut();
     for k in (0..count).filter(|&k| wanted(k)) {
         one(&mut product);
         let start = to.start(k);
@@ -280,7 +280,7 @@ pub fn product_slopes<T: Number>(
         lines,
     };
     let seeds = Seeds { g: g.as_slice().unwrap_or(&[]), lines: Lines::new(g.shape(), dim), of: lines.n };
-    let y = out.make_mut()?;
+    let y = out.fresh_mut();
     let count = y.len() / lines.n;
     let fast = directions.is_empty();
     let mut lost = filled(op, count, !fast)?;

@@ -4,15 +4,15 @@
 //! summation": the error of pairwise summation grows with log n). The tree depends on shape and
 //! strides only; threads work on its branches, so their number cannot change a result.
 
-use super::nest::Nest;
 use super::parallel::{MIN_ELEMENTS, for_parts, join};
-use super::simd::{Kernel, dispatch};
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::Result;
-use crate::memory;
+use crate::heap::work;
+use crate::nest::Nest;
 use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;
+use crate::simd::{Kernel, dispatch};
 
 /// Elements at the leaves of the tree over a contiguous stretch.
 const LEAF: usize = 512;
@@ -293,7 +293,7 @@ fn add_rows<T: Element, R: Reduction<T>>(
     let middle = range.start + (range.len() / 2).next_multiple_of(ROWS);
     let (first, second) = (range.start..middle, middle..range.end);
     let wide = wide && out.len() * range.len() >= MIN_ELEMENTS;
-    let mut other = memory::work(out.len(), r.neutral());
+    let mut other = work::vector(out.len(), r.neutral());
     join(
         wide,
         || add_rows(data, p, along, first, out, wide, r),

@@ -1,13 +1,14 @@
-//! Products with sparse matrices, and the sorting that prepares them.
+//! Products with sparse matrices.
 
 use super::copy::elements;
-use super::simd::{Kernel, dispatch, multiply_add};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
-use crate::memory;
+use crate::heap::{vectors, work};
 use crate::shape::Dims;
-use crate::sparse::{Across, Lines, Pattern, numbers};
+use crate::simd::{self, Kernel, dispatch, multiply_add};
+use crate::sparse::lines::{Across, Lines, numbers};
+use crate::sparse::pattern::Pattern;
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -40,74 +41,6 @@ impl Place for i64 {
     }
 }
 
-/// The number of the line of every element.
-pub fn line_numbers(op: &'static str, lines: &Lines) -> Result<Array<i64>> {
-    Array::build(op, Dims::from_slice(&[lines.across.numel()]), |out| {
-        for (i, w) in numbers(&lines.starts).windows(2).enumerate() {
-            out[w[0] as usize..w[1] as usize].fill(i as i64);
-        }
-    })
-}
-
-/// The elements at (`along`, `across`) by their `count` lines, those of a line in the order in which they come.
-pub fn sort_by_line(op: &'static str, along: &[i64], across: &[i64], count: usize) -> Result<Lines> {
-    let mut starts = Array::<i64>::zeros(&[count.saturating_add(1)])?;
-    let next = starts.make_mut()?;
-    for &i in along {
-        next[i as usize + 1] += 1;
-    }
-    for i in 0..count {
-        next[i + 1] += next[i];
-    }
-    let n = Dims::from_slice(&[along.len()]);
-    if along.is_sorted() {
-        let across = Array::build(op, n, |out| out.copy_from_slice(across))?;
-        return Ok(Lines::new(starts, across, None));
-    }
-    let mut sorted = Array::build(op, n.clone(), |_| {})?;
-    let mut order = Array::build(op, n, |_| {})?;
-    let (s, o) = (sorted.make_mut()?, order.make_mut()?);
-    for (k, (&i, &j)) in along.iter().zip(across).enumerate() {
-        let to = &mut next[i as usize];
-        (s[*to as usize], o[*to as usize]) = (j, k as i64);
-        *to += 1;
-    }
-    // Each start has moved on to the next one.
-    next.copy_within(..count, 1);
-    next[0] = 0;
-    Ok(Lines::new(starts, sorted, Some(order)))
-}
-
-/// See [`crate::sparse::coalesce`]; `keys` number the places.
-pub fn coalesce(op: &'static str, indices: &Array<i64>, keys: &[i64]) -> Result<(Array<i64>, Array<i64>)> {
-    let mut sorted: Vec<(i64, usize)> = memory::collect(op, keys.iter().copied().zip(0..))?;
-    match sorted.len() < PARALLEL_FROM {
-        true => sorted.sort_unstable(),
-        false => sorted.par_sort_unstable(),
-    }
-    let distinct = sorted.chunk_by(|a, b| a.0 == b.0).count();
-    let mut firsts = memory::room(op, distinct)?;
-    let mut numbering = Array::<i64>::build(op, Dims::from_slice(&[keys.len()]), |_| {})?;
-    let numbered = numbering.make_mut()?;
-    for (k, &(key, at)) in sorted.iter().enumerate() {
-        if k == 0 || sorted[k - 1].0 != key {
-            firsts.push(at);
-        }
-        numbered[at] = firsts.len() as i64 - 1;
-    }
-    let n = keys.len();
-    let shape = Dims::from_slice(&[indices.shape()[0], firsts.len()]);
-    let unique = Array::build(op, shape, |out| {
-        let rows = numbers(indices).chunks_exact(n.max(1));
-        for (out, row) in out.chunks_exact_mut(firsts.len().max(1)).zip(rows) {
-            for (out, &at) in out.iter_mut().zip(&firsts) {
-                *out = row[at];
-            }
-        }
-    })?;
-    Ok((unique, numbering))
-}
-
 /// The values in the order of the lines.
 pub fn in_order<'a, T: Float>(op: &'static str, lines: &Lines, values: &'a Array<T>) -> Result<Cow<'a, [T]>> {
     let values = elements(op, values)?;
@@ -120,7 +53,7 @@ pub fn in_order<'a, T: Float>(op: &'static str, lines: &Lines, values: &'a Array
                     part.iter_mut().zip(order).for_each(|(out, &k)| *out = values[k as usize]);
                 });
             })?;
-            Ok(Cow::Owned(sorted.into_vec()))
+            Ok(Cow::Owned(sorted.fresh_vec()))
         }
     }
 }
@@ -288,19 +221,19 @@ fn scatter<T: Float, I: Place>(shape: Dims, a: Sparse<'_, T, I>, x: &[T], k: usi
     let mut out = Array::zeros(&shape)?;
     let (count, size) = (a.across.len(), out.numel());
     let work = count.saturating_mul(k);
-    let y = out.make_mut()?;
+    let y = out.fresh_mut();
     if work < PARALLEL_FROM {
         dispatch(ScatterLines { a, x, k, columns: 0..k, lines: 0..a.lines(), out: y });
         return Ok(out);
     }
     if k >= WIDE {
         // Each thread has columns of its own, which it adds to in a copy of them.
-        let blocks: Vec<Range<usize>> = memory::gather((0..k).step_by(8).map(|c| c..(c + 8).min(k)));
-        let mut copies = memory::work(blocks.len(), Array::scalar(T::ZERO));
+        let blocks: Vec<Range<usize>> = work::collect((0..k).step_by(8).map(|c| c..(c + 8).min(k)));
+        let mut copies = work::vector(blocks.len(), Array::scalar(T::ZERO));
         blocks.par_iter().zip(&mut copies).try_for_each(|(columns, part)| -> Result<()> {
             *part = Array::zeros(&[size / k * columns.len()])?;
             let lines = 0..a.lines();
-            dispatch(ScatterLines { a, x, k, columns: columns.clone(), lines, out: part.make_mut()? });
+            dispatch(ScatterLines { a, x, k, columns: columns.clone(), lines, out: part.fresh_mut() });
             Ok(())
         })?;
         y.par_chunks_mut(k).enumerate().for_each(|(i, row)| {
@@ -316,7 +249,7 @@ fn scatter<T: Float, I: Place>(shape: Dims, a: Sparse<'_, T, I>, x: &[T], k: usi
     let mut sums: Vec<Array<T>> = (1..parts).map(|_| Array::zeros(&[size])).collect::<Result<_>>()?;
     let mut outs = vec![&mut *y];
     for sum in &mut sums {
-        outs.push(sum.make_mut()?);
+        outs.push(sum.fresh_mut());
     }
     let jobs = outs.into_iter().zip(a.cut(parts));
     super::parallel::share(jobs, super::parallel::Order::Forwards, |(out, lines)| {
@@ -436,7 +369,7 @@ impl<T, I> Sparse<'_, T, I> {
 fn dot<T: Float>(u: &[T], v: &[T]) -> T {
     match (u, v) {
         ([u], [v]) => *u * *v,
-        _ => super::simd::dot(u, v),
+        _ => simd::dot(u, v),
     }
 }
 
@@ -452,16 +385,16 @@ pub fn product_pattern(op: &'static str, a: &Pattern, b: &Pattern) -> Result<Pat
         .into_par_iter()
         .map(|p| {
             let rows_here = p * part..((p + 1) * part).min(shape[0]);
-            let (mut counts, mut places) = (memory::room(op, rows_here.len())?, Vec::new());
+            let (mut counts, mut places) = (vectors::room(op, rows_here.len())?, Vec::new());
             // The row that saw a column last, counted from 1.
             let mut notes = Array::<i64>::zeros(&shape[1..])?;
-            let seen = notes.make_mut()?;
+            let seen = notes.fresh_mut();
             for i in rows_here {
                 let first = places.len();
                 for &k in &columns[rows[i] as usize..rows[i + 1] as usize] {
                     let next =
                         &next_columns[next_rows[k as usize] as usize..next_rows[k as usize + 1] as usize];
-                    memory::grow(op, &mut places, next.len())?;
+                    vectors::grow(op, &mut places, next.len())?;
                     for &j in next {
                         if std::mem::replace(&mut seen[j as usize], i as i64 + 1) != i as i64 + 1 {
                             places.push(j);
@@ -474,9 +407,9 @@ pub fn product_pattern(op: &'static str, a: &Pattern, b: &Pattern) -> Result<Pat
             Ok((counts, places))
         })
         .collect::<Result<_>>()?;
-    let mut starts: Vec<i64> = memory::room(op, shape[0].saturating_add(1))?;
+    let mut starts: Vec<i64> = vectors::room(op, shape[0].saturating_add(1))?;
     starts.push(0);
-    let mut across = memory::room(op, parts.iter().map(|(_, places)| places.len()).sum())?;
+    let mut across = vectors::room(op, parts.iter().map(|(_, places)| places.len()).sum())?;
     for (counts, places) in parts {
         for count in counts {
             starts.push(starts[starts.len() - 1] + count);
@@ -505,11 +438,11 @@ pub fn masked<T: Float>(
     let ranges = whole.cut(parts(a_values.len().saturating_mul(4)));
     let elements: Vec<_> = ranges.iter().map(|r| whole.range_of(r)).collect();
     let work: Vec<_> =
-        pieces(sums.make_mut()?, &elements, 1).into_iter().zip(ranges.iter().zip(&elements)).collect();
+        pieces(sums.fresh_mut(), &elements, 1).into_iter().zip(ranges.iter().zip(&elements)).collect();
     work.into_par_iter().try_for_each(|(sums, (lines, elements))| -> Result<()> {
         // For each column the row that has it latest, counted from 1, and where its sum lies in that row.
         let (mut notes, mut places) = (Array::<i64>::zeros(&[width])?, Array::<i64>::zeros(&[width])?);
-        let (noted, place) = (notes.make_mut()?, places.make_mut()?);
+        let (noted, place) = (notes.fresh_mut(), places.fresh_mut());
         for i in lines.clone() {
             let range = whole.range(i);
             let row = &mut sums[range.start - elements.start..range.end - elements.start];
@@ -532,7 +465,7 @@ pub fn masked<T: Float>(
     match &mask.order {
         None => Ok(sums),
         Some(order) => {
-            let sums = sums.into_vec();
+            let sums = sums.fresh_vec();
             Array::build(op, Dims::from_slice(&[sums.len()]), |out| {
                 numbers(order).iter().zip(&sums).for_each(|(&k, &s)| out[k as usize] = s);
             })
@@ -554,7 +487,7 @@ mod tests {
             Array::from_vec((0..count).map(|k| f(k) as i64).collect(), &[count]).unwrap()
         };
         let (rows, columns) = (places(&|k| k / each), places(&|k| k % each * 77 + k / each % 77));
-        let a = Pattern::from_coordinates("test", &rows, &columns, [m, n]).unwrap();
+        let a = Pattern::of_coordinates([rows, columns], [m, n]);
         let by_columns = a.sorted("test", 1).unwrap().0;
         let (values, x, y) = (vector(count), vector(n), vector(m));
         let wide = Array::from_vec((0..m * 20).map(number).collect(), &[m, 20]).unwrap();

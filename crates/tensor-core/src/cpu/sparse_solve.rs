@@ -3,10 +3,12 @@
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::{Error, ErrorKind, Result};
-use crate::kernels::rank_tolerance;
-use crate::memory;
+use crate::heap::vectors;
+use crate::matrix::rank::rank_tolerance;
 use crate::shape::Dims;
-use crate::sparse::{Pattern, numbers};
+use crate::sparse::lines::numbers;
+use crate::sparse::pattern::Pattern;
+use crate::sparse::symbolic::{Columns, Symbolic};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::cholesky::llt::factor::LltError;
 use faer::sparse::linalg::cholesky::{LltRef, SymbolicCholesky, factorize_symbolic_cholesky};
@@ -16,21 +18,6 @@ use faer::sparse::linalg::{LuError, SupernodalThreshold};
 use faer::sparse::{FaerError, SparseColMatRef, SymbolicSparseColMatRef};
 use faer::{Conj, MatMut, Par, Side, get_global_parallelism};
 use std::sync::{Arc, OnceLock};
-
-/// What solvers know of a pattern, whatever its values: it serves every matrix of the pattern.
-#[derive(Default)]
-pub struct Symbolic {
-    columns: OnceLock<Columns>,
-    cholesky: OnceLock<Arc<SymbolicCholesky<usize>>>,
-    lu: OnceLock<Arc<SymbolicLu<usize>>>,
-    qr: OnceLock<Arc<qr::SymbolicQr<usize>>>,
-}
-
-/// The pattern column by column, as faer takes it.
-struct Columns {
-    starts: Vec<usize>,
-    rows: Vec<usize>,
-}
 
 /// How a sparse matrix is factored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +77,7 @@ fn working(op: &'static str, size: StackReq) -> Result<MemBuffer> {
 /// faer orders columns in two vectors of a place for each, which it takes without asking, beside memory that it asks
 /// for: as much is asked for here, and let go.
 fn ask_for_ordering(op: &'static str, columns: usize) -> Result<()> {
-    memory::room::<[usize; 2]>(op, columns).map(drop)
+    vectors::room::<[usize; 2]>(op, columns).map(drop)
 }
 
 /// The error of a matrix without an inverse.
@@ -116,7 +103,7 @@ pub fn factor<T: Float>(
     let lines = pattern.lines(op, 1)?;
     let symbolic = pattern.symbolic();
     let columns = once(&symbolic.columns, || {
-        let places = |x| memory::collect(op, numbers(x).iter().map(|&i| i as usize));
+        let places = |x| vectors::collect(op, numbers(x).iter().map(|&i| i as usize));
         Ok(Columns { starts: places(&lines.starts)?, rows: places(&lines.across)? })
     })?;
     let structure = SymbolicSparseColMatRef::new_checked(m, n, &columns.starts, None, &columns.rows);
@@ -134,7 +121,7 @@ pub fn factor<T: Float>(
                     .map(Arc::new)
                     .map_err(|e| refused(op, e))
             })?;
-            let mut l = memory::vector(op, known.len_val(), T::ZERO)?;
+            let mut l = vectors::vector(op, known.len_val(), T::ZERO)?;
             let mut stack = working(op, known.factorize_numeric_llt_scratch::<T>(par, Default::default()))?;
             let stack = MemStack::new(&mut stack);
             let done = known.factorize_numeric_llt(
@@ -180,7 +167,7 @@ pub fn factor<T: Float>(
 /// The pattern with its elements in the same order, and not as a transpose.
 fn upright_copy(op: &'static str, pattern: &Pattern) -> Result<Pattern> {
     let [rows, columns] = pattern.coordinates(op)?;
-    Pattern::from_coordinates(op, rows, columns, pattern.shape())
+    Ok(Pattern::of_coordinates([rows.clone(), columns.clone()], pattern.shape()))
 }
 
 fn triangle<T: Float>(
@@ -199,8 +186,8 @@ fn triangle<T: Float>(
         };
         qr::factorize_symbolic_qr(structure, params).map(Arc::new).map_err(|e| refused(op, e))
     })?;
-    let mut indices = memory::vector(op, known.len_idx(), 0usize)?;
-    let mut values = memory::vector(op, known.len_val(), T::ZERO)?;
+    let mut indices = vectors::vector(op, known.len_idx(), 0usize)?;
+    let mut values = vectors::vector(op, known.len_val(), T::ZERO)?;
     let par = Par::Seq;
     let mut stack = working(op, known.factorize_numeric_qr_scratch::<T>(par, Default::default()))?;
     known.factorize_numeric_qr(
@@ -212,11 +199,11 @@ fn triangle<T: Float>(
         Default::default(),
     );
     // R comes first: the starts of its columns, its rows, its values.
-    let starts = memory::collect(op, indices[..=n].iter().copied())?;
+    let starts = vectors::collect(op, indices[..=n].iter().copied())?;
     let count = starts[n];
-    let mut rows = memory::collect(op, indices[n + 1..][..count].iter().copied())?;
-    let mut numbers = memory::collect(op, values[..count].iter().copied())?;
-    let mut diagonal = memory::vector(op, n, T::ZERO)?;
+    let mut rows = vectors::collect(op, indices[n + 1..][..count].iter().copied())?;
+    let mut numbers = vectors::collect(op, values[..count].iter().copied())?;
+    let mut diagonal = vectors::vector(op, n, T::ZERO)?;
     for j in 0..n {
         for e in starts[j]..starts[j + 1] {
             if rows[e] == j {
@@ -232,7 +219,7 @@ fn triangle<T: Float>(
         rows,
         values: numbers,
         diagonal,
-        order: memory::collect(op, order.iter().copied())?,
+        order: vectors::collect(op, order.iter().copied())?,
     };
     if triangle.is_singular(op, a)? {
         return Err(singular(op, [m, n], "lsqr finds the shortest of its solutions"));
@@ -329,7 +316,7 @@ impl<T: Float> Triangle<T> {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 (state >> 11) as f64 / (1u64 << 53) as f64 + 0.5
             };
-            memory::collect(op, (0..n).map(|k| if k % 2 == 0 { next() } else { -next() }))
+            vectors::collect(op, (0..n).map(|k| if k % 2 == 0 { next() } else { -next() }))
         };
         let (mut v, mut w, mut largest) = (start()?, start()?, 0.0f64);
         for _ in 0..POWERS {
@@ -343,14 +330,14 @@ impl<T: Float> Triangle<T> {
             self.transposed_times(&mut w);
         }
         let limit = rank_tolerance::<T>(a.nrows(), n);
-        let u = memory::collect(op, v.iter().copied())?;
+        let u = vectors::collect(op, v.iter().copied())?;
         let project = |x: &mut [f64]| {
             let dot: f64 = x.iter().zip(&u).map(|(x, u)| x * u).sum();
             x.iter_mut().zip(&u).for_each(|(x, u)| *x -= dot * u);
         };
         for _ in 0..3 {
             // A v over the largest singular value.
-            let mut product = memory::vector(op, a.nrows(), 0.0f64)?;
+            let mut product = vectors::vector(op, a.nrows(), 0.0f64)?;
             for (&column, &x) in self.order.iter().zip(&v) {
                 let values = a.row_idx_of_col(column).zip(a.val_of_col(column));
                 values.for_each(|(i, value)| product[i] += value.to_f64() / largest * x);
@@ -359,7 +346,7 @@ impl<T: Float> Triangle<T> {
                 let values = a.row_idx_of_col(column).zip(a.val_of_col(column));
                 values.map(|(i, value)| value.to_f64() / largest * product[i]).sum()
             };
-            let mut gradient = memory::collect(op, self.order.iter().map(along))?;
+            let mut gradient = vectors::collect(op, self.order.iter().map(along))?;
             if normalise(&mut product) <= limit {
                 return Ok(true);
             }
@@ -407,7 +394,7 @@ pub fn solve<T: Float>(
     let (k, shape) = (b.shape().get(1).copied().unwrap_or(1), Dims::from_slice(b.shape()));
     let b = super::copy::elements(op, b)?;
     // Column after column.
-    let mut columns = memory::room(op, n * k)?;
+    let mut columns = vectors::room(op, n * k)?;
     columns.extend((0..n * k).map(|e| b[e % n * k + e / n]));
     let x = MatMut::from_column_major_slice_mut(&mut columns, n, k);
     let par = get_global_parallelism();
@@ -427,7 +414,7 @@ pub fn solve<T: Float>(
             }
         }
         Kind::Qr(triangle) => {
-            let mut line = memory::vector(op, n, T::ZERO)?;
+            let mut line = vectors::vector(op, n, T::ZERO)?;
             for column in columns.chunks_exact_mut(n) {
                 triangle.solve_normal(column, &mut line);
             }

@@ -1,7 +1,7 @@
 //! Strided matrices and vectors in memory, as the products read them.
 
 use crate::element::Float;
-use crate::memory;
+use crate::heap::work;
 use std::borrow::Cow;
 use std::ops::Range;
 
@@ -161,7 +161,7 @@ impl<'a, T: Float> VecRef<'a, T> {
         } else if self.stride == 1 {
             Cow::Borrowed(&self.data[self.offset..self.offset + self.len])
         } else {
-            Cow::Owned(memory::gather((0..self.len).map(|i| self.at(i))))
+            Cow::Owned(work::collect((0..self.len).map(|i| self.at(i))))
         }
     }
 }

@@ -1,11 +1,11 @@
 //! cuBLAS: the few of its functions that this crate calls. Every matrix is column-major here.
 
-use super::gpu::Gpu;
-use super::graph::Permit;
-use super::libraries::{Library, require};
-use super::pool::Allocation;
 use crate::element::{DType, Float};
 use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::allocation::Allocation;
+use crate::gpu::capturing::Permit;
+use crate::gpu::context::Gpu;
+use crate::gpu::libraries::{Library, require};
 use cudarc::cublas::sys::{self, cublasOperation_t, cublasStatus_t};
 use cudarc::driver::sys::CUstream;
 use std::ffi::c_int;

@@ -3,10 +3,10 @@
 //! The result is machine code for one architecture (CUBIN), so that the driver has nothing left to
 //! do; for a GPU that is newer than the compiler it is PTX, which the driver finishes.
 
-use super::gpu::{Gpu, Module};
-use super::libraries::{Library, require};
 use super::program_cache;
 use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::context::{Gpu, Module};
+use crate::gpu::libraries::{Library, require};
 use cudarc::nvrtc::sys::{self, nvrtcResult};
 use std::ffi::{CString, c_char, c_int};
 use std::ptr::{null, null_mut};

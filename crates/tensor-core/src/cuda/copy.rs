@@ -1,16 +1,16 @@
 //! Copies of any layout.
 
-use super::gpu::Gpu;
 use super::map::{fresh, into};
 use super::nest::{Dim, Launch};
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::code::Code;
-use crate::cpu::nest::Nest;
 use crate::device::Device;
 use crate::element::{DType, Element};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::layout::Layout;
+use crate::nest::Nest;
 use crate::shape::Dims;
 
 pub(super) static TRANSPOSE: Family = Family {
@@ -78,6 +78,25 @@ fn transpose<T: Element>(gpu: &'static Gpu, op: &'static str, x: &Array<T>) -> R
     Ok(Some(out))
 }
 
+/// Zeros in memory of their own.
+pub(crate) fn zeros<T: Element>(gpu: &'static Gpu, op: &'static str, shape: &[usize]) -> Result<Array<T>> {
+    copy(gpu, op, &Array::repeat_on(Device::Cuda(gpu.ordinal()), shape, T::default())?)
+}
+
+impl<T: Element> Array<T> {
+    /// The array with its elements in the memory of the GPU: a value that only the host knows, of an array on the
+    /// GPU or of a number on the CPU, is written there first.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub(crate) fn in_memory(&self, gpu: &'static Gpu, op: &'static str) -> Result<Self> {
+        match self.memory() {
+            Some(_) => Ok(self.clone()),
+            None => copy(gpu, op, self),
+        }
+    }
+}
+
 /// Writes `x` into the places of `layout` in the memory of `out`; both have one shape.
 pub(crate) fn assign<T: Element>(
     gpu: &'static Gpu,
@@ -98,7 +117,7 @@ pub(crate) fn embed<T: Element>(
     layout: &Layout,
     x: &Array<T>,
 ) -> Result<Array<T>> {
-    let out = Array::zeros_on(Device::Cuda(gpu.ordinal()), shape)?;
+    let out = zeros(gpu, op, shape)?;
     assign(gpu, op, &out, layout, x)?;
     Ok(out)
 }

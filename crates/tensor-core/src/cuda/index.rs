@@ -1,15 +1,16 @@
 //! Elements by index.
 
-use super::gpu::Gpu;
+use super::copy::copy;
 use super::nest::{Dim, Launch, THREADS};
 use super::registry::{Family, Variant};
 use super::status::Status;
-use super::{scan, sort};
+use super::{host, scan, sort};
 use crate::array::Array;
-use crate::cpu::nest::Nest;
 use crate::element::{DType, Element, Number};
 use crate::error::{Error, Result};
+use crate::gpu::context::Gpu;
 use crate::layout::{Layout, Strides};
+use crate::nest::Nest;
 use crate::shape::Dims;
 
 pub(super) static INDEX: Family = Family {
@@ -49,6 +50,7 @@ fn indexed(layout: &Layout, dim: usize) -> (Strides, isize) {
 /// The error of the index at a position in row-major order, for dimension `dim` of `shape`.
 #[cold]
 fn out_of_range(
+    gpu: &'static Gpu,
     op: &'static str,
     index: &Array<i64>,
     position: usize,
@@ -61,7 +63,7 @@ fn out_of_range(
         (*k, rest) = (rest % *k, rest / *k);
     }
     let one = Layout::strided(Dims::new(), &[], index.layout().place(&at));
-    let (i, n) = (index.view(one).item(op)?, shape[dim]);
+    let (i, n) = (host::first(gpu, op, &index.view(one))?, shape[dim]);
     let message =
         format!("index {i} is out of range for dimension {dim} of shape {shape:?}: it has {n} elements");
     Ok(Error::index(op, message))
@@ -99,7 +101,7 @@ pub(crate) fn gather<T: Element>(
     launch.run(&INDEX, Variant::of(T::DTYPE), c"gather", count.div_ceil(4 * THREADS))?;
     match status.first(op)? {
         None => Ok(out),
-        Some(position) => Err(out_of_range(op, &index, position, x.shape(), dim)?),
+        Some(position) => Err(out_of_range(gpu, op, &index, position, x.shape(), dim)?),
     }
 }
 
@@ -114,7 +116,7 @@ pub(crate) fn scatter_add<T: Number>(
     source: &Array<T>,
 ) -> Result<Array<T>> {
     if !x.is_unshared() || !x.layout().is_contiguous() {
-        x = crate::kernels::copy(op, &x)?;
+        x = copy(gpu, op, &x)?;
     }
     if index.numel() == 0 {
         return Ok(x);
@@ -150,7 +152,7 @@ pub(crate) fn scatter_add<T: Number>(
         for k in (0..shape.len()).filter(|&k| is_column(k)) {
             repeated = repeated.slice(k, 0, 1, 1);
         }
-        return Err(out_of_range(op, &index.view(repeated), position, x.shape(), dim)?);
+        return Err(out_of_range(gpu, op, &index.view(repeated), position, x.shape(), dim)?);
     }
     let order = match T::DTYPE {
         DType::I64 => None,
@@ -194,7 +196,7 @@ pub(crate) fn positions(gpu: &'static Gpu, op: &'static str, mask: &Array<bool>)
     };
     launch(&counts, 0)?.run(&COMPACT, variant, c"count_true", blocks)?;
     let counts = scan::cumsum(gpu, op, &counts, 0, false)?;
-    let found = counts.select(op, 0, blocks - 1)?.item(op)?;
+    let found = host::first(gpu, op, &counts.select(op, 0, blocks - 1)?)?;
     let out = Array::unwritten(gpu, op, Dims::from_slice(&[found as usize]))?;
     if found > 0 {
         launch(&counts, out.pointer())?.run(&COMPACT, variant, c"write_positions", blocks)?;

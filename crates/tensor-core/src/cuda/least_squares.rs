@@ -1,12 +1,13 @@
 //! Sum of squared residuals and its gradient in one pass over the matrix.
 
 use super::copy::copy;
-use super::gpu::Gpu;
 use super::product::addmv;
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::element::{DType, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
+use crate::layout::Layout;
 use crate::shape::Dims;
 
 pub(super) static LEAST_SQUARES: Family = Family {
@@ -67,7 +68,14 @@ pub(crate) fn least_squares<T: Float>(
     // Two passes; without a matrix, one gives the sum of squares.
     let residual = addmv(gpu, op, Some(y), &a, x, T::ONE, -T::ONE)?;
     let nothing = Array::unwritten(gpu, op, Dims::from_slice(&[rows, 0]))?;
-    let (loss, _) = one_pass(gpu, op, &nothing, &nothing.reshape(op, &[0])?, &residual, false)?;
+    let (loss, _) = one_pass(
+        gpu,
+        op,
+        &nothing,
+        &nothing.view(Layout::row_major(Dims::from_slice(&[0]))),
+        &residual,
+        false,
+    )?;
     let product = || addmv(gpu, op, None, &a.permute(op, &[1, 0])?, &residual, T::ZERO, T::ONE);
     Ok((loss, gradient.then(product).transpose()?))
 }

@@ -1,14 +1,14 @@
 //! Formulas applied to every element: the text of a kernel is written from the formula when it is first met.
 
-use super::gpu::{Function, Gpu};
 use super::operand::{Operand, Placed, Source, divisor, shared_gpu};
 use super::registry::{Functions, PRELUDE, type_name};
 use crate::array::Array;
 use crate::code::{CONSTANT, Code, INPUT, Program, Statement, trace};
-use crate::cpu::nest::Nest;
 use crate::element::{DType, Element};
 use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::context::{Function, Gpu};
 use crate::layout::Layout;
+use crate::nest::Nest;
 use crate::shape::{Dims, broadcast};
 use smallvec::SmallVec;
 use std::ffi::CStr;

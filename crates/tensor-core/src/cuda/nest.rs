@@ -1,10 +1,10 @@
 //! Loop nests as kernels take them (kernels/nest.cu), and the launches of such kernels.
 
-use super::gpu::Gpu;
 use super::registry::{Family, Variant};
-use crate::cpu::nest::Nest;
 use crate::error::{Error, Result};
+use crate::gpu::context::Gpu;
 use crate::layout::Layout;
+use crate::nest::Nest;
 use std::ffi::CStr;
 
 /// Sizes and strides, the slowest first, and how many places of each operand a step goes.

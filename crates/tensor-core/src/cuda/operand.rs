@@ -1,11 +1,11 @@
 //! What kernels on a GPU are told of their operands.
 
-use super::gpu::Gpu;
 use crate::array::Array;
 use crate::code::bits;
 use crate::device::Device;
 use crate::element::{DType, Element};
 use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::context::Gpu;
 use crate::layout::Layout;
 use crate::shape::{self, Dims};
 
@@ -36,18 +36,6 @@ impl<T: Element> Array<T> {
             (None, x) => Source::Known(bits(x.unwrap_or_default().to_scalar(), T::DTYPE)),
         };
         Operand { source, dtype: T::DTYPE, layout: self.layout() }
-    }
-
-    /// The array with its elements in the memory of the GPU: a value that only the host knows, of an array on the
-    /// GPU or of a number on the CPU, is written there first.
-    ///
-    /// # Errors
-    /// Out of memory.
-    pub(crate) fn in_memory(&self, gpu: &'static Gpu, op: &'static str) -> Result<Self> {
-        match self.memory() {
-            Some(_) => Ok(self.clone()),
-            None => super::copy::copy(gpu, op, self),
-        }
     }
 
     /// The address of the first element, of an array that is in memory on a GPU.

@@ -2,17 +2,16 @@
 
 use super::blas::{Gemm, Gemv, Matrix, Vector};
 use super::copy::copy;
-use super::gpu::Gpu;
-pub(crate) use super::least_squares::least_squares;
 use super::map::fresh;
 use super::operand::divisor;
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::code::bits;
-use crate::cpu::nest::Nest;
 use crate::element::{DType, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::layout::Layout;
+use crate::nest::Nest;
 use crate::shape::{self, Dims};
 
 pub(super) static PRODUCT: Family = Family {

@@ -1,12 +1,12 @@
 //! Products along a dimension, and their derivatives.
 
-use super::gpu::Gpu;
 use super::nest::{Launch, THREADS};
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::device::Device;
 use crate::element::{DType, Number, Scalar};
 use crate::error::{Error, ErrorKind, Result};
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
 use smallvec::SmallVec;
 

@@ -1,12 +1,12 @@
 //! Random numbers, the same as those of the CPU.
 
-use super::gpu::Gpu;
 use super::nest::{Launch, THREADS};
 use super::registry::{Family, Variant};
 use crate::array::Array;
+use crate::draws::Draw;
 use crate::element::{DType, Float};
 use crate::error::Result;
-use crate::random::Draw;
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
 use std::ffi::CStr;
 

@@ -1,15 +1,16 @@
 //! Reductions.
 
-use super::gpu::Gpu;
+use super::map::map;
 use super::nest::{Dim, Launch, THREADS};
 use super::registry::{Family, Variant};
 use crate::array::Array;
-use crate::cpu::nest::Nest;
 use crate::device::Device;
 use crate::element::{DType, Element, Float, Number};
 use crate::error::Result;
-use crate::formula;
-use crate::kernels;
+use crate::expression::Expression;
+use crate::gpu::context::Gpu;
+use crate::layout::Layout;
+use crate::nest::Nest;
 use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;
 use smallvec::SmallVec;
@@ -92,7 +93,7 @@ fn reduce<T: Element, R: Reduction<T>>(
 ) -> Result<Array<T>> {
     let shape = reduced(x.shape(), mask, keepdim);
     match x.numel() {
-        1 => x.reshape(op, &shape),
+        1 => Ok(reshaped(x, shape)),
         0 => Array::repeat_on(Device::Cuda(gpu.ordinal()), &shape, r.neutral()),
         _ => fold(gpu, op, x, mask, shape, R::NAME, size_of::<T>()),
     }
@@ -109,7 +110,7 @@ pub(crate) fn length<T: Float>(
 ) -> Result<Array<T>> {
     let shape = reduced(x.shape(), mask, keepdim);
     match x.numel() {
-        1 => kernels::map(op, &x.reshape(op, &shape)?, &formula!(|x: T| x.abs())),
+        1 => map(op, &reshaped(x, shape), &|x| Some(x[0].abs())),
         0 => Array::repeat_on(Device::Cuda(gpu.ordinal()), &shape, T::ZERO),
         _ => fold(gpu, op, x, mask, shape, "Length", 4 * size_of::<T>()),
     }
@@ -126,7 +127,7 @@ pub(crate) fn mean<T: Float>(
 ) -> Result<Array<T>> {
     let shape = reduced(x.shape(), mask, keepdim);
     match x.numel() {
-        1 => x.reshape(op, &shape),
+        1 => Ok(reshaped(x, shape)),
         0 => Array::repeat_on(Device::Cuda(gpu.ordinal()), &shape, T::NAN),
         _ => fold(gpu, op, x, mask, shape, "Mean", 2 * size_of::<T>()),
     }
@@ -136,6 +137,11 @@ pub(crate) fn mean<T: Float>(
 fn reduced(shape: &[usize], mask: &[bool], keepdim: bool) -> Dims {
     let kept = shape.iter().zip(mask).filter(|&(_, &reduced)| !reduced || keepdim);
     kept.map(|(&d, &reduced)| if reduced { 1 } else { d }).collect()
+}
+
+/// The only element, in another shape.
+fn reshaped<T: Element>(x: &Array<T>, shape: Dims) -> Array<T> {
+    x.view(Layout::row_major(shape).moved_to(x.layout().offset()))
 }
 
 /// Reduces more than one element, by an operation that remembers `part_bytes` of them.

@@ -1,10 +1,10 @@
-//! Every kernel there is, the types it is compiled for, and the functions that were made of them so far.
+//! Files of kernels, the types that each is compiled for, and the functions that were made of them so far.
 //!
-//! The kernels of [`map`](super::map) are written from formulas as they are met, and so are not listed here.
+//! The kernels of [`map`](super::map) are written from formulas as they are met, and are no files.
 
-use super::gpu::{Function, Gpu};
 use crate::element::DType;
 use crate::error::Result;
+use crate::gpu::context::{Function, Gpu};
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::hash::Hash;
@@ -98,45 +98,4 @@ impl<K: Hash + Eq + Clone> Functions<K> {
         let function = make()?;
         Ok(*map.write().unwrap_or_else(PoisonError::into_inner).entry(key.clone()).or_insert(function))
     }
-}
-
-/// Every family.
-pub(crate) const FAMILIES: &[&Family] = &[
-    &super::copy::TRANSPOSE,
-    &super::factor::DETERMINANT,
-    &super::factor::FINITE,
-    &super::factor::GAPS,
-    &super::factor::JACOBI,
-    &super::factor::QR,
-    &super::factor::SOLVE,
-    &super::factor::TRIANGULAR,
-    &super::index::COMPACT,
-    &super::index::INDEX,
-    &super::index::SCATTER,
-    &super::least_squares::LEAST_SQUARES,
-    &super::product::PRODUCT,
-    &super::products::PRODUCTS,
-    &super::random::RANDOM,
-    &super::reduce::REDUCE,
-    &super::scan::SCAN,
-    &super::solver::SOLVER,
-    &super::sort::SORT,
-    &super::sparse::SPARSE,
-];
-
-/// Every kernel of every family, compiled for a GPU: how many there are.
-///
-/// # Errors
-/// Device, where one cannot be compiled or loaded.
-pub(crate) fn compile_all(op: &'static str, gpu: &'static Gpu) -> Result<usize> {
-    let mut count = 0;
-    for family in FAMILIES {
-        for &variant in family.variants {
-            for kernel in family.kernels {
-                family.function(op, gpu, variant, kernel)?;
-                count += 1;
-            }
-        }
-    }
-    Ok(count)
 }

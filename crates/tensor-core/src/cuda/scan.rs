@@ -1,11 +1,11 @@
 //! Running sums and extremes.
 
-use super::gpu::Gpu;
 use super::nest::{Launch, THREADS, lines};
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::element::{DType, Element, Number};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
 
 pub(super) static SCAN: Family = Family {

@@ -1,13 +1,13 @@
 //! Order.
 
-use super::gpu::Gpu;
 use super::nest::{Launch, THREADS, lines};
 use super::registry::{Family, Variant};
 use super::scan;
 use crate::array::Array;
-use crate::cpu::nest::Nest;
 use crate::element::{DType, Number};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
+use crate::nest::Nest;
 use crate::shape::Dims;
 
 pub(super) static SORT: Family = Family {

@@ -1,15 +1,17 @@
 //! Products with sparse matrices.
 
-use super::copy::copy;
-use super::gpu::Gpu;
+use super::copy::{copy, zeros};
+use super::host::to_gpu;
 use super::nest::{Launch, THREADS};
 use super::registry::{Family, Variant};
 use crate::array::Array;
 use crate::device::Device;
 use crate::element::{DType, Float};
 use crate::error::Result;
+use crate::gpu::context::Gpu;
 use crate::shape::Dims;
-use crate::sparse::Pattern;
+use crate::sparse::lines::{Lines, LinesOnGpu};
+use crate::sparse::pattern::Pattern;
 
 pub(super) static SPARSE: Family = Family {
     text: concat!(include_str!("kernels/nest.cu"), include_str!("kernels/sparse.cu")),
@@ -45,9 +47,9 @@ pub(crate) fn product<T: Float>(
         return Ok(y);
     }
     if pattern.count() == 0 {
-        return Array::zeros_on(Device::Cuda(gpu.ordinal()), y.shape());
+        return zeros(gpu, op, y.shape());
     }
-    let lines = pattern.lines(op, 0)?.on(op, y.device())?;
+    let lines = pattern.lines(op, 0)?.on(gpu, op)?;
     let (values, x) = (row_major(gpu, op, values)?, row_major(gpu, op, x)?);
     let bits = lane_bits(if k == 1 { pattern.count() / rows } else { k.next_power_of_two() });
     let mut words = lines.words().to_vec();
@@ -74,10 +76,10 @@ pub(crate) fn sampled<T: Float>(
     if count == 0 {
         return Ok(out);
     }
-    let [rows, columns] = pattern.coordinates_on(op, out.device())?;
+    let [rows, columns] = pattern.coordinates_on(gpu, op)?;
     let width = u.shape().get(1).copied().unwrap_or(1);
     if width == 0 {
-        return Array::zeros_on(out.device(), out.shape());
+        return zeros(gpu, op, out.shape());
     }
     let (u, v) = (row_major(gpu, op, u)?, row_major(gpu, op, v)?);
     let bits = lane_bits(width);
@@ -109,9 +111,8 @@ pub(crate) fn masked<T: Float>(
     if count == 0 {
         return Ok(values);
     }
-    let device = values.device();
-    let [rows, columns] = out.coordinates_on(op, device)?;
-    let (left, right) = (a.lines(op, 0)?.on(op, device)?, b.lines(op, 0)?.on(op, device)?);
+    let [rows, columns] = out.coordinates_on(gpu, op)?;
+    let (left, right) = (a.lines(op, 0)?.on(gpu, op)?, b.lines(op, 0)?.on(gpu, op)?);
     let (a_values, b_values) = (row_major(gpu, op, a_values)?, row_major(gpu, op, b_values)?);
     let mut words = vec![rows.pointer(), columns.pointer()];
     words.extend(left.words());
@@ -121,4 +122,36 @@ pub(crate) fn masked<T: Float>(
     let blocks = count.div_ceil(THREADS);
     Launch::new(gpu, op, &words).run(&SPARSE, Variant::of(T::DTYPE), c"sparse_masked", blocks)?;
     Ok(values)
+}
+
+impl Lines {
+    /// The lines in the memory of a GPU.
+    fn on(&self, gpu: &'static Gpu, op: &'static str) -> Result<LinesOnGpu> {
+        self.on_gpus.get(Device::Cuda(gpu.ordinal()), || {
+            let order = self.order.as_ref().map(|order| to_gpu(gpu, op, order));
+            Ok(LinesOnGpu {
+                starts: to_gpu(gpu, op, &self.starts)?,
+                across: to_gpu(gpu, op, &self.across)?,
+                order: order.transpose()?,
+            })
+        })
+    }
+}
+
+impl LinesOnGpu {
+    /// Starts, places and order as kernels take them.
+    fn words(&self) -> [u64; 3] {
+        [self.starts.pointer(), self.across.pointer(), self.order.as_ref().map_or(0, Array::pointer)]
+    }
+}
+
+impl Pattern {
+    /// [`Pattern::coordinates`] in the memory of a GPU.
+    fn coordinates_on(&self, gpu: &'static Gpu, op: &'static str) -> Result<[Array<i64>; 2]> {
+        let [rows, columns] = self.on_gpus().get(Device::Cuda(gpu.ordinal()), || {
+            let [rows, columns] = self.upright().coordinates(op)?.map(|x| to_gpu(gpu, op, x));
+            Ok([rows?, columns?])
+        })?;
+        Ok(if self.is_transposed() { [columns, rows] } else { [rows, columns] })
+    }
 }

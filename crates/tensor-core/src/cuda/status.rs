@@ -1,8 +1,8 @@
 //! What a kernel has to report: the smallest number that any of its threads offers.
 
-use super::gpu::Gpu;
-use super::pool::Allocation;
 use crate::error::Result;
+use crate::gpu::allocation::Allocation;
+use crate::gpu::context::Gpu;
 
 /// A word on the GPU, all of its bits set until a kernel calls `report` (see prelude.cu).
 pub(crate) struct Status(Allocation);

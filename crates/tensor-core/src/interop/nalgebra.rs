@@ -2,9 +2,9 @@
 
 use super::matrix;
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::error::{Error, Result};
+use crate::heap::buffer::Buffer;
 use crate::layout::Layout;
 use crate::shape::Dims;
 use nalgebra::{DMatrix, DMatrixView, DVector, Dim, Dyn, Matrix, RawStorage};

@@ -3,12 +3,12 @@
 use super::memory::Stretch;
 use super::{on_host, reach};
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::device::Device;
 use crate::element::Element;
 use crate::error::{Error, OrRaise, Result};
+use crate::heap::buffer::Buffer;
+use crate::heap::vectors;
 use crate::layout::{Layout, Strides};
-use crate::memory;
 use crate::shape::Dims;
 use ndarray::{ArcArray, ArrayD, ArrayView, ArrayViewD, ArrayViewMut, Axis, Dimension, IxDyn, ShapeBuilder};
 use std::ptr::NonNull;
@@ -108,7 +108,7 @@ impl<T: Element> Array<T> {
         let copied = |layout: &Layout, data: &[T]| {
             let start = layout.dense_start().unwrap_or(0);
             let stretch = data.get(start..start + layout.numel()).unwrap_or(&[]);
-            let copy = memory::collect("into_ndarray", stretch.iter().copied());
+            let copy = vectors::collect("into_ndarray", stretch.iter().copied());
             (layout.moved_to(layout.offset() - start), copy)
         };
         let (layout, elements) = match self.take_buffer() {

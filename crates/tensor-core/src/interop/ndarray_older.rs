@@ -2,9 +2,9 @@
 
 use super::on_host;
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::error::{Error, Result};
+use crate::heap::buffer::Buffer;
 use crate::layout::{Layout, Strides};
 use crate::shape::Dims;
 

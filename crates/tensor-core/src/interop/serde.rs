@@ -7,7 +7,7 @@ use crate::array::Array;
 use crate::cpu::copy::elements;
 use crate::device::Device;
 use crate::element::{Element, Scalar};
-use crate::memory;
+use crate::heap::vectors;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::ser::{self, Serialize, SerializeStruct, Serializer};
 use std::fmt;
@@ -88,9 +88,9 @@ impl<'de, T: Element + Deserialize<'de>> Visitor<'de> for NumbersVisitor<T> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
         // What a number says is not believed before the elements are seen.
         let expected = elements.size_hint().unwrap_or(0).min(MOST_EXPECTED / size_of::<T>());
-        let mut v = memory::room("deserialize", expected).map_err(Error::custom)?;
+        let mut v = vectors::room("deserialize", expected).map_err(Error::custom)?;
         while let Some(Entry(x)) = elements.next_element()? {
-            memory::grow("deserialize", &mut v, 1).map_err(Error::custom)?;
+            vectors::grow("deserialize", &mut v, 1).map_err(Error::custom)?;
             v.push(x);
         }
         Ok(v)

@@ -1,75 +1,17 @@
 //! Arrays that lie in a file, which the system brings into memory page by page as they are read.
 
-use crate::array::{Array, Memory};
-use crate::element::Element;
 use crate::error::Result;
 use crate::io::any::AnyArray;
+use crate::io::from_file::FromFile;
+use crate::io::mapping::Mapping;
 use crate::io::npy_header;
 use crate::io::place::Place;
 use crate::io::safetensors_header;
-use crate::io::source::{Described, FromFile};
-use crate::io::stored::Stored;
 use memmap2::Mmap;
 use std::collections::BTreeMap;
 use std::io::Cursor;
-use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
-
-/// An array of a mapped file.
-pub(crate) struct Mapping<'a> {
-    map: Arc<Mmap>,
-    /// Its first byte in the file; all of its bytes lie within.
-    start: usize,
-    pub(crate) array: Described,
-    place: Place<'a>,
-}
-
-impl Mapping<'_> {
-    pub(crate) fn array<T: Element>(self) -> Result<Array<T>> {
-        let Mapping { map, start, array, place } = self;
-        let (asked, found) = (T::DTYPE, array.stored.name());
-        if array.stored != Stored::of(asked) {
-            let fault =
-                format!("holds {found}, and a map converts nothing to {asked}: load the file instead");
-            return Err(place.fault(fault));
-        }
-        if array.big_endian != cfg!(target_endian = "big") && size_of::<T>() > 1 {
-            return Err(place.fault("the bytes of its elements are in another order: load the file instead"));
-        }
-        let n = array.shape.iter().product::<usize>();
-        let bytes = &map[start..][..n * size_of::<T>()];
-        if !(bytes.as_ptr() as usize).is_multiple_of(align_of::<T>()) {
-            return Err(place.fault("its elements are not aligned: load the file instead"));
-        }
-        if array.stored == Stored::Bool && bytes.iter().any(|&b| b > 1) {
-            return Err(place.fault("a truth value is neither 0 nor 1: the file is damaged"));
-        }
-        if n == 0 {
-            return Array::zeros(&array.shape);
-        }
-        let region = Region { map, start, n, element: PhantomData };
-        Array::from_memory(region, &array.shape, &array.layout().strides(), 0)
-    }
-}
-
-/// Elements in a map, which it keeps alive.
-struct Region<T> {
-    map: Arc<Mmap>,
-    start: usize,
-    n: usize,
-    element: PhantomData<T>,
-}
-
-// SAFETY: the map never moves while it lives, so that the slice is the same at every call.
-unsafe impl<T: Element> Memory<T> for Region<T> {
-    fn elements(&self) -> &[T] {
-        let bytes = &self.map[self.start..][..self.n * size_of::<T>()];
-        // SAFETY: Mapping::array has checked the alignment and that every byte of a truth value is 0 or 1; any
-        // bytes are a number. Whoever made the map promised that the file stays as it is.
-        unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), self.n) }
-    }
-}
 
 /// Maps a .npy file into memory: at once, whatever its size, since pages are read when they are first used, and
 /// shared with every other process that maps the file. Writing to the array copies it; the file never changes.

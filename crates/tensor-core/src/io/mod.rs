@@ -18,7 +18,10 @@
 
 mod any;
 mod csv;
+mod described;
+mod from_file;
 mod mapped;
+mod mapping;
 mod npy;
 mod npy_header;
 mod npz;
@@ -34,8 +37,8 @@ mod tests;
 
 pub use any::AnyArray;
 pub use csv::{CsvOptions, load_csv, save_csv};
+pub use from_file::FromFile;
 pub use mapped::{map_npy, map_safetensors};
 pub use npy::{load_npy, save_npy};
 pub use npz::{Compression, load_npz, load_npz_entry, save_npz};
 pub use safetensors::{load_safetensors, load_safetensors_entry, safetensors_metadata, save_safetensors};
-pub use source::FromFile;

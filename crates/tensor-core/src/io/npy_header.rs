@@ -6,8 +6,8 @@
 
 use crate::element::DType;
 use crate::error::Result;
+use crate::io::described::{Described, MOST_DIMENSIONS};
 use crate::io::place::{Place, Short};
-use crate::io::source::{Described, MOST_DIMENSIONS};
 use crate::io::stored::Stored;
 use crate::shape::Dims;
 use std::io::Read;

@@ -1,12 +1,12 @@
 //! NumPy's .npz: a zip archive of .npy files.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::any::AnyArray;
+use crate::io::from_file::FromFile;
 use crate::io::npy;
 use crate::io::npy_header;
 use crate::io::place::Place;
 use crate::io::safetensors::unknown;
-use crate::io::source::FromFile;
 use crate::io::write::atomically;
 use std::collections::{BTreeMap, btree_map};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -141,7 +141,7 @@ fn read_entry<A: FromFile, R: Read + Seek>(
     }
 }
 
-fn zip_error(error: ZipError, place: Place<'_>) -> crate::Error {
+fn zip_error(error: ZipError, place: Place<'_>) -> Error {
     match error {
         ZipError::Io(e) => place.io(e),
         e => place.fault(format!("not a whole zip archive that can be read: {e}")),

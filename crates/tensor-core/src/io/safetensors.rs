@@ -3,10 +3,11 @@
 use crate::element::DType;
 use crate::error::Result;
 use crate::io::any::AnyArray;
+use crate::io::from_file::FromFile;
 use crate::io::npy::check_rank;
 use crate::io::place::{Place, Short};
 use crate::io::safetensors_header::{self as header, Entry, LONGEST, METADATA};
-use crate::io::source::{FromFile, Source};
+use crate::io::source::Source;
 use crate::io::write::atomically;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};

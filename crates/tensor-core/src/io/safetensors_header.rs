@@ -5,8 +5,8 @@
 //! wants the whole file in memory.
 
 use crate::error::Result;
+use crate::io::described::{Described, MOST_DIMENSIONS};
 use crate::io::place::{Place, Short};
-use crate::io::source::{Described, MOST_DIMENSIONS};
 use crate::io::stored::Stored;
 use crate::shape::Dims;
 use serde::Deserialize;

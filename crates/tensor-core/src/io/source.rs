@@ -1,90 +1,13 @@
 //! Elements on their way from a file into an array.
 
 use crate::array::Array;
-use crate::buffer::Buffer;
 use crate::element::{DType, Element};
 use crate::error::Result;
-use crate::io::any::AnyArray;
-use crate::io::mapped::Mapping;
+use crate::heap::buffer::Buffer;
+use crate::io::described::Described;
 use crate::io::place::Place;
 use crate::io::stored::Stored;
-use crate::layout::Layout;
-use crate::shape::{self, Dims};
 use std::io::Read;
-
-/// More dimensions than this are a fault of the file; it is what NumPy allows.
-pub(crate) const MOST_DIMENSIONS: usize = 64;
-
-/// What a file says of an array.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Described {
-    pub(crate) stored: Stored,
-    pub(crate) big_endian: bool,
-    pub(crate) shape: Dims,
-    /// The first dimension is the fastest.
-    pub(crate) fortran: bool,
-}
-
-impl Described {
-    /// The bytes of the elements, None where no memory could hold them.
-    pub(crate) fn bytes(&self) -> Option<u64> {
-        let n = shape::numel("", &self.shape).ok()?;
-        (n as u64).checked_mul(self.stored.size() as u64)
-    }
-
-    pub(crate) fn layout(&self) -> Layout {
-        if !self.fortran {
-            return Layout::row_major(self.shape.clone());
-        }
-        let last_first = Layout::row_major(self.shape.iter().rev().copied().collect());
-        let reversed: Dims = (0..self.shape.len()).rev().collect();
-        last_first.permute(&reversed)
-    }
-}
-
-/// What can be read from a file: `Array<f32>` and its like, or [`AnyArray`], which takes what the file holds.
-pub trait FromFile: Sized {
-    #[doc(hidden)]
-    #[expect(private_interfaces, reason = "only this crate reads files")]
-    fn read(source: Source<'_>) -> Result<Self>;
-    #[doc(hidden)]
-    #[expect(private_interfaces, reason = "only this crate reads files")]
-    fn map(mapping: Mapping<'_>) -> Result<Self>;
-}
-
-impl<T: Element> FromFile for Array<T> {
-    #[expect(private_interfaces, reason = "only this crate reads files")]
-    fn read(mut source: Source<'_>) -> Result<Self> {
-        check_type(source.array.stored, T::DTYPE, source.place)?;
-        let buffer = source.buffer()?;
-        Ok(Array::with_layout(source.array.layout(), buffer))
-    }
-    #[expect(private_interfaces, reason = "only this crate reads files")]
-    fn map(mapping: Mapping<'_>) -> Result<Self> {
-        mapping.array()
-    }
-}
-
-impl FromFile for AnyArray {
-    #[expect(private_interfaces, reason = "only this crate reads files")]
-    fn read(source: Source<'_>) -> Result<Self> {
-        Ok(match source.array.stored.natural() {
-            DType::F32 => AnyArray::F32(Array::read(source)?),
-            DType::F64 => AnyArray::F64(Array::read(source)?),
-            DType::I64 => AnyArray::I64(Array::read(source)?),
-            DType::Bool => AnyArray::Bool(Array::read(source)?),
-        })
-    }
-    #[expect(private_interfaces, reason = "only this crate reads files")]
-    fn map(mapping: Mapping<'_>) -> Result<Self> {
-        Ok(match mapping.array.stored.natural() {
-            DType::F32 => AnyArray::F32(Array::map(mapping)?),
-            DType::F64 => AnyArray::F64(Array::map(mapping)?),
-            DType::I64 => AnyArray::I64(Array::map(mapping)?),
-            DType::Bool => AnyArray::Bool(Array::map(mapping)?),
-        })
-    }
-}
 
 /// Refuses a conversion that could change a value.
 fn check_type(stored: Stored, asked: DType, place: Place<'_>) -> Result<()> {
@@ -107,6 +30,13 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
+    /// The array of this element type.
+    pub(crate) fn array<T: Element>(mut self) -> Result<Array<T>> {
+        check_type(self.array.stored, T::DTYPE, self.place)?;
+        let buffer = self.buffer()?;
+        Ok(Array::with_layout(self.array.layout(), buffer))
+    }
+
     fn buffer<T: Element>(&mut self) -> Result<Buffer<T>> {
         let place = self.place;
         let claimed = self.array.bytes().ok_or_else(|| place.memory(usize::MAX))?;

@@ -1,15 +1,19 @@
 //! Kernels of dense linear algebra.
 
-use super::{Analytic, Flaw, Gaps, Lu, Part, Triangle};
 use crate::array::Array;
-use crate::compiled_once;
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, Result};
-use crate::memory;
+use crate::heap::work;
+use crate::matrix::analytic::Analytic;
+use crate::matrix::flaw::Flaw;
+use crate::matrix::gaps::Gaps;
+use crate::matrix::lu::Lu;
+use crate::matrix::part::{Part, Triangle};
+use crate::once::compiled_once;
 use crate::shape::Dims;
 
 kernels! {
@@ -44,7 +48,7 @@ kernels! {
         check system(op, a.shape(), x.shape(), y.shape());
         on a, x, y;
         cpu::least_squares::loss;
-        cuda::product::least_squares
+        cuda::least_squares::least_squares
     }
 
     /// P A = L U of each matrix of a batch; a zero pivot is no error here.
@@ -54,36 +58,36 @@ kernels! {
     pub fn lu<T: Float>(op, a: &Array<T>) -> Result<Lu<T>> {
         check square(op, a);
         on a;
-        cpu::decompose::lu;
-        cuda::factor::lu
+        cpu::batch::lu;
+        cuda::batch::lu
     }
 
     /// See [`Lu::nearly_singular`].
     fn lu_nearly_singular<T: Float>(op, lu: &Lu<T>, ratio: f64) -> Result<Vec<usize>> {
         on lu.matrices();
-        cpu::decompose::lu_nearly_singular;
-        cuda::factor::lu_nearly_singular
+        cpu::batch::lu_nearly_singular;
+        cuda::batch::lu_nearly_singular
     }
 
     /// See [`Lu::solve`].
     fn lu_solve<T: Float>(op, lu: &Lu<T>, b: &Array<T>, transposed: bool) -> Result<(Array<T>, Option<Flaw>)> {
         on lu.matrices(), b;
-        cpu::decompose::lu_solve;
-        cuda::factor::lu_solve
+        cpu::batch::lu_solve;
+        cuda::batch::lu_solve
     }
 
     /// See [`Lu::det`].
     fn lu_det<T: Float>(op, lu: &Lu<T>) -> Result<Array<T>> {
         on lu.matrices();
-        cpu::decompose::lu_det;
-        cuda::factor::lu_det
+        cpu::batch::lu_det;
+        cuda::batch::lu_det
     }
 
     /// See [`Lu::slogdet`].
     fn lu_slogdet<T: Float>(op, lu: &Lu<T>) -> Result<(Array<T>, Array<T>)> {
         on lu.matrices();
-        cpu::decompose::lu_slogdet;
-        cuda::factor::lu_slogdet
+        cpu::batch::lu_slogdet;
+        cuda::batch::lu_slogdet
     }
 
     /// The factors of the first k = min(m, n) columns of each matrix [m, n] of a batch: U, and L below it without its
@@ -94,8 +98,8 @@ kernels! {
     pub fn lu_factors<T: Float>(op, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
         check matrices(op, a);
         on a;
-        cpu::decompose::lu_factors;
-        cuda::factor::lu_factors
+        cpu::batch::lu_factors;
+        cuda::batch::lu_factors
     }
 
     /// The derivative of each number of `g` times the determinant of the matrix at its place: the cofactors times
@@ -107,8 +111,8 @@ kernels! {
     pub fn cofactors<T: Float>(op, a: &Array<T>, g: &Array<T>) -> Result<Option<(Array<T>, Vec<usize>)>> {
         check square_with_numbers(op, a, g);
         on a, g;
-        cpu::decompose::cofactors;
-        cuda::factor::cofactors
+        cpu::batch::cofactors;
+        cuda::batch::cofactors
     }
 
     /// An error where a part of a matrix of a batch is not finite: the one that all factorisations have for it.
@@ -118,8 +122,8 @@ kernels! {
     pub fn finite<T: Float>(op, a: &Array<T>, part: Part) -> Result<()> {
         check matrices(op, a);
         on a;
-        cpu::decompose::finite;
-        cuda::factor::finite
+        cpu::finite::finite;
+        cuda::finite::finite
     }
 
     /// The inverse of each matrix of a batch.
@@ -130,8 +134,8 @@ kernels! {
     pub fn inverse<T: Float>(op, a: &Array<T>) -> Result<Array<T>> {
         check square(op, a);
         on a;
-        cpu::decompose::inverse;
-        cuda::factor::inverse
+        cpu::batch::inverse;
+        cuda::batch::inverse
     }
 
     /// The thin singular value decomposition A = U diag(s) V^T of each matrix of a batch: U, s
@@ -142,8 +146,8 @@ kernels! {
     pub fn svd<T: Float>(op, a: &Array<T>) -> Result<[Array<T>; 3]> {
         check matrices(op, a);
         on a;
-        cpu::decompose::svd;
-        cuda::factor::svd
+        cpu::batch::svd;
+        cuda::batch::svd
     }
 
     /// The lower triangular L with A = L L^T of each matrix of a batch, of which the lower triangle is read.
@@ -154,8 +158,8 @@ kernels! {
     pub fn cholesky<T: Float>(op, a: &Array<T>) -> Result<Array<T>> {
         check square(op, a);
         on a;
-        cpu::decompose::cholesky;
-        cuda::factor::cholesky
+        cpu::batch::cholesky;
+        cuda::batch::cholesky
     }
 
     /// As [`cholesky`], with NaN for the factor of a matrix that is not positive definite, and the order of its first
@@ -166,8 +170,8 @@ kernels! {
     pub fn cholesky_ex<T: Float>(op, a: &Array<T>) -> Result<(Array<T>, Array<i64>)> {
         check square(op, a);
         on a;
-        cpu::decompose::cholesky_ex;
-        cuda::factor::cholesky_ex
+        cpu::batch::cholesky_ex;
+        cuda::batch::cholesky_ex
     }
 
     /// A^-1 B, or A^-T B where `transposed`, for a triangle of each matrix of a batch and matrices B of the same
@@ -179,8 +183,8 @@ kernels! {
     pub fn solve_triangular<T: Float>(op, a: &Array<T>, triangle: Triangle, transposed: bool, b: &Array<T>) -> Result<Array<T>> {
         check triangles_and_sides(op, a, b);
         on a, b;
-        cpu::decompose::solve_triangular;
-        cuda::factor::solve_triangular
+        cpu::batch::solve_triangular;
+        cuda::batch::solve_triangular
     }
 
     /// The eigenvalues, ascending, and the eigenvectors, as columns, of each symmetric matrix of a batch, of
@@ -191,8 +195,8 @@ kernels! {
     pub fn eigh<T: Float>(op, a: &Array<T>) -> Result<[Array<T>; 2]> {
         check square(op, a);
         on a;
-        cpu::decompose::eigh;
-        cuda::factor::eigh
+        cpu::batch::eigh;
+        cuda::batch::eigh
     }
 
     /// (p_ij + transpose p_ji) / (2 (w_j + other w_i)), zero on the diagonal, for each matrix `p` and spectrum `w` of a
@@ -205,8 +209,8 @@ kernels! {
     pub fn over_gaps<T: Float>(op, p: &Array<T>, w: &Array<T>, gaps: Gaps<T>) -> Result<(Array<T>, Option<usize>)> {
         check matrices_and_spectra(op, p, w);
         on p, w;
-        cpu::decompose::over_gaps;
-        cuda::factor::over_gaps
+        cpu::batch::over_gaps;
+        cuda::batch::over_gaps
     }
 
     /// A = Q R of each matrix of a batch, Q with orthonormal columns, as many as the smaller dimension of A, or
@@ -217,8 +221,8 @@ kernels! {
     pub fn qr<T: Float>(op, a: &Array<T>, complete: bool) -> Result<[Array<T>; 2]> {
         check matrices(op, a);
         on a;
-        cpu::decompose::qr;
-        cuda::factor::qr
+        cpu::batch::qr;
+        cuda::batch::qr
     }
 }
 
@@ -239,7 +243,7 @@ compiled_once! {
         let host = Device::Cpu;
         let here = directions.iter().map(|e| e.to_device(op, host)).collect::<Result<Vec<_>>>()?;
         let w_here = w.to_device(op, host)?;
-        let result = memory::kernel(op, || cpu::decompose::analytic_derivative(op, f, &w_here, &here))?;
+        let result = work::kernel(op, || cpu::batch::analytic_derivative(op, f, &w_here, &here))?;
         result.to_device(op, w.device())
     }
 }
@@ -284,15 +288,6 @@ impl<T: Float> Lu<T> {
     pub fn slogdet(&self, op: &'static str) -> Result<(Array<T>, Array<T>)> {
         lu_slogdet(op, self)
     }
-}
-
-/// The part of the largest singular value of an [m, n] matrix up to which others count as zero: as many roundings as
-/// the smaller dimension has, or the larger one, up to 64 or a four-thousandth of it. Columns that depend on each other but for
-/// rounding stay below that: the rounding of their elements does not grow with their number, and that of sums of so many
-/// rows grows far more slowly. Other columns of tall matrices stay above it.
-pub fn rank_tolerance<T: Float>(m: usize, n: usize) -> f64 {
-    let (small, large) = (m.min(n) as f64, m.max(n) as f64);
-    small.max(large.min(64.0)).max(large / 4000.0) * T::EPSILON.to_f64()
 }
 
 // What the kernels refuse: errors of shape.

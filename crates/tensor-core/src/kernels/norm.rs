@@ -5,9 +5,9 @@
 //! may have happened: such lines, and only those, are summed again, divided by the size of their elements (as LAPACK's
 //! nrm2 does). On a GPU, where looking at a sum would wait for it, sums are kept in more than one size (`reduce.cu`).
 
-use super::{map, map_owned, max, min, sum, zip, zip_owned};
+use super::map::{map, map_owned, zip, zip_owned};
+use super::reduce::{max, min, sum};
 use crate::array::Array;
-use crate::compiled_once;
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::element::{DType, Float};
@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::expression::Expression;
 use crate::formula;
 use crate::formula::on_cpu;
+use crate::once::compiled_once;
 
 /// The smallest normal number and the largest number of a type.
 fn ends<T: Float>() -> [T; 2] {

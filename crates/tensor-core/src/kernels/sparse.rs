@@ -1,17 +1,19 @@
 //! Kernels of sparse matrices: values are on a device, and their [`Pattern`] is found on the host.
 
 use crate::array::Array;
-use crate::compiled_once;
 use crate::cpu;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, Result};
+use crate::once::compiled_once;
 
+pub use super::pattern::{coalesce, positions};
 pub use crate::cpu::sparse::product_pattern;
 pub use crate::cpu::sparse_solve::{Factors, Method};
 #[cfg(feature = "cuda")]
 use crate::cuda;
-pub use crate::sparse::{Lines, Pattern, coalesce, positions};
+pub use crate::sparse::lines::Lines;
+pub use crate::sparse::pattern::Pattern;
 
 /// An error where there is not a value for each element of a pattern.
 fn one_each<T: Float>(op: &'static str, pattern: &Pattern, values: &Array<T>) -> Result<()> {

@@ -2,13 +2,13 @@
 
 use super::abi::{CPU, CUDA_HOST, DLDataType, DLManagedTensor, DLManagedTensorVersioned, DLTensor, VERSION};
 use crate::array::Array;
-use crate::buffer::Buffer;
-use crate::cpu::nest::Nest;
 use crate::element::{DType, Element};
 use crate::error::{Error, ErrorKind, Result};
+use crate::heap::buffer::Buffer;
 use crate::interop::memory::Stretch;
 use crate::interop::{has_no_gaps, reach};
 use crate::layout::{Layout, Strides};
+use crate::nest::Nest;
 use crate::shape::{self, Dims};
 use std::ptr::{NonNull, copy_nonoverlapping};
 
