@@ -32,7 +32,7 @@ pub use array::{Array, Memory};
 pub use device::Device;
 pub use display::{PrintOptions, print_options, set_print_options, with_print_options};
 pub use element::{DType, Element, Float, Number, Scalar};
-pub use error::{Error, ErrorKind, OrRaise, Result};
+pub use error::{AtCaller, Error, ErrorKind, OrRaise, Result};
 pub use expression::Expression;
 pub use formula::{Code, Formula, OnCpu, Text, on_cpu};
 pub use interop::dlpack;

@@ -4,9 +4,8 @@ use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
 use smallvec::SmallVec;
-use std::panic::Location;
 use tensor_core::shape::{Dims, dim};
-use tensor_core::{Array, Element, Error, Layout, Result, kernels};
+use tensor_core::{Array, AtCaller, Element, Error, Layout, Result, kernels};
 
 /// Index `i`, negative ones counted from the end, of dimension `dim` of `shape`.
 pub(crate) fn index_in(op: &'static str, shape: &[usize], dim: usize, i: isize) -> Result<usize> {
@@ -96,14 +95,13 @@ impl<T: Element> Tensor<T> {
     /// Index, where that leaves the dimension.
     #[track_caller]
     pub fn narrow(&self, d: isize, start: isize, length: usize) -> Result<Self> {
-        let here = Location::caller();
-        let dim = dim("narrow", d, self.ndim()).map_err(|e| e.at(here))?;
+        let dim = dim("narrow", d, self.ndim()).at_caller()?;
         let size = self.shape()[dim];
         let first = if start < 0 { start + size as isize } else { start };
         if first < 0 || (first as usize).checked_add(length).is_none_or(|end| end > size) {
             let message =
                 format!("{length} elements from {start} leave dimension {dim} of shape {:?}", self.shape());
-            return Err(Error::index("narrow", message).at(here));
+            return Err(Error::index("narrow", message).at_caller());
         }
         let mut ranges = self.whole();
         ranges[dim] = Range { start: first as usize, step: 1, len: length };
@@ -117,9 +115,8 @@ impl<T: Element> Tensor<T> {
     /// Index, where the index or the dimension is out of range.
     #[track_caller]
     pub fn select(&self, d: isize, index: isize) -> Result<Self> {
-        let here = Location::caller();
-        let dim = dim("select", d, self.ndim()).map_err(|e| e.at(here))?;
-        let start = index_in("select", self.shape(), dim, index).map_err(|e| e.at(here))?;
+        let dim = dim("select", d, self.ndim()).at_caller()?;
+        let start = index_in("select", self.shape(), dim, index).at_caller()?;
         let mut ranges = self.whole();
         ranges[dim] = Range { start, step: 1, len: 1 };
         let mut shape = Dims::from_slice(self.shape());
@@ -153,8 +150,7 @@ impl<T: Element> Tensor<T> {
     /// must lie within the dimension.
     #[track_caller]
     pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Result<Self> {
-        let here = Location::caller();
-        self.slice_parts(info.as_ref()).map_err(|e| e.at(here))
+        self.slice_parts(info.as_ref()).at_caller()
     }
 
     fn slice_parts(&self, parts: &[SliceInfoElem]) -> Result<Self> {
