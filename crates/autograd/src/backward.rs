@@ -65,7 +65,7 @@ fn consumed() -> Error {
 
 /// What to do with a graph once it was walked.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Graph {
+pub(crate) enum GraphUse {
     Consume,
     Retain,
     /// Retain, and record the rules' own operations.
@@ -85,11 +85,11 @@ fn walk(
     roots: impl IntoIterator<Item = (Edge, Cotangent)>,
     many: Option<usize>,
     wrt: Option<&Wanted>,
-    graph: Graph,
+    graph: GraphUse,
 ) -> Result<Vec<Option<Cotangent>>> {
     let (wrt, since) = (wrt.map(|w| &w.ids[..]), wrt.map_or(0, |w| w.since));
     let detecting = mode::is_detecting();
-    let _mode = Mode::rules(graph == Graph::Create);
+    let _mode = Mode::rules(graph == GraphUse::Create);
     let mut found: Vec<Option<Cotangent>> = wrt.map_or(Vec::new(), |ids| vec![None; ids.len()]);
     // Nothing below the shallowest tensor asked for can lead to one.
     let floor = wrt.and_then(|ids| ids.iter().min()).map_or(0, |id| id.0);
@@ -116,7 +116,7 @@ fn walk(
         if edge.is_leaf() {
             continue;
         }
-        if graph == Graph::Consume {
+        if graph == GraphUse::Consume {
             let Opened::Node(mut node) = edge.consume() else { return Err(consumed()) };
             let mut grads: SmallVec<[(usize, Cotangent); 2]> = SmallVec::new();
             let context = Context { parents: &node.parents, own: None, many };
@@ -131,7 +131,7 @@ fn walk(
             }
         } else {
             let Opened::Node(node) = edge.open() else { return Err(consumed()) };
-            let own = (graph == Graph::Create).then_some(&edge);
+            let own = (graph == GraphUse::Create).then_some(&edge);
             // What the rule records belongs to the line of its operation.
             mode::set_site(node.site);
             let context = Context { parents: &node.parents, own, many };
@@ -245,9 +245,9 @@ pub fn grad_with<T: Float, W: Float>(
 ) -> Result<Vec<Option<Tensor<W>>>> {
     let Some(edge) = y.edge() else { return Ok(vec![None; wrt.len()]) };
     let graph = match (options.create_graph, options.retain_graph) {
-        (true, _) => Graph::Create,
-        (false, true) => Graph::Retain,
-        (false, false) => Graph::Consume,
+        (true, _) => GraphUse::Create,
+        (false, true) => GraphUse::Retain,
+        (false, false) => GraphUse::Consume,
     };
     let cotangent = options.cotangent.map(|g| if options.create_graph { g } else { g.detach() });
     let (seed, many) = match options.batched {
@@ -262,7 +262,7 @@ fn gradients<W: Float>(
     roots: impl IntoIterator<Item = (Edge, Cotangent)>,
     many: Option<usize>,
     wrt: &[&Tensor<W>],
-    graph: Graph,
+    graph: GraphUse,
 ) -> Result<Vec<Option<Tensor<W>>>> {
     let tracked: Vec<usize> = (0..wrt.len()).filter(|&i| wrt[i].edge().is_some()).collect();
     let edges = || tracked.iter().filter_map(|&i| wrt[i].edge());
@@ -282,12 +282,12 @@ pub(crate) fn grads_of<T: Float>(
     ys: &[Tensor<T>],
     cotangents: Vec<Option<Tensor<T>>>,
     wrt: &[Tensor<T>],
-    graph: Graph,
+    graph: GraphUse,
 ) -> Result<Vec<Option<Tensor<T>>>> {
     let mut roots = Vec::with_capacity(ys.len());
     for (y, cotangent) in ys.iter().zip(cotangents) {
         if let Some(edge) = y.edge() {
-            let cotangent = cotangent.map(|g| if graph == Graph::Create { g } else { g.detach() });
+            let cotangent = cotangent.map(|g| if graph == GraphUse::Create { g } else { g.detach() });
             roots.push((edge.clone(), seed("grad", y, cotangent)?));
         }
     }
@@ -345,7 +345,7 @@ impl<T: Float> Tensor<T> {
                            call requires_grad() on a tensor it is computed from";
             return Err(Error::new(ErrorKind::Graph, "backward", message).at_caller());
         };
-        let graph = if retain_graph { Graph::Retain } else { Graph::Consume };
+        let graph = if retain_graph { GraphUse::Retain } else { GraphUse::Consume };
         // A gradient in a leaf's slot is a plain value: a graph there would hold itself alive.
         let seed = seed("backward", self, cotangent.map(|g| g.detach())).at_caller()?;
         asked(walk([(edge.clone(), seed)], None, None, graph))?;

@@ -1,6 +1,6 @@
 //! Derivatives of functions: the transforms that optimization code calls.
 
-use crate::backward::{GradOptions, Graph, asked, grad_with, grads_of};
+use crate::backward::{GradOptions, GraphUse, asked, grad_with, grads_of};
 use crate::mode::{enable_grad, is_grad_enabled};
 use crate::op::{Kept, Op, apply};
 use crate::params::Params;
@@ -113,7 +113,7 @@ fn filled<T: Float>(
     variables: &[Tensor<T>],
     create_graph: bool,
 ) -> Result<Vec<Tensor<T>>> {
-    let graph = if create_graph { Graph::Create } else { Graph::Consume };
+    let graph = if create_graph { GraphUse::Create } else { GraphUse::Consume };
     let grads = grads_of(ys, cotangents, variables, graph)?;
     Ok(grads.into_iter().zip(variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like())).collect())
 }
@@ -349,7 +349,7 @@ impl<T: Float> Pullback<T> {
         let zero = |y: &Tensor<T>| transform.variable(&y.detach().zeros_like());
         let cotangents: Vec<Tensor<T>> = ys.iter().map(zero).collect::<Result<_>>()?;
         let seeds = cotangents.iter().cloned().map(Some).collect();
-        Ok(Pullback { results: grads_of(ys, seeds, variables, Graph::Create)?, cotangents })
+        Ok(Pullback { results: grads_of(ys, seeds, variables, GraphUse::Create)?, cotangents })
     }
 }
 

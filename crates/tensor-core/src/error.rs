@@ -272,7 +272,7 @@ mod tests {
         let line = e.location().unwrap().line();
         assert_eq!(e.at(Location::caller()).location().unwrap().line(), line);
         let e = Err::<(), _>(Error::shape("mv", "no").at(here)).at_caller().unwrap_err();
-        assert_eq!(e.location().unwrap().line(), line - 1);
+        assert_eq!(e.location().unwrap().line(), line);
         let e = Error::other("mine").at(here);
         assert_eq!(e.to_string(), "mine");
         assert_eq!(e.into_other().unwrap().to_string(), "mine");

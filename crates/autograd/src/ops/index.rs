@@ -21,24 +21,24 @@ pub(crate) fn index_in(op: &'static str, shape: &[usize], dim: usize, i: isize) 
 
 /// A range of one dimension.
 #[derive(Clone, Copy)]
-struct Range {
+struct Span {
     start: usize,
     step: isize,
     len: usize,
 }
 
 /// A range of every dimension.
-struct Slice(SmallVec<[Range; 4]>);
+struct Slice(SmallVec<[Span; 4]>);
 
 impl Slice {
     /// The same of each of many tensors, along a first dimension.
     fn of_many(&self, many: Option<usize>) -> Slice {
-        let all = many.map(|len| Range { start: 0, step: 1, len });
+        let all = many.map(|len| Span { start: 0, step: 1, len });
         Slice(all.into_iter().chain(self.0.iter().copied()).collect())
     }
 
     fn layout(&self, whole: &Layout) -> Layout {
-        let cut = |l: Layout, (k, r): (usize, &Range)| l.slice(k, r.start, r.step, r.len);
+        let cut = |l: Layout, (k, r): (usize, &Span)| l.slice(k, r.start, r.step, r.len);
         self.0.iter().enumerate().fold(whole.clone(), cut)
     }
 }
@@ -48,7 +48,7 @@ impl<T: Element> Op<T, 1> for Slice {
         "slice"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        let cut = |x: Array<T>, (k, r): (usize, &Range)| x.slice("slice", k, r.start, r.step, r.len);
+        let cut = |x: Array<T>, (k, r): (usize, &Span)| x.slice("slice", k, r.start, r.step, r.len);
         self.0.iter().enumerate().try_fold(x.clone(), cut)
     }
     fn batches(&self) -> bool {
@@ -85,8 +85,8 @@ impl<T: Element> Op<T, 1> for Embed {
 }
 
 impl<T: Element> Tensor<T> {
-    fn whole(&self) -> SmallVec<[Range; 4]> {
-        self.shape().iter().map(|&len| Range { start: 0, step: 1, len }).collect()
+    fn whole(&self) -> SmallVec<[Span; 4]> {
+        self.shape().iter().map(|&len| Span { start: 0, step: 1, len }).collect()
     }
 
     /// `length` elements along dimension `dim` from `start`, negative ones counted from the end.
@@ -104,7 +104,7 @@ impl<T: Element> Tensor<T> {
             return Err(Error::index("narrow", message).at_caller());
         }
         let mut ranges = self.whole();
-        ranges[dim] = Range { start: first as usize, step: 1, len: length };
+        ranges[dim] = Span { start: first as usize, step: 1, len: length };
         apply(Slice(ranges), [self])
     }
 
@@ -118,7 +118,7 @@ impl<T: Element> Tensor<T> {
         let dim = dim("select", d, self.ndim()).at_caller()?;
         let start = index_in("select", self.shape(), dim, index).at_caller()?;
         let mut ranges = self.whole();
-        ranges[dim] = Range { start, step: 1, len: 1 };
+        ranges[dim] = Span { start, step: 1, len: 1 };
         let mut shape = Dims::from_slice(self.shape());
         shape.remove(dim);
         apply(Slice(ranges), [self])?.reshaped(shape)
@@ -171,7 +171,7 @@ impl<T: Element> Tensor<T> {
                 }
                 SliceInfoElem::Index(i) => {
                     let start = index_in("slice", self.shape(), k, i)?;
-                    ranges[k] = Range { start, step: 1, len: 1 };
+                    ranges[k] = Span { start, step: 1, len: 1 };
                 }
                 SliceInfoElem::Slice { start, end, step } => {
                     ranges[k] = self.range(k, start, end, step)?;
@@ -185,7 +185,7 @@ impl<T: Element> Tensor<T> {
     }
 
     /// A range as ndarray has it: cut out first, and walked backwards where the step is negative.
-    fn range(&self, k: usize, start: isize, end: Option<isize>, step: isize) -> Result<Range> {
+    fn range(&self, k: usize, start: isize, end: Option<isize>, step: isize) -> Result<Span> {
         let n = self.shape()[k] as isize;
         let place = |i: isize| if i < 0 { i.saturating_add(n) } else { i };
         let (from, to) = (place(start), end.map_or(n, place));
@@ -198,6 +198,6 @@ impl<T: Element> Tensor<T> {
         let size = (to - from).max(0) as usize;
         let len = size.div_ceil(step.unsigned_abs());
         let first = if step < 0 && len > 0 { to - 1 } else { from };
-        Ok(Range { start: first as usize, step, len })
+        Ok(Span { start: first as usize, step, len })
     }
 }
