@@ -2,9 +2,8 @@
 
 use crate::tensor::Tensor;
 use std::fmt;
-use std::panic::Location;
 use tensor_core::io::AnyArray;
-use tensor_core::{Array, DType, Element, Result};
+use tensor_core::{Array, AtCaller, DType, Element, Result};
 
 /// A constant of any of the element types: what files hold.
 ///
@@ -99,8 +98,7 @@ impl AnyTensor {
     /// Argument, where the type could change a value; out of memory.
     #[track_caller]
     pub fn to<T: Element>(&self) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        Ok(self.array().to::<T>("to").map_err(|e| e.at(here))?.into())
+        Ok(self.array().to::<T>("to").at_caller()?.into())
     }
 }
 

@@ -2,10 +2,9 @@
 
 use crate::any::AnyTensor;
 use std::collections::BTreeMap;
-use std::panic::Location;
 use std::path::Path;
 use tensor_core::io::{self, AnyArray, Compression};
-use tensor_core::{Error, Result};
+use tensor_core::{AtCaller, Error, Result};
 
 /// Reads every tensor of a .npz file.
 ///
@@ -29,8 +28,7 @@ use tensor_core::{Error, Result};
 /// memory.
 #[track_caller]
 pub fn load_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, AnyTensor>> {
-    let here = Location::caller();
-    Ok(tensors(io::load_npz(path.as_ref()).map_err(|e| e.at(here))?))
+    Ok(tensors(io::load_npz(path.as_ref()).at_caller()?))
 }
 
 /// Writes tensors under their names, as they are, as NumPy's `savez`. The file appears whole, and an old one stays
@@ -43,9 +41,8 @@ pub fn save_npz<N: AsRef<str>, X: Into<AnyTensor>>(
     path: impl AsRef<Path>,
     tensors: impl IntoIterator<Item = (N, X)>,
 ) -> Result<()> {
-    let here = Location::caller();
     let save = || io::save_npz(path.as_ref(), &arrays("save_npz", tensors)?, Compression::Stored);
-    save().map_err(|e| e.at(here))
+    save().at_caller()
 }
 
 /// As [`save_npz`], packed, as NumPy's `savez_compressed`: slower, and smaller where values repeat.
@@ -57,9 +54,8 @@ pub fn save_npz_compressed<N: AsRef<str>, X: Into<AnyTensor>>(
     path: impl AsRef<Path>,
     tensors: impl IntoIterator<Item = (N, X)>,
 ) -> Result<()> {
-    let here = Location::caller();
     let save = || io::save_npz(path.as_ref(), &arrays("save_npz", tensors)?, Compression::Deflated);
-    save().map_err(|e| e.at(here))
+    save().at_caller()
 }
 
 /// Reads every tensor of a safetensors file, such as a model's parameters that PyTorch has saved.
@@ -83,8 +79,7 @@ pub fn save_npz_compressed<N: AsRef<str>, X: Into<AnyTensor>>(
 /// File, where it cannot be read, is damaged, or holds a type that is not read; out of memory.
 #[track_caller]
 pub fn load_safetensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, AnyTensor>> {
-    let here = Location::caller();
-    Ok(tensors(io::load_safetensors(path.as_ref()).map_err(|e| e.at(here))?))
+    Ok(tensors(io::load_safetensors(path.as_ref()).at_caller()?))
 }
 
 /// Maps every tensor of a safetensors file into memory, as [`Tensor::map_npy`](crate::Tensor::map_npy) does one.
@@ -96,10 +91,9 @@ pub fn load_safetensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, AnyTe
 /// File, where it cannot be read, is damaged, or would have to be converted; [`load_safetensors`] converts.
 #[track_caller]
 pub unsafe fn map_safetensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, AnyTensor>> {
-    let here = Location::caller();
     // SAFETY: the caller's promise.
     let arrays = unsafe { io::map_safetensors(path.as_ref()) };
-    Ok(tensors(arrays.map_err(|e| e.at(here))?))
+    Ok(tensors(arrays.at_caller()?))
 }
 
 /// The texts that a safetensors file holds beside its tensors.
@@ -108,8 +102,7 @@ pub unsafe fn map_safetensors(path: impl AsRef<Path>) -> Result<BTreeMap<String,
 /// File, where it cannot be read or is damaged.
 #[track_caller]
 pub fn safetensors_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, String>> {
-    let here = Location::caller();
-    io::safetensors_metadata(path.as_ref()).map_err(|e| e.at(here))
+    io::safetensors_metadata(path.as_ref()).at_caller()
 }
 
 /// Writes tensors under their names. The file appears whole, and an old one stays until then.
@@ -134,10 +127,9 @@ pub fn save_safetensors_with<N: AsRef<str>, X: Into<AnyTensor>, K: Into<String>,
     tensors: impl IntoIterator<Item = (N, X)>,
     metadata: impl IntoIterator<Item = (K, V)>,
 ) -> Result<()> {
-    let here = Location::caller();
     let metadata = metadata.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
     let save = || io::save_safetensors(path.as_ref(), &arrays("save_safetensors", tensors)?, &metadata);
-    save().map_err(|e| e.at(here))
+    save().at_caller()
 }
 
 fn tensors(arrays: BTreeMap<String, AnyArray>) -> BTreeMap<String, AnyTensor> {

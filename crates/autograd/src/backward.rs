@@ -12,7 +12,7 @@ use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::panic::Location;
-use tensor_core::{Array, Element, Error, ErrorKind, Float, Result};
+use tensor_core::{Array, AtCaller, Element, Error, ErrorKind, Float, Result};
 
 /// Whatever uses a node has a greater one; see [`Edge::id`].
 type Id = (u64, u64, usize);
@@ -65,7 +65,7 @@ fn consumed() -> Error {
 
 /// What to do with a graph once it was walked.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Graph {
+pub(crate) enum GraphUse {
     Consume,
     Retain,
     /// Retain, and record the rules' own operations.
@@ -85,11 +85,11 @@ fn walk(
     roots: impl IntoIterator<Item = (Edge, Cotangent)>,
     many: Option<usize>,
     wrt: Option<&Wanted>,
-    graph: Graph,
+    graph: GraphUse,
 ) -> Result<Vec<Option<Cotangent>>> {
     let (wrt, since) = (wrt.map(|w| &w.ids[..]), wrt.map_or(0, |w| w.since));
     let detecting = mode::is_detecting();
-    let _mode = Mode::rules(graph == Graph::Create);
+    let _mode = Mode::rules(graph == GraphUse::Create);
     let mut found: Vec<Option<Cotangent>> = wrt.map_or(Vec::new(), |ids| vec![None; ids.len()]);
     // Nothing below the shallowest tensor asked for can lead to one.
     let floor = wrt.and_then(|ids| ids.iter().min()).map_or(0, |id| id.0);
@@ -116,7 +116,7 @@ fn walk(
         if edge.is_leaf() {
             continue;
         }
-        if graph == Graph::Consume {
+        if graph == GraphUse::Consume {
             let Opened::Node(mut node) = edge.consume() else { return Err(consumed()) };
             let mut grads: SmallVec<[(usize, Cotangent); 2]> = SmallVec::new();
             let context = Context { parents: &node.parents, own: None, many };
@@ -131,7 +131,7 @@ fn walk(
             }
         } else {
             let Opened::Node(node) = edge.open() else { return Err(consumed()) };
-            let own = (graph == Graph::Create).then_some(&edge);
+            let own = (graph == GraphUse::Create).then_some(&edge);
             // What the rule records belongs to the line of its operation.
             mode::set_site(node.site);
             let context = Context { parents: &node.parents, own, many };
@@ -165,10 +165,12 @@ fn searched_answer(node: &Node, context: &Context<'_>, g: Cotangent, out: Out<'_
     })
 }
 
-/// The error on the line that asked for derivatives, which says more than one within a rule; but what is
-/// not finite was born on the line of its operation.
-pub(crate) fn on_line(e: Error, here: &'static Location<'static>) -> Error {
-    if e.kind() == ErrorKind::NotFinite { e } else { e.relocated(here) }
+/// What a pass gave, an error on the line that asked for derivatives, which says more than one within a rule; but what
+/// is not finite was born on the line of its operation.
+#[track_caller]
+pub(crate) fn asked<V>(passed: Result<V>) -> Result<V> {
+    let caller = Location::caller();
+    passed.map_err(|e| if e.kind() == ErrorKind::NotFinite { e } else { e.relocated(caller) })
 }
 
 /// Adds to a leaf's gradient. The sum is formed without the leaf's lock: whoever finds a gradient
@@ -241,19 +243,18 @@ pub fn grad_with<T: Float, W: Float>(
     wrt: &[&Tensor<W>],
     options: GradOptions<T>,
 ) -> Result<Vec<Option<Tensor<W>>>> {
-    let here = Location::caller();
     let Some(edge) = y.edge() else { return Ok(vec![None; wrt.len()]) };
     let graph = match (options.create_graph, options.retain_graph) {
-        (true, _) => Graph::Create,
-        (false, true) => Graph::Retain,
-        (false, false) => Graph::Consume,
+        (true, _) => GraphUse::Create,
+        (false, true) => GraphUse::Retain,
+        (false, false) => GraphUse::Consume,
     };
     let cotangent = options.cotangent.map(|g| if options.create_graph { g } else { g.detach() });
     let (seed, many) = match options.batched {
-        false => (seed("grad", y, cotangent).map_err(|e| e.at(here))?, None),
-        true => many_seeds(y, cotangent).map_err(|e| e.at(here))?,
+        false => (seed("grad", y, cotangent).at_caller()?, None),
+        true => many_seeds(y, cotangent).at_caller()?,
     };
-    gradients([(edge.clone(), seed)], many, wrt, graph).map_err(|e| on_line(e, here))
+    asked(gradients([(edge.clone(), seed)], many, wrt, graph))
 }
 
 /// The gradients with respect to each of `wrt`.
@@ -261,7 +262,7 @@ fn gradients<W: Float>(
     roots: impl IntoIterator<Item = (Edge, Cotangent)>,
     many: Option<usize>,
     wrt: &[&Tensor<W>],
-    graph: Graph,
+    graph: GraphUse,
 ) -> Result<Vec<Option<Tensor<W>>>> {
     let tracked: Vec<usize> = (0..wrt.len()).filter(|&i| wrt[i].edge().is_some()).collect();
     let edges = || tracked.iter().filter_map(|&i| wrt[i].edge());
@@ -281,12 +282,12 @@ pub(crate) fn grads_of<T: Float>(
     ys: &[Tensor<T>],
     cotangents: Vec<Option<Tensor<T>>>,
     wrt: &[Tensor<T>],
-    graph: Graph,
+    graph: GraphUse,
 ) -> Result<Vec<Option<Tensor<T>>>> {
     let mut roots = Vec::with_capacity(ys.len());
     for (y, cotangent) in ys.iter().zip(cotangents) {
         if let Some(edge) = y.edge() {
-            let cotangent = cotangent.map(|g| if graph == Graph::Create { g } else { g.detach() });
+            let cotangent = cotangent.map(|g| if graph == GraphUse::Create { g } else { g.detach() });
             roots.push((edge.clone(), seed("grad", y, cotangent)?));
         }
     }
@@ -329,7 +330,7 @@ impl<T: Float> Tensor<T> {
     /// A tensor that is not tracked; a graph that was consumed before; whatever the rules return.
     #[track_caller]
     pub fn backward(&self) -> Result<()> {
-        self.start_backward(None, false, Location::caller())
+        self.backward_with(None, false)
     }
 
     /// [`Tensor::backward`] that keeps the graph for another pass where `retain_graph`, and starts
@@ -339,24 +340,15 @@ impl<T: Float> Tensor<T> {
     /// As [`Tensor::backward`]; a cotangent of another shape.
     #[track_caller]
     pub fn backward_with(&self, cotangent: Option<Tensor<T>>, retain_graph: bool) -> Result<()> {
-        self.start_backward(cotangent, retain_graph, Location::caller())
-    }
-
-    fn start_backward(
-        &self,
-        cotangent: Option<Tensor<T>>,
-        retain_graph: bool,
-        here: &'static Location<'static>,
-    ) -> Result<()> {
         let Some(edge) = self.edge() else {
             let message = "the tensor depends on nothing that requires a gradient: \
                            call requires_grad() on a tensor it is computed from";
-            return Err(Error::new(ErrorKind::Graph, "backward", message).at(here));
+            return Err(Error::new(ErrorKind::Graph, "backward", message).at_caller());
         };
-        let graph = if retain_graph { Graph::Retain } else { Graph::Consume };
+        let graph = if retain_graph { GraphUse::Retain } else { GraphUse::Consume };
         // A gradient in a leaf's slot is a plain value: a graph there would hold itself alive.
-        let seed = seed("backward", self, cotangent.map(|g| g.detach())).map_err(|e| e.at(here))?;
-        walk([(edge.clone(), seed)], None, None, graph).map_err(|e| on_line(e, here))?;
+        let seed = seed("backward", self, cotangent.map(|g| g.detach())).at_caller()?;
+        asked(walk([(edge.clone(), seed)], None, None, graph))?;
         Ok(())
     }
 }

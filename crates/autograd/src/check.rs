@@ -4,8 +4,8 @@ use crate::backward::{GradOptions, grad_with};
 use crate::mode::{enable_grad, no_grad};
 use crate::tensor::Tensor;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use tensor_core::{Error, ErrorKind, Result, cuda};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use tensor_core::{AtCaller, Error, ErrorKind, Result, cuda};
 
 /// How far a check's gradients lay from the differences.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -129,14 +129,13 @@ pub fn gradcheck(
     f: impl Fn(&[Tensor<f64>]) -> Result<Tensor<f64>>,
     inputs: &[Tensor<f64>],
 ) -> Result<CheckReport> {
-    let here = Location::caller();
     let leaves: Vec<Tensor<f64>> = inputs.iter().map(|x| x.detach().requires_grad()).collect();
     let y = enable_grad(|| f(&leaves))?;
     let w = weights(&y)?;
     let wrt: Vec<&Tensor<f64>> = leaves.iter().collect();
     let gradients = grad_with(&y, &wrt, GradOptions { cotangent: Some(w.clone()), ..Default::default() })?;
     let value = |x: &[Tensor<f64>]| no_grad(|| f(x)?.try_mul(&w)?.sum().item());
-    compare("gradcheck", &value, inputs, &gradients).map_err(|e| e.at(here))
+    compare("gradcheck", &value, inputs, &gradients).at_caller()
 }
 
 /// Checks the second derivatives of `f` at `inputs` against differences of its gradients. The
@@ -150,7 +149,6 @@ pub fn gradgradcheck(
     f: impl Fn(&[Tensor<f64>]) -> Result<Tensor<f64>>,
     inputs: &[Tensor<f64>],
 ) -> Result<CheckReport> {
-    let here = Location::caller();
     let mut draws = Draws(11);
     let directions: Vec<Tensor<f64>> =
         inputs.iter().map(|x| draws.tensor(x.shape(), -1.0, 1.0)).collect::<Result<_>>()?;
@@ -181,7 +179,7 @@ pub fn gradgradcheck(
         None => vec![None; inputs.len()],
     };
     let value = |x: &[Tensor<f64>]| slope(&leaves(x), false)?.map_or(Ok(0.0), |s| s.item());
-    compare("gradgradcheck", &value, inputs, &gradients).map_err(|e| e.at(here))
+    compare("gradgradcheck", &value, inputs, &gradients).at_caller()
 }
 
 type Function<'a, T> = Box<dyn Fn(&[Tensor<T>]) -> Result<Tensor<T>> + 'a>;
@@ -238,8 +236,7 @@ impl<'a> OpCheck<'a> {
     /// What differed, and where; what the function returns.
     #[track_caller]
     pub fn run(self) -> Result<()> {
-        let here = Location::caller();
-        self.run_all().map_err(|e| e.at(here))
+        self.run_all().at_caller()
     }
 
     fn run_all(&self) -> Result<()> {

@@ -5,11 +5,10 @@
 
 use crate::tensor::Tensor;
 use rand::Rng;
-use std::panic::Location;
 use tensor_core::shape::{Dims, IntoShape};
 use tensor_core::{
-    Array, Device, Element, Error, Float, Layout, Number, OrRaise, Result, Scalar, compiled_once, formula,
-    kernels, memory, random,
+    Array, AtCaller, Device, Element, Error, Float, Layout, Number, OrRaise, Result, Scalar, compiled_once,
+    formula, kernels, memory, random,
 };
 
 impl Tensor<f64> {
@@ -45,8 +44,7 @@ impl Tensor<f64> {
     /// Out of memory.
     #[track_caller]
     pub fn try_zeros<T: Element>(shape: impl IntoShape) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        Ok(Array::zeros(&shape.into_shape()).map_err(|e| e.at(here))?.into())
+        Ok(Array::zeros(&shape.into_shape()).at_caller()?.into())
     }
 
     /// Ones.
@@ -105,8 +103,7 @@ impl Tensor<f64> {
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
     pub fn rand_on<T: Float>(device: &Device, shape: impl IntoShape) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        Ok(random::rand_on(*device, &shape.into_shape()).map_err(|e| e.at(here))?.into())
+        Ok(random::rand_on(*device, &shape.into_shape()).at_caller()?.into())
     }
 
     /// Standard normal numbers on a device: the same ones as on any other, up to rounding.
@@ -115,8 +112,7 @@ impl Tensor<f64> {
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
     pub fn randn_on<T: Float>(device: &Device, shape: impl IntoShape) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        Ok(random::randn_on(*device, &shape.into_shape()).map_err(|e| e.at(here))?.into())
+        Ok(random::randn_on(*device, &shape.into_shape()).at_caller()?.into())
     }
 
     /// Uniform numbers in [0, 1) of either float type.
@@ -135,14 +131,13 @@ impl Tensor<f64> {
     /// Argument, where there is none, or more than 2^53; out of memory.
     #[track_caller]
     pub fn randint(low: i64, high: i64, shape: impl IntoShape) -> Result<Tensor<i64>> {
-        let here = Location::caller();
         let count = i128::from(high) - i128::from(low);
         if !(1..=1 << 53).contains(&count) {
             let message =
                 format!("from {low} to {high} - 1 there are {count} integers: 1 to 2^53 are needed");
-            return Err(Error::argument("randint", message).at(here));
+            return Err(Error::argument("randint", message).at_caller());
         }
-        let shares: Tensor = random::rand::<f64>(&shape.into_shape()).map_err(|e| e.at(here))?.into();
+        let shares: Tensor = random::rand::<f64>(&shape.into_shape()).at_caller()?.into();
         Ok((shares * count as f64).floor().to_type::<i64>() + low)
     }
 
@@ -152,8 +147,7 @@ impl Tensor<f64> {
     /// Out of memory.
     #[track_caller]
     pub fn randperm(n: usize) -> Result<Tensor<i64>> {
-        let here = Location::caller();
-        let keys: Tensor = random::rand::<f64>(&[n]).map_err(|e| e.at(here))?.into();
+        let keys: Tensor = random::rand::<f64>(&[n]).at_caller()?.into();
         keys.argsort(0, false)
     }
 
@@ -212,8 +206,7 @@ impl<T: Element> Tensor<T> {
     /// Out of memory.
     #[track_caller]
     pub fn try_full(shape: impl IntoShape, value: T) -> Result<Self> {
-        let here = Location::caller();
-        Ok(Array::full(&shape.into_shape(), value).map_err(|e| e.at(here))?.into())
+        Ok(Array::full(&shape.into_shape(), value).at_caller()?.into())
     }
 
     /// Zeros (`false` for truth values) on a device.
@@ -222,8 +215,7 @@ impl<T: Element> Tensor<T> {
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
     pub fn zeros_on(device: &Device, shape: impl IntoShape) -> Result<Self> {
-        let here = Location::caller();
-        Ok(Array::zeros_on(*device, &shape.into_shape()).map_err(|e| e.at(here))?.into())
+        Ok(Array::zeros_on(*device, &shape.into_shape()).at_caller()?.into())
     }
 
     /// One value everywhere, on a device, where it is stored once until something is written.
@@ -232,8 +224,7 @@ impl<T: Element> Tensor<T> {
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
     pub fn full_on(device: &Device, shape: impl IntoShape, value: T) -> Result<Self> {
-        let here = Location::caller();
-        Ok(Array::repeat_on(*device, &shape.into_shape(), value).map_err(|e| e.at(here))?.into())
+        Ok(Array::repeat_on(*device, &shape.into_shape(), value).at_caller()?.into())
     }
 
     /// Takes a vector over, without copying, in row-major order.
@@ -242,8 +233,7 @@ impl<T: Element> Tensor<T> {
     /// Shape, where the vector does not have as many elements as the shape.
     #[track_caller]
     pub fn from_vec(data: Vec<T>, shape: impl IntoShape) -> Result<Self> {
-        let here = Location::caller();
-        Ok(Array::from_vec(data, &shape.into_shape()).map_err(|e| e.at(here))?.into())
+        Ok(Array::from_vec(data, &shape.into_shape()).at_caller()?.into())
     }
 
     /// A tensor from nested vectors, slices or arrays, whose lengths must agree.
@@ -260,12 +250,11 @@ impl<T: Element> Tensor<T> {
     /// Shape, where the nesting is ragged.
     #[track_caller]
     pub fn new(nested: &(impl Nested<T> + ?Sized)) -> Result<Self> {
-        let here = Location::caller();
         let (mut shape, mut data) = (Vec::new(), Vec::new());
         nested.lengths(&mut shape);
-        let first = tensor_core::shape::numel("new", &shape).map_err(|e| e.at(here))?;
-        memory::grow("new", &mut data, first).map_err(|e| e.at(here))?;
-        nested.collect(&shape, &mut data).map_err(|e| e.at(here))?;
+        let first = tensor_core::shape::numel("new", &shape).at_caller()?;
+        memory::grow("new", &mut data, first).at_caller()?;
+        nested.collect(&shape, &mut data).at_caller()?;
         Tensor::from_vec(data, shape)
     }
 }
@@ -277,12 +266,11 @@ impl<T: Number> Tensor<T> {
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
     pub fn eye_on(device: &Device, n: usize) -> Result<Self> {
-        let here = Location::caller();
         let eye = || {
             let diagonal = Layout::row_major(Dims::from_slice(&[n, n])).diagonal(0, [0, 1]);
             kernels::embed("eye", &[n, n], &diagonal, &Array::repeat_on(*device, &[n], T::ONE)?)
         };
-        Ok(eye().map_err(|e| e.at(here))?.into())
+        Ok(eye().at_caller()?.into())
     }
 }
 
@@ -307,17 +295,16 @@ pub fn arange<T: Number>(start: T, end: T, step: T) -> Result<Tensor<T>> {
 /// As [`arange`]; device, where it cannot be used.
 #[track_caller]
 pub fn arange_on<T: Number>(device: &Device, start: T, end: T, step: T) -> Result<Tensor<T>> {
-    let here = Location::caller();
     let wrong = |why: &str| {
         let message = format!("from {start} to {end} by {step} never arrives: {why}");
-        Error::argument("arange", message).at(here)
+        Error::argument("arange", message)
     };
     let count = match [start, end, step].map(Element::to_scalar) {
         [Scalar::Int(start), Scalar::Int(end), Scalar::Int(step)] => {
             // Integers are counted as such: beyond 2^53 not all of them are floating-point numbers.
             let (gap, step) = (i128::from(end) - i128::from(start), i128::from(step));
             if step == 0 || (gap != 0 && gap.signum() != step.signum()) {
-                return Err(wrong("the step must lead to the end"));
+                return Err(wrong("the step must lead to the end").at_caller());
             }
             (gap.abs() + step.abs() - 1) / step.abs()
         }
@@ -327,15 +314,15 @@ pub fn arange_on<T: Number>(device: &Device, start: T, end: T, step: T) -> Resul
             // Where the distance is out of the range, the number of steps need not be.
             let steps = if (end - start).is_finite() { steps } else { end / step - start / step };
             if !steps.is_finite() || steps < 0.0 {
-                return Err(wrong("the step must lead to the end"));
+                return Err(wrong("the step must lead to the end").at_caller());
             }
             steps.ceil() as i128
         }
     };
     let Some(count) = usize::try_from(count).ok().filter(|&n| n < isize::MAX as usize / 8) else {
-        return Err(Error::out_of_memory("arange", usize::MAX).at(here));
+        return Err(Error::out_of_memory("arange", usize::MAX).at_caller());
     };
-    Ok(steps_from(*device, count, start, step).map_err(|e| e.at(here))?.into())
+    Ok(steps_from(*device, count, start, step).at_caller()?.into())
 }
 
 compiled_once! {
@@ -362,8 +349,7 @@ compiled_once! {
 /// Out of memory.
 #[track_caller]
 pub fn linspace<T: Float>(start: T, end: T, steps: usize) -> Result<Tensor<T>> {
-    let here = Location::caller();
-    let mut x = Array::zeros(&[steps]).map_err(|e| e.at(here))?;
+    let mut x = Array::zeros(&[steps]).at_caller()?;
     let n = T::of(steps.saturating_sub(1).max(1) as f64);
     // The distance of the ends may be out of the range; that of neighbours between them is not.
     let gap = if (end - start).is_finite() { (end - start) / n } else { end / n - start / n };

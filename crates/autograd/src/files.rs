@@ -5,10 +5,9 @@
 
 use crate::any::AnyTensor;
 use crate::tensor::Tensor;
-use std::panic::Location;
 use std::path::Path;
 use tensor_core::io::{self, AnyArray, CsvOptions};
-use tensor_core::{Array, Element, Number, Result};
+use tensor_core::{Array, AtCaller, Element, Number, Result};
 
 impl Tensor<f64> {
     /// Reads a .npy file: versions 1 to 3, C and Fortran order, either byte order, floats of 16 to 64 bits, integers up
@@ -44,8 +43,7 @@ impl Tensor<f64> {
     /// As [`Tensor::load_npy`].
     #[track_caller]
     pub fn load_npy_of<T: Element>(path: impl AsRef<Path>) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        Ok(io::load_npy::<Array<T>>(path.as_ref()).map_err(|e| e.at(here))?.into())
+        Ok(io::load_npy::<Array<T>>(path.as_ref()).at_caller()?.into())
     }
 
     /// Maps a .npy file of f64 into memory: at once, whatever its size, since pages are read when they are first used.
@@ -89,10 +87,9 @@ impl Tensor<f64> {
     /// As [`Tensor::map_npy`].
     #[track_caller]
     pub unsafe fn map_npy_of<T: Element>(path: impl AsRef<Path>) -> Result<Tensor<T>> {
-        let here = Location::caller();
         // SAFETY: the caller's promise.
         let x = unsafe { io::map_npy::<Array<T>>(path.as_ref()) };
-        Ok(x.map_err(|e| e.at(here))?.into())
+        Ok(x.at_caller()?.into())
     }
 
     /// Reads one tensor of a .npz file; [`load_npz`](crate::load_npz) reads all of them.
@@ -110,8 +107,7 @@ impl Tensor<f64> {
     /// As [`Tensor::load_npz`].
     #[track_caller]
     pub fn load_npz_of<T: Element>(path: impl AsRef<Path>, name: &str) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        Ok(io::load_npz_entry::<Array<T>>(path.as_ref(), name).map_err(|e| e.at(here))?.into())
+        Ok(io::load_npz_entry::<Array<T>>(path.as_ref(), name).at_caller()?.into())
     }
 
     /// Reads one tensor of a safetensors file; [`load_safetensors`](crate::load_safetensors) reads all of them.
@@ -129,9 +125,8 @@ impl Tensor<f64> {
     /// As [`Tensor::load_safetensors`].
     #[track_caller]
     pub fn load_safetensors_of<T: Element>(path: impl AsRef<Path>, name: &str) -> Result<Tensor<T>> {
-        let here = Location::caller();
         let x = io::load_safetensors_entry::<Array<T>>(path.as_ref(), name);
-        Ok(x.map_err(|e| e.at(here))?.into())
+        Ok(x.at_caller()?.into())
     }
 
     /// Reads numbers between commas as a matrix, a row for each line; an empty file has the shape `[0, 0]`.
@@ -166,8 +161,7 @@ impl Tensor<f64> {
     /// As [`Tensor::load_csv`]; argument, for a delimiter that is none.
     #[track_caller]
     pub fn load_csv_of<T: Number>(path: impl AsRef<Path>, options: &CsvOptions) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        Ok(io::load_csv(path.as_ref(), options).map_err(|e| e.at(here))?.into())
+        Ok(io::load_csv(path.as_ref(), options).at_caller()?.into())
     }
 }
 
@@ -179,8 +173,7 @@ impl<T: Element> Tensor<T> {
     /// File, where it cannot be written; device, where the elements cannot be fetched.
     #[track_caller]
     pub fn save_npy(&self, path: impl AsRef<Path>) -> Result<()> {
-        let here = Location::caller();
-        io::save_npy(path.as_ref(), self.array()).map_err(|e| e.at(here))
+        io::save_npy(path.as_ref(), self.array()).at_caller()
     }
 }
 
@@ -202,8 +195,7 @@ impl<T: Number> Tensor<T> {
     /// As [`Tensor::save_csv`]; argument, for a delimiter that is none.
     #[track_caller]
     pub fn save_csv_with(&self, path: impl AsRef<Path>, delimiter: u8) -> Result<()> {
-        let here = Location::caller();
-        io::save_csv(path.as_ref(), self.array(), delimiter).map_err(|e| e.at(here))
+        io::save_csv(path.as_ref(), self.array(), delimiter).at_caller()
     }
 }
 
@@ -214,8 +206,7 @@ impl AnyTensor {
     /// File, where it cannot be read, is damaged, or holds a type that is not read; out of memory.
     #[track_caller]
     pub fn load_npy(path: impl AsRef<Path>) -> Result<Self> {
-        let here = Location::caller();
-        Ok(io::load_npy::<AnyArray>(path.as_ref()).map_err(|e| e.at(here))?.into())
+        Ok(io::load_npy::<AnyArray>(path.as_ref()).at_caller()?.into())
     }
 
     /// Reads one tensor of a .npz file, of any type that is read.
@@ -224,8 +215,7 @@ impl AnyTensor {
     /// As [`AnyTensor::load_npy`]; file, where there is no tensor of this name.
     #[track_caller]
     pub fn load_npz(path: impl AsRef<Path>, name: &str) -> Result<Self> {
-        let here = Location::caller();
-        Ok(io::load_npz_entry::<AnyArray>(path.as_ref(), name).map_err(|e| e.at(here))?.into())
+        Ok(io::load_npz_entry::<AnyArray>(path.as_ref(), name).at_caller()?.into())
     }
 
     /// Reads one tensor of a safetensors file, of any type that is read.
@@ -234,8 +224,7 @@ impl AnyTensor {
     /// As [`AnyTensor::load_npz`].
     #[track_caller]
     pub fn load_safetensors(path: impl AsRef<Path>, name: &str) -> Result<Self> {
-        let here = Location::caller();
-        Ok(io::load_safetensors_entry::<AnyArray>(path.as_ref(), name).map_err(|e| e.at(here))?.into())
+        Ok(io::load_safetensors_entry::<AnyArray>(path.as_ref(), name).at_caller()?.into())
     }
 
     /// Maps a .npy file into memory, of f32, f64, i64 or truth values.
@@ -247,10 +236,9 @@ impl AnyTensor {
     /// As [`Tensor::map_npy`].
     #[track_caller]
     pub unsafe fn map_npy(path: impl AsRef<Path>) -> Result<Self> {
-        let here = Location::caller();
         // SAFETY: the caller's promise.
         let x = unsafe { io::map_npy::<AnyArray>(path.as_ref()) };
-        Ok(x.map_err(|e| e.at(here))?.into())
+        Ok(x.at_caller()?.into())
     }
 
     /// Writes a .npy file, as [`Tensor::save_npy`].

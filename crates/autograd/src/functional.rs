@@ -1,16 +1,15 @@
 //! Derivatives of functions: the transforms that optimization code calls.
 
-use crate::backward::{GradOptions, Graph, grad_with, grads_of, on_line};
+use crate::backward::{GradOptions, GraphUse, asked, grad_with, grads_of};
 use crate::mode::{enable_grad, is_grad_enabled};
 use crate::op::{Kept, Op, apply};
 use crate::params::Params;
 use crate::reads::Reads;
 use crate::tape::Edge;
 use crate::tensor::Tensor;
-use std::panic::Location;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tensor_core::shape::Dims;
-use tensor_core::{Array, Element, Error, Float, Layout, Result, kernels};
+use tensor_core::{Array, AtCaller, Element, Error, Float, Layout, Result, kernels};
 
 /// The input under a node of its own: what an inner derivative is taken with respect to, while an
 /// outer one still sees through it.
@@ -114,7 +113,7 @@ fn filled<T: Float>(
     variables: &[Tensor<T>],
     create_graph: bool,
 ) -> Result<Vec<Tensor<T>>> {
-    let graph = if create_graph { Graph::Create } else { Graph::Consume };
+    let graph = if create_graph { GraphUse::Create } else { GraphUse::Consume };
     let grads = grads_of(ys, cotangents, variables, graph)?;
     Ok(grads.into_iter().zip(variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like())).collect())
 }
@@ -162,15 +161,14 @@ pub fn value_and_grad<T: Float, P: Params<T>>(
     f: impl FnOnce(&P) -> Result<Tensor<T>>,
     x: &P,
 ) -> Result<(Tensor<T>, P)> {
-    let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
     let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     if y.value.numel() != 1 {
         let message = format!("the function's value has shape {:?}: a scalar is needed", y.value.shape());
-        return Err(Error::shape("value_and_grad", message).at(here));
+        return Err(Error::shape("value_and_grad", message).at_caller());
     }
-    let grads = filled(&y.ys, vec![None], &variables, y.nested).map_err(|e| on_line(e, here))?;
+    let grads = asked(filled(&y.ys, vec![None], &variables, y.nested))?;
     Ok((y.value, x.rebuild(grads)))
 }
 
@@ -194,15 +192,14 @@ pub fn vjp<T: Float, P: Params<T>, Q: Params<T>>(
     x: &P,
     cotangent: &Q,
 ) -> Result<(Q, P)> {
-    let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
     let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     let cotangents = cotangent.tensors();
-    same_shapes("vjp", "a cotangent", &cotangents, "the value", &y.ys).map_err(|e| e.at(here))?;
+    same_shapes("vjp", "a cotangent", &cotangents, "the value", &y.ys).at_caller()?;
     let create_graph = y.nested || cotangents.iter().any(|g| transform.nested(g));
     let cotangents = cotangents.into_iter().map(Some).collect();
-    let grads = filled(&y.ys, cotangents, &variables, create_graph).map_err(|e| on_line(e, here))?;
+    let grads = asked(filled(&y.ys, cotangents, &variables, create_graph))?;
     Ok((y.value, x.rebuild(grads)))
 }
 
@@ -225,11 +222,10 @@ pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
     x: &P,
     v: &P,
 ) -> Result<(Q, Q)> {
-    let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
     let directions = v.tensors();
-    same_shapes("jvp", "a direction", &directions, "x", &variables).map_err(|e| e.at(here))?;
+    same_shapes("jvp", "a direction", &directions, "x", &variables).at_caller()?;
     let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     let create_graph = y.nested || directions.iter().any(|v| transform.nested(v));
     let forward = || -> Result<_> {
@@ -238,7 +234,7 @@ pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
             pullback.results.into_iter().zip(directions).filter_map(|(g, v)| g.map(|g| (g, Some(v)))).unzip();
         filled(&results, directions, &pullback.cotangents, create_graph)
     };
-    let products = forward().map_err(|e| on_line(e, here))?;
+    let products = asked(forward())?;
     let products = y.value.rebuild(products);
     Ok((y.value, products))
 }
@@ -278,7 +274,6 @@ pub fn vjp_batched<T: Float>(
     x: &Tensor<T>,
     cotangents: &Tensor<T>,
 ) -> Result<(Tensor<T>, Tensor<T>)> {
-    let here = Location::caller();
     let transform = Transform::begin();
     let variable = transform.variable(x)?;
     let y = Evaluation::new(&transform, std::slice::from_ref(&variable), || f(&variable))?;
@@ -287,7 +282,7 @@ pub fn vjp_batched<T: Float>(
         let create_graph = y.nested || transform.nested(&cotangents);
         batch_of(&y.ys[0], &variable, cotangents, create_graph)
     };
-    let products = products().map_err(|e| on_line(e, here))?;
+    let products = asked(products())?;
     Ok((y.value, products))
 }
 
@@ -327,10 +322,9 @@ pub fn jvp_batched<T: Float>(
     x: &Tensor<T>,
     directions: &Tensor<T>,
 ) -> Result<(Tensor<T>, Tensor<T>)> {
-    let here = Location::caller();
     let transform = Transform::begin();
     let variable = transform.variable(x)?;
-    let directions = rows_of("jvp_batched", directions, x).map_err(|e| e.at(here))?;
+    let directions = rows_of("jvp_batched", directions, x).at_caller()?;
     let y = Evaluation::new(&transform, std::slice::from_ref(&variable), || f(&variable))?;
     let create_graph = y.nested || transform.nested(&directions);
     let forward = || -> Result<_> {
@@ -339,7 +333,7 @@ pub fn jvp_batched<T: Float>(
         let nothing = Tensor::zeros_on(&x.device(), [0])?;
         batch_of(result.as_ref().unwrap_or(&nothing), cotangent, directions, create_graph)
     };
-    let products = forward().map_err(|e| on_line(e, here))?;
+    let products = asked(forward())?;
     Ok((y.value, products))
 }
 
@@ -355,7 +349,7 @@ impl<T: Float> Pullback<T> {
         let zero = |y: &Tensor<T>| transform.variable(&y.detach().zeros_like());
         let cotangents: Vec<Tensor<T>> = ys.iter().map(zero).collect::<Result<_>>()?;
         let seeds = cotangents.iter().cloned().map(Some).collect();
-        Ok(Pullback { results: grads_of(ys, seeds, variables, Graph::Create)?, cotangents })
+        Ok(Pullback { results: grads_of(ys, seeds, variables, GraphUse::Create)?, cotangents })
     }
 }
 
@@ -445,12 +439,11 @@ pub fn jacobian<T: Float, P: Params<T>, Q: Params<T>>(
     f: impl FnOnce(&P) -> Result<Q>,
     x: &P,
 ) -> Result<Q::Structure<P>> {
-    let here = Location::caller();
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
     let (y, ys) = transform.run(&variables, || f(&x.rebuild(variables.clone())))?;
     let rows = ys.into_iter().map(|y| Ok(x.rebuild(derivatives(&transform, &y, &variables)?)));
-    Ok(y.structure(rows.collect::<Result<_>>().map_err(|e| on_line(e, here))?))
+    Ok(y.structure(asked(rows.collect::<Result<_>>())?))
 }
 
 /// The Hessian of a scalar function at `x`: the shape of `x` twice. Where `x` is several tensors, it is
@@ -474,10 +467,9 @@ pub fn hessian<T: Float, P: Params<T>>(
     f: impl FnOnce(&P) -> Result<Tensor<T>>,
     x: &P,
 ) -> Result<P::Structure<P>> {
-    let here = Location::caller();
-    let (transform, variables, gradient) = gradient(f, x).map_err(|e| on_line(e, here))?;
+    let (transform, variables, gradient) = asked(gradient(f, x))?;
     let rows = gradient.iter().map(|g| Ok(x.rebuild(derivatives(&transform, g, &variables)?)));
-    Ok(x.structure(rows.collect::<Result<_>>().map_err(|e| on_line(e, here))?))
+    Ok(x.structure(asked(rows.collect::<Result<_>>())?))
 }
 
 /// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian.
@@ -494,13 +486,12 @@ pub fn hessian<T: Float, P: Params<T>>(
 /// What `f` returns; shape, where its value has not exactly one element or `v` not the shapes of `x`.
 #[track_caller]
 pub fn hvp<T: Float, P: Params<T>>(f: impl FnOnce(&P) -> Result<Tensor<T>>, x: &P, v: &P) -> Result<P> {
-    let here = Location::caller();
     let directions = v.tensors();
-    same_shapes("hvp", "a direction", &directions, "x", &x.tensors()).map_err(|e| e.at(here))?;
-    let (transform, variables, gradient) = gradient(f, x).map_err(|e| on_line(e, here))?;
+    same_shapes("hvp", "a direction", &directions, "x", &x.tensors()).at_caller()?;
+    let (transform, variables, gradient) = asked(gradient(f, x))?;
     let nested = gradient.iter().chain(&directions).any(|t| transform.nested(t));
     let directions = directions.into_iter().map(Some).collect();
-    let products = filled(&gradient, directions, &variables, nested).map_err(|e| on_line(e, here))?;
+    let products = asked(filled(&gradient, directions, &variables, nested))?;
     Ok(x.rebuild(products))
 }
 

@@ -3,10 +3,9 @@
 use crate::cotangent::Cotangent;
 use crate::tape::{Edge, WeakEdge};
 use crate::tensor::Tensor;
-use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tensor_core::{Error, ErrorKind, Float, Result};
+use tensor_core::{AtCaller, Error, ErrorKind, Float, Result};
 
 type Function = Arc<dyn Fn(Cotangent) -> Result<Cotangent> + Send + Sync>;
 
@@ -99,8 +98,7 @@ impl<T: Float> Tensor<T> {
         &self,
         f: impl Fn(&Tensor<T>) -> Result<Option<Tensor<T>>> + Send + Sync + 'static,
     ) -> Result<Hook> {
-        let here = Location::caller();
-        let edge = self.tracked_edge("register_hook").map_err(|e| e.at(here))?;
+        let edge = self.tracked_edge("register_hook").at_caller()?;
         let function: Function = Arc::new(move |g| {
             let g = g.tensor::<T>();
             Ok(Cotangent::new(f(&g)?.unwrap_or(g)))
@@ -130,8 +128,7 @@ impl<T: Float> Tensor<T> {
     /// Graph, for a tensor that is not tracked.
     #[track_caller]
     pub fn retain_grad(&self) -> Result<()> {
-        let here = Location::caller();
-        let edge = self.tracked_edge("retain_grad").map_err(|e| e.at(here))?;
+        let edge = self.tracked_edge("retain_grad").at_caller()?;
         if !edge.is_leaf() {
             edge.extra().retains.store(true, Ordering::Release);
         }

@@ -2,11 +2,10 @@
 
 use crate::tensor::Tensor;
 use ndarray::{ArcArray, ArrayD, ArrayView, ArrayViewD, Dimension};
-use std::panic::Location;
 use std::sync::Arc;
 use tensor_core::dlpack::{DLManagedTensor, DLManagedTensorVersioned, Lent};
 use tensor_core::shape::IntoShape;
-use tensor_core::{Array, Element, Memory, OrRaise, Result};
+use tensor_core::{Array, AtCaller, Element, Memory, OrRaise, Result};
 
 /// Slices and vectors.
 impl<T: Element> Tensor<T> {
@@ -25,8 +24,7 @@ impl<T: Element> Tensor<T> {
     /// Shape, where the slice does not have as many elements as the shape; out of memory.
     #[track_caller]
     pub fn from_slice(data: &[T], shape: impl IntoShape) -> Result<Self> {
-        let here = Location::caller();
-        Ok(Array::from_slice(data, &shape.into_shape()).map_err(|e| e.at(here))?.into())
+        Ok(Array::from_slice(data, &shape.into_shape()).at_caller()?.into())
     }
 
     /// Reads memory of another owner through strides, in elements from element `offset`, without copying; see
@@ -51,8 +49,7 @@ impl<T: Element> Tensor<T> {
         strides: &[isize],
         offset: usize,
     ) -> Result<Self> {
-        let here = Location::caller();
-        Ok(Array::from_memory(memory, &shape.into_shape(), strides, offset).map_err(|e| e.at(here))?.into())
+        Ok(Array::from_memory(memory, &shape.into_shape(), strides, offset).at_caller()?.into())
     }
 
     /// Borrows the elements in row-major order, where they lie that way in the host's memory.
@@ -119,8 +116,7 @@ impl<T: Element> Tensor<T> {
     /// Out of memory.
     #[track_caller]
     pub fn from_ndarray_view<D: Dimension>(view: ArrayView<'_, T, D>) -> Result<Self> {
-        let here = Location::caller();
-        Ok(Array::from_ndarray_view(view).map_err(|e| e.at(here))?.into())
+        Ok(Array::from_ndarray_view(view).at_caller()?.into())
     }
 
     /// Borrows the elements as an ndarray view, whatever the strides.
@@ -146,8 +142,7 @@ impl<T: Element> Tensor<T> {
     /// Shape, where there are more or fewer dimensions; device, where the elements are on a GPU.
     #[track_caller]
     pub fn as_ndarray_dim<D: Dimension>(&self) -> Result<ArrayView<'_, T, D>> {
-        let here = Location::caller();
-        self.read("as_ndarray_dim").as_ndarray_dim().map_err(|e| e.at(here))
+        self.read("as_ndarray_dim").as_ndarray_dim().at_caller()
     }
 
     /// Gives the elements to ndarray: the vector itself where nothing else shares it, else a copy.
@@ -162,8 +157,7 @@ impl<T: Element> Tensor<T> {
     /// Shape, where there are more or fewer dimensions.
     #[track_caller]
     pub fn into_ndarray_dim<D: Dimension>(self) -> Result<ndarray::Array<T, D>> {
-        let here = Location::caller();
-        self.into_read("into_ndarray_dim").into_ndarray_dim().map_err(|e| e.at(here))
+        self.into_read("into_ndarray_dim").into_ndarray_dim().at_caller()
     }
 }
 
@@ -195,8 +189,7 @@ impl<T: Element> Tensor<T> {
     /// Device, where the elements are on a GPU.
     #[track_caller]
     pub fn as_ndarray_0_15(&self) -> Result<tensor_core::ndarray_0_15::ArrayViewD<'_, T>> {
-        let here = Location::caller();
-        self.read("as_ndarray_0_15").as_ndarray_0_15().map_err(|e| e.at(here))
+        self.read("as_ndarray_0_15").as_ndarray_0_15().at_caller()
     }
 
     /// [`Tensor::into_ndarray`] for ndarray 0.15, in row-major order.
@@ -222,8 +215,7 @@ impl<T: Element> Tensor<T> {
     /// Device, where the elements are on a GPU.
     #[track_caller]
     pub fn as_ndarray_0_16(&self) -> Result<tensor_core::ndarray_0_16::ArrayViewD<'_, T>> {
-        let here = Location::caller();
-        self.read("as_ndarray_0_16").as_ndarray_0_16().map_err(|e| e.at(here))
+        self.read("as_ndarray_0_16").as_ndarray_0_16().at_caller()
     }
 
     /// [`Tensor::into_ndarray`] for ndarray 0.16, in row-major order.
@@ -251,8 +243,7 @@ impl<T: Element> Tensor<T> {
     /// Device, where the elements are on a GPU.
     #[track_caller]
     pub fn to_dlpack(&self) -> Result<Lent<T>> {
-        let here = Location::caller();
-        self.read("to_dlpack").clone().into_dlpack().map_err(|e| e.at(here))
+        self.read("to_dlpack").clone().into_dlpack().at_caller()
     }
 
     /// Makes the value ready to be lent through DLPack, without copying. Whoever gets it may write to it where nothing
@@ -262,8 +253,7 @@ impl<T: Element> Tensor<T> {
     /// Device, where the elements are on a GPU.
     #[track_caller]
     pub fn into_dlpack(self) -> Result<Lent<T>> {
-        let here = Location::caller();
-        self.into_read("into_dlpack").into_dlpack().map_err(|e| e.at(here))
+        self.into_read("into_dlpack").into_dlpack().at_caller()
     }
 
     /// Reads a tensor of somebody else's without copying, from the pointer of a capsule named `dltensor_versioned`;
@@ -277,9 +267,8 @@ impl<T: Element> Tensor<T> {
     /// As for [`Array::from_dlpack`]. The tensor is released then.
     #[track_caller]
     pub unsafe fn from_dlpack(tensor: *mut DLManagedTensorVersioned) -> Result<Self> {
-        let here = Location::caller();
         // SAFETY: the caller's promise.
-        Ok(unsafe { Array::from_dlpack(tensor) }.map_err(|e| e.at(here))?.into())
+        Ok(unsafe { Array::from_dlpack(tensor) }.at_caller()?.into())
     }
 
     /// As [`Tensor::from_dlpack`], from the pointer of a capsule named `dltensor`, as before version 1 of DLPack.
@@ -291,9 +280,8 @@ impl<T: Element> Tensor<T> {
     /// As for [`Tensor::from_dlpack`].
     #[track_caller]
     pub unsafe fn from_dlpack_unversioned(tensor: *mut DLManagedTensor) -> Result<Self> {
-        let here = Location::caller();
         // SAFETY: the caller's promise.
-        Ok(unsafe { Array::from_dlpack_unversioned(tensor) }.map_err(|e| e.at(here))?.into())
+        Ok(unsafe { Array::from_dlpack_unversioned(tensor) }.at_caller()?.into())
     }
 }
 
@@ -332,8 +320,7 @@ mod with_nalgebra {
         pub fn from_nalgebra_view<R: Dim, C: Dim, S: RawStorage<T, R, C>>(
             view: &Matrix<T, R, C, S>,
         ) -> Result<Self> {
-            let here = Location::caller();
-            Ok(Array::from_nalgebra_view(view).map_err(|e| e.at(here))?.into())
+            Ok(Array::from_nalgebra_view(view).at_caller()?.into())
         }
 
         /// Borrows a matrix, or a vector as a matrix of one column.
@@ -343,8 +330,7 @@ mod with_nalgebra {
         /// for several, which nalgebra cannot walk; device, where the elements are on a GPU.
         #[track_caller]
         pub fn as_nalgebra(&self) -> Result<DMatrixView<'_, T, Dyn, Dyn>> {
-            let here = Location::caller();
-            self.read("as_nalgebra").as_nalgebra().map_err(|e| e.at(here))
+            self.read("as_nalgebra").as_nalgebra().at_caller()
         }
 
         /// Gives a matrix, or a vector as a matrix of one column, to nalgebra: the vector itself where nothing else
@@ -354,8 +340,7 @@ mod with_nalgebra {
         /// Shape, for any other number of dimensions.
         #[track_caller]
         pub fn into_nalgebra(self) -> Result<DMatrix<T>> {
-            let here = Location::caller();
-            self.into_read("into_nalgebra").into_nalgebra().map_err(|e| e.at(here))
+            self.into_read("into_nalgebra").into_nalgebra().at_caller()
         }
 
         /// Gives a tensor of one dimension to nalgebra: the vector itself where nothing else shares it, else a copy.
@@ -364,8 +349,7 @@ mod with_nalgebra {
         /// Shape, for any other number of dimensions.
         #[track_caller]
         pub fn into_nalgebra_vector(self) -> Result<DVector<T>> {
-            let here = Location::caller();
-            self.into_read("into_nalgebra_vector").into_nalgebra_vector().map_err(|e| e.at(here))
+            self.into_read("into_nalgebra_vector").into_nalgebra_vector().at_caller()
         }
     }
 
@@ -409,8 +393,7 @@ mod with_faer {
         /// Shape, for any other number of dimensions; device, where the elements are on a GPU.
         #[track_caller]
         pub fn as_faer(&self) -> Result<MatRef<'_, T>> {
-            let here = Location::caller();
-            self.read("as_faer").as_faer().map_err(|e| e.at(here))
+            self.read("as_faer").as_faer().at_caller()
         }
 
         /// Copies a matrix, or a vector as a matrix of one column, into memory of faer's.
@@ -419,8 +402,7 @@ mod with_faer {
         /// Shape, for any other number of dimensions; device, where the elements are on a GPU; out of memory.
         #[track_caller]
         pub fn to_faer(&self) -> Result<Mat<T>> {
-            let here = Location::caller();
-            self.read("to_faer").to_faer().map_err(|e| e.at(here))
+            self.read("to_faer").to_faer().at_caller()
         }
     }
 

@@ -3,8 +3,7 @@
 use crate::functional::value_and_grad;
 use crate::params::Params;
 use crate::tensor::Tensor;
-use std::panic::Location;
-use tensor_core::{Device, Error, Float, Result, cuda, kernels, random};
+use tensor_core::{AtCaller, Device, Error, Float, Result, cuda, kernels, random};
 
 /// [`value_and_grad`] of a function at inputs of fixed shapes on one device; made by [`replayed`].
 pub struct Replayed<T: Float, P, F> {
@@ -44,7 +43,6 @@ pub fn replayed<T: Float, P: Params<T>, F: Fn(&P) -> Result<Tensor<T>>>(
     f: F,
     x: &P,
 ) -> Result<Replayed<T, P, F>> {
-    let here = Location::caller();
     let device = x.tensors().first().map_or(Device::Cpu, Tensor::device);
     if device == Device::Cpu {
         return Ok(Replayed { f, captured: None });
@@ -58,7 +56,7 @@ pub fn replayed<T: Float, P: Params<T>, F: Fn(&P) -> Result<Tensor<T>>>(
         let (work, (value, gradient)) = cuda::capture(&device, || value_and_grad(&f, &at))?;
         Ok(Captured { work, inputs, value, gradient })
     };
-    let captured = capture().map_err(|e: Error| e.at(here))?;
+    let captured = capture().at_caller()?;
     Ok(Replayed { f, captured: Some(captured) })
 }
 
@@ -69,9 +67,8 @@ impl<T: Float, P: Params<T>, F: Fn(&P) -> Result<Tensor<T>>> Replayed<T, P, F> {
     /// Shape and device, where `x` has others; what the function returns.
     #[track_caller]
     pub fn call(&self, x: &P) -> Result<(Tensor<T>, P)> {
-        let here = Location::caller();
         let Some(captured) = &self.captured else { return value_and_grad(&self.f, x) };
-        captured.replay(x).map_err(|e| e.at(here))
+        captured.replay(x).at_caller()
     }
 }
 

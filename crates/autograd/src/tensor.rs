@@ -5,8 +5,7 @@ use crate::mode::no_grad;
 use crate::reads;
 use crate::tape::Edge;
 use std::fmt;
-use std::panic::Location;
-use tensor_core::{Array, DType, Device, Element, Error, Float, Layout, Result};
+use tensor_core::{Array, AtCaller, DType, Device, Element, Error, Float, Layout, Result};
 
 /// A tensor of elements of type `T`, on a device, differentiable where `T` is a float.
 ///
@@ -116,8 +115,7 @@ impl<T: Element> Tensor<T> {
     /// Index, where there is no such dimension.
     #[track_caller]
     pub fn size(&self, dim: isize) -> Result<usize> {
-        let here = Location::caller();
-        tensor_core::shape::dim("size", dim, self.ndim()).map(|d| self.shape()[d]).map_err(|e| e.at(here))
+        tensor_core::shape::dim("size", dim, self.ndim()).map(|d| self.shape()[d]).at_caller()
     }
 
     /// The element type's run-time name.
@@ -171,8 +169,7 @@ impl<T: Element> Tensor<T> {
     /// Shape, where the tensor has not exactly one element.
     #[track_caller]
     pub fn item(&self) -> Result<T> {
-        let here = Location::caller();
-        self.read("item").item("item").map_err(|e| e.at(here))
+        self.read("item").item("item").at_caller()
     }
 
     /// The element at `index`, one number per dimension, negative ones counted from the end. It is a number, and a
@@ -182,17 +179,12 @@ impl<T: Element> Tensor<T> {
     /// Index, where a number is out of range; shape, where there are too many or too few.
     #[track_caller]
     pub fn get<const N: usize>(&self, index: [isize; N]) -> Result<T> {
-        let here = Location::caller();
-        let at = self.place("get", index).map_err(|e| e.at(here))?;
+        let at = self.place("get", index).at_caller()?;
         match self.device() {
             Device::Cpu => Ok(self.read("get").storage()[self.layout().place(&at)]),
             _ => {
                 let one = |x: Array<T>, (k, &i): (usize, &usize)| x.slice("get", k, i, 1, 1);
-                at.iter()
-                    .enumerate()
-                    .try_fold(self.read("get").clone(), one)?
-                    .item("get")
-                    .map_err(|e| e.at(here))
+                at.iter().enumerate().try_fold(self.read("get").clone(), one)?.item("get").at_caller()
             }
         }
     }
@@ -252,15 +244,14 @@ impl<T: Float> Tensor<T> {
     /// A tensor made by an operation; another shape; what `f` returns.
     #[track_caller]
     pub fn update(&mut self, f: impl FnOnce(Tensor<T>) -> Result<Tensor<T>>) -> Result<()> {
-        let here = Location::caller();
         if !self.is_leaf() {
             let message = "a tensor made by an operation is never written: detach() it, or update the leaf";
-            return Err(Error::new(tensor_core::ErrorKind::Graph, "update", message).at(here));
+            return Err(Error::new(tensor_core::ErrorKind::Graph, "update", message).at_caller());
         }
         let new = no_grad(|| f(self.detach()))?;
         if new.shape() != self.shape() {
             let message = format!("shape {:?} cannot become {:?}", self.shape(), new.shape());
-            return Err(Error::shape("update", message).at(here));
+            return Err(Error::shape("update", message).at_caller());
         }
         self.value = new.value;
         Ok(())

@@ -2,8 +2,7 @@
 
 use crate::product::matmul;
 use autograd::Tensor;
-use std::panic::Location;
-use tensor_core::{Error, Float, Result};
+use tensor_core::{AtCaller, Error, Float, Result};
 
 /// The product of two or more matrices in the order that takes the fewest multiplications; the first and the
 /// last may be vectors.
@@ -22,10 +21,9 @@ use tensor_core::{Error, Float, Result};
 /// Shape, where neighbours do not fit; argument, for fewer than two.
 #[track_caller]
 pub fn multi_dot<T: Float>(factors: &[&Tensor<T>]) -> Result<Tensor<T>> {
-    let here = Location::caller();
     let n = factors.len();
     if n < 2 {
-        return Err(Error::argument("multi_dot", format!("{n} factors: two or more are needed")).at(here));
+        return Err(Error::argument("multi_dot", format!("{n} factors: two or more are needed")).at_caller());
     }
     let mut matrices: Vec<Tensor<T>> = factors.iter().map(|&f| f.clone()).collect();
     let (row, column) = (factors[0].ndim() == 1, factors[n - 1].ndim() == 1);
@@ -42,7 +40,7 @@ pub fn multi_dot<T: Float>(factors: &[&Tensor<T>]) -> Result<Tensor<T>> {
         let message = format!(
             "shapes {shapes:?} do not fit: matrices, each with as many rows as the one before has columns"
         );
-        return Err(Error::shape("multi_dot", message).at(here));
+        return Err(Error::shape("multi_dot", message).at_caller());
     }
     let sizes: Vec<usize> =
         matrices.iter().map(|m| m.shape()[0]).chain([matrices[n - 1].shape()[1]]).collect();
@@ -59,7 +57,7 @@ pub fn multi_dot<T: Float>(factors: &[&Tensor<T>]) -> Result<Tensor<T>> {
             (least[i][j], cut[i][j]) = (cost(best), best);
         }
     }
-    let product = chained(&matrices, &cut, 0, n - 1).map_err(|e| e.at(here))?;
+    let product = chained(&matrices, &cut, 0, n - 1).at_caller()?;
     let product = if row { product.squeeze(0)? } else { product };
     if column { product.squeeze(-1) } else { Ok(product) }
 }

@@ -3,9 +3,8 @@
 use crate::solve::{System, system};
 use crate::triangular::triangular;
 use autograd::{Keep, Kept, Op, Tensor, apply};
-use std::panic::Location;
 use tensor_core::kernels::{self, Part};
-use tensor_core::{Array, Element, Error, Float, Result};
+use tensor_core::{Array, AtCaller, Element, Error, Float, Result};
 
 /// L lower triangular, A = L L^T
 struct Cholesky<T: Element> {
@@ -70,8 +69,7 @@ pub fn cholesky<T: Float>(a: &Tensor<T>, upper: bool) -> Result<Tensor<T>> {
 /// Shape, where the matrices are not square.
 #[track_caller]
 pub fn cholesky_ex<T: Float>(a: &Tensor<T>, upper: bool) -> Result<(Tensor<T>, Tensor<i64>)> {
-    let here = Location::caller();
-    let (l, minors) = kernels::cholesky_ex("cholesky_ex", a.array()).map_err(|e| e.at(here))?;
+    let (l, minors) = kernels::cholesky_ex("cholesky_ex", a.array()).at_caller()?;
     let l = apply(Cholesky { known: Some(l) }, [a])?;
     Ok((if upper { l.mt()? } else { l }, minors.into()))
 }
@@ -97,10 +95,9 @@ const JITTERS: usize = 10;
 /// As [`cholesky`], where that is not enough; argument, for a jitter that is not positive.
 #[track_caller]
 pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T>, Tensor<T>)> {
-    let here = Location::caller();
     if jitter.is_nan() || jitter <= 0.0 {
         let message = format!("a jitter of {jitter} is not possible: it has to be positive");
-        return Err(Error::argument("cholesky_jitter", message).at(here));
+        return Err(Error::argument("cholesky_jitter", message).at_caller());
     }
     let (l, info) = cholesky_ex(a, false).map_err(|e| e.renamed("cholesky_jitter"))?;
     let mut failed = info.ne(0)?;
@@ -108,7 +105,7 @@ pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T
     if !failed.any() {
         return Ok((l, added));
     }
-    kernels::finite("cholesky_jitter", a.array(), Part::LOWER).map_err(|e| e.at(here))?;
+    kernels::finite("cholesky_jitter", a.array(), Part::LOWER).at_caller()?;
     let size = a.detach().diagonal(0, -2, -1)?.abs().mean_dim(-1, false)?;
     let on_diagonal = Tensor::eye_on(&a.device(), a.shape()[a.ndim() - 1])?.ne(T::ZERO)?;
     // To add -0 changes nothing, not even the sign of a zero.
@@ -144,10 +141,9 @@ pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T
 /// its diagonal.
 #[track_caller]
 pub fn cholesky_solve<T: Float>(factor: &Tensor<T>, b: &Tensor<T>, upper: bool) -> Result<Tensor<T>> {
-    let here = Location::caller();
-    let System { a: factor, b, vectors } = system("cholesky_solve", factor, b).map_err(|e| e.at(here))?;
+    let System { a: factor, b, vectors } = system("cholesky_solve", factor, b).at_caller()?;
     let run = || triangular(&factor, &triangular(&factor, &b, upper, upper)?, upper, !upper);
-    let x = run().map_err(|e: Error| e.renamed("cholesky_solve").relocated(here))?;
+    let x = run().called("cholesky_solve")?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }
 

@@ -4,7 +4,7 @@ use crate::product::{matmul, mm};
 use crate::solve::{Solve, solve};
 use autograd::{GradOptions, Keep, Kept, Op, Tensor, apply, enable_grad, grad_with};
 use tensor_core::kernels::{self, Lu};
-use tensor_core::{Array, Element, Float, Result, memory};
+use tensor_core::{Array, AtCaller, Element, Float, Result, memory};
 
 /// d = det A
 struct Det<T: Element> {
@@ -173,8 +173,7 @@ fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
 /// solved with: they spread into the determinant and its gradient, of that matrix alone.
 #[track_caller]
 pub fn det<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    let here = std::panic::Location::caller();
-    let lu = kernels::lu("det", a.array()).map_err(|e| e.at(here))?;
+    let lu = kernels::lu("det", a.array()).at_caller()?;
     apply(Det { lu }, [a])
 }
 
@@ -221,9 +220,8 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
 /// Shape, where the matrices are not square. NaN and infinity spread into the result, as with [`det`].
 #[track_caller]
 pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
-    let here = std::panic::Location::caller();
-    let lu = kernels::lu("slogdet", a.array()).map_err(|e| e.at(here))?;
-    let (sign, _) = lu.slogdet("slogdet").map_err(|e| e.at(here))?;
+    let lu = kernels::lu("slogdet", a.array()).at_caller()?;
+    let (sign, _) = lu.slogdet("slogdet").at_caller()?;
     Ok((sign.into(), apply(LogAbs { lu }, [a])?))
 }
 

@@ -3,8 +3,7 @@
 use crate::product::bmm;
 use autograd::Tensor;
 use std::fmt;
-use std::panic::Location;
-use tensor_core::{Error, Float, Result};
+use tensor_core::{AtCaller, Error, Float, Result};
 
 const EINSUM: &str = "einsum";
 
@@ -53,8 +52,7 @@ struct Operand<T: Float> {
 /// under one letter differ (1 broadcasts).
 #[track_caller]
 pub fn einsum<T: Float>(equation: &str, tensors: &[&Tensor<T>]) -> Result<Tensor<T>> {
-    let here = Location::caller();
-    contract_all(equation, tensors).map_err(|e| e.relocated(here))
+    contract_all(equation, tensors).called(EINSUM)
 }
 
 fn contract_all<T: Float>(equation: &str, tensors: &[&Tensor<T>]) -> Result<Tensor<T>> {
@@ -289,14 +287,13 @@ pub fn kron<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
 /// a dimension that does not exist.
 #[track_caller]
 pub fn cross<T: Float>(a: &Tensor<T>, b: &Tensor<T>, dim: isize) -> Result<Tensor<T>> {
-    let here = Location::caller();
     if a.size(dim)? != 3 || b.size(dim)? != 3 {
         let message = format!(
             "shapes {:?} and {:?} in dimension {dim}: three elements are needed",
             a.shape(),
             b.shape()
         );
-        return Err(Error::shape("cross", message).at(here));
+        return Err(Error::shape("cross", message).at_caller());
     }
     // (a x b)_i = a_(i+1) b_(i+2) - a_(i+2) b_(i+1), indices modulo 3
     let (a1, a2) = (a.roll(-1, dim)?, a.roll(-2, dim)?);
@@ -310,7 +307,6 @@ pub fn cross<T: Float>(a: &Tensor<T>, b: &Tensor<T>, dim: isize) -> Result<Tenso
 /// Shape, where there are fewer dimensions, or their sizes differ.
 #[track_caller]
 pub fn tensordot<T: Float>(a: &Tensor<T>, b: &Tensor<T>, n: usize) -> Result<Tensor<T>> {
-    let here = Location::caller();
     let parts = a
         .ndim()
         .checked_sub(n)
@@ -322,7 +318,7 @@ pub fn tensordot<T: Float>(a: &Tensor<T>, b: &Tensor<T>, n: usize) -> Result<Ten
             a.shape(),
             b.shape()
         );
-        return Err(Error::shape("tensordot", message).at(here));
+        return Err(Error::shape("tensordot", message).at_caller());
     };
     let count = |sizes: &[usize]| sizes.iter().product::<usize>();
     let product =

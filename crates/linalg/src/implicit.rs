@@ -2,7 +2,6 @@
 
 use crate::solve::solve;
 use autograd::{Tensor, jacobian, value_and_grad};
-use std::panic::Location;
 use tensor_core::{Error, Float, Result};
 
 /// The root `x` of `f`, found by any means, as a function of all that `f` captures: its derivatives are
@@ -32,7 +31,6 @@ pub fn implicit_root<T: Float>(
     f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
     x: &Tensor<T>,
 ) -> Result<Tensor<T>> {
-    let here = Location::caller();
     let mut x = x.detach();
     let n = x.numel();
     for _ in 0..2 {
@@ -43,7 +41,7 @@ pub fn implicit_root<T: Float>(
                 y.shape(),
                 x.shape()
             );
-            return Err(Error::shape("implicit_root", message).at(here));
+            return Err(Error::shape("implicit_root", message).at_caller());
         }
         let slopes = jacobian(&f, &x)?.reshape([n, n])?;
         let step = solve(&slopes, &y.flatten())?;

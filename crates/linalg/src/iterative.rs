@@ -3,9 +3,8 @@
 use crate::product;
 use crate::sparse::SparseTensor;
 use autograd::{Keep, Kept, Op, Tensor, apply, no_grad, vjp};
-use std::panic::Location;
 use std::sync::Arc;
-use tensor_core::{Array, Error, ErrorKind, Float, Result};
+use tensor_core::{Array, AtCaller, Error, ErrorKind, Float, Result};
 
 type Function<T> = Arc<dyn Fn(&Tensor<T>) -> Result<Tensor<T>> + Send + Sync>;
 
@@ -454,7 +453,6 @@ pub fn cg<T: Float, A: LinearOperator<T>>(
     b: &Tensor<T>,
     options: IterativeOptions,
 ) -> Result<IterativeSolution<T>> {
-    let here = Location::caller();
     let solve = || {
         fits("cg", a.shape(), b, true)?;
         let shape = a.shape();
@@ -478,7 +476,7 @@ pub fn cg<T: Float, A: LinearOperator<T>>(
         let x = implicit(&found.x, move |x| b.try_sub(&operator.apply(x)?), inverse)?;
         Ok(IterativeSolution { x: scaled(&x, -exponent), ..found })
     };
-    solve().map_err(|e: Error| e.at(here))
+    solve().at_caller()
 }
 
 /// The x that makes ||b - A x||^2 + d^2 ||x||^2 least, by LSQR; where it is not unique, the shortest.
@@ -505,7 +503,6 @@ pub fn lsqr<T: Float, A: LinearOperator<T>>(
     b: &Tensor<T>,
     options: IterativeOptions,
 ) -> Result<IterativeSolution<T>> {
-    let here = Location::caller();
     let solve = || {
         fits("lsqr", a.shape(), b, false)?;
         let shape = a.shape();
@@ -542,5 +539,5 @@ pub fn lsqr<T: Float, A: LinearOperator<T>>(
         let x = implicit(&found.x, residual, inverse)?;
         Ok(IterativeSolution { x: scaled(&x, -exponent), ..found })
     };
-    solve().map_err(|e: Error| e.at(here))
+    solve().at_caller()
 }

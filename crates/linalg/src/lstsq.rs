@@ -5,9 +5,8 @@ use crate::product::matmul;
 use crate::solve::{are_vectors, one_batch};
 use crate::triangular::triangular;
 use autograd::{Keep, Kept, Op, Tensor, apply};
-use std::panic::Location;
 use tensor_core::kernels::{self, Part};
-use tensor_core::{Array, Element, Error, Float, Result};
+use tensor_core::{Array, AtCaller, Element, Error, Float, Result};
 
 const LSTSQ: &str = "lstsq";
 
@@ -124,7 +123,6 @@ fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Result<(Tensor
 /// naming the first such matrix; not converged. NaN and infinity in B spread into its solutions.
 #[track_caller]
 pub fn lstsq<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<T>> {
-    let here = Location::caller();
     let vectors = are_vectors(a, b);
     let columns = if vectors { b.unsqueeze(-1)? } else { b.clone() };
     if !matches!((a.shape(), columns.shape()), ([.., m, _], [.., k, _]) if m == k) {
@@ -133,17 +131,17 @@ pub fn lstsq<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Resul
             a.shape(),
             b.shape()
         );
-        return Err(Error::shape(LSTSQ, message).at(here));
+        return Err(Error::shape(LSTSQ, message).at_caller());
     }
     if let Some(wrong) = rtol.filter(|&t| t.is_nan() || t < 0.0) {
         let message = format!("a tolerance of {wrong} is not possible: it must not be negative");
-        return Err(Error::argument(LSTSQ, message).at(here));
+        return Err(Error::argument(LSTSQ, message).at_caller());
     }
     let run = || {
         let [a, b] = one_batch(LSTSQ, a, &columns)?;
         least_norm(&a, &b, rtol)
     };
-    let x = run().map_err(|e| e.renamed(LSTSQ).relocated(here))?;
+    let x = run().called(LSTSQ)?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }
 

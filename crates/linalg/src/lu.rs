@@ -4,8 +4,7 @@ use crate::product::matmul;
 use crate::solve::{System, system};
 use crate::triangular::{Triangle, solve_triangular, triangular};
 use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many, arange_on, is_grad_enabled};
-use std::panic::Location;
-use tensor_core::{Array, Element, Float, Result, kernels};
+use tensor_core::{Array, AtCaller, Element, Float, Result, kernels};
 
 /// L and U of A = L U for square matrices whose rows are in the order of their pivots
 struct Factors<T: Element> {
@@ -69,8 +68,7 @@ impl<T: Float> OpMany<T> for Factors<T> {
 /// rows than columns.
 #[track_caller]
 pub fn lu<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
-    let here = Location::caller();
-    factor(a).map_err(|e| e.renamed("lu").relocated(here))
+    factor(a).called("lu")
 }
 
 fn factor<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
@@ -120,13 +118,12 @@ fn factor<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> 
 /// its diagonal.
 #[track_caller]
 pub fn lu_solve<T: Float>(p: &Tensor<T>, l: &Tensor<T>, u: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-    let here = Location::caller();
-    let System { a: p, b, vectors } = system("lu_solve", p, b).map_err(|e| e.at(here))?;
+    let System { a: p, b, vectors } = system("lu_solve", p, b).at_caller()?;
     let run = || {
         let y = solve_triangular(l, &matmul(&p.mt()?, &b)?, Triangle { upper: false, unit: true })?;
         solve_triangular(u, &y, Triangle::UPPER)
     };
-    let x = run().map_err(|e| e.renamed("lu_solve").relocated(here))?;
+    let x = run().called("lu_solve")?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }
 

@@ -140,15 +140,14 @@ pub fn pinv<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// square.
 #[track_caller]
 pub fn pinv_with<T: Float>(a: &Tensor<T>, options: PinvOptions) -> Result<Tensor<T>> {
-    let here = std::panic::Location::caller();
     if let Some(wrong) = [options.rtol, options.atol].into_iter().flatten().find(|&t| t.is_nan() || t < 0.0) {
         let message = format!("a tolerance of {wrong} is not possible: it must not be negative");
-        return Err(Error::argument("pinv", message).at(here));
+        return Err(Error::argument("pinv", message).at_caller());
     }
     if options.hermitian {
         if !matches!(a.shape(), [.., m, n] if m == n) {
             let message = format!("shape {:?}: symmetric matrices are square", a.shape());
-            return Err(Error::shape("pinv", message).at(here));
+            return Err(Error::shape("pinv", message).at_caller());
         }
         return apply(Pinv(options), [&((a + a.mt()?) * T::of(0.5))]);
     }

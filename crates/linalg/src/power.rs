@@ -4,9 +4,8 @@ use crate::inverse::inverse;
 use crate::product::matmul;
 use crate::solve::solve;
 use autograd::{Keep, Kept, Op, Tensor, apply};
-use std::panic::Location;
 use tensor_core::kernels::{self, Part};
-use tensor_core::{Array, Error, Float, Result};
+use tensor_core::{Array, AtCaller, Error, Float, Result};
 
 #[track_caller]
 fn need_square<T: Float>(op: &'static str, a: &Tensor<T>) -> Result<usize> {
@@ -15,7 +14,7 @@ fn need_square<T: Float>(op: &'static str, a: &Tensor<T>) -> Result<usize> {
         _ => {
             let message =
                 format!("shape {:?}: square matrices are needed, the last two dimensions equal", a.shape());
-            Err(Error::shape(op, message).at(Location::caller()))
+            Err(Error::shape(op, message).at_caller())
         }
     }
 }
@@ -95,12 +94,11 @@ const THETA_13: f64 = 5.371_920_351_148_152;
 /// Shape, where the matrices are not square; argument, for NaN and infinity, naming the first such matrix.
 #[track_caller]
 pub fn matrix_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    let here = Location::caller();
     let n = need_square("matrix_exp", a)?;
     if a.numel() == 0 {
         return Ok(a.clone());
     }
-    kernels::finite("matrix_exp", a.array(), Part::Whole).map_err(|e| e.at(here))?;
+    kernels::finite("matrix_exp", a.array(), Part::Whole).at_caller()?;
     let squarings = squarings(a)?;
     let most = squarings.iter().copied().max().unwrap_or(0);
     // The matrices that are scaled by one half at least so often.
@@ -131,8 +129,7 @@ pub fn matrix_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     let high = |k: usize| matmul(&a6, &(&a6 * b(k + 4) + &a4 * b(k + 2) + &a2 * b(k)));
     let odd = matmul(&a, &(high(9)? + sum(1)?))?;
     let even = high(8)? + sum(0)?;
-    let mut e =
-        solve(&(&even - &odd), &(&even + &odd)).map_err(|e| e.renamed("matrix_exp").relocated(here))?;
+    let mut e = solve(&(&even - &odd), &(&even + &odd)).called("matrix_exp")?;
     for done in 0..most {
         e = match alike {
             true => matmul(&e, &e)?,

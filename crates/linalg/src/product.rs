@@ -4,7 +4,6 @@
 //! algorithmic differentiation", 2008, section 2.2: for C = A B, A's cotangent is G B^T and B's A^T G.
 
 use autograd::{Keep, Kept, Op, Tensor, apply};
-use std::panic::Location;
 use tensor_core::{Array, Error, Float, Result, compiled_once, formula, kernels};
 
 /// alpha A^T g, for the cotangent g of a vector, or of each of many
@@ -235,7 +234,7 @@ fn need_ndim<T: Float>(op: &'static str, what: &str, t: &Tensor<T>, ndim: usize)
         return Ok(());
     }
     let message = format!("{what} has shape {:?}: {ndim} dimensions are needed", t.shape());
-    Err(Error::shape(op, message).at(Location::caller()))
+    Err(Error::shape(op, message).at_caller())
 }
 
 /// The scalar product of two vectors of one length: u^T v.
@@ -256,7 +255,7 @@ pub fn dot<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
     if u.shape() != v.shape() {
         let message =
             format!("vectors {:?} and {:?} do not match: their lengths must be equal", u.shape(), v.shape());
-        return Err(Error::shape("dot", message).at(Location::caller()));
+        return Err(Error::shape("dot", message).at_caller());
     }
     apply(Dot, [u, v])
 }
@@ -343,7 +342,7 @@ fn need_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>) -> Resul
         a.shape(),
         b.shape()
     );
-    Err(Error::shape(op, message).at(Location::caller()))
+    Err(Error::shape(op, message).at_caller())
 }
 
 /// Matrix by matrix over a batch: [b, m, k] times [b, k, n].
@@ -422,7 +421,7 @@ pub fn matmul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     match (a.ndim(), b.ndim()) {
         (0, _) | (_, 0) => {
             let message = format!("shapes {:?} and {:?}: a scalar multiplies by *", a.shape(), b.shape());
-            Err(Error::shape("matmul", message).at(Location::caller()))
+            Err(Error::shape("matmul", message).at_caller())
         }
         (1, 1) => dot(a, b),
         (2, 1) => mv(a, b),

@@ -3,8 +3,7 @@
 use crate::product::matmul;
 use crate::triangular::triangular;
 use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
-use std::panic::Location;
-use tensor_core::{Array, Error, Float, Result, kernels};
+use tensor_core::{Array, AtCaller, Error, Float, Result, kernels};
 
 /// A = Q R, reduced: the diagonal of R is not negative
 struct Qr;
@@ -76,7 +75,6 @@ pub fn qr<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 /// As [`qr`]; graph, for a tracked matrix with more rows than columns.
 #[track_caller]
 pub fn qr_complete<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
-    let here = Location::caller();
     if matches!(a.shape(), [.., m, n] if m <= n) {
         return qr(a);
     }
@@ -85,9 +83,9 @@ pub fn qr_complete<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
             "the complete factors of shape {:?} are not functions of the matrix alone: detach() it, or use qr",
             a.shape()
         );
-        return Err(Error::new(tensor_core::ErrorKind::Graph, "qr_complete", message).at(here));
+        return Err(Error::new(tensor_core::ErrorKind::Graph, "qr_complete", message).at_caller());
     }
-    let [q, r] = kernels::qr("qr_complete", a.array(), true).map_err(|e| e.at(here))?;
+    let [q, r] = kernels::qr("qr_complete", a.array(), true).at_caller()?;
     Ok((q.into(), r.into()))
 }
 

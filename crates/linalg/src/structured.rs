@@ -1,8 +1,7 @@
 //! Matrices with a structure, made from fewer numbers.
 
 use autograd::{Tensor, arange_on};
-use std::panic::Location;
-use tensor_core::{Error, Float, Result, memory};
+use tensor_core::{AtCaller, Error, Float, Result, memory};
 
 /// The Vandermonde matrix of each vector of a batch: row i holds the powers x_i^0, .., x_i^(n-1), or from the
 /// highest one on where `decreasing`, as NumPy has them.
@@ -18,16 +17,15 @@ use tensor_core::{Error, Float, Result, memory};
 /// Shape, for a scalar; out of memory.
 #[track_caller]
 pub fn vander<T: Float>(x: &Tensor<T>, n: usize, decreasing: bool) -> Result<Tensor<T>> {
-    let here = Location::caller();
     if x.ndim() == 0 {
         let message = "a scalar has no Vandermonde matrix: give a vector".to_string();
-        return Err(Error::shape("vander", message).at(here));
+        return Err(Error::shape("vander", message).at_caller());
     }
     if n == 0 {
         return x.unsqueeze(-1)?.narrow(-1, 0, 0);
     }
     let shape: Vec<usize> = x.shape().iter().copied().chain([n]).collect();
-    memory::ask::<T>("vander", &shape).map_err(|e| e.at(here))?;
+    memory::ask::<T>("vander", &shape).at_caller()?;
     // As many columns again in every step: those that are there times the next power.
     let mut step = x.unsqueeze(-1)?;
     let mut powers = step.detach().ones_like();
@@ -57,7 +55,6 @@ pub fn vander<T: Float>(x: &Tensor<T>, n: usize, decreasing: bool) -> Result<Ten
 /// Shape, for tensors of more than two dimensions; argument, for none at all.
 #[track_caller]
 pub fn block_diag<T: Float>(blocks: &[&Tensor<T>]) -> Result<Tensor<T>> {
-    let here = Location::caller();
     let matrices = blocks
         .iter()
         .map(|block| match block.ndim() {
@@ -65,13 +62,14 @@ pub fn block_diag<T: Float>(blocks: &[&Tensor<T>]) -> Result<Tensor<T>> {
             2 => Ok((*block).clone()),
             _ => {
                 let message = format!("a block of shape {:?}: matrices are needed", block.shape());
-                Err(Error::shape("block_diag", message).at(here))
+                Err(Error::shape("block_diag", message))
             }
         })
-        .collect::<Result<Vec<_>>>()?;
+        .collect::<Result<Vec<_>>>()
+        .at_caller()?;
     let sizes = |dim: usize| matrices.iter().try_fold(0usize, |sum, m| sum.checked_add(m.shape()[dim]));
     let shape = [sizes(0).unwrap_or(usize::MAX), sizes(1).unwrap_or(usize::MAX)];
-    memory::ask::<T>("block_diag", &shape).map_err(|e| e.at(here))?;
+    memory::ask::<T>("block_diag", &shape).at_caller()?;
     let width = shape[1];
     let mut left = 0;
     let mut rows = Vec::with_capacity(matrices.len());
@@ -81,7 +79,7 @@ pub fn block_diag<T: Float>(blocks: &[&Tensor<T>]) -> Result<Tensor<T>> {
         left += m.shape()[1];
     }
     if rows.is_empty() {
-        return Err(Error::argument("block_diag", "no blocks: give one or more").at(here));
+        return Err(Error::argument("block_diag", "no blocks: give one or more").at_caller());
     }
     Tensor::cat(&rows.iter().collect::<Vec<_>>(), 0)
 }
@@ -106,9 +104,9 @@ pub fn toeplitz<T: Float>(c: &Tensor<T>, r: &Tensor<T>) -> Result<Tensor<T>> {
             c.shape(),
             r.shape()
         );
-        return Err(Error::shape("toeplitz", message).at(Location::caller()));
+        return Err(Error::shape("toeplitz", message).at_caller());
     };
-    memory::ask::<T>("toeplitz", &[m, n]).map_err(|e| e.at(Location::caller()))?;
+    memory::ask::<T>("toeplitz", &[m, n]).at_caller()?;
     if m == 0 || n == 0 {
         return c.unsqueeze(1)?.try_mul(&r.unsqueeze(0)?);
     }

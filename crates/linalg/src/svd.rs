@@ -3,7 +3,6 @@
 use crate::gaps::over_gaps;
 use crate::product::matmul;
 use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
-use std::panic::Location;
 use tensor_core::kernels::{self, Gaps};
 use tensor_core::{Array, Error, Float, Result};
 
@@ -142,10 +141,9 @@ impl From<f64> for MatrixNorm {
 /// is none of those six; as [`svd`].
 #[track_caller]
 pub fn matrix_norm<T: Float>(a: &Tensor<T>, norm: impl Into<MatrixNorm>) -> Result<Tensor<T>> {
-    let here = Location::caller();
     if a.ndim() < 2 {
         let message = format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape());
-        return Err(Error::shape("matrix_norm", message).at(here));
+        return Err(Error::shape("matrix_norm", message).at_caller());
     }
     let sums = |dim| a.abs().sum_dim(dim, false);
     match norm.into() {
@@ -159,7 +157,7 @@ pub fn matrix_norm<T: Float>(a: &Tensor<T>, norm: impl Into<MatrixNorm>) -> Resu
         MatrixNorm::Order(f64::NEG_INFINITY) => sums(-1)?.amin(-1, false),
         MatrixNorm::Order(p) => {
             let message = format!("no matrix norm of order {p}: 1, 2, infinity and their negatives are");
-            Err(Error::argument("matrix_norm", message).at(here))
+            Err(Error::argument("matrix_norm", message).at_caller())
         }
     }
 }

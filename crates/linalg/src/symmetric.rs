@@ -1,11 +1,10 @@
 //! Functions of symmetric matrices, exact at every spectrum.
 
 use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
-use std::panic::Location;
 use std::sync::Arc;
 pub use tensor_core::kernels::Analytic;
 use tensor_core::shape::Dims;
-use tensor_core::{Array, Error, Float, Result, kernels};
+use tensor_core::{Array, AtCaller, Error, Float, Result, kernels};
 
 /// A = V diag(w) V^T: the value of the matrix, and nothing else of it.
 struct Spectrum<T: Float> {
@@ -107,8 +106,7 @@ fn symmetric_part<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// finite at an eigenvalue, naming the first such matrix; not converged.
 #[track_caller]
 pub fn symmetric_function<T: Float>(a: &Tensor<T>, f: impl Analytic + 'static) -> Result<Tensor<T>> {
-    let here = Location::caller();
-    function(("symmetric_function", "the function"), a, f, |_| {}).map_err(|e| e.at(here))
+    function(("symmetric_function", "the function"), a, f, |_| {}).at_caller()
 }
 
 /// [`symmetric_function`] of the eigenvalues that `adjust` makes of those of each matrix.
@@ -221,8 +219,7 @@ impl Analytic for Step {
 /// As [`symmetric_function`].
 #[track_caller]
 pub fn symmetric_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    let here = Location::caller();
-    function(("symmetric_exp", "e^x"), a, Exp, |_| {}).map_err(|e| e.at(here))
+    function(("symmetric_exp", "e^x"), a, Exp, |_| {}).at_caller()
 }
 
 /// The logarithm of each symmetric positive definite matrix; see [`symmetric_function`].
@@ -231,8 +228,7 @@ pub fn symmetric_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// As [`symmetric_function`], for eigenvalues that are not positive.
 #[track_caller]
 pub fn symmetric_log<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    let here = Location::caller();
-    function(("symmetric_log", "ln x"), a, Log, |_| {}).map_err(|e| e.at(here))
+    function(("symmetric_log", "ln x"), a, Log, |_| {}).at_caller()
 }
 
 /// A^p of each symmetric matrix (p = 1/2 is the root, -1/2 the whitening); see [`symmetric_function`]. A power that
@@ -256,7 +252,6 @@ pub fn symmetric_log<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// a p that is no integer, and zeros, for a negative one.
 #[track_caller]
 pub fn symmetric_power<T: Float>(a: &Tensor<T>, p: f64) -> Result<Tensor<T>> {
-    let here = Location::caller();
     let without_rounding = |w: &mut [T]| {
         if p.fract() == 0.0 {
             return;
@@ -266,7 +261,7 @@ pub fn symmetric_power<T: Float>(a: &Tensor<T>, p: f64) -> Result<Tensor<T>> {
         let counts = |x: &&mut T| size(x) <= rounding && (p > 0.0 || **x < T::ZERO);
         w.iter_mut().filter(counts).for_each(|x| *x = T::ZERO);
     };
-    function(("symmetric_power", &format!("x^{p}")), a, Power(p), without_rounding).map_err(|e| e.at(here))
+    function(("symmetric_power", &format!("x^{p}")), a, Power(p), without_rounding).at_caller()
 }
 
 /// The projector onto the eigenvectors of each symmetric matrix whose eigenvalues exceed `threshold`; it does
@@ -284,8 +279,7 @@ pub fn symmetric_power<T: Float>(a: &Tensor<T>, p: f64) -> Result<Tensor<T>> {
 /// As [`symmetric_function`].
 #[track_caller]
 pub fn spectral_projector<T: Float>(a: &Tensor<T>, threshold: f64) -> Result<Tensor<T>> {
-    let here = Location::caller();
-    function(("spectral_projector", "the function"), a, Step(threshold), |_| {}).map_err(|e| e.at(here))
+    function(("spectral_projector", "the function"), a, Step(threshold), |_| {}).at_caller()
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use crate::product::matmul;
 use crate::solve::{System, system};
 use autograd::{Keep, Kept, Op, Tensor, apply};
-use std::panic::Location;
 pub use tensor_core::kernels::Triangle;
-use tensor_core::{Array, Float, Result, kernels};
+use tensor_core::{Array, AtCaller, Float, Result, kernels};
 
 /// X = A^-1 B, or A^-T B where transposed, for a triangle A of which nothing else is read
 struct SolveTriangular {
@@ -70,8 +69,7 @@ pub(crate) fn triangular<T: Float>(
 /// and infinity in a triangle, naming the first such matrix. In B they are no errors: they spread into the solutions.
 #[track_caller]
 pub fn solve_triangular<T: Float>(a: &Tensor<T>, b: &Tensor<T>, triangle: Triangle) -> Result<Tensor<T>> {
-    let here = Location::caller();
-    let System { a, b, vectors } = system("solve_triangular", a, b).map_err(|e| e.at(here))?;
+    let System { a, b, vectors } = system("solve_triangular", a, b).at_caller()?;
     let x = apply(SolveTriangular { triangle, transposed: false }, [&a, &b])?;
     if vectors { x.squeeze(-1) } else { Ok(x) }
 }

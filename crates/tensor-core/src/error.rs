@@ -124,6 +124,13 @@ impl Error {
         self
     }
 
+    /// Adds the line that called the function this stands in, which is `#[track_caller]`, unless a deeper caller has.
+    #[track_caller]
+    #[must_use]
+    pub fn at_caller(self) -> Self {
+        self.at(Location::caller())
+    }
+
     /// Puts the caller's line in place of any other: that of a call to `backward` says more to its
     /// caller than a line within a rule.
     #[cold]
@@ -185,6 +192,33 @@ impl std::error::Error for Error {
     }
 }
 
+/// Lines of callers for results, in the body of a `#[track_caller]` function; a closure in it has no caller's line.
+pub trait AtCaller {
+    /// As [`Error::at_caller`].
+    #[must_use]
+    fn at_caller(self) -> Self;
+
+    /// Names the operation that was called, and the line that called it, in place of those that it is made of.
+    #[must_use]
+    fn called(self, op: &'static str) -> Self;
+}
+
+impl<V> AtCaller for Result<V> {
+    #[track_caller]
+    #[inline]
+    fn at_caller(self) -> Self {
+        let caller = Location::caller();
+        self.map_err(|e| e.at(caller))
+    }
+
+    #[track_caller]
+    #[inline]
+    fn called(self, op: &'static str) -> Self {
+        let caller = Location::caller();
+        self.map_err(|e| e.renamed(op).relocated(caller))
+    }
+}
+
 /// For operations that return no `Result`.
 pub trait OrRaise {
     /// What a success holds.
@@ -202,7 +236,7 @@ impl<V> OrRaise for Result<V> {
     fn or_raise(self) -> V {
         match self {
             Ok(value) => value,
-            Err(error) => raise(error.at(Location::caller())),
+            Err(error) => raise(error.at_caller()),
         }
     }
 }
@@ -230,11 +264,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_line_is_that_of_the_call_of_what_is_tracked() {
+        #[track_caller]
+        fn outer(called: bool) -> Result<()> {
+            let inner = || Err(Error::index("inner", "no"));
+            if called { inner().at_caller().called("outer") } else { inner().at_caller() }
+        }
+        let line = line!() + 1;
+        let [e, renamed] = [false, true].map(|called| outer(called).unwrap_err());
+        assert_eq!((e.op(), e.location().unwrap().line()), ("inner", line));
+        assert_eq!((renamed.op(), renamed.location().unwrap().line()), ("outer", line));
+    }
+
+    #[test]
     fn the_deepest_line_is_kept_and_other_errors_pass_unchanged() {
         let here = Location::caller();
         let e = Error::shape("mv", "no").at(here);
         let line = e.location().unwrap().line();
         assert_eq!(e.at(Location::caller()).location().unwrap().line(), line);
+        let e = Err::<(), _>(Error::shape("mv", "no").at(here)).at_caller().unwrap_err();
+        assert_eq!(e.location().unwrap().line(), line);
         let e = Error::other("mine").at(here);
         assert_eq!(e.to_string(), "mine");
         assert_eq!(e.into_other().unwrap().to_string(), "mine");

@@ -45,7 +45,7 @@ pub use element::{
     DType, EachElement, EachFloat, EachNumber, Element, Float, ForElement, ForFloat, ForNumber, Number,
     Scalar, Slice, SliceMut,
 };
-pub use error::{Error, ErrorKind, OrRaise, Result};
+pub use error::{AtCaller, Error, ErrorKind, OrRaise, Result};
 pub use expression::Expression;
 pub use formula::{Applied, Closures, Expressed, Formula, Function, OnCpu, Parameters, Text, on_cpu};
 pub use interop::dlpack;

@@ -11,7 +11,7 @@ use crate::tensor::Tensor;
 use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
 use std::panic::Location;
 use tensor_core::shape::broadcast;
-use tensor_core::{Device, Element, Error, ErrorKind, Float, Layout, Number, OrRaise, Result};
+use tensor_core::{AtCaller, Device, Element, Error, ErrorKind, Float, Layout, Number, OrRaise, Result};
 
 /// An error where the result would have another shape than x.
 fn keeps_shape<T: Element>(op: &'static str, x: &Tensor<T>, other: &[usize]) -> Result<()> {
@@ -61,15 +61,14 @@ impl<T: Element> Tensor<T> {
     /// [`no_grad`](crate::no_grad).
     #[track_caller]
     pub fn set<const N: usize>(&mut self, index: [isize; N], value: T) -> Result<()> {
-        let here = Location::caller();
-        let at = self.place("set", index).map_err(|e| e.at(here))?;
+        let at = self.place("set", index).at_caller()?;
         if !self.is_leaf() || (self.is_tracked() && is_grad_enabled()) {
             let message = "a single element of a tracked tensor is not written: detach() it first, or, where it \
                            is a leaf, write it within no_grad()";
-            return Err(Error::new(ErrorKind::Graph, "set", message).at(here));
+            return Err(Error::new(ErrorKind::Graph, "set", message).at_caller());
         }
         let place = Layout::row_major(self.shape().into()).place(&at);
-        self.array_mut().make_mut().map_err(|e| e.at(here))?[place] = value;
+        self.array_mut().make_mut().at_caller()?[place] = value;
         Ok(())
     }
 }

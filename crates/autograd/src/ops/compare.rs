@@ -3,11 +3,10 @@
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use std::borrow::Cow;
-use std::panic::Location;
 use tensor_core::shape::{IntoDims, dim_mask};
 use tensor_core::{
-    Array, Closures, Code, DType, EachElement, EachNumber, Element, Float, ForElement, ForNumber, Formula,
-    Number, OrRaise, Result, compiled_once, formula, formulas, kernels,
+    Array, AtCaller, Closures, Code, DType, EachElement, EachNumber, Element, Float, ForElement, ForNumber,
+    Formula, Number, OrRaise, Result, compiled_once, formula, formulas, kernels,
 };
 
 /// The right-hand side of a comparison: a tensor or a scalar.
@@ -49,9 +48,8 @@ macro_rules! comparisons {
             /// Shape, where the shapes do not broadcast.
             #[track_caller]
             pub fn $name(&self, other: impl Operand<T>) -> Result<Tensor<bool>> {
-                let here = Location::caller();
                 let mask = kernels::zip(stringify!($name), self.array(), &other.operand(), *T::of_elements(&$NAME));
-                Ok(mask.map_err(|e| e.at(here))?.into())
+                Ok(mask.at_caller()?.into())
             }
         )* }
     };
@@ -157,8 +155,7 @@ impl Tensor<bool> {
         other: &Tensor<bool>,
         f: &dyn Formula<(bool, bool), bool>,
     ) -> Result<Tensor<bool>> {
-        let here = Location::caller();
-        Ok(kernels::zip(op, self.array(), other.array(), f).map_err(|e| e.at(here))?.into())
+        Ok(kernels::zip(op, self.array(), other.array(), f).at_caller()?.into())
     }
 
     /// Whether every element is true.
@@ -185,9 +182,8 @@ impl Tensor<bool> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn all_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Tensor<bool>> {
-        let here = Location::caller();
-        let mask = dim_mask("all", &dims.into_dims(), self.ndim()).map_err(|e| e.at(here))?;
-        Ok(kernels::all("all", self.array(), &mask, keepdim).map_err(|e| e.at(here))?.into())
+        let mask = dim_mask("all", &dims.into_dims(), self.ndim()).at_caller()?;
+        Ok(kernels::all("all", self.array(), &mask, keepdim).at_caller()?.into())
     }
 
     /// Whether any element over `dims` is true; the dimensions stay with size 1 where `keepdim`.
@@ -203,9 +199,8 @@ impl Tensor<bool> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn any_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Tensor<bool>> {
-        let here = Location::caller();
-        let mask = dim_mask("any", &dims.into_dims(), self.ndim()).map_err(|e| e.at(here))?;
-        Ok(kernels::any("any", self.array(), &mask, keepdim).map_err(|e| e.at(here))?.into())
+        let mask = dim_mask("any", &dims.into_dims(), self.ndim()).at_caller()?;
+        Ok(kernels::any("any", self.array(), &mask, keepdim).at_caller()?.into())
     }
 }
 
@@ -251,9 +246,8 @@ impl<T: Float> Tensor<T> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn isclose(&self, other: &Tensor<T>, rtol: f64, atol: f64) -> Result<Tensor<bool>> {
-        let here = Location::caller();
         let mask = isclose(self.array(), other.array(), T::of(rtol), T::of(atol));
-        Ok(mask.map_err(|e| e.at(here))?.into())
+        Ok(mask.at_caller()?.into())
     }
 
     /// Whether all elements are close; see [`Tensor::isclose`]. NumPy's and PyTorch's tolerances are

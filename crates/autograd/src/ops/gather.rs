@@ -4,9 +4,8 @@ use super::index::index_in;
 use crate::create::arange_on;
 use crate::op::{Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
-use std::panic::Location;
 use tensor_core::shape::{Dims, dim};
-use tensor_core::{Array, Device, Element, Error, Number, OrRaise, Result, formula, kernels};
+use tensor_core::{Array, AtCaller, Device, Element, Error, Number, OrRaise, Result, formula, kernels};
 
 /// The elements at an index along a dimension.
 struct Gather {
@@ -98,9 +97,8 @@ impl<T: Number> Tensor<T> {
 
     #[track_caller]
     fn gather_along(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
-        let here = Location::caller();
-        let dim = dim("gather", d, self.ndim()).map_err(|e| e.at(here))?;
-        check_index("gather", index.shape(), self.shape(), Some(dim)).map_err(|e| e.at(here))?;
+        let dim = dim("gather", d, self.ndim()).at_caller()?;
+        check_index("gather", index.shape(), self.shape(), Some(dim)).at_caller()?;
         apply(Gather { dim, index: index.array().clone() }, [self])
     }
 
@@ -126,10 +124,9 @@ impl<T: Number> Tensor<T> {
             let (x, shape) = (self.as_vector()?, Dims::from_slice(self.shape()));
             return x.scatter_add(d, &index.as_vector()?, &source.as_vector()?)?.reshaped(shape);
         }
-        let here = Location::caller();
-        let dim = dim("scatter_add", d, self.ndim()).map_err(|e| e.at(here))?;
-        check_index("scatter_add", index.shape(), self.shape(), Some(dim)).map_err(|e| e.at(here))?;
-        check_index("scatter_add", index.shape(), source.shape(), None).map_err(|e| e.at(here))?;
+        let dim = dim("scatter_add", d, self.ndim()).at_caller()?;
+        check_index("scatter_add", index.shape(), self.shape(), Some(dim)).at_caller()?;
+        check_index("scatter_add", index.shape(), source.shape(), None).at_caller()?;
         // What the index does not reach of the source is left out, and gets the gradient 0.
         let mut read = source.clone();
         for (k, &size) in index.shape().iter().enumerate() {
@@ -155,7 +152,6 @@ impl<T: Number> Tensor<T> {
     /// vector nor a single one.
     #[track_caller]
     pub fn index_select(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
-        let here = Location::caller();
         if index.ndim() == 0 {
             return self.index_select(d, &index.as_vector()?);
         }
@@ -163,12 +159,12 @@ impl<T: Number> Tensor<T> {
             if index.numel() != 1 {
                 let message =
                     format!("{} indices into a tensor without dimensions: one is needed", index.numel());
-                return Err(Error::shape("index_select", message).at(here));
+                return Err(Error::shape("index_select", message).at_caller());
             }
             return self.as_vector()?.index_select(d, index)?.as_scalar();
         }
-        let dim = dim("index_select", d, self.ndim()).map_err(|e| e.at(here))?;
-        let index = along(index, dim, self.shape()).map_err(|e| e.at(here))?;
+        let dim = dim("index_select", d, self.ndim()).at_caller()?;
+        let index = along(index, dim, self.shape()).at_caller()?;
         apply(Gather { dim, index }, [self])
     }
 
@@ -190,9 +186,8 @@ impl<T: Number> Tensor<T> {
     /// vector or `values` do not broadcast to the rows that they name.
     #[track_caller]
     pub fn index_put(&self, index: &Tensor<i64>, values: &Tensor<T>, accumulate: bool) -> Result<Self> {
-        let here = Location::caller();
-        dim("index_put", 0, self.ndim()).map_err(|e| e.at(here))?;
-        let whole = along(index, 0, self.shape()).map_err(|e| e.at(here))?;
+        dim("index_put", 0, self.ndim()).at_caller()?;
+        let whole = along(index, 0, self.shape()).at_caller()?;
         let values = values.expand(whole.shape())?;
         if accumulate {
             return apply(ScatterAdd { dim: 0, index: whole }, [self, &values]);
@@ -201,10 +196,10 @@ impl<T: Number> Tensor<T> {
         let rows = self.shape()[0];
         let sources = match self.device() {
             Device::Cpu => {
-                let mut sources = kernels::arange("index_put", Device::Cpu, rows).map_err(|e| e.at(here))?;
+                let mut sources = kernels::arange("index_put", Device::Cpu, rows).at_caller()?;
                 let own = sources.make_mut()?;
                 for (k, i) in index.to_vec().into_iter().enumerate() {
-                    let row = index_in("index_put", self.shape(), 0, i as isize).map_err(|e| e.at(here))?;
+                    let row = index_in("index_put", self.shape(), 0, i as isize).at_caller()?;
                     own[row] = (rows + k) as i64;
                 }
                 Tensor::from(sources)
@@ -242,11 +237,10 @@ impl<T: Number> Tensor<T> {
     /// Shape, where the mask does not broadcast to this shape, or this to the mask's.
     #[track_caller]
     pub fn masked_select(&self, mask: &Tensor<bool>) -> Result<Self> {
-        let here = Location::caller();
         let shape = tensor_core::shape::broadcast("masked_select", self.shape(), mask.shape());
-        let shape = shape.map_err(|e| e.at(here))?;
+        let shape = shape.at_caller()?;
         let mask = mask.expand(&shape)?;
-        let index = kernels::positions("masked_select", mask.array()).map_err(|e| e.at(here))?.into();
+        let index = kernels::positions("masked_select", mask.array()).at_caller()?.into();
         self.expand(&shape)?.flatten().index_select(0, &index)
     }
 }
@@ -294,8 +288,7 @@ impl<T: Element> Tensor<T> {
                 false => Tensor::stack(&columns.iter().collect::<Vec<_>>(), -1),
             }
         };
-        let here = Location::caller();
-        rows().map_err(|e| e.relocated(here)).or_raise()
+        rows().called("nonzero").or_raise()
     }
 }
 

@@ -4,9 +4,8 @@ use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
 use smallvec::SmallVec;
-use std::panic::Location;
 use tensor_core::shape::{Dims, dim};
-use tensor_core::{Array, Element, Error, Layout, Result, kernels};
+use tensor_core::{Array, AtCaller, Element, Error, Layout, Result, kernels};
 
 /// Index `i`, negative ones counted from the end, of dimension `dim` of `shape`.
 pub(crate) fn index_in(op: &'static str, shape: &[usize], dim: usize, i: isize) -> Result<usize> {
@@ -22,24 +21,24 @@ pub(crate) fn index_in(op: &'static str, shape: &[usize], dim: usize, i: isize) 
 
 /// A range of one dimension.
 #[derive(Clone, Copy)]
-struct Range {
+struct Span {
     start: usize,
     step: isize,
     len: usize,
 }
 
 /// A range of every dimension.
-struct Slice(SmallVec<[Range; 4]>);
+struct Slice(SmallVec<[Span; 4]>);
 
 impl Slice {
     /// The same of each of many tensors, along a first dimension.
     fn of_many(&self, many: Option<usize>) -> Slice {
-        let all = many.map(|len| Range { start: 0, step: 1, len });
+        let all = many.map(|len| Span { start: 0, step: 1, len });
         Slice(all.into_iter().chain(self.0.iter().copied()).collect())
     }
 
     fn layout(&self, whole: &Layout) -> Layout {
-        let cut = |l: Layout, (k, r): (usize, &Range)| l.slice(k, r.start, r.step, r.len);
+        let cut = |l: Layout, (k, r): (usize, &Span)| l.slice(k, r.start, r.step, r.len);
         self.0.iter().enumerate().fold(whole.clone(), cut)
     }
 }
@@ -49,7 +48,7 @@ impl<T: Element> Op<T, 1> for Slice {
         "slice"
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-        let cut = |x: Array<T>, (k, r): (usize, &Range)| x.slice("slice", k, r.start, r.step, r.len);
+        let cut = |x: Array<T>, (k, r): (usize, &Span)| x.slice("slice", k, r.start, r.step, r.len);
         self.0.iter().enumerate().try_fold(x.clone(), cut)
     }
     fn batches(&self) -> bool {
@@ -86,8 +85,8 @@ impl<T: Element> Op<T, 1> for Embed {
 }
 
 impl<T: Element> Tensor<T> {
-    fn whole(&self) -> SmallVec<[Range; 4]> {
-        self.shape().iter().map(|&len| Range { start: 0, step: 1, len }).collect()
+    fn whole(&self) -> SmallVec<[Span; 4]> {
+        self.shape().iter().map(|&len| Span { start: 0, step: 1, len }).collect()
     }
 
     /// `length` elements along dimension `dim` from `start`, negative ones counted from the end.
@@ -96,17 +95,16 @@ impl<T: Element> Tensor<T> {
     /// Index, where that leaves the dimension.
     #[track_caller]
     pub fn narrow(&self, d: isize, start: isize, length: usize) -> Result<Self> {
-        let here = Location::caller();
-        let dim = dim("narrow", d, self.ndim()).map_err(|e| e.at(here))?;
+        let dim = dim("narrow", d, self.ndim()).at_caller()?;
         let size = self.shape()[dim];
         let first = if start < 0 { start + size as isize } else { start };
         if first < 0 || (first as usize).checked_add(length).is_none_or(|end| end > size) {
             let message =
                 format!("{length} elements from {start} leave dimension {dim} of shape {:?}", self.shape());
-            return Err(Error::index("narrow", message).at(here));
+            return Err(Error::index("narrow", message).at_caller());
         }
         let mut ranges = self.whole();
-        ranges[dim] = Range { start: first as usize, step: 1, len: length };
+        ranges[dim] = Span { start: first as usize, step: 1, len: length };
         apply(Slice(ranges), [self])
     }
 
@@ -117,11 +115,10 @@ impl<T: Element> Tensor<T> {
     /// Index, where the index or the dimension is out of range.
     #[track_caller]
     pub fn select(&self, d: isize, index: isize) -> Result<Self> {
-        let here = Location::caller();
-        let dim = dim("select", d, self.ndim()).map_err(|e| e.at(here))?;
-        let start = index_in("select", self.shape(), dim, index).map_err(|e| e.at(here))?;
+        let dim = dim("select", d, self.ndim()).at_caller()?;
+        let start = index_in("select", self.shape(), dim, index).at_caller()?;
         let mut ranges = self.whole();
-        ranges[dim] = Range { start, step: 1, len: 1 };
+        ranges[dim] = Span { start, step: 1, len: 1 };
         let mut shape = Dims::from_slice(self.shape());
         shape.remove(dim);
         apply(Slice(ranges), [self])?.reshaped(shape)
@@ -153,8 +150,7 @@ impl<T: Element> Tensor<T> {
     /// must lie within the dimension.
     #[track_caller]
     pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Result<Self> {
-        let here = Location::caller();
-        self.slice_parts(info.as_ref()).map_err(|e| e.at(here))
+        self.slice_parts(info.as_ref()).at_caller()
     }
 
     fn slice_parts(&self, parts: &[SliceInfoElem]) -> Result<Self> {
@@ -175,7 +171,7 @@ impl<T: Element> Tensor<T> {
                 }
                 SliceInfoElem::Index(i) => {
                     let start = index_in("slice", self.shape(), k, i)?;
-                    ranges[k] = Range { start, step: 1, len: 1 };
+                    ranges[k] = Span { start, step: 1, len: 1 };
                 }
                 SliceInfoElem::Slice { start, end, step } => {
                     ranges[k] = self.range(k, start, end, step)?;
@@ -189,7 +185,7 @@ impl<T: Element> Tensor<T> {
     }
 
     /// A range as ndarray has it: cut out first, and walked backwards where the step is negative.
-    fn range(&self, k: usize, start: isize, end: Option<isize>, step: isize) -> Result<Range> {
+    fn range(&self, k: usize, start: isize, end: Option<isize>, step: isize) -> Result<Span> {
         let n = self.shape()[k] as isize;
         let place = |i: isize| if i < 0 { i.saturating_add(n) } else { i };
         let (from, to) = (place(start), end.map_or(n, place));
@@ -202,6 +198,6 @@ impl<T: Element> Tensor<T> {
         let size = (to - from).max(0) as usize;
         let len = size.div_ceil(step.unsigned_abs());
         let first = if step < 0 && len > 0 { to - 1 } else { from };
-        Ok(Range { start: first as usize, step, len })
+        Ok(Span { start: first as usize, step, len })
     }
 }

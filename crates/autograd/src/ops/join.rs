@@ -2,9 +2,8 @@
 
 use crate::op::{KeptMany, OpMany, apply_many};
 use crate::tensor::Tensor;
-use std::panic::Location;
 use tensor_core::shape::dim;
-use tensor_core::{Array, Element, Error, Result, kernels};
+use tensor_core::{Array, AtCaller, Element, Error, Result, kernels};
 
 /// The inputs one after another along a dimension.
 struct Cat {
@@ -51,11 +50,10 @@ impl<T: Element> Tensor<T> {
     /// not exist.
     #[track_caller]
     pub fn cat(tensors: &[&Tensor<T>], d: isize) -> Result<Self> {
-        let here = Location::caller();
         let Some(first) = tensors.first() else {
-            return Err(Error::shape("cat", "there is no tensor: at least one is needed").at(here));
+            return Err(Error::shape("cat", "there is no tensor: at least one is needed").at_caller());
         };
-        let dim = dim("cat", d, first.ndim()).map_err(|e| e.at(here))?;
+        let dim = dim("cat", d, first.ndim()).at_caller()?;
         for (i, t) in tensors.iter().enumerate() {
             let fits = t.ndim() == first.ndim()
                 && (0..t.ndim()).all(|k| k == dim || t.shape()[k] == first.shape()[k]);
@@ -65,7 +63,7 @@ impl<T: Element> Tensor<T> {
                     t.shape(),
                     first.shape()
                 );
-                return Err(Error::shape("cat", message).at(here));
+                return Err(Error::shape("cat", message).at_caller());
             }
         }
         let sizes = tensors.iter().map(|t| t.shape()[dim]).collect();
@@ -87,10 +85,9 @@ impl<T: Element> Tensor<T> {
     /// Shape, where one is no vector.
     #[track_caller]
     pub fn meshgrid(axes: &[&Tensor<T>]) -> Result<Vec<Self>> {
-        let here = Location::caller();
         if let Some(wrong) = axes.iter().find(|a| a.ndim() != 1) {
             let message = format!("an axis of shape {:?}: vectors are needed", wrong.shape());
-            return Err(Error::shape("meshgrid", message).at(here));
+            return Err(Error::shape("meshgrid", message).at_caller());
         }
         let shape: Vec<usize> = axes.iter().map(|a| a.numel()).collect();
         let along = |(k, axis): (usize, &&Tensor<T>)| {
@@ -107,14 +104,13 @@ impl<T: Element> Tensor<T> {
     /// Shape, where the shapes differ or there is no tensor; index, for a place that does not exist.
     #[track_caller]
     pub fn stack(tensors: &[&Tensor<T>], d: isize) -> Result<Self> {
-        let here = Location::caller();
         if let Some((i, t)) = tensors.iter().enumerate().find(|(_, t)| t.shape() != tensors[0].shape()) {
             let message = format!(
                 "tensor {i} has shape {:?}, the first {:?}: all shapes must be equal",
                 t.shape(),
                 tensors[0].shape()
             );
-            return Err(Error::shape("stack", message).at(here));
+            return Err(Error::shape("stack", message).at_caller());
         }
         let layers: Vec<Self> = tensors.iter().map(|t| t.unsqueeze(d)).collect::<Result<_>>()?;
         Tensor::cat(&layers.iter().collect::<Vec<_>>(), d)

@@ -1,7 +1,6 @@
 //! Losses: means over all elements, or over the rows of a batch.
 
 use crate::tensor::Tensor;
-use std::panic::Location;
 use tensor_core::{Error, Float, Result};
 
 impl<T: Float> Tensor<T> {
@@ -28,10 +27,9 @@ impl<T: Float> Tensor<T> {
     /// Shape, where the shapes do not broadcast; argument, for a delta that is not positive.
     #[track_caller]
     pub fn huber_loss(&self, target: &Tensor<T>, delta: f64) -> Result<Self> {
-        let here = Location::caller();
         if delta.is_nan() || delta <= 0.0 {
             let message = format!("delta {delta}: a positive one is needed");
-            return Err(Error::argument("huber_loss", message).at(here));
+            return Err(Error::argument("huber_loss", message).at_caller());
         }
         Ok(self.try_sub(target)?.huber(delta).mean())
     }
@@ -60,14 +58,13 @@ impl<T: Float> Tensor<T> {
     /// Shape, for any other shapes; index, for a class that does not exist.
     #[track_caller]
     pub fn cross_entropy(&self, target: &Tensor<i64>) -> Result<Self> {
-        let here = Location::caller();
         if self.ndim() != 2 || target.shape() != &self.shape()[..1] {
             let message = format!(
                 "logits of shape {:?} and classes of shape {:?}: [N, C] and [N] are needed",
                 self.shape(),
                 target.shape()
             );
-            return Err(Error::shape("cross_entropy", message).at(here));
+            return Err(Error::shape("cross_entropy", message).at_caller());
         }
         Ok(self.log_softmax(1)?.gather(1, &target.unsqueeze(1)?)?.mean().neg())
     }

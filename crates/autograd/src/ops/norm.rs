@@ -3,9 +3,8 @@
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
-use std::panic::Location;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, Error, Expression, Float, Result, kernels};
+use tensor_core::{Array, AtCaller, Error, Expression, Float, Result, kernels};
 
 /// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; 0 < p < inf.
 struct Norm {
@@ -73,15 +72,14 @@ impl<T: Float> Tensor<T> {
     /// infinite p over no elements.
     #[track_caller]
     pub fn vector_norm(&self, p: f64, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        let here = Location::caller();
         let dims = dims.into_dims();
-        let mask = dim_mask("vector_norm", &dims, self.ndim()).map_err(|e| e.at(here))?;
+        let mask = dim_mask("vector_norm", &dims, self.ndim()).at_caller()?;
         match p {
             f64::INFINITY => return self.abs().amax(&dims[..], keepdim),
             f64::NEG_INFINITY => return self.abs().amin(&dims[..], keepdim),
             0.0 => return self.ne(T::ZERO)?.to_type::<T>().sum_dim(&dims[..], keepdim),
             p if p.is_nan() => {
-                return Err(Error::argument("vector_norm", "p is not a number: name an order").at(here));
+                return Err(Error::argument("vector_norm", "p is not a number: name an order").at_caller());
             }
             _ => {}
         }

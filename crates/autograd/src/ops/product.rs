@@ -6,9 +6,8 @@
 use crate::op::{KeepMany, KeptMany, OpMany, apply_many};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
-use std::panic::Location;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, Number, OrRaise, Result, kernels};
+use tensor_core::{Array, AtCaller, Number, OrRaise, Result, kernels};
 
 /// Of inputs x, h1, .., hr: the derivative along h1 .. hr of the product along `dim`, which keeps size 1, or of the
 /// products up to each element where `running`.
@@ -138,8 +137,7 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn prod_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        let here = Location::caller();
-        let mask = dim_mask("prod", &dims.into_dims(), self.ndim()).map_err(|e| e.at(here))?;
+        let mask = dim_mask("prod", &dims.into_dims(), self.ndim()).at_caller()?;
         let (gone, stay): (SmallVec<[usize; 4]>, SmallVec<[usize; 4]>) =
             (0..self.ndim()).partition(|&k| mask[k]);
         let sizes = self.shape().iter().zip(&mask).filter(|&(_, &m)| keepdim || !m);

@@ -4,9 +4,8 @@ use crate::create::arange_on;
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
-use std::panic::Location;
 use tensor_core::shape::{Dims, IntoDims, IntoShape, dim, dim_mask};
-use tensor_core::{Array, Element, Error, Layout, Number, Result, kernels, memory};
+use tensor_core::{Array, AtCaller, Element, Error, Layout, Number, Result, kernels, memory};
 
 /// The elements whose indices in dimensions `dims` differ by `offset`, along a new last dimension.
 #[derive(Clone, Copy)]
@@ -77,8 +76,7 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn flip(&self, dims: impl IntoDims) -> Result<Self> {
-        let here = Location::caller();
-        let mask = dim_mask("flip", &dims.into_dims(), self.ndim()).map_err(|e| e.at(here))?;
+        let mask = dim_mask("flip", &dims.into_dims(), self.ndim()).at_caller()?;
         let parts: Vec<SliceInfoElem> = mask
             .iter()
             .map(|&reversed| SliceInfoElem::Slice {
@@ -103,18 +101,17 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist; shape, for not as many shifts as dimensions.
     #[track_caller]
     pub fn roll(&self, shifts: impl IntoDims, dims: impl IntoDims) -> Result<Self> {
-        let here = Location::caller();
         let (shifts, dims) = (shifts.into_dims(), dims.into_dims());
         if shifts.len() != dims.len() {
             let message = format!("shifts {shifts:?} for dimensions {dims:?}: one each is needed");
-            return Err(Error::shape("roll", message).at(here));
+            return Err(Error::shape("roll", message).at_caller());
         }
         if self.ndim() == 0 {
             return self.as_vector()?.roll(&shifts[..], &dims[..])?.as_scalar();
         }
         let mut rolled = self.clone();
         for (&shift, &d) in shifts.iter().zip(&dims) {
-            let size = self.shape()[dim("roll", d, self.ndim()).map_err(|e| e.at(here))?];
+            let size = self.shape()[dim("roll", d, self.ndim()).at_caller()?];
             let moved = if size == 0 { 0 } else { shift.rem_euclid(size as isize) as usize };
             if moved > 0 {
                 let head = rolled.narrow(d, 0, size - moved)?;
@@ -138,12 +135,11 @@ impl<T: Element> Tensor<T> {
     /// Shape, where `times` names fewer dimensions than there are.
     #[track_caller]
     pub fn repeat(&self, times: impl IntoShape) -> Result<Self> {
-        let here = Location::caller();
         let times = times.into_shape();
         let Some(more) = times.len().checked_sub(self.ndim()) else {
             let message =
                 format!("{:?} names fewer dimensions than shape {:?} has", &times[..], self.shape());
-            return Err(Error::shape("repeat", message).at(here));
+            return Err(Error::shape("repeat", message).at_caller());
         };
         let sizes = Dims::from_elem(1, more).into_iter().chain(self.shape().iter().copied());
         let sizes: Dims = sizes.collect();
@@ -171,8 +167,7 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn diagonal(&self, offset: isize, dim1: isize, dim2: isize) -> Result<Self> {
-        let here = Location::caller();
-        let dims = two_dims("diagonal", dim1, dim2, self.ndim()).map_err(|e| e.at(here))?;
+        let dims = two_dims("diagonal", dim1, dim2, self.ndim()).at_caller()?;
         apply(Diagonal { offset, dims }, [self])
     }
 
@@ -188,12 +183,11 @@ impl<T: Element> Tensor<T> {
     /// Index, for a scalar.
     #[track_caller]
     pub fn diag_embed(&self, offset: isize) -> Result<Self> {
-        let here = Location::caller();
-        let last = dim("diag_embed", -1, self.ndim()).map_err(|e| e.at(here))?;
+        let last = dim("diag_embed", -1, self.ndim()).at_caller()?;
         let side = self.shape()[last] + offset.unsigned_abs();
         let mut shape = Dims::from_slice(&self.shape()[..last]);
         shape.extend([side, side]);
-        memory::ask::<T>("diag_embed", &shape).map_err(|e| e.at(here))?;
+        memory::ask::<T>("diag_embed", &shape).at_caller()?;
         apply(OnDiagonal { diagonal: Diagonal { offset, dims: [last, last + 1] }, shape }, [self])
     }
 
@@ -208,7 +202,7 @@ impl<T: Element> Tensor<T> {
             2 => self.diagonal(offset, 0, 1),
             _ => {
                 let message = format!("shape {:?}: a vector or a matrix is needed", self.shape());
-                Err(Error::shape("diag", message).at(Location::caller()))
+                Err(Error::shape("diag", message).at_caller())
             }
         }
     }
@@ -239,12 +233,11 @@ impl<T: Element> Tensor<T> {
 
     #[track_caller]
     fn triangle(&self, op: &'static str, diagonal: isize, lower: bool) -> Result<Self> {
-        let here = Location::caller();
         let [.., rows, columns] = *self.shape() else {
             let message = format!("shape {:?}: matrices are needed", self.shape());
-            return Err(Error::shape(op, message).at(here));
+            return Err(Error::shape(op, message).at_caller());
         };
-        memory::ask::<T>(op, self.shape()).map_err(|e| e.at(here))?;
+        memory::ask::<T>(op, self.shape()).at_caller()?;
         let device = self.device();
         // The column in which each row meets the diagonal; beyond the matrix they are all alike.
         let diagonal = diagonal.clamp(-(rows as isize), columns as isize) as i64;
@@ -268,13 +261,12 @@ impl<T: Element> Tensor<T> {
     /// is cut off than there is.
     #[track_caller]
     pub fn pad(&self, pad: &[isize], value: T) -> Result<Self> {
-        let here = Location::caller();
         if !pad.len().is_multiple_of(2) || pad.len() / 2 > self.ndim() {
             let message = format!(
                 "{pad:?} for shape {:?}: two numbers a dimension are needed, the last first",
                 self.shape()
             );
-            return Err(Error::shape("pad", message).at(here));
+            return Err(Error::shape("pad", message).at_caller());
         }
         let mut padded = self.clone();
         for (k, sizes) in pad.chunks_exact(2).enumerate() {
@@ -284,7 +276,7 @@ impl<T: Element> Tensor<T> {
                 padded.shape()[d].checked_sub(cut(sizes[0])).and_then(|n| n.checked_sub(cut(sizes[1])));
             let Some(left) = left else {
                 let message = format!("{pad:?} cuts off more than shape {:?} has", self.shape());
-                return Err(Error::index("pad", message).at(here));
+                return Err(Error::index("pad", message).at_caller());
             };
             padded = padded.narrow(d as isize, cut(sizes[0]) as isize, left)?;
             let border = |n: isize| {
@@ -292,8 +284,7 @@ impl<T: Element> Tensor<T> {
                 shape[d] = n.max(0) as usize;
                 Array::repeat_on(self.device(), &shape, value).map(Tensor::constant)
             };
-            let (before, after) =
-                (border(sizes[0]).map_err(|e| e.at(here))?, border(sizes[1]).map_err(|e| e.at(here))?);
+            let (before, after) = (border(sizes[0]).at_caller()?, border(sizes[1]).at_caller()?);
             padded = Tensor::cat(&[&before, &padded, &after], d as isize)?;
         }
         Ok(padded)
@@ -312,15 +303,14 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist; argument, for a size of 0; out of memory, for the parts.
     #[track_caller]
     pub fn split(&self, size: usize, d: isize) -> Result<Vec<Self>> {
-        let here = Location::caller();
         let n = self.size(d)?;
         if size == 0 {
-            return Err(Error::argument("split", "parts of 0 elements: at least 1 is needed").at(here));
+            return Err(Error::argument("split", "parts of 0 elements: at least 1 is needed").at_caller());
         }
         let count = n.max(1).div_ceil(size);
-        let mut parts = memory::room("split", count).map_err(|e| e.at(here))?;
+        let mut parts = memory::room("split", count).at_caller()?;
         // Each part takes a handle, and its layout.
-        memory::ask::<[u64; 16]>("split", &[count]).map_err(|e| e.at(here))?;
+        memory::ask::<[u64; 16]>("split", &[count]).at_caller()?;
         for k in 0..count {
             let from = k * size;
             parts.push(self.narrow(d, from as isize, size.min(n - from))?);
@@ -334,9 +324,8 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist; argument, for 0 parts; out of memory, for the parts.
     #[track_caller]
     pub fn chunk(&self, count: usize, d: isize) -> Result<Vec<Self>> {
-        let here = Location::caller();
         if count == 0 {
-            return Err(Error::argument("chunk", "0 parts: at least 1 is needed").at(here));
+            return Err(Error::argument("chunk", "0 parts: at least 1 is needed").at_caller());
         }
         self.split(self.size(d)?.div_ceil(count).max(1), d)
     }
@@ -349,10 +338,9 @@ impl<T: Number> Tensor<T> {
     /// Shape, where it is no matrix.
     #[track_caller]
     pub fn trace(&self) -> Result<Self> {
-        let here = Location::caller();
         if self.ndim() != 2 {
             let message = format!("shape {:?}: a matrix is needed", self.shape());
-            return Err(Error::shape("trace", message).at(here));
+            return Err(Error::shape("trace", message).at_caller());
         }
         Ok(self.diagonal(0, 0, 1)?.sum())
     }

@@ -3,11 +3,10 @@
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
-use std::panic::Location;
 use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
 use tensor_core::{
-    Array, Closures, Code, DType, Element, Error, Expression, Float, Number, OrRaise, Result, compiled_once,
-    kernels,
+    Array, AtCaller, Closures, Code, DType, Element, Error, Expression, Float, Number, OrRaise, Result,
+    compiled_once, kernels,
 };
 
 /// Which dimensions are reduced, and whether they stay with size 1.
@@ -219,8 +218,7 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn sum_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        let here = Location::caller();
-        apply(SumOver(Over::new("sum", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?), [self])
+        apply(SumOver(Over::new("sum", dims, keepdim, self.ndim()).at_caller()?), [self])
     }
 
     /// Sums what broadcasting repeated, back to `shape` after the first `lead` dimensions.
@@ -251,8 +249,7 @@ impl<T: Float> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn mean_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        let here = Location::caller();
-        apply(MeanOver(Over::new("mean", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?), [self])
+        apply(MeanOver(Over::new("mean", dims, keepdim, self.ndim()).at_caller()?), [self])
     }
 
     /// The variance of all elements, divided by n - 1.
@@ -315,8 +312,7 @@ impl<T: Float> Tensor<T> {
         correction: f64,
         root: bool,
     ) -> Result<Self> {
-        let here = Location::caller();
-        let over = Over::new(op, dims, keepdim, self.ndim()).map_err(|e| e.at(here))?;
+        let over = Over::new(op, dims, keepdim, self.ndim()).at_caller()?;
         apply(VarOver { over, correction, root }, [self])
     }
 }
@@ -364,8 +360,7 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice; shape, where there is no element.
     #[track_caller]
     pub fn amax(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        let here = Location::caller();
-        let over = Over::new("amax", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?;
+        let over = Over::new("amax", dims, keepdim, self.ndim()).at_caller()?;
         apply(Extreme { over, pick: Pick::Largest }, [self])
     }
 
@@ -375,8 +370,7 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice; shape, where there is no element.
     #[track_caller]
     pub fn amin(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        let here = Location::caller();
-        let over = Over::new("amin", dims, keepdim, self.ndim()).map_err(|e| e.at(here))?;
+        let over = Over::new("amin", dims, keepdim, self.ndim()).at_caller()?;
         apply(Extreme { over, pick: Pick::Smallest }, [self])
     }
 
@@ -432,9 +426,8 @@ impl<T: Number> Tensor<T> {
         if self.ndim() == 0 {
             return self.as_vector()?.arg_extreme(op, d, true, smallest)?.as_scalar();
         }
-        let here = Location::caller();
-        let dim = dim(op, d, self.ndim()).map_err(|e| e.at(here))?;
-        let index = kernels::arg_extreme(op, self.array(), dim, smallest).map_err(|e| e.at(here))?;
-        Ok(if keepdim { index.insert_dim(op, dim).map_err(|e| e.at(here))? } else { index }.into())
+        let dim = dim(op, d, self.ndim()).at_caller()?;
+        let index = kernels::arg_extreme(op, self.array(), dim, smallest).at_caller()?;
+        Ok(if keepdim { index.insert_dim(op, dim).at_caller()? } else { index }.into())
     }
 }

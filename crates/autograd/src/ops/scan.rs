@@ -2,9 +2,8 @@
 
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
-use std::panic::Location;
 use tensor_core::shape::dim;
-use tensor_core::{Array, Number, Result, kernels};
+use tensor_core::{Array, AtCaller, Number, Result, kernels};
 
 /// The running sums along a dimension, from its end where `reverse`.
 #[derive(Clone, Copy)]
@@ -46,8 +45,7 @@ impl<T: Number> Tensor<T> {
         if self.ndim() == 0 {
             return self.as_vector()?.cumsum(d)?.as_scalar();
         }
-        let here = Location::caller();
-        let dim = dim("cumsum", d, self.ndim()).map_err(|e| e.at(here))?;
+        let dim = dim("cumsum", d, self.ndim()).at_caller()?;
         apply(CumSum { dim, reverse: false }, [self])
     }
 
@@ -82,9 +80,8 @@ impl<T: Number> Tensor<T> {
             let (values, index) = self.as_vector()?.cum_extreme(op, d, smallest)?;
             return Ok((values.as_scalar()?, index.as_scalar()?));
         }
-        let here = Location::caller();
-        let dim = dim(op, d, self.ndim()).map_err(|e| e.at(here))?;
-        let index = kernels::cum_arg_extreme(op, self.array(), dim, smallest).map_err(|e| e.at(here))?;
+        let dim = dim(op, d, self.ndim()).at_caller()?;
+        let index = kernels::cum_arg_extreme(op, self.array(), dim, smallest).at_caller()?;
         let index = Tensor::from(index);
         Ok((self.gather(d, &index)?, index))
     }
@@ -105,8 +102,7 @@ impl<T: Number> Tensor<T> {
         if self.ndim() == 0 {
             return self.as_vector()?.cumprod(d)?.as_scalar();
         }
-        let here = Location::caller();
-        let dim = dim("cumprod", d, self.ndim()).map_err(|e| e.at(here))?;
+        let dim = dim("cumprod", d, self.ndim()).at_caller()?;
         self.multiplied("cumprod", dim, true)
     }
 }

@@ -4,9 +4,8 @@
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
-use std::panic::Location;
 use tensor_core::shape::{Dims, IntoDims, IntoSizes, dim, resolve};
-use tensor_core::{Array, Element, Error, OrRaise, Result, kernels};
+use tensor_core::{Array, AtCaller, Element, Error, OrRaise, Result, kernels};
 
 /// The elements in row-major order under another shape.
 struct Reshape(Dims);
@@ -106,8 +105,7 @@ impl<T: Element> Tensor<T> {
     /// Shape, where the number of elements differs.
     #[track_caller]
     pub fn reshape(&self, shape: impl IntoSizes) -> Result<Self> {
-        let here = Location::caller();
-        let shape = resolve("reshape", &shape.into_sizes(), self.shape()).map_err(|e| e.at(here))?;
+        let shape = resolve("reshape", &shape.into_sizes(), self.shape()).at_caller()?;
         self.reshaped(shape)
     }
 
@@ -117,15 +115,14 @@ impl<T: Element> Tensor<T> {
     /// Shape, where the number of elements differs, or strides cannot express the view.
     #[track_caller]
     pub fn view(&self, shape: impl IntoSizes) -> Result<Self> {
-        let here = Location::caller();
-        let shape = resolve("view", &shape.into_sizes(), self.shape()).map_err(|e| e.at(here))?;
+        let shape = resolve("view", &shape.into_sizes(), self.shape()).at_caller()?;
         if self.layout().reshape(&shape).is_none() {
             let message = format!(
                 "shape {:?} with strides {:?} cannot be viewed as {shape:?} without a copy: use reshape",
                 self.shape(),
                 self.layout().strides()
             );
-            return Err(Error::shape("view", message).at(here));
+            return Err(Error::shape("view", message).at_caller());
         }
         self.reshaped(shape)
     }
@@ -154,19 +151,18 @@ impl<T: Element> Tensor<T> {
     /// Shape, where `dims` are too few or too many; index, where they do not name each dimension once.
     #[track_caller]
     pub fn permute(&self, dims: impl IntoDims) -> Result<Self> {
-        let here = Location::caller();
         let dims = dims.into_dims();
         if dims.len() != self.ndim() {
             let message = format!("{dims:?} does not fit shape {:?}: name each dimension once", self.shape());
-            return Err(Error::shape("permute", message).at(here));
+            return Err(Error::shape("permute", message).at_caller());
         }
         let order: Result<Dims> = dims.iter().map(|&d| dim("permute", d, self.ndim())).collect();
-        let order = order.map_err(|e| e.at(here))?;
+        let order = order.at_caller()?;
         let mut seen: SmallVec<[bool; 4]> = SmallVec::from_elem(false, self.ndim());
         let distinct = order.iter().all(|&d| !std::mem::replace(&mut seen[d], true));
         if !distinct {
             let message = format!("{dims:?} does not name each dimension of shape {:?} once", self.shape());
-            return Err(Error::index("permute", message).at(here));
+            return Err(Error::index("permute", message).at_caller());
         }
         apply(Permute(order), [self])
     }
@@ -180,10 +176,9 @@ impl<T: Element> Tensor<T> {
         if self.ndim() == 0 {
             return self.as_vector()?.transpose(dim0, dim1)?.as_scalar();
         }
-        let here = Location::caller();
         let (a, b) = (dim("transpose", dim0, self.ndim()), dim("transpose", dim1, self.ndim()));
         let mut order: Dims = (0..self.ndim()).collect();
-        order.swap(a.map_err(|e| e.at(here))?, b.map_err(|e| e.at(here))?);
+        order.swap(a.at_caller()?, b.at_caller()?);
         apply(Permute(order), [self])
     }
 
@@ -198,7 +193,7 @@ impl<T: Element> Tensor<T> {
             2 => apply(Permute(Dims::from_slice(&[1, 0])), [self]),
             _ => {
                 let message = format!("shape {:?} is not a matrix: use mt for a batch", self.shape());
-                Err(Error::shape("t", message).at(Location::caller()))
+                Err(Error::shape("t", message).at_caller())
             }
         }
     }
@@ -211,7 +206,7 @@ impl<T: Element> Tensor<T> {
     pub fn mt(&self) -> Result<Self> {
         if self.ndim() < 2 {
             let message = format!("shape {:?} has no matrices: two dimensions are needed", self.shape());
-            return Err(Error::shape("mt", message).at(Location::caller()));
+            return Err(Error::shape("mt", message).at_caller());
         }
         let mut order: Dims = (0..self.ndim()).collect();
         order.swap(self.ndim() - 1, self.ndim() - 2);
@@ -224,9 +219,8 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist.
     #[track_caller]
     pub fn squeeze(&self, dims: impl IntoDims) -> Result<Self> {
-        let here = Location::caller();
         let dims = dims.into_dims();
-        let mask = tensor_core::shape::dim_mask("squeeze", &dims, self.ndim()).map_err(|e| e.at(here))?;
+        let mask = tensor_core::shape::dim_mask("squeeze", &dims, self.ndim()).at_caller()?;
         let gone = |k: usize| !dims.is_empty() && mask[k] && self.shape()[k] == 1;
         let shape = (0..self.ndim()).filter(|&k| !gone(k)).map(|k| self.shape()[k]);
         self.reshaped(shape.collect())
@@ -246,8 +240,7 @@ impl<T: Element> Tensor<T> {
     /// Index, for a place that does not exist.
     #[track_caller]
     pub fn unsqueeze(&self, d: isize) -> Result<Self> {
-        let here = Location::caller();
-        let place = dim("unsqueeze", d, self.ndim() + 1).map_err(|e| e.at(here))?;
+        let place = dim("unsqueeze", d, self.ndim() + 1).at_caller()?;
         let mut shape = Dims::from_slice(self.shape());
         shape.insert(place, 1);
         self.reshaped(shape)
@@ -260,7 +253,6 @@ impl<T: Element> Tensor<T> {
     /// Shape, where a dimension of another size would change.
     #[track_caller]
     pub fn expand(&self, shape: impl IntoSizes) -> Result<Self> {
-        let here = Location::caller();
         let sizes = shape.into_sizes();
         let lead = sizes.len() as isize - self.ndim() as isize;
         let size = |(k, &d): (usize, &isize)| match d {
@@ -269,10 +261,10 @@ impl<T: Element> Tensor<T> {
             d => {
                 let message =
                     format!("shape {:?} does not expand to {sizes:?}: {d} is no size here", self.shape());
-                Err(Error::shape("expand", message).at(here))
+                Err(Error::shape("expand", message))
             }
         };
-        let to: Dims = sizes.iter().enumerate().map(size).collect::<Result<_>>()?;
+        let to = sizes.iter().enumerate().map(size).collect::<Result<Dims>>().at_caller()?;
         if self.shape() == &to[..] { Ok(self.clone()) } else { apply(Expand(to), [self]) }
     }
 }

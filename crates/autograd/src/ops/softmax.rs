@@ -4,9 +4,8 @@ use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::f64::consts::LN_2;
-use std::panic::Location;
 use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
-use tensor_core::{Array, Expression, Float, Function, Parameters, Result, function, kernels};
+use tensor_core::{Array, AtCaller, Expression, Float, Function, Parameters, Result, function, kernels};
 
 /// Which dimensions are reduced.
 type Mask = SmallVec<[bool; 4]>;
@@ -165,8 +164,7 @@ impl<T: Float> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn logsumexp(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        let here = Location::caller();
-        let mask = dim_mask("logsumexp", &dims.into_dims(), self.ndim()).map_err(|e| e.at(here))?;
+        let mask = dim_mask("logsumexp", &dims.into_dims(), self.ndim()).at_caller()?;
         let kept: Dims = self
             .shape()
             .iter()
@@ -190,8 +188,7 @@ impl<T: Float> Tensor<T> {
     /// Index, for a dimension that does not exist.
     #[track_caller]
     pub fn softmax(&self, d: isize) -> Result<Self> {
-        let here = Location::caller();
-        let mask = self.one_dim("softmax", d).map_err(|e| e.at(here))?;
+        let mask = self.one_dim("softmax", d).at_caller()?;
         apply(Softmax { mask, log: false }, [self])
     }
 
@@ -201,8 +198,7 @@ impl<T: Float> Tensor<T> {
     /// Index, for a dimension that does not exist.
     #[track_caller]
     pub fn log_softmax(&self, d: isize) -> Result<Self> {
-        let here = Location::caller();
-        let mask = self.one_dim("log_softmax", d).map_err(|e| e.at(here))?;
+        let mask = self.one_dim("log_softmax", d).at_caller()?;
         apply(Softmax { mask, log: true }, [self])
     }
 

@@ -2,9 +2,8 @@
 //! so their gradients go to exactly these elements.
 
 use crate::tensor::Tensor;
-use std::panic::Location;
 use tensor_core::shape::dim;
-use tensor_core::{Error, Float, Number, Result, kernels};
+use tensor_core::{AtCaller, Error, Float, Number, Result, kernels};
 
 impl<T: Number> Tensor<T> {
     /// The indices that sort the elements along `dim`. Equal ones keep their order; NaN counts as
@@ -23,9 +22,8 @@ impl<T: Number> Tensor<T> {
         if self.ndim() == 0 {
             return self.as_vector()?.argsort(d, descending)?.as_scalar();
         }
-        let here = Location::caller();
-        let dim = dim("argsort", d, self.ndim()).map_err(|e| e.at(here))?;
-        Ok(kernels::argsort("argsort", self.array(), dim, descending).map_err(|e| e.at(here))?.into())
+        let dim = dim("argsort", d, self.ndim()).at_caller()?;
+        Ok(kernels::argsort("argsort", self.array(), dim, descending).at_caller()?.into())
     }
 
     /// The elements in order along `dim`, and their indices; see [`Tensor::argsort`].
@@ -56,11 +54,10 @@ impl<T: Number> Tensor<T> {
             let (values, index) = self.as_vector()?.topk(k, d, largest)?;
             return Ok((values.as_scalar()?, index.as_scalar()?));
         }
-        let here = Location::caller();
         let size = self.size(d)?;
         if k > size {
             let message = format!("{k} elements of dimension {d} of shape {:?}: it has {size}", self.shape());
-            return Err(Error::index("topk", message).at(here));
+            return Err(Error::index("topk", message).at_caller());
         }
         let index = self.argsort(d, largest)?.narrow(d, 0, k)?;
         Ok((self.gather(d, &index)?, index))
@@ -80,13 +77,12 @@ impl<T: Number> Tensor<T> {
     /// Shape, where this is no vector.
     #[track_caller]
     pub fn searchsorted(&self, values: &Tensor<T>, right: bool) -> Result<Tensor<i64>> {
-        let here = Location::caller();
         if self.ndim() != 1 {
             let message = format!("bounds of shape {:?}: a vector is needed", self.shape());
-            return Err(Error::shape("searchsorted", message).at(here));
+            return Err(Error::shape("searchsorted", message).at_caller());
         }
         let places = kernels::searchsorted("searchsorted", self.array(), values.array(), right);
-        Ok(places.map_err(|e| e.at(here))?.into())
+        Ok(places.at_caller()?.into())
     }
 
     /// The indices of the largest elements along `dim`, of equal ones the first.
@@ -127,14 +123,13 @@ impl<T: Float> Tensor<T> {
         if self.ndim() == 0 {
             return self.as_vector()?.quantile(q, d);
         }
-        let here = Location::caller();
         let n = self.size(d)?;
         if !(0.0..=1.0).contains(&q) {
-            return Err(Error::argument("quantile", format!("share {q}: 0 to 1 is needed")).at(here));
+            return Err(Error::argument("quantile", format!("share {q}: 0 to 1 is needed")).at_caller());
         }
         if n == 0 {
             let message = format!("dimension {d} of shape {:?} has no element", self.shape());
-            return Err(Error::shape("quantile", message).at(here));
+            return Err(Error::shape("quantile", message).at_caller());
         }
         let sorted = self.sort(d, false)?.0;
         let place = q * (n - 1) as f64;
@@ -160,11 +155,10 @@ impl<T: Float> Tensor<T> {
             let (value, index) = self.as_vector()?.median_dim(d, keepdim)?;
             return Ok((value.as_scalar()?, index.as_scalar()?));
         }
-        let here = Location::caller();
         let n = self.size(d)?;
         if n == 0 {
             let message = format!("dimension {d} of shape {:?} has no element", self.shape());
-            return Err(Error::shape("median_dim", message).at(here));
+            return Err(Error::shape("median_dim", message).at_caller());
         }
         let (sorted, order) = self.detach().sort(d, false)?;
         let nan = sorted.narrow(d, -1, 1)?.isnan();

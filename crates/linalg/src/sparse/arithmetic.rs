@@ -3,10 +3,9 @@
 use super::{Places, SparseLayout, SparseTensor};
 use autograd::Tensor;
 use std::ops::{Add, Mul, Neg, Sub};
-use std::panic::Location;
 use tensor_core::kernels::sparse::positions;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, Error, Float, OrRaise, Result, kernels};
+use tensor_core::{Array, AtCaller, Error, Float, OrRaise, Result, kernels};
 
 impl<T: Float> SparseTensor<T> {
     /// Every element times a number, which may be a tracked scalar.
@@ -15,10 +14,9 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where `factor` has more than one element.
     #[track_caller]
     pub fn scale(&self, factor: &Tensor<T>) -> Result<Self> {
-        let here = Location::caller();
         if factor.numel() != 1 {
             let message = format!("a factor of shape {:?}: a scalar is needed", factor.shape());
-            return Err(Error::shape("scale", message).at(here));
+            return Err(Error::shape("scale", message).at_caller());
         }
         self.with_values(&self.values.try_mul(&factor.reshape([1])?)?)
     }
@@ -29,13 +27,12 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where the dense tensor has another shape.
     #[track_caller]
     pub fn mul_dense(&self, other: &Tensor<T>) -> Result<Self> {
-        let here = Location::caller();
         if *other.shape() != self.shape()[..] {
             let message =
                 format!("sparse {:?} and dense {:?} have different shapes", self.shape(), other.shape());
-            return Err(Error::shape("mul_dense", message).at(here));
+            return Err(Error::shape("mul_dense", message).at_caller());
         }
-        let at = self.positions("mul_dense").map_err(|e| e.at(here))?;
+        let at = self.positions("mul_dense").at_caller()?;
         self.with_values(&self.values.try_mul(&other.flatten().index_select(0, &at)?)?)
     }
 
@@ -53,8 +50,7 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where the shapes differ; out of memory.
     #[track_caller]
     pub fn try_add(&self, other: &Self) -> Result<Self> {
-        let here = Location::caller();
-        self.sum_with("add", other).map_err(|e| e.at(here))
+        self.sum_with("add", other).at_caller()
     }
 
     /// The difference of two sparse tensors of one shape, in the layout of this one.
@@ -63,8 +59,7 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where the shapes differ; out of memory.
     #[track_caller]
     pub fn try_sub(&self, other: &Self) -> Result<Self> {
-        let here = Location::caller();
-        self.sum_with("sub", &-other).map_err(|e| e.at(here))
+        self.sum_with("sub", &-other).at_caller()
     }
 
     fn sum_with(&self, op: &'static str, other: &Self) -> Result<Self> {
@@ -110,8 +105,7 @@ impl<T: Float> SparseTensor<T> {
     /// Index, for a dimension that does not exist; out of memory.
     #[track_caller]
     pub fn sum_dim(&self, dims: impl IntoDims) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        self.sums(&dims.into_dims()).map_err(|e| e.at(here))
+        self.sums(&dims.into_dims()).at_caller()
     }
 
     fn sums(&self, dims: &[isize]) -> Result<Tensor<T>> {

@@ -2,10 +2,9 @@
 
 use super::{Places, SparseLayout, SparseTensor, coalesce, positions};
 use autograd::Tensor;
-use std::panic::Location;
 use tensor_core::kernels::sparse::Pattern;
 use tensor_core::shape::{Dims, IntoDims, dim};
-use tensor_core::{Array, Device, Error, Float, Result, kernels};
+use tensor_core::{Array, AtCaller, Device, Error, Float, Result, kernels};
 
 impl<T: Float> SparseTensor<T> {
     /// The elements of a dense tensor that are not zero, with coordinates. Gradients reach these elements alone.
@@ -22,16 +21,15 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, for a tensor without dimensions.
     #[track_caller]
     pub fn from_dense(x: &Tensor<T>) -> Result<Self> {
-        let here = Location::caller();
         if x.ndim() == 0 {
-            return Err(Error::shape("from_dense", "a tensor without dimensions has no places").at(here));
+            return Err(Error::shape("from_dense", "a tensor without dimensions has no places").at_caller());
         }
         let places = x.detach().nonzero();
         let mask = x.ne(T::ZERO)?;
-        let at = kernels::positions("from_dense", mask.array()).map_err(|e| e.at(here))?;
+        let at = kernels::positions("from_dense", mask.array()).at_caller()?;
         let values = x.flatten().index_select(0, &at.into())?;
         let shape = Dims::from_slice(x.shape());
-        SparseTensor::from_places("from_dense", places.t()?.array(), &values, shape).map_err(|e| e.at(here))
+        SparseTensor::from_places("from_dense", places.t()?.array(), &values, shape).at_caller()
     }
 
     /// The dense tensor: zeros where nothing is stored.
@@ -40,11 +38,10 @@ impl<T: Float> SparseTensor<T> {
     /// Out of memory.
     #[track_caller]
     pub fn to_dense(&self) -> Result<Tensor<T>> {
-        let here = Location::caller();
         let shape = self.shape();
-        let at = self.positions("to_dense").map_err(|e| e.at(here))?;
-        let numel = tensor_core::shape::numel("to_dense", &shape).map_err(|e| e.at(here))?;
-        Tensor::from(Array::zeros_on(self.device(), &[numel]).map_err(|e| e.at(here))?)
+        let at = self.positions("to_dense").at_caller()?;
+        let numel = tensor_core::shape::numel("to_dense", &shape).at_caller()?;
+        Tensor::from(Array::zeros_on(self.device(), &[numel]).at_caller()?)
             .scatter_add(0, &at, &self.values)?
             .reshape(shape)
     }
@@ -61,12 +58,11 @@ impl<T: Float> SparseTensor<T> {
     /// Out of memory.
     #[track_caller]
     pub fn is_coalesced(&self) -> Result<bool> {
-        let here = Location::caller();
         let answer = match &self.places {
             Places::Matrix(pattern) => pattern.is_coalesced("is_coalesced"),
             Places::Grid { shape, indices } => Ok(coalesce("is_coalesced", indices, shape)?.is_none()),
         };
-        answer.map_err(|e| e.at(here))
+        answer.at_caller()
     }
 
     /// The same tensor with coordinates, each place named once and in row-major order: what was stored for one place
@@ -84,8 +80,7 @@ impl<T: Float> SparseTensor<T> {
     /// Argument, for a shape of more than 2^63 places; out of memory.
     #[track_caller]
     pub fn coalesce(&self) -> Result<Self> {
-        let here = Location::caller();
-        self.coalesced("coalesce").map_err(|e| e.at(here))
+        self.coalesced("coalesce").at_caller()
     }
 
     pub(super) fn coalesced(&self, op: &'static str) -> Result<Self> {
@@ -121,8 +116,7 @@ impl<T: Float> SparseTensor<T> {
     /// Out of memory.
     #[track_caller]
     pub fn to_coo(&self) -> Result<Self> {
-        let here = Location::caller();
-        self.coordinates("to_coo").map_err(|e| e.at(here))
+        self.coordinates("to_coo").at_caller()
     }
 
     /// The same matrix with compressed rows; what was stored for one place is added up.
@@ -131,8 +125,7 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where this is not a matrix; out of memory.
     #[track_caller]
     pub fn to_csr(&self) -> Result<Self> {
-        let here = Location::caller();
-        self.compressed("to_csr", 0).map_err(|e| e.at(here))
+        self.compressed("to_csr", 0).at_caller()
     }
 
     /// The same matrix with compressed columns; what was stored for one place is added up.
@@ -141,8 +134,7 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where this is not a matrix; out of memory.
     #[track_caller]
     pub fn to_csc(&self) -> Result<Self> {
-        let here = Location::caller();
-        self.compressed("to_csc", 1).map_err(|e| e.at(here))
+        self.compressed("to_csc", 1).at_caller()
     }
 
     pub(super) fn compressed(&self, op: &'static str, along: usize) -> Result<Self> {
@@ -168,8 +160,7 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where this is not a matrix.
     #[track_caller]
     pub fn t(&self) -> Result<Self> {
-        let here = Location::caller();
-        let pattern = self.pattern("t").map_err(|e| e.at(here))?;
+        let pattern = self.pattern("t").at_caller()?;
         Ok(SparseTensor::of(pattern.transposed(), self.values.clone()))
     }
 
@@ -179,8 +170,7 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where `dims` are too few or too many; index, where they do not name each dimension once.
     #[track_caller]
     pub fn permute(&self, dims: impl IntoDims) -> Result<Self> {
-        let here = Location::caller();
-        self.permuted(&dims.into_dims()).map_err(|e| e.at(here))
+        self.permuted(&dims.into_dims()).at_caller()
     }
 
     fn permuted(&self, dims: &[isize]) -> Result<Self> {
@@ -217,11 +207,10 @@ impl<T: Float> SparseTensor<T> {
     /// Index, for a dimension that does not exist.
     #[track_caller]
     pub fn transpose(&self, dim0: isize, dim1: isize) -> Result<Self> {
-        let here = Location::caller();
         let (a, b) = (dim("transpose", dim0, self.ndim()), dim("transpose", dim1, self.ndim()));
         let mut order: Vec<isize> = (0..self.ndim() as isize).collect();
-        order.swap(a.map_err(|e| e.at(here))?, b.map_err(|e| e.at(here))?);
-        self.permuted(&order).map_err(|e| e.at(here))
+        order.swap(a.at_caller()?, b.at_caller()?);
+        self.permuted(&order).at_caller()
     }
 
     /// The same tensor with its values on another device, differentiably. The places stay on the host, and are copied to

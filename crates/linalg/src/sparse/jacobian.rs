@@ -6,9 +6,8 @@
 
 use super::SparseTensor;
 use autograd::{Tensor, jvp_batched, no_grad, vjp, vjp_batched};
-use std::panic::Location;
 use tensor_core::kernels::sparse::Pattern;
-use tensor_core::{Array, Device, Error, Float, Result, kernels, memory};
+use tensor_core::{Array, AtCaller, Device, Error, Float, Result, kernels, memory};
 
 /// How the Jacobian of a function is computed from few passes, given where it can be other than zero: it serves every
 /// point at which that holds.
@@ -64,12 +63,11 @@ impl SparseJacobian {
     /// Shape, where this is not a matrix; out of memory.
     #[track_caller]
     pub fn new<T: Float>(pattern: &SparseTensor<T>) -> Result<Self> {
-        let here = Location::caller();
         let plan = || {
             let distinct = pattern.coalesced("sparse_jacobian")?;
             SparseJacobian::for_pattern(distinct.pattern("sparse_jacobian")?.clone())
         };
-        plan().map_err(|e: Error| e.at(here))
+        plan().at_caller()
     }
 
     /// For the pattern that `f` shows at `x` and at a random point close by: an element that is zero at both is taken
@@ -80,8 +78,7 @@ impl SparseJacobian {
     /// What `f` returns; out of memory.
     #[track_caller]
     pub fn detect<T: Float>(f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<Self> {
-        let here = Location::caller();
-        SparseJacobian::detected(f, &x.detach()).map_err(|e| e.at(here))
+        SparseJacobian::detected(f, &x.detach()).at_caller()
     }
 
     fn detected<T: Float>(f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<Self> {
@@ -184,8 +181,7 @@ impl SparseJacobian {
         f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
         x: &Tensor<T>,
     ) -> Result<SparseTensor<T>> {
-        let here = Location::caller();
-        self.evaluated(f, x).map_err(|e| e.at(here))
+        self.evaluated(f, x).at_caller()
     }
 
     fn evaluated<T: Float>(

@@ -13,10 +13,9 @@ mod solve;
 pub use jacobian::SparseJacobian;
 
 use autograd::Tensor;
-use std::panic::Location;
 use tensor_core::kernels::sparse::{Pattern, coalesce, positions};
 use tensor_core::shape::{Dims, IntoShape};
-use tensor_core::{Array, Device, Error, Float, Result, kernels};
+use tensor_core::{Array, AtCaller, Device, Error, Float, Result, kernels};
 
 /// How the places of a sparse tensor are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +83,12 @@ impl<T: Float> SparseTensor<T> {
     /// Out of memory.
     #[track_caller]
     pub fn eye_of(n: usize) -> Result<Self> {
-        let here = Location::caller();
         let make = || {
             let count = |n| kernels::arange("eye", Device::Cpu, n);
             let pattern = Pattern::from_lines("eye", 0, &count(n.saturating_add(1))?, &count(n)?, [n, n])?;
             Ok(SparseTensor::of(pattern, Array::full(&[n], T::ONE)?.into()))
         };
-        make().map_err(|e: Error| e.at(here))
+        make().at_caller()
     }
 
     /// Element k at the place that column k of `indices`, `[d, nnz]`, names, in a tensor of d dimensions. Places may come
@@ -101,8 +99,7 @@ impl<T: Float> SparseTensor<T> {
     /// outside of the shape.
     #[track_caller]
     pub fn coo(indices: &Tensor<i64>, values: &Tensor<T>, shape: impl IntoShape) -> Result<Self> {
-        let here = Location::caller();
-        SparseTensor::from_places("coo", indices.array(), values, shape.into_shape()).map_err(|e| e.at(here))
+        SparseTensor::from_places("coo", indices.array(), values, shape.into_shape()).at_caller()
     }
 
     /// The matrix `[m, n]` whose row i has the elements from `crow_indices[i]` to `crow_indices[i + 1]`, in the columns
@@ -127,9 +124,8 @@ impl<T: Float> SparseTensor<T> {
         values: &Tensor<T>,
         shape: [usize; 2],
     ) -> Result<Self> {
-        let here = Location::caller();
         let pattern = Pattern::from_lines("csr", 0, crow_indices.array(), col_indices.array(), shape);
-        SparseTensor::with_pattern("csr", pattern, values).map_err(|e| e.at(here))
+        SparseTensor::with_pattern("csr", pattern, values).at_caller()
     }
 
     /// The matrix `[m, n]` whose column j has the elements from `ccol_indices[j]` to `ccol_indices[j + 1]`, in the rows
@@ -144,9 +140,8 @@ impl<T: Float> SparseTensor<T> {
         values: &Tensor<T>,
         shape: [usize; 2],
     ) -> Result<Self> {
-        let here = Location::caller();
         let pattern = Pattern::from_lines("csc", 1, ccol_indices.array(), row_indices.array(), shape);
-        SparseTensor::with_pattern("csc", pattern, values).map_err(|e| e.at(here))
+        SparseTensor::with_pattern("csc", pattern, values).at_caller()
     }
 
     fn of(pattern: Pattern, values: Tensor<T>) -> Self {
@@ -238,8 +233,7 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where there is not a value for each stored element.
     #[track_caller]
     pub fn with_values<U: Float>(&self, values: &Tensor<U>) -> Result<SparseTensor<U>> {
-        let here = Location::caller();
-        one_each("with_values", self.nnz(), values).map_err(|e| e.at(here))?;
+        one_each("with_values", self.nnz(), values).at_caller()?;
         Ok(SparseTensor { places: self.places.clone(), values: values.clone() })
     }
 
@@ -249,8 +243,7 @@ impl<T: Float> SparseTensor<T> {
     /// Out of memory.
     #[track_caller]
     pub fn indices(&self) -> Result<Tensor<i64>> {
-        let here = Location::caller();
-        self.places("indices").map(Tensor::from).map_err(|e| e.at(here))
+        self.places("indices").map(Tensor::from).at_caller()
     }
 
     fn places(&self, op: &'static str) -> Result<Array<i64>> {
@@ -270,8 +263,7 @@ impl<T: Float> SparseTensor<T> {
     /// Argument, for coordinates: `to_csr` compresses them.
     #[track_caller]
     pub fn compressed_indices(&self) -> Result<Tensor<i64>> {
-        let here = Location::caller();
-        self.lines("compressed_indices").map(|(starts, _)| starts.into()).map_err(|e| e.at(here))
+        self.lines("compressed_indices").map(|(starts, _)| starts.into()).at_caller()
     }
 
     /// For compressed rows the column of each element; for compressed columns its row. On the host.
@@ -280,8 +272,7 @@ impl<T: Float> SparseTensor<T> {
     /// Argument, for coordinates: `to_csr` compresses them.
     #[track_caller]
     pub fn plain_indices(&self) -> Result<Tensor<i64>> {
-        let here = Location::caller();
-        self.lines("plain_indices").map(|(_, across)| across.into()).map_err(|e| e.at(here))
+        self.lines("plain_indices").map(|(_, across)| across.into()).at_caller()
     }
 
     fn lines(&self, op: &'static str) -> Result<(Array<i64>, Array<i64>)> {

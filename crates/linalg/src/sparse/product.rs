@@ -6,9 +6,8 @@
 
 use super::SparseTensor;
 use autograd::{Keep, Kept, Op, Tensor, apply};
-use std::panic::Location;
 use tensor_core::kernels::sparse::{self, Pattern};
-use tensor_core::{Array, Error, Float, Result};
+use tensor_core::{Array, AtCaller, Error, Float, Result};
 
 /// A x, or A^T x, for the values of A and a vector or matrix x.
 pub(super) struct Product {
@@ -128,12 +127,11 @@ impl<T: Float> SparseTensor<T> {
 
     #[track_caller]
     fn times(&self, op: &'static str, x: &Tensor<T>, ndim: usize) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        let pattern = self.pattern(op).map_err(|e| e.at(here))?.clone();
+        let pattern = self.pattern(op).at_caller()?.clone();
         if x.ndim() != ndim {
             let message =
                 format!("the dense operand has shape {:?}: {ndim} dimensions are needed", x.shape());
-            return Err(Error::shape(op, message).at(here));
+            return Err(Error::shape(op, message).at_caller());
         }
         apply(Product { pattern, transposed: false }, [&self.values, x])
     }
@@ -153,7 +151,6 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where these are not matrices that fit; out of memory.
     #[track_caller]
     pub fn mm_sparse(&self, b: &Self) -> Result<Self> {
-        let here = Location::caller();
         let product = || {
             let op = "mm_sparse";
             let (m, k) = (self.pattern(op)?.shape(), b.pattern(op)?.shape());
@@ -168,7 +165,7 @@ impl<T: Float> SparseTensor<T> {
             let values = apply(Masked { out: out.clone(), a, b }, [&left.values, &right.values])?;
             Ok(SparseTensor::of(out, values))
         };
-        product().map_err(|e: Error| e.at(here))
+        product().at_caller()
     }
 
     /// The same matrix with each place named once, and places that ascend along rows and columns.

@@ -5,10 +5,9 @@
 use super::SparseTensor;
 use super::product::{Product, Sampled};
 use autograd::{Keep, Kept, Op, Tensor, apply};
-use std::panic::Location;
 use std::sync::Arc;
 use tensor_core::kernels::sparse::{self, Factors, Method, Pattern};
-use tensor_core::{Array, Float, Result};
+use tensor_core::{Array, AtCaller, Float, Result};
 
 /// u v^T at the places of a matrix.
 fn sampled<T: Float>(pattern: &Pattern, u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
@@ -171,8 +170,7 @@ impl<T: Float> SparseTensor<T> {
 
     #[track_caller]
     fn solve_by(&self, op: &'static str, method: Method, b: &Tensor<T>) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        let (values, pattern, factors) = self.factored(op, method).map_err(|e| e.at(here))?;
+        let (values, pattern, factors) = self.factored(op, method).at_caller()?;
         apply(Solve { pattern, factors, transposed: false }, [&values, b])
     }
 
@@ -195,8 +193,7 @@ impl<T: Float> SparseTensor<T> {
     /// `lsqr` takes such matrices; argument, for NaN and infinity.
     #[track_caller]
     pub fn lstsq(&self, b: &Tensor<T>) -> Result<Tensor<T>> {
-        let here = Location::caller();
-        let (values, pattern, factors) = self.factored("lstsq", Method::Qr).map_err(|e| e.at(here))?;
+        let (values, pattern, factors) = self.factored("lstsq", Method::Qr).at_caller()?;
         apply(LeastSquares { pattern, factors }, [&values, b])
     }
 

@@ -32,8 +32,7 @@ KERNEL(limits, GapsArgs, 256) {
     const T* w = a.w.matrix(matrix);
     T largest = 0;
     for (u64 k = threadIdx.x % 32; k < a.n; k += 32) largest = max(largest, magnitude(w[k * a.w.row]));
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) largest = max(largest, __shfl_xor_sync(0xffffffff, largest, step));
+    largest = warp_largest(largest);
     if (threadIdx.x % 32 == 0) reinterpret_cast<T*>(a.limits)[matrix] = Bits<T>::of(a.rounding) * largest;
 }
 
@@ -52,19 +51,13 @@ KERNEL(quotients, GapsArgs, 256) {
 // A block for each matrix from `first` on: reports the numerators that are not negligible beside the largest of their
 // matrix, but have a gap of zero.
 KERNEL(lost, GapsArgs, 256) {
-    __shared__ T largest_of[8];
     const u64 matrix = a.first + blockIdx.x, size = a.n * a.n;
     const T* p = a.p.matrix(matrix);
     const T* w = a.w.matrix(matrix);
     T largest = 0;
     for (u64 e = threadIdx.x; e < size; e += 256)
         if (e / a.n != e % a.n) largest = max(largest, magnitude(numerator(a, p, e / a.n, e % a.n)));
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) largest = max(largest, __shfl_xor_sync(0xffffffff, largest, step));
-    if (threadIdx.x % 32 == 0) largest_of[threadIdx.x / 32] = largest;
-    __syncthreads();
-#pragma unroll
-    for (int k = 0; k < 8; k++) largest = max(largest, largest_of[k]);
+    largest = block_largest(largest);
     const T negligible = Bits<T>::of(a.rounding) * largest, limit = reinterpret_cast<const T*>(a.limits)[matrix];
     for (u64 e = threadIdx.x; e < size; e += 256) {
         const u64 i = e / a.n, j = e % a.n;

@@ -254,5 +254,21 @@ static __device__ __noinline__ double polygamma_in_double(i64 n, double x) {
 }
 template <typename T> DEVICE T polygamma(i64 n, T x) { return (T)polygamma_in_double(n, (double)x); }
 
+// The largest of the values in a warp, and in a block of 256 threads, for each of them.
+template <typename T> DEVICE T warp_largest(T x) {
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) x = max(x, __shfl_xor_sync(0xffffffff, x, step));
+    return x;
+}
+template <typename T> DEVICE T block_largest(T x) {
+    __shared__ T of_warps[8];
+    x = warp_largest(x);
+    if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = x;
+    __syncthreads();
+#pragma unroll
+    for (int k = 0; k < 8; k++) x = max(x, of_warps[k]);
+    return x;
+}
+
 // Offers a number to a status word, which keeps the smallest (status.rs).
 DEVICE void report(u64 status, u64 number) { atomicMin(reinterpret_cast<u64*>(status), number); }

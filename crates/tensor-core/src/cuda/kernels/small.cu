@@ -129,6 +129,23 @@ template <int C> DEVICE void substitute(T (&b)[C], const Tile& a, int n, int lan
     for (int c = 0; c < C; c++) b[c] /= a[lane][lane];
 }
 
+// A^-1 B, C columns of B at a time: in each lane's registers, `solve` turns row `from` of B into the lane's row of the
+// result.
+template <int C, typename Solve>
+DEVICE void solve_rows(const Matrices& b, int from, u64 out, int n, i64 columns, const Group& g, Solve solve) {
+    const T* x = b.matrix(g.matrix) + from * b.row;
+    T* y = reinterpret_cast<T*>(out) + (g.matrix * n + g.lane) * columns;
+    for (i64 first = 0; first < columns; first += C) {
+        T row[C];
+#pragma unroll
+        for (int c = 0; c < C; c++) row[c] = first + c < columns ? x[(first + c) * b.column] : T(0);
+        solve(row);
+#pragma unroll
+        for (int c = 0; c < C; c++)
+            if (g.lane < n && first + c < columns && g.exists) y[first + c] = row[c];
+    }
+}
+
 // The exponent of a positive number, and a power of two: 2^-exponent brings the number near one, or near the ends of
 // the range as far as a normal factor goes.
 DEVICE int exponent_of(T x) {

@@ -49,8 +49,6 @@ KERNEL(pivots, PivotsArgs, THREADS) {
     const Group g(a.count);
     const int n = a.n.size();
     T row[G];
-    load(work.tiles[g.group], a.a, a.a.matrix(g.matrix), n, a.n, g.lane);
-    take_row(row, work.tiles[g.group], n, n, g.lane);
     // In double precision, as on the CPU.
     Scaled product = {1, 0};
     T low = Limits<T>::highest(), high = 0;
@@ -63,7 +61,7 @@ KERNEL(pivots, PivotsArgs, THREADS) {
         low = size < low ? size : low;
         high = size > high ? size : high;
     };
-    const Eliminated found = eliminate<INVERSE_LOWER>(row, n, g.lane, work.rows[g.group], each);
+    const Eliminated found = load_eliminated<INVERSE_LOWER>(row, a.a, n, a.n, g, work, each);
     if (g.lane > 0 || !g.exists) return;
     if (found.odd) product.mantissa = -product.mantissa;
     if (a.det) reinterpret_cast<T*>(a.det)[g.matrix] = (T)product.value();
@@ -94,15 +92,11 @@ KERNEL(cofactors, CofactorsArgs, THREADS) {
     __shared__ Workspace work;
     const Group g(a.count);
     Tile& tile = work.tiles[g.group];
-    int* order = work.order[g.group];
+    const int* order = work.order[g.group];
     const int n = a.n.size(), i = g.lane;
     T row[G];
-    load(tile, a.a, a.a.matrix(g.matrix), n, a.n, i);
-    take_row(row, tile, n, n, i);
-    const Eliminated found = eliminate<INVERSE_LOWER>(row, n, i, work.rows[g.group], [](T) {});
-    place_row(tile, row, found, n, n, i);
-    if (i < n) order[found.place] = i;
-    __syncwarp();
+    const Eliminated found = load_eliminated<INVERSE_LOWER>(row, a.a, n, a.n, g, work, [](T) {});
+    place_rows(work, row, found, n, g);
 
     // The products of the pivots before and behind each, and the range they stay in.
     T head = found.odd ? -*a.factor.matrix(g.matrix) : *a.factor.matrix(g.matrix), tail = 1;

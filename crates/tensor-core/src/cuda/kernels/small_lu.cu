@@ -73,6 +73,16 @@ DEVICE Eliminated eliminate(T (&a)[G], int steps, int lane, Shared* rows, Each e
     return found;
 }
 
+// A group's matrix, each row in the registers of a lane, eliminated.
+template <Keep KEEP, typename Each>
+DEVICE Eliminated load_eliminated(T (&row)[G], const Matrices& a, int rows, Divisor columns, const Group& g,
+                                  Workspace& work, Each each) {
+    Tile& tile = work.tiles[g.group];
+    load(tile, a, a.matrix(g.matrix), rows, columns, g.lane);
+    take_row(row, tile, rows, columns.size(), g.lane);
+    return eliminate<KEEP>(row, columns.size(), g.lane, work.rows[g.group], each);
+}
+
 // The rows at their places, with the columns where they belong.
 DEVICE void place_row(Tile& tile, const T (&a)[G], const Eliminated& found, int rows, int columns, int lane) {
     __syncwarp();
@@ -83,4 +93,11 @@ DEVICE void place_row(Tile& tile, const T (&a)[G], const Eliminated& found, int 
         const bool turned_nan = found.holds_nan && j == found.zero && j == found.place;
         if (j < columns) tile[found.place][j] = turned_nan ? found.pivot : a[r];
     }
+}
+
+// Those of a square matrix, and which row of it is at each place.
+DEVICE void place_rows(Workspace& work, const T (&row)[G], const Eliminated& found, int n, const Group& g) {
+    place_row(work.tiles[g.group], row, found, n, n, g.lane);
+    if (g.lane < n) work.order[g.group][found.place] = g.lane;
+    __syncwarp();
 }

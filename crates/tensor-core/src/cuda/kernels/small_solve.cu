@@ -16,9 +16,7 @@ KERNEL(factors, FactorsArgs, THREADS) {
     Tile& tile = work.tiles[g.group];
     const int rows = a.rows, columns = a.columns.size();
     T row[G];
-    load(tile, a.a, a.a.matrix(g.matrix), rows, a.columns, g.lane);
-    take_row(row, tile, rows, columns, g.lane);
-    const Eliminated found = eliminate<LOWER>(row, columns, g.lane, work.rows[g.group], [](T) {});
+    const Eliminated found = load_eliminated<LOWER>(row, a.a, rows, a.columns, g, work, [](T) {});
     place_row(tile, row, found, rows, columns, g.lane);
     store(a.lu, tile, rows, a.columns, g);
     if (g.lane < rows && g.exists) reinterpret_cast<i64*>(a.order)[g.matrix * rows + found.place] = g.lane;
@@ -39,9 +37,7 @@ KERNEL(inverse, InverseArgs, THREADS) {
     int* order = work.order[g.group];
     const int n = a.n.size();
     T row[G];
-    load(tile, a.a, a.a.matrix(g.matrix), n, a.n, g.lane);
-    take_row(row, tile, n, n, g.lane);
-    const Eliminated found = eliminate<INVERSE>(row, n, g.lane, work.rows[g.group], [](T) {});
+    const Eliminated found = load_eliminated<INVERSE>(row, a.a, n, a.n, g, work, [](T) {});
     const bool zero = found.zero < n;
     if (zero && !found.holds_nan && g.lane == 0 && g.exists) report(a.singular, g.matrix);
     // The reciprocal of a small pivot may be out of range.
@@ -73,29 +69,16 @@ struct SolveArgs {
 // A^-1 B, C columns at a time.
 template <int C> DEVICE void solve(const SolveArgs& a, Workspace& work) {
     const Group g(a.count);
-    Tile& tile = work.tiles[g.group];
-    int* order = work.order[g.group];
     const int n = a.n.size();
     T row[G];
-    load(tile, a.a, a.a.matrix(g.matrix), n, a.n, g.lane);
-    take_row(row, tile, n, n, g.lane);
-    const Eliminated found = eliminate<LOWER>(row, n, g.lane, work.rows[g.group], [](T) {});
-    place_row(tile, row, found, n, n, g.lane);
-    if (g.lane < n) order[found.place] = g.lane;
-    __syncwarp();
+    const Eliminated found = load_eliminated<LOWER>(row, a.a, n, a.n, g, work, [](T) {});
+    place_rows(work, row, found, n, g);
     if (found.zero < n && !found.holds_nan && g.lane == 0 && g.exists) report(a.singular, g.matrix);
-    const T* from = a.b.matrix(g.matrix) + (g.lane < n ? order[g.lane] : 0) * a.b.row;
-    T* to = reinterpret_cast<T*>(a.out) + (g.matrix * n + g.lane) * a.columns;
-    for (i64 first = 0; first < a.columns; first += C) {
-        T b[C];
-#pragma unroll
-        for (int c = 0; c < C; c++) b[c] = first + c < a.columns ? from[(first + c) * a.b.column] : T(0);
-        substitute(b, tile, n, g.lane, false, true);
-        substitute(b, tile, n, g.lane, true, false);
-#pragma unroll
-        for (int c = 0; c < C; c++)
-            if (g.lane < n && first + c < a.columns && g.exists) to[first + c] = b[c];
-    }
+    const int from = g.lane < n ? work.order[g.group][g.lane] : 0;
+    solve_rows<C>(a.b, from, a.out, n, a.columns, g, [&](T (&b)[C]) {
+        substitute(b, work.tiles[g.group], n, g.lane, false, true);
+        substitute(b, work.tiles[g.group], n, g.lane, true, false);
+    });
 }
 
 KERNEL(solve_column, SolveArgs, THREADS) {

@@ -71,17 +71,8 @@ template <int C> DEVICE void triangular(const TriangularArgs& a, Tile& tile) {
     const int n = a.n.size();
     load(tile, a.a, a.a.matrix(g.matrix), n, a.n, g.lane);
     if (!a.unit && g.lane < n && tile[g.lane][g.lane] == 0 && g.exists) report(a.singular, g.matrix);
-    const T* from = a.b.matrix(g.matrix) + (g.lane < n ? g.lane : 0) * a.b.row;
-    T* to = reinterpret_cast<T*>(a.out) + (g.matrix * n + g.lane) * a.columns;
-    for (i64 first = 0; first < a.columns; first += C) {
-        T b[C];
-#pragma unroll
-        for (int c = 0; c < C; c++) b[c] = first + c < a.columns ? from[(first + c) * a.b.column] : T(0);
-        substitute(b, tile, n, g.lane, a.upper, a.unit);
-#pragma unroll
-        for (int c = 0; c < C; c++)
-            if (g.lane < n && first + c < a.columns && g.exists) to[first + c] = b[c];
-    }
+    solve_rows<C>(a.b, g.lane < n ? g.lane : 0, a.out, n, a.columns, g,
+                  [&](T (&b)[C]) { substitute(b, tile, n, g.lane, a.upper, a.unit); });
 }
 
 KERNEL(triangular_column, TriangularArgs, THREADS) {

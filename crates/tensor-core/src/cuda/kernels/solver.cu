@@ -48,17 +48,11 @@ struct NearOneArgs {
 
 // A block takes a stretch.
 KERNEL(near_one, NearOneArgs, 256) {
-    __shared__ T largest_of[8];
     T* const x = reinterpret_cast<T*>(a.x) + blockIdx.x * a.size;
     T largest = 0;
     for (u64 i = threadIdx.x; i < a.size; i += 256)
         if (!a.lower || i % a.lower <= i / a.lower) largest = max(largest, magnitude(x[i]));
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) largest = max(largest, __shfl_xor_sync(0xffffffff, largest, step));
-    if (threadIdx.x % 32 == 0) largest_of[threadIdx.x / 32] = largest;
-    __syncthreads();
-#pragma unroll
-    for (int k = 0; k < 8; k++) largest = max(largest, largest_of[k]);
+    largest = block_largest(largest);
     // The power and its reciprocal are normal numbers.
     const int bound = sizeof(T) == 4 ? 126 : 1022;
     const T scale = largest > 0 ? ldexp(T(1), -min(max(ilogb(largest), -bound), bound)) : T(1);

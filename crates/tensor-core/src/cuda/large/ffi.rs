@@ -31,17 +31,15 @@ struct Work {
     host_bytes: usize,
 }
 
-/// The name of a function, and what it returned.
-type Outcome = (&'static str, cusolverStatus_t);
-
-/// Runs a routine for each of `count` matrices, on the stream of this thread: `sizes` asks how much memory one
-/// needs on the GPU and on the host, and `run` treats the matrix with a number.
+/// Runs the routine `name` for each of `count` matrices, on the stream of this thread: `sizes` asks how much memory
+/// one needs on the GPU and on the host, and `run` treats the matrix with a number.
 fn for_each(
     gpu: &'static Gpu,
     op: &'static str,
+    name: &'static str,
     count: usize,
-    sizes: impl FnOnce(&Handle, &mut usize, &mut usize) -> Outcome,
-    run: impl Fn(&Handle, &Work, usize) -> Outcome,
+    sizes: impl FnOnce(&Handle, &mut usize, &mut usize) -> cusolverStatus_t,
+    run: impl Fn(&Handle, &Work, usize) -> cusolverStatus_t,
 ) -> Result<()> {
     require(op, Library::Cusolver)?;
     gpu.bind(op)?;
@@ -49,11 +47,11 @@ fn for_each(
     let stream = gpu.stream();
     if stream != handle.stream {
         // SAFETY: the stream outlives the calls on it.
-        check(op, ("cusolverDnSetStream", unsafe { sys::cusolverDnSetStream(handle.raw, stream.cast()) }))?;
+        check(op, "cusolverDnSetStream", unsafe { sys::cusolverDnSetStream(handle.raw, stream.cast()) })?;
         handle.stream = stream;
     }
     let (mut device_bytes, mut host_bytes) = (0, 0);
-    check(op, sizes(&handle, &mut device_bytes, &mut host_bytes))?;
+    check(op, name, sizes(&handle, &mut device_bytes, &mut host_bytes))?;
     let device = gpu.allocate(op, device_bytes)?;
     // In words, so that any number may lie in it.
     let mut host: Vec<u64> = Vec::new();
@@ -64,7 +62,7 @@ fn for_each(
     let work = Work { device, device_bytes, host, host_bytes };
     for i in 0..count {
         gpu.count_launch();
-        check(op, run(&handle, &work, i))?;
+        check(op, name, run(&handle, &work, i))?;
     }
     Ok(())
 }
@@ -75,14 +73,14 @@ impl Handle {
         let (mut raw, mut params) = (null_mut(), null_mut());
         // SAFETY: the GPU's context is bound, and both are written.
         unsafe {
-            check(op, ("cusolverDnCreate", sys::cusolverDnCreate(&mut raw)))?;
-            check(op, ("cusolverDnCreateParams", sys::cusolverDnCreateParams(&mut params)))?;
+            check(op, "cusolverDnCreate", sys::cusolverDnCreate(&mut raw))?;
+            check(op, "cusolverDnCreateParams", sys::cusolverDnCreateParams(&mut params))?;
         }
         Ok(Handle { raw, params, stream: null_mut() })
     }
 }
 
-fn check(op: &'static str, (call, status): Outcome) -> Result<()> {
+fn check(op: &'static str, call: &str, status: cusolverStatus_t) -> Result<()> {
     if status == cusolverStatus_t::CUSOLVER_STATUS_SUCCESS {
         return Ok(());
     }
@@ -112,6 +110,47 @@ fn int(op: &'static str, size: usize) -> Result<c_int> {
 // itself was asked for; memory on the GPU is freed in the stream's order, and what lies on the host is done with
 // when a call returns.
 
+/// [`for_each`] of a routine for any type, and of the function that asks for its workspace. Both take the handle, the
+/// arguments given for matrix `i`, but what is behind `run` the routine alone, and the workspace; those for many
+/// matrices in one call take their number at the end.
+macro_rules! for_each {
+    (
+        $gpu:ident, $op:ident, $routine:ident, $sizes:ident, $count:expr, $info:ident;
+        $i:ident: $($x:expr),+ $(; run $only:expr; $($behind:expr),+)? $(; batch $batch:expr)?
+    ) => {{
+        let sizes = |h: &Handle, device: &mut usize, host: &mut usize| {
+            let $i = 0;
+            // SAFETY: see above.
+            unsafe { sys::$sizes(h.raw, h.params, $($x,)+ $($($behind,)+)? device, host $(, $batch)?) }
+        };
+        let run = |h: &Handle, w: &Work, $i: usize| {
+            let info = info_of($info, $i);
+            let Work { device, device_bytes, host, host_bytes } = *w;
+            // SAFETY: see above.
+            unsafe {
+                sys::$routine(
+                    h.raw, h.params, $($x,)+ $($only, $($behind,)+)?
+                    device, device_bytes, host, host_bytes, info $(, $batch)?
+                )
+            }
+        };
+        for_each($gpu, $op, stringify!($routine), $count, sizes, run)
+    }};
+}
+
+/// Calls a function in its form for f32 or for f64.
+macro_rules! of_type {
+    ($T:ident: $single:ident, $double:ident; $($x:expr),+) => {
+        match $T::DTYPE {
+            DType::F32 => sys::$single($($x),+),
+            _ => sys::$double($($x),+),
+        }
+    };
+}
+
+const UPPER: cublasFillMode_t = cublasFillMode_t::CUBLAS_FILL_MODE_UPPER;
+const VECTORS: cusolverEigMode_t = cusolverEigMode_t::CUSOLVER_EIG_MODE_VECTOR;
+
 /// P A = L U in place, with pivots of 8 bytes.
 pub(super) fn getrf<T: Float>(
     gpu: &'static Gpu,
@@ -122,39 +161,11 @@ pub(super) fn getrf<T: Float>(
     pivots: u64,
     info: u64,
 ) -> Result<()> {
-    let (t, rows, columns, name) = (data_type::<T>(), m as i64, n as i64, "cusolverDnXgetrf");
-    let sizes = |h: &Handle, device: &mut usize, host: &mut usize| {
-        let a = a as *const _;
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXgetrf_bufferSize(h.raw, h.params, rows, columns, t, a, rows, t, device, host)
-        };
-        (name, status)
-    };
-    for_each(gpu, op, count, sizes, |h, w, i| {
-        let a = place::<T>(a, i, step);
-        let pivots = (pivots + (8 * i * m.min(n)) as u64) as *mut i64;
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXgetrf(
-                h.raw,
-                h.params,
-                rows,
-                columns,
-                t,
-                a,
-                rows,
-                pivots,
-                t,
-                w.device,
-                w.device_bytes,
-                w.host,
-                w.host_bytes,
-                info_of(info, i),
-            )
-        };
-        (name, status)
-    })
+    let (t, rows, columns) = (data_type::<T>(), m as i64, n as i64);
+    let pivots_of = |i: usize| (pivots + (8 * i * m.min(n)) as u64) as *mut i64;
+    for_each!(gpu, op, cusolverDnXgetrf, cusolverDnXgetrf_bufferSize, count, info; i:
+        rows, columns, t, place::<T>(a, i, step), rows; run pivots_of(i); t
+    )
 }
 
 /// A = U^T U in place, from and in the upper triangle.
@@ -166,38 +177,10 @@ pub(super) fn potrf<T: Float>(
     a: u64,
     info: u64,
 ) -> Result<()> {
-    let (t, order, name) = (data_type::<T>(), n as i64, "cusolverDnXpotrf");
-    let upper = cublasFillMode_t::CUBLAS_FILL_MODE_UPPER;
-    let sizes = |h: &Handle, device: &mut usize, host: &mut usize| {
-        let a = a as *const _;
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXpotrf_bufferSize(h.raw, h.params, upper, order, t, a, order, t, device, host)
-        };
-        (name, status)
-    };
-    for_each(gpu, op, count, sizes, |h, w, i| {
-        let (a, info) = (place::<T>(a, i, n * n), info_of(info, i));
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXpotrf(
-                h.raw,
-                h.params,
-                upper,
-                order,
-                t,
-                a,
-                order,
-                t,
-                w.device,
-                w.device_bytes,
-                w.host,
-                w.host_bytes,
-                info,
-            )
-        };
-        (name, status)
-    })
+    let (t, order) = (data_type::<T>(), n as i64);
+    for_each!(gpu, op, cusolverDnXpotrf, cusolverDnXpotrf_bufferSize, count, info; i:
+        UPPER, order, t, place::<T>(a, i, n * n), order, t
+    )
 }
 
 /// [`potrf`] of many small matrices, whose addresses are at `a`.
@@ -210,18 +193,14 @@ pub(super) fn potrf_batched<T: Float>(
     info: u64,
 ) -> Result<()> {
     let (n, count, info) = (int(op, n)?, int(op, count)?, info as *mut c_int);
-    let (upper, name) = (cublasFillMode_t::CUBLAS_FILL_MODE_UPPER, "cusolverDnpotrfBatched");
-    let nothing =
-        |_: &Handle, _: &mut usize, _: &mut usize| (name, cusolverStatus_t::CUSOLVER_STATUS_SUCCESS);
-    for_each(gpu, op, 1, nothing, |h, _, _| {
+    let nothing = |_: &Handle, _: &mut usize, _: &mut usize| cusolverStatus_t::CUSOLVER_STATUS_SUCCESS;
+    for_each(gpu, op, "cusolverDnpotrfBatched", 1, nothing, |h, _, _| {
         // SAFETY: see above.
-        let status = unsafe {
-            match T::DTYPE {
-                DType::F32 => sys::cusolverDnSpotrfBatched(h.raw, upper, n, a as *mut _, n, info, count),
-                _ => sys::cusolverDnDpotrfBatched(h.raw, upper, n, a as *mut _, n, info, count),
-            }
-        };
-        (name, status)
+        unsafe {
+            of_type!(T: cusolverDnSpotrfBatched, cusolverDnDpotrfBatched;
+                h.raw, UPPER, n, a as *mut _, n, info, count
+            )
+        }
     })
 }
 
@@ -235,44 +214,10 @@ pub(super) fn syevd<T: Float>(
     w: u64,
     info: u64,
 ) -> Result<()> {
-    let (t, order, name) = (data_type::<T>(), n as i64, "cusolverDnXsyevd");
-    let (upper, vectors) =
-        (cublasFillMode_t::CUBLAS_FILL_MODE_UPPER, cusolverEigMode_t::CUSOLVER_EIG_MODE_VECTOR);
-    let sizes = |h: &Handle, device: &mut usize, host: &mut usize| {
-        let (a, w) = (a as *const _, w as *const _);
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXsyevd_bufferSize(
-                h.raw, h.params, vectors, upper, order, t, a, order, t, w, t, device, host,
-            )
-        };
-        (name, status)
-    };
-    for_each(gpu, op, count, sizes, |h, work, i| {
-        let (a, w) = (place::<T>(a, i, n * n), place::<T>(w, i, n));
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXsyevd(
-                h.raw,
-                h.params,
-                vectors,
-                upper,
-                order,
-                t,
-                a,
-                order,
-                t,
-                w,
-                t,
-                work.device,
-                work.device_bytes,
-                work.host,
-                work.host_bytes,
-                info_of(info, i),
-            )
-        };
-        (name, status)
-    })
+    let (t, order) = (data_type::<T>(), n as i64);
+    for_each!(gpu, op, cusolverDnXsyevd, cusolverDnXsyevd_bufferSize, count, info; i:
+        VECTORS, UPPER, order, t, place::<T>(a, i, n * n), order, t, place::<T>(w, i, n), t
+    )
 }
 
 /// [`syevd`] of many matrices in one call; false where cuSOLVER is older than CUDA 12.6 and has none.
@@ -289,45 +234,10 @@ pub(super) fn syev_batched<T: Float>(
     if !has(Library::Cusolver, c"cusolverDnXsyevBatched") {
         return Ok(false);
     }
-    let (t, order, batch, name) = (data_type::<T>(), n as i64, count as i64, "cusolverDnXsyevBatched");
-    let (upper, vectors) =
-        (cublasFillMode_t::CUBLAS_FILL_MODE_UPPER, cusolverEigMode_t::CUSOLVER_EIG_MODE_VECTOR);
-    let sizes = |h: &Handle, device: &mut usize, host: &mut usize| {
-        let (a, w) = (a as *const _, w as *const _);
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXsyevBatched_bufferSize(
-                h.raw, h.params, vectors, upper, order, t, a, order, t, w, t, device, host, batch,
-            )
-        };
-        (name, status)
-    };
-    let done = for_each(gpu, op, 1, sizes, |h, work, _| {
-        let (a, w) = (a as *mut _, w as *mut _);
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXsyevBatched(
-                h.raw,
-                h.params,
-                vectors,
-                upper,
-                order,
-                t,
-                a,
-                order,
-                t,
-                w,
-                t,
-                work.device,
-                work.device_bytes,
-                work.host,
-                work.host_bytes,
-                info as *mut c_int,
-                batch,
-            )
-        };
-        (name, status)
-    });
+    let (t, order) = (data_type::<T>(), n as i64);
+    let done = for_each!(gpu, op, cusolverDnXsyevBatched, cusolverDnXsyevBatched_bufferSize, 1, info; i:
+        VECTORS, UPPER, order, t, place::<T>(a, i, n * n), order, t, place::<T>(w, i, n), t; batch count as i64
+    );
     done.map(|()| true)
 }
 
@@ -341,67 +251,12 @@ pub(super) fn gesvd<T: Float>(
     [u, s, vt]: [u64; 3],
     info: u64,
 ) -> Result<()> {
-    let (t, rows, columns, name) = (data_type::<T>(), m as i64, n as i64, "cusolverDnXgesvd");
+    let (t, rows, columns) = (data_type::<T>(), m as i64, n as i64);
     let thin = b'S' as c_schar;
-    let sizes = |h: &Handle, device: &mut usize, host: &mut usize| {
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXgesvd_bufferSize(
-                h.raw,
-                h.params,
-                thin,
-                thin,
-                rows,
-                columns,
-                t,
-                a as *const _,
-                rows,
-                t,
-                s as *const _,
-                t,
-                u as *const _,
-                rows,
-                t,
-                vt as *const _,
-                columns,
-                t,
-                device,
-                host,
-            )
-        };
-        (name, status)
-    };
-    for_each(gpu, op, count, sizes, |h, w, i| {
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXgesvd(
-                h.raw,
-                h.params,
-                thin,
-                thin,
-                rows,
-                columns,
-                t,
-                place::<T>(a, i, m * n),
-                rows,
-                t,
-                place::<T>(s, i, n),
-                t,
-                place::<T>(u, i, m * n),
-                rows,
-                t,
-                place::<T>(vt, i, n * n),
-                columns,
-                t,
-                w.device,
-                w.device_bytes,
-                w.host,
-                w.host_bytes,
-                info_of(info, i),
-            )
-        };
-        (name, status)
-    })
+    for_each!(gpu, op, cusolverDnXgesvd, cusolverDnXgesvd_bufferSize, count, info; i:
+        thin, thin, rows, columns, t, place::<T>(a, i, m * n), rows, t, place::<T>(s, i, n),
+        t, place::<T>(u, i, m * n), rows, t, place::<T>(vt, i, n * n), columns, t
+    )
 }
 
 /// A = Q R of m x n matrices that lie `step` elements apart: R, the reflectors below it, and their factors `tau`.
@@ -414,41 +269,10 @@ pub(super) fn geqrf<T: Float>(
     tau: u64,
     info: u64,
 ) -> Result<()> {
-    let (t, rows, columns, name) = (data_type::<T>(), m as i64, n as i64, "cusolverDnXgeqrf");
-    let sizes = |h: &Handle, device: &mut usize, host: &mut usize| {
-        let (a, tau) = (a as *const _, tau as *const _);
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXgeqrf_bufferSize(
-                h.raw, h.params, rows, columns, t, a, rows, t, tau, t, device, host,
-            )
-        };
-        (name, status)
-    };
-    for_each(gpu, op, count, sizes, |h, w, i| {
-        let (a, tau) = (place::<T>(a, i, step), place::<T>(tau, i, m.min(n)));
-        // SAFETY: see above.
-        let status = unsafe {
-            sys::cusolverDnXgeqrf(
-                h.raw,
-                h.params,
-                rows,
-                columns,
-                t,
-                a,
-                rows,
-                t,
-                tau,
-                t,
-                w.device,
-                w.device_bytes,
-                w.host,
-                w.host_bytes,
-                info_of(info, i),
-            )
-        };
-        (name, status)
-    })
+    let (t, rows, columns) = (data_type::<T>(), m as i64, n as i64);
+    for_each!(gpu, op, cusolverDnXgeqrf, cusolverDnXgeqrf_bufferSize, count, info; i:
+        rows, columns, t, place::<T>(a, i, step), rows, t, place::<T>(tau, i, m.min(n)), t
+    )
 }
 
 /// The first `k` columns of Q from `reflectors` of them, which these take the place of.
@@ -462,36 +286,25 @@ pub(super) fn orgqr<T: Float>(
     info: u64,
 ) -> Result<()> {
     let (rows, columns, used) = (int(op, m)?, int(op, k)?, int(op, reflectors)?);
-    let (name, single) = ("cusolverDnorgqr", T::DTYPE == DType::F32);
     let sizes = |h: &Handle, device: &mut usize, _: &mut usize| {
-        let mut elements = 0;
+        let (a, tau, mut elements) = (a as *const c_void, tau as *const c_void, 0);
         // SAFETY: see above.
         let status = unsafe {
-            let (a, tau) = (a as *const c_void, tau as *const c_void);
-            if single {
-                let (a, tau) = (a.cast(), tau.cast());
-                sys::cusolverDnSorgqr_bufferSize(h.raw, rows, columns, used, a, rows, tau, &mut elements)
-            } else {
-                let (a, tau) = (a.cast(), tau.cast());
-                sys::cusolverDnDorgqr_bufferSize(h.raw, rows, columns, used, a, rows, tau, &mut elements)
-            }
+            of_type!(T: cusolverDnSorgqr_bufferSize, cusolverDnDorgqr_bufferSize;
+                h.raw, rows, columns, used, a.cast(), rows, tau.cast(), &mut elements
+            )
         };
         *device = elements.max(0) as usize * size_of::<T>();
-        (name, status)
+        status
     };
-    for_each(gpu, op, count, sizes, |h, w, i| {
+    for_each(gpu, op, "cusolverDnorgqr", count, sizes, |h, w, i| {
         let (a, tau, info) = (place::<T>(a, i, step), place::<T>(tau, i, reflectors), info_of(info, i));
         let elements = (w.device_bytes / size_of::<T>()) as c_int;
         // SAFETY: see above.
-        let status = unsafe {
-            if single {
-                let (a, tau, work) = (a.cast(), tau.cast(), w.device.cast());
-                sys::cusolverDnSorgqr(h.raw, rows, columns, used, a, rows, tau, work, elements, info)
-            } else {
-                let (a, tau, work) = (a.cast(), tau.cast(), w.device.cast());
-                sys::cusolverDnDorgqr(h.raw, rows, columns, used, a, rows, tau, work, elements, info)
-            }
-        };
-        (name, status)
+        unsafe {
+            of_type!(T: cusolverDnSorgqr, cusolverDnDorgqr;
+                h.raw, rows, columns, used, a.cast(), rows, tau.cast(), w.device.cast(), elements, info
+            )
+        }
     })
 }
