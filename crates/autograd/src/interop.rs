@@ -431,6 +431,7 @@ mod with_faer {
     }
 }
 
+#[cfg(feature = "serde")]
 mod with_serde {
     use super::*;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,15 +1,14 @@
 //! Random arrays, from one generator whose seed [`manual_seed`] sets.
 
 use crate::array::Array;
-use crate::cpu::random::{normal, uniform};
+use crate::cpu::random::{normal, normal_pair, uniform, unit};
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::Result;
 use crate::shape::Dims;
-use rand::Rng;
-use rand_distr::{Distribution, StandardNormal};
+use rand_core::Rng;
 use std::cell::RefCell;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -211,9 +210,9 @@ pub fn randn_on<T: Float>(device: Device, shape: &[usize]) -> Result<Array<T>> {
 /// Out of memory.
 pub fn randn_using<T: Float>(shape: &[usize], rng: &mut impl Rng) -> Result<Array<T>> {
     Array::build("randn_using", Dims::from_slice(shape), |out| {
-        out.fill_with(|| {
-            let x: f64 = StandardNormal.sample(rng);
-            T::of(x)
-        });
+        for pair in out.chunks_mut(2) {
+            let normal = normal_pair([unit(rng.next_u64()), unit(rng.next_u64())]).map(T::of);
+            pair.copy_from_slice(&normal[..pair.len()]);
+        }
     })
 }

@@ -16,6 +16,7 @@ mod nalgebra;
 mod ndarray;
 #[cfg(any(feature = "ndarray-0_15", feature = "ndarray-0_16"))]
 mod ndarray_older;
+#[cfg(feature = "serde")]
 mod serde;
 
 /// Only the host's memory can be lent.

@@ -18,6 +18,7 @@
 
 mod any;
 mod csv;
+mod json;
 mod mapped;
 mod npy;
 mod npy_header;
@@ -28,6 +29,7 @@ mod safetensors_header;
 mod source;
 mod stored;
 mod write;
+mod zip;
 
 #[cfg(test)]
 mod tests;

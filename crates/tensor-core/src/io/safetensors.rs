@@ -3,6 +3,7 @@
 use crate::element::DType;
 use crate::error::Result;
 use crate::io::any::AnyArray;
+use crate::io::json::quoted;
 use crate::io::npy::check_rank;
 use crate::io::place::{Place, Short};
 use crate::io::safetensors_header::{self as header, Entry, LONGEST, METADATA};
@@ -123,7 +124,6 @@ pub fn save_safetensors(
 
 /// The header, padded so that the elements after it are aligned.
 fn describe(list: &[(&String, AnyArray)], metadata: &BTreeMap<String, String>) -> String {
-    let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let mut fields = Vec::new();
     if !metadata.is_empty() {
         let texts: Vec<_> = metadata.iter().map(|(k, v)| format!("{}:{}", quoted(k), quoted(v))).collect();

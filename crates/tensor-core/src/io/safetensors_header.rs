@@ -1,18 +1,16 @@
 //! The header of a safetensors file: a length, and a JSON object of names, types, shapes and places.
 //!
-//! It follows the format's own description. It is parsed here with serde, since the safetensors crate takes the
+//! It follows the format's own description. It is parsed here, since the safetensors crate takes the
 //! last of two arrays of one name without a word, adds up offsets that overflow where overflow is checked, and
 //! wants the whole file in memory.
 
 use crate::error::Result;
+use crate::io::json::{Parsed, Reader};
 use crate::io::place::{Place, Short};
 use crate::io::source::{Described, MOST_DIMENSIONS};
 use crate::io::stored::Stored;
 use crate::shape::Dims;
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::Read;
 
 /// The key under which a header holds texts, and no array.
@@ -30,7 +28,6 @@ pub(crate) struct Header {
 }
 
 /// What it says of one.
-#[derive(Deserialize)]
 pub(crate) struct Entry {
     dtype: String,
     shape: Vec<usize>,
@@ -38,6 +35,30 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    fn parse(json: &mut Reader<'_>) -> Parsed<Self> {
+        let (mut dtype, mut shape, mut data_offsets) = (None, None, None);
+        json.object(|json, key| {
+            let again = match key.as_str() {
+                "dtype" => dtype.replace(json.string()?).is_some(),
+                "shape" => shape.replace(counts(json)?).is_some(),
+                "data_offsets" => data_offsets.replace(counts(json)?).is_some(),
+                // What later versions of the format may say.
+                _ => return json.skip(),
+            };
+            if again { Err(twice(&key)) } else { Ok(()) }
+        })?;
+        let missing = |key| move || format!("{key} is missing");
+        let shape = shape.ok_or_else(missing("shape"))?.into_iter().map(usize::try_from);
+        Ok(Entry {
+            dtype: dtype.ok_or_else(missing("dtype"))?,
+            shape: shape.collect::<Result<_, _>>().map_err(|_| "a size is beyond any memory")?,
+            data_offsets: match data_offsets.ok_or_else(missing("data_offsets"))?[..] {
+                [start, end] => (start, end),
+                _ => return Err("data_offsets are not two numbers".into()),
+            },
+        })
+    }
+
     /// The first byte, after the header.
     pub(crate) fn start(&self) -> u64 {
         self.data_offsets.0
@@ -100,9 +121,9 @@ pub(crate) fn read(reader: &mut dyn Read, len: u64, place: Place<'_>) -> Result<
     }
     let mut text = vec![0; size as usize];
     reader.read_exact(&mut text).map_err(|e| place.io(e))?;
-    let names: Names = serde_json::from_slice(&text)
-        .map_err(|e| place.fault(format!("its header is damaged: {}", Short(&e.to_string()))))?;
-    let header = Header { entries: names.entries, metadata: names.metadata, data: 8 + size };
+    let (entries, metadata) =
+        Reader::whole(&text, arrays).map_err(|e| place.fault(format!("its header is damaged: {e}")))?;
+    let header = Header { entries, metadata, data: 8 + size };
     let mut places: Vec<_> = header.entries.iter().map(|(name, e)| (e.data_offsets, name)).collect();
     places.sort_unstable();
     let mut covered = 0;
@@ -123,33 +144,36 @@ pub(crate) fn read(reader: &mut dyn Read, len: u64, place: Place<'_>) -> Result<
 }
 
 /// The object, with every name once.
-struct Names {
-    entries: BTreeMap<String, Entry>,
-    metadata: BTreeMap<String, String>,
+fn arrays(json: &mut Reader<'_>) -> Parsed<(BTreeMap<String, Entry>, BTreeMap<String, String>)> {
+    let (mut entries, mut metadata) = (BTreeMap::new(), None);
+    json.object(|json, name| {
+        let again = match name.as_str() {
+            METADATA => metadata.replace(texts(json)?).is_some(),
+            _ => entries.insert(name.clone(), Entry::parse(json)?).is_some(),
+        };
+        if again { Err(twice(&name)) } else { Ok(()) }
+    })?;
+    Ok((entries, metadata.unwrap_or_default()))
 }
 
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Names;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of arrays")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Names, A::Error> {
-                let (mut entries, mut metadata) = (BTreeMap::new(), None);
-                while let Some(name) = map.next_key::<String>()? {
-                    let twice = match name.as_str() {
-                        METADATA => metadata.replace(map.next_value()?).is_some(),
-                        _ => entries.insert(name.clone(), map.next_value()?).is_some(),
-                    };
-                    if twice {
-                        return Err(A::Error::custom(format_args!("{} appears twice", Short(&name))));
-                    }
-                }
-                Ok(Names { entries, metadata: metadata.unwrap_or_default() })
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
+fn texts(json: &mut Reader<'_>) -> Parsed<BTreeMap<String, String>> {
+    let mut texts = BTreeMap::new();
+    json.object(|json, key| {
+        texts.insert(key, json.string()?);
+        Ok(())
+    })?;
+    Ok(texts)
+}
+
+fn counts(json: &mut Reader<'_>) -> Parsed<Vec<u64>> {
+    let mut counts = Vec::new();
+    json.array(|json| {
+        counts.push(json.count()?);
+        Ok(())
+    })?;
+    Ok(counts)
+}
+
+fn twice(name: &str) -> String {
+    format!("{} appears twice", Short(name))
 }
