@@ -4,7 +4,7 @@
 //! constructors that take no value are f64, and each has a form that names the type, `zeros_of`.
 
 use crate::tensor::Tensor;
-use rand::Rng;
+use rand_core::Rng;
 use tensor_core::shape::{Dims, IntoShape};
 use tensor_core::{
     Array, AtCaller, Device, Element, Error, Float, Layout, Number, OrRaise, Result, Scalar, compiled_once,

@@ -14,6 +14,7 @@ use crate::code::Code;
 use crate::element::{EachFloat, Element, Float, ForFloat, Slice, SliceMut};
 use crate::expression::Expression;
 use crate::simd::{Kernel, dispatch};
+use smallvec::SmallVec;
 use std::array::from_fn;
 
 /// A function of elements of the types of the tuple `X`, with values of type `U`: what kernels that go over elements
@@ -26,6 +27,9 @@ pub trait Formula<X, U>: Sync {
     /// The value as code, None where there is none.
     fn text(&self, x: &[Code]) -> Option<Code>;
 }
+
+/// An element of each of any number of operands of one type, as a [`Formula`] takes them.
+pub type Elements<T> = SmallVec<[T; 4]>;
 
 /// out = f(x..) over slices of one length.
 struct Loop<'a, X, U, F> {

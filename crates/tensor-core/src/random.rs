@@ -1,7 +1,7 @@
 //! Random arrays, from one generator whose seed [`manual_seed`] sets.
 
 use crate::array::Array;
-use crate::cpu::random::{normal, uniform};
+use crate::cpu::random::{normal, normal_pair, uniform, unit};
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::device::Device;
@@ -12,8 +12,7 @@ use crate::error::Result;
 #[cfg(feature = "cuda")]
 use crate::gpu::context::Gpu;
 use crate::shape::Dims;
-use rand::Rng;
-use rand_distr::{Distribution, StandardNormal};
+use rand_core::Rng;
 
 /// Uniform numbers in [0, 1).
 ///
@@ -67,9 +66,9 @@ pub fn randn_on<T: Float>(device: Device, shape: &[usize]) -> Result<Array<T>> {
 /// Out of memory.
 pub fn randn_using<T: Float>(shape: &[usize], rng: &mut impl Rng) -> Result<Array<T>> {
     Array::build("randn_using", Dims::from_slice(shape), |out| {
-        out.fill_with(|| {
-            let x: f64 = StandardNormal.sample(rng);
-            T::of(x)
-        });
+        for pair in out.chunks_mut(2) {
+            let normal = normal_pair([unit(rng.next_u64()), unit(rng.next_u64())]).map(T::of);
+            pair.copy_from_slice(&normal[..pair.len()]);
+        }
     })
 }

@@ -8,7 +8,7 @@ use super::parallel::{MIN_ELEMENTS, for_parts};
 use crate::array::Array;
 use crate::element::{DType, Element, Slice, SliceMut};
 use crate::error::Result;
-use crate::formula::Formula;
+use crate::formula::{Elements, Formula};
 use crate::heap::buffer::Buffer;
 use crate::heap::work;
 use crate::layout::Layout;
@@ -138,6 +138,24 @@ pub fn zip3<A: Element, B: Element, C: Element, U: Element>(
             fresh(op, shape, &operands, &|out, x| f.block(out, x))
         }
     }
+}
+
+/// f of the elements of any number of arrays, broadcast.
+pub fn zip_many<T: Element>(
+    op: &'static str,
+    x: &[&Array<T>],
+    f: &dyn Formula<Elements<T>, T>,
+) -> Result<Array<T>> {
+    let mut shape = Dims::new();
+    for x in x {
+        shape = broadcast(op, &shape, x.shape())?;
+    }
+    let single: Option<Elements<T>> = x.iter().map(|x| x.single()).collect();
+    if let Some(single) = single.filter(|_| shape.iter().all(|&d| d == 1)) {
+        return Ok(Array::one(shape, f.one(single)));
+    }
+    let operands: SmallVec<[Operand<'_>; 4]> = x.iter().map(|x| Operand::of(x)).collect();
+    fresh(op, shape, &operands, &|out, x| f.block(out, x))
 }
 
 #[inline]

@@ -29,9 +29,13 @@ fn uniform_pair(seed: u64, draw: u64, index: u64) -> [f64; 2] {
     let halves = |x: u64| [x as u32, (x >> 32) as u32];
     let ([i, j], [k, l]) = (halves(index), halves(draw));
     let w = philox([i, j, k, l], halves(seed));
-    let unit =
-        |high: u32, low: u32| ((u64::from(high) << 21) | (u64::from(low) >> 11)) as f64 / (1u64 << 53) as f64;
-    [unit(w[0], w[1]), unit(w[2], w[3])]
+    let word = |high: u32, low: u32| (u64::from(high) << 32) | u64::from(low);
+    [unit(word(w[0], w[1])), unit(word(w[2], w[3]))]
+}
+
+/// A number in [0, 1) from the upper 53 of 64 random bits.
+pub fn unit(word: u64) -> f64 {
+    (word >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// Uniform numbers in [0, 1).
@@ -41,14 +45,17 @@ pub fn uniform<T: Float>(out: &mut [T], seed: u64, draw: u64) {
     pairs(out, |i| uniform_pair(seed, draw, i).map(|u| if T::of(u) < T::ONE { T::of(u) } else { below_one }));
 }
 
-/// Standard normal numbers: Box and Muller 1958, sqrt(-2 ln u) (cos, sin)(2 pi v), u in (0, 1].
+/// Standard normal numbers.
 pub fn normal<T: Float>(out: &mut [T], seed: u64, draw: u64) {
-    pairs(out, |i| {
-        let [u, v] = uniform_pair(seed, draw, i);
-        let radius = (-2.0 * (1.0 - u).ln()).sqrt();
-        let (sin, cos) = (TAU * v).sin_cos();
-        [T::of(radius * cos), T::of(radius * sin)]
-    });
+    pairs(out, |i| normal_pair(uniform_pair(seed, draw, i)).map(T::of));
+}
+
+/// Two standard normal numbers from two uniform ones in [0, 1): Box and Muller 1958, sqrt(-2 ln u) (cos, sin)(2 pi v), u in
+/// (0, 1].
+pub fn normal_pair([u, v]: [f64; 2]) -> [f64; 2] {
+    let radius = (-2.0 * (1.0 - u).ln()).sqrt();
+    let (sin, cos) = (TAU * v).sin_cos();
+    [radius * cos, radius * sin]
 }
 
 /// Writes pair i to the places 2i and 2i + 1.

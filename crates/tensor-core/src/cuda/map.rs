@@ -87,6 +87,23 @@ pub(crate) fn zip3<A: Element, B: Element, C: Element, U: Element>(
     fresh(gpu, op, shape, [a.operand(), b.operand(), c.operand()], f)
 }
 
+/// f of the elements of any number of arrays, broadcast.
+#[cold]
+#[inline(never)]
+pub(crate) fn zip_many<T: Element>(op: &'static str, x: &[&Array<T>], f: Text<'_>) -> Result<Array<T>> {
+    let places: SmallVec<[_; 4]> = x.iter().map(|x| x.place()).collect();
+    let gpu = shared_gpu(op, &places)?;
+    let mut shape = Dims::new();
+    for x in x {
+        shape = broadcast(op, &shape, x.shape())?;
+    }
+    let x = x.iter().map(|x| x.expand(op, &shape)).collect::<Result<SmallVec<[_; 4]>>>()?;
+    let operands: SmallVec<[Operand<'_>; 4]> = x.iter().map(Array::operand).collect();
+    let out = Array::<T>::unwritten(gpu, op, shape)?;
+    into_many(gpu, op, out.operand(), &operands, f)?;
+    Ok(out)
+}
+
 /// Memory for a result that may overwrite `x`: None where it does.
 fn target<T: Element>(
     gpu: &'static Gpu,
@@ -121,10 +138,15 @@ pub(crate) fn into<const N: usize>(
     x: [Operand; N],
     f: Text<'_>,
 ) -> Result<()> {
+    into_many(gpu, op, y, &x, f)
+}
+
+/// [`into`], for any number of operands.
+fn into_many(gpu: &'static Gpu, op: &'static str, y: Operand, x: &[Operand], f: Text<'_>) -> Result<()> {
     if y.layout.numel() == 0 {
         return Ok(());
     }
-    let Some((mut program, result)) = trace(x.map(|x| x.dtype), f) else {
+    let Some((mut program, result)) = trace(x.iter().map(|x| x.dtype), f) else {
         let message = format!(
             "this function has no CUDA form, and its operands are on cuda:{}: write it with formula!, or move \
              them with cpu()",
@@ -133,6 +155,10 @@ pub(crate) fn into<const N: usize>(
         return Err(Error::new(ErrorKind::Device, op, message));
     };
     debug_assert_eq!(result.dtype(), y.dtype, "{op}");
+    if x.len() >= OPERANDS {
+        let message = format!("{} operands are more than a kernel's {}: compose the function", x.len(), OPERANDS - 1);
+        return Err(Error::new(ErrorKind::Device, op, message));
+    }
     // Operands of one known value are parameters, as the numbers within the formula are.
     let mut inputs: SmallVec<[Operand; 3]> = SmallVec::new();
     for (k, x) in x.iter().enumerate() {
@@ -162,8 +188,11 @@ struct Map<'a> {
     inputs: &'a [Operand<'a>],
 }
 
+/// The most operands, with y.
+const OPERANDS: usize = 8;
+
 /// The loop over the elements: sizes, and the strides of y and of the inputs; operands that are not there repeat y.
-type Loop = Nest<4>;
+type Loop = Nest<OPERANDS>;
 
 /// Elements that one launch takes at most: their number, and the places in a pack, fit into 31 bits.
 const LARGEST: usize = 1 << 30;
@@ -179,15 +208,15 @@ impl Map<'_> {
                 k => self.inputs.get(k - 1).map_or(self.y.layout, |x| x.layout),
             }
         };
-        let layouts: [&Layout; 4] = std::array::from_fn(layout);
+        let layouts: [&Layout; OPERANDS] = std::array::from_fn(layout);
         let strides = layouts.map(Layout::strides);
         let shape = self.y.layout.shape();
         let dims = (0..shape.len()).map(|k| (shape[k], std::array::from_fn(|n| strides[n][k])));
-        self.run_over(Loop::of(dims, [0; 4]).dims(), [0; 4])
+        self.run_over(Loop::of(dims, [0; OPERANDS]).dims(), [0; OPERANDS])
     }
 
     /// Runs over the given dimensions from the given places: in halves, where they are too large for one launch.
-    fn run_over(&self, dims: &[(usize, [isize; 4])], start: [isize; 4]) -> Result<()> {
+    fn run_over(&self, dims: &[(usize, [isize; OPERANDS])], start: [isize; OPERANDS]) -> Result<()> {
         let count: usize = dims.iter().map(|d| d.0).product();
         if count > LARGEST {
             let mut halves: SmallVec<[_; 4]> = dims.into();
@@ -230,9 +259,9 @@ impl Map<'_> {
     }
 
     /// The words of the kernel over rows of packs, and how many packs there are, where the operands lie so.
-    fn rows(&self, dims: &[(usize, [isize; 4])], start: [isize; 4]) -> Option<(SmallVec<[u64; 32]>, usize)> {
+    fn rows(&self, dims: &[(usize, [isize; OPERANDS])], start: [isize; OPERANDS]) -> Option<(SmallVec<[u64; 32]>, usize)> {
         let ((rows, outer), (columns, inner)) = match *dims {
-            [inner] => ((1, [0; 4]), inner),
+            [inner] => ((1, [0; OPERANDS]), inner),
             [outer, inner] => (outer, inner),
             _ => return None,
         };
@@ -262,7 +291,7 @@ impl Map<'_> {
         self.each(&mut words, |k| outer[k] as u64);
         words.extend(divisor((columns / width).max(1)));
         words.extend([packs as u64, count as u64, repeated]);
-        debug_assert!(used <= 4);
+        debug_assert!(used <= OPERANDS);
         words.extend_from_slice(&self.constants());
         Some((words, packs))
     }
@@ -285,7 +314,7 @@ impl Map<'_> {
         constants
     }
 
-    fn strided(&self, dims: &[(usize, [isize; 4])], start: [isize; 4], count: usize) -> Result<()> {
+    fn strided(&self, dims: &[(usize, [isize; OPERANDS])], start: [isize; OPERANDS], count: usize) -> Result<()> {
         let Some(most) = DIMENSIONS.into_iter().find(|&most| dims.len() <= most) else {
             let message = format!(
                 "{} dimensions, none of which lie one behind another, are more than a kernel's {}: make the \

@@ -8,7 +8,7 @@ use crate::cpu::copy::elements;
 use crate::device::Device;
 use crate::element::{Element, Scalar};
 use crate::heap::vectors;
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::ser::{self, Serialize, SerializeStruct, Serializer};
 use std::fmt;
 use std::marker::PhantomData;
@@ -58,14 +58,71 @@ impl<T: Element + Serialize> Serialize for Entry<T> {
     }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(rename = "Tensor", deny_unknown_fields)]
-#[serde(bound = "T: Element + Deserialize<'de>")]
-struct Parts<T> {
-    #[expect(dead_code, reason = "reading it was the check")]
-    dtype: Typed<T>,
-    shape: Vec<usize>,
-    data: Numbers<T>,
+/// What is read: shape and elements, after the name of the element type was compared.
+struct Parts<T>(PhantomData<T>);
+
+/// In the order in which they are written, and found in formats without names.
+const FIELDS: &[&str] = &["dtype", "shape", "data"];
+
+// By hand, because the macros that could write it take longer to compile than the rest of serde.
+impl<'de, T: Element + Deserialize<'de>> Visitor<'de> for Parts<T> {
+    type Value = (Vec<usize>, Numbers<T>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a tensor")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let missing = |found| A::Error::invalid_length(found, &"a tensor of three fields");
+        fields.next_element::<Typed<T>>()?.ok_or_else(|| missing(0))?;
+        let shape = fields.next_element()?.ok_or_else(|| missing(1))?;
+        Ok((shape, fields.next_element()?.ok_or_else(|| missing(2))?))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let (mut dtype, mut shape, mut data) = (None, None, None);
+        while let Some(Field(field)) = fields.next_key()? {
+            let again = match field {
+                0 => dtype.replace(fields.next_value::<Typed<T>>()?).is_some(),
+                1 => shape.replace(fields.next_value()?).is_some(),
+                _ => data.replace(fields.next_value()?).is_some(),
+            };
+            if again {
+                return Err(A::Error::duplicate_field(FIELDS[field]));
+            }
+        }
+        dtype.ok_or_else(|| A::Error::missing_field("dtype"))?;
+        let shape = shape.ok_or_else(|| A::Error::missing_field("shape"))?;
+        Ok((shape, data.ok_or_else(|| A::Error::missing_field("data"))?))
+    }
+}
+
+/// The place of a name among [`FIELDS`].
+struct Field(usize);
+
+impl<'de> Deserialize<'de> for Field {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(FieldVisitor)
+    }
+}
+
+struct FieldVisitor;
+
+impl Visitor<'_> for FieldVisitor {
+    type Value = Field;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+    fn visit_u64<E: Error>(self, place: u64) -> Result<Field, E> {
+        let known = usize::try_from(place).ok().filter(|&place| place < FIELDS.len());
+        known.map(Field).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(place), &"0 to 2"))
+    }
+    fn visit_str<E: Error>(self, name: &str) -> Result<Field, E> {
+        let known = FIELDS.iter().position(|&field| field == name);
+        known.map(Field).ok_or_else(|| E::unknown_field(name, FIELDS))
+    }
+    fn visit_bytes<E: Error>(self, name: &[u8]) -> Result<Field, E> {
+        self.visit_str(&String::from_utf8_lossy(name))
+    }
 }
 
 /// The elements, whose memory is taken as they arrive.
@@ -150,7 +207,7 @@ impl<T: Element> Visitor<'_> for NumberOrName<T> {
 
 impl<'de, T: Element + Deserialize<'de>> Deserialize<'de> for Array<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Parts { shape, data, .. } = Parts::<T>::deserialize(deserializer)?;
+        let (shape, data) = deserializer.deserialize_struct(NAME, FIELDS, Parts(PhantomData))?;
         Array::from_vec(data.0, &shape).map_err(D::Error::custom)
     }
 }
@@ -196,11 +253,16 @@ mod tests {
             (r#"{"dtype":"f64","shape":[1],"data":["one"]}"#, "invalid value: string \"one\""),
             (r#"{"dtype":"f64","shape":[1]}"#, "missing field `data`"),
             (r#"{"dtype":"f64","shape":[1],"data":[1],"more":1}"#, "unknown field `more`"),
+            (r#"{"dtype":"f64","shape":[1],"shape":[1],"data":[1]}"#, "duplicate field `shape`"),
+            (r#"["f64",[1]]"#, "invalid length 2"),
+            ("1", "expected a tensor"),
             (r#"{"dtype":"f64","shape":[1],"data":[1"#, "EOF"),
         ] {
             let error = serde_json::from_str::<Array<f64>>(text).unwrap_err().to_string();
             assert!(error.contains(said), "{text}: {error}");
         }
+        // Formats without names give the fields in their order.
+        assert_eq!(serde_json::from_str::<Array<f64>>(r#"["f64",[1],[2]]"#).unwrap().to_vec(), [2.0]);
         let text = r#"{"dtype":"i64","shape":[1],"data":[1.5]}"#;
         assert!(serde_json::from_str::<Array<i64>>(text).unwrap_err().to_string().contains("1.5"));
     }

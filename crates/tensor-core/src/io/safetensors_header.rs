@@ -10,7 +10,7 @@ use crate::io::place::{Place, Short};
 use crate::io::stored::Stored;
 use crate::shape::Dims;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Read;
@@ -30,11 +30,44 @@ pub(crate) struct Header {
 }
 
 /// What it says of one.
-#[derive(Deserialize)]
 pub(crate) struct Entry {
     dtype: String,
     shape: Vec<usize>,
     data_offsets: (u64, u64),
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Entry;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array's dtype, shape and data_offsets")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
+                let (mut dtype, mut shape, mut data_offsets) = (None, None, None);
+                while let Some(key) = map.next_key::<String>()? {
+                    let again = match key.as_str() {
+                        "dtype" => dtype.replace(map.next_value()?).is_some(),
+                        "shape" => shape.replace(map.next_value()?).is_some(),
+                        "data_offsets" => data_offsets.replace(map.next_value()?).is_some(),
+                        _ => map.next_value::<IgnoredAny>().map(|_| false)?,
+                    };
+                    if again {
+                        return Err(A::Error::custom(format!("{key} is there twice")));
+                    }
+                }
+                Ok(Entry {
+                    dtype: dtype.ok_or_else(|| A::Error::missing_field("dtype"))?,
+                    shape: shape.ok_or_else(|| A::Error::missing_field("shape"))?,
+                    data_offsets: data_offsets.ok_or_else(|| A::Error::missing_field("data_offsets"))?,
+                })
+            }
+        }
+        from.deserialize_map(Fields)
+    }
 }
 
 impl Entry {

@@ -1,7 +1,6 @@
 //! The element types that files hold, and which of them become which of ours.
 
 use crate::element::{DType, Element, Scalar};
-use half::{bf16, f16};
 
 /// An element type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,13 +112,32 @@ impl Stored {
                     );
                 }
             }
-            Stored::F16 => decode(bytes, big, out, |b| Scalar::Float(f16::from_le_bytes(b).into())),
-            Stored::BF16 => decode(bytes, big, out, |b| Scalar::Float(bf16::from_le_bytes(b).into())),
+            Stored::F16 => decode(bytes, big, out, |b| Scalar::Float(half(u16::from_le_bytes(b)))),
+            Stored::BF16 => decode(bytes, big, out, |b| Scalar::Float(brain(u16::from_le_bytes(b)))),
             Stored::F32 => decode(bytes, big, out, |b| Scalar::Float(f32::from_le_bytes(b).into())),
             Stored::F64 => decode(bytes, big, out, |b| Scalar::Float(f64::from_le_bytes(b))),
         }
         Ok(())
     }
+}
+
+/// The number that an f16 is.
+fn half(bits: u16) -> f64 {
+    let sign = u64::from(bits >> 15) << 63;
+    let fraction = u64::from(bits & 0x3ff);
+    let size = match u64::from(bits >> 10 & 0x1f) {
+        // Zero, and numbers without a leading one.
+        0 => (fraction as f64 / f64::from(1 << 24)).to_bits(),
+        // Infinities and NaN, which keep their bits.
+        0x1f => 0x7ff << 52 | fraction << 42,
+        exponent => (exponent + 1023 - 15) << 52 | fraction << 42,
+    };
+    f64::from_bits(sign | size)
+}
+
+/// The number that a bf16 is: the upper half of an f32.
+fn brain(bits: u16) -> f64 {
+    f32::from_bits(u32::from(bits) << 16).into()
 }
 
 /// Whether an integer is certain to be itself as `to`, one of its own type and f64.
@@ -139,5 +157,27 @@ fn decode<T: Element, const N: usize>(
             b.reverse();
         }
         *x = T::from_scalar(value(b));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_small_float_is_its_number() {
+        for bits in 0..=u16::MAX {
+            let same =
+                |found: f64, known: f64| assert!(found.to_bits() == known.to_bits(), "{bits:#x}: {found}");
+            let (f16, bf16) = (half::f16::from_bits(bits), half::bf16::from_bits(bits));
+            match f16.is_nan() {
+                true => assert!(half(bits).is_nan()),
+                false => same(half(bits), f16.to_f64()),
+            }
+            match bf16.is_nan() {
+                true => assert!(brain(bits).is_nan()),
+                false => same(brain(bits), bf16.to_f64()),
+            }
+        }
     }
 }

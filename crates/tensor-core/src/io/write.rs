@@ -9,7 +9,6 @@ use std::fs::{self, File, OpenOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use tempfile::TempPath;
 
 /// Writes a file under another name in the same folder, brings it to the disk, and gives it its name: a reader, or
 /// a crash, finds the old file or the new one. An existing file keeps its permissions.
@@ -37,7 +36,7 @@ pub(crate) fn atomically(
             file.set_permissions(old.permissions())?;
         }
         file.sync_all()?;
-        part.persist(&target)?;
+        part.rename(&target)?;
         sync_folder(folder)
     };
     write().map_err(|e| place.io(e))
@@ -63,9 +62,35 @@ fn end_of_links(path: &Path) -> io::Result<PathBuf> {
 /// Names that are searched for leftovers: so many writers of one file at a time are more than there will be.
 const SWEPT: u32 = 16;
 
+/// The path of a file that is removed again unless it gets another name.
+struct Part {
+    path: PathBuf,
+    stays: bool,
+}
+
+impl Part {
+    fn keep(mut self) {
+        self.stays = true;
+    }
+
+    fn rename(self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)?;
+        self.keep();
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.stays {
+            _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
 /// Makes the file that `target` is written as, under a name that follows from the target's: so the next save finds
 /// what a process left that was killed in the middle. Whoever writes holds the file's lock.
-fn create_part(folder: &Path, target: &Path) -> io::Result<(File, TempPath)> {
+fn create_part(folder: &Path, target: &Path) -> io::Result<(File, Part)> {
     let mut hasher = DefaultHasher::new();
     target.file_name().hash(&mut hasher);
     let hash = hasher.finish();
@@ -75,13 +100,13 @@ fn create_part(folder: &Path, target: &Path) -> io::Result<(File, TempPath)> {
         // An ordinary file, for whom umask allows.
         match OpenOptions::new().write(true).create_new(true).open(&path) {
             Ok(file) => {
-                let part = TempPath::try_from_path(&path)?;
+                let part = Part { path: path.clone(), stays: false };
                 // Where there are no locks, nothing is taken for a leftover either.
                 if file.lock().is_err() || is_at(&file, &path) {
                     return Ok((file, part));
                 }
                 // Somebody found the file before it was locked, and removed it.
-                _ = part.keep();
+                part.keep();
             }
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => (),
             Err(e) => return Err(e),
@@ -213,7 +238,7 @@ mod tests {
         let save = || atomically(Place::new("save", &target), |out| out.write_all(b"whole")).unwrap();
         // As a process that is killed leaves it: closed, and not removed.
         let (file, part) = create_part(scratch.path(), &target).unwrap();
-        part.keep().unwrap();
+        part.keep();
         drop(file);
         assert_eq!(names(scratch.path()).len(), 1);
         save();
@@ -223,7 +248,7 @@ mod tests {
         file.write_all(b"other").unwrap();
         save();
         assert_eq!(names(scratch.path()).len(), 2);
-        part.persist(&target).unwrap();
+        part.rename(&target).unwrap();
         assert_eq!(
             (names(scratch.path()), fs::read(&target).unwrap()),
             (vec!["x.npy".into()], b"other".to_vec())

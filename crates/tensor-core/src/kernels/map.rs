@@ -9,7 +9,7 @@ use crate::device::Device;
 use crate::element::{EachElement, Element, ForElement};
 use crate::error::Result;
 use crate::expression::Expression;
-use crate::formula::{Closures, Formula};
+use crate::formula::{Closures, Elements, Formula};
 use crate::once::compiled_once;
 use crate::shape::Dims;
 use std::marker::PhantomData;
@@ -168,4 +168,20 @@ static CONVERSIONS: EachElement<Conversions> = conversions!(f32 f64 i64 bool);
 /// The elements converted to another type.
 pub fn cast<T: Element, U: Element>(op: &'static str, x: &Array<T>) -> Result<Array<U>> {
     map(op, x, *U::of_elements(T::of_elements(&CONVERSIONS)))
+}
+
+/// f of the elements of any number of arrays of one type, broadcast.
+///
+/// # Errors
+/// Shape, where the shapes do not broadcast, or there is no array; device, for more than seven arrays on a GPU.
+pub fn zip_many<T: Element>(
+    op: &'static str,
+    x: &[&Array<T>],
+    f: &dyn Formula<Elements<T>, T>,
+) -> Result<Array<T>> {
+    #[cfg(feature = "cuda")]
+    if x.iter().any(|x| x.is_on_gpu()) {
+        return cuda::map::zip_many(op, x, &|x| f.text(x));
+    }
+    cpu::map::zip_many(op, x, f)
 }

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::io::*;
+use ::zip::ZipWriter;
+use ::zip::write::SimpleFileOptions;
 use std::io::Write;
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
 
 fn load<A: FromFile>(file: &[u8]) -> Result<A, crate::Error> {
     super::super::npy::read(&mut &file[..], file.len() as u64, file.len() as u64, named())

@@ -6,12 +6,12 @@ use super::bounded::largest_request;
 use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::io::*;
+use ::zip::ZipWriter;
+use ::zip::write::SimpleFileOptions;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
 
 /// Far less than a damaged length can claim.
 const BOUND: usize = 4 << 20;
@@ -131,7 +131,7 @@ fn damaged_npz() {
             let mut entry = inner[rng.random_range(0..inner.len())].clone();
             damage(&mut entry, rng);
             let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-            let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+            let stored = SimpleFileOptions::default().compression_method(::zip::CompressionMethod::Stored);
             zip.start_file("x.npy", stored).unwrap();
             zip.write_all(&entry).unwrap();
             whole = zip.finish().unwrap().into_inner();

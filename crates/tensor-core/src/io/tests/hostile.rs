@@ -4,10 +4,10 @@ use super::bounded::largest_request;
 use super::*;
 use crate::error::{Error, ErrorKind};
 use crate::io::*;
+use ::zip::write::SimpleFileOptions;
+use ::zip::{CompressionMethod, ZipWriter};
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
-use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipWriter};
 
 /// More than any of these files could need, and far less than any of them claims.
 const BOUND: usize = 2 << 20;
