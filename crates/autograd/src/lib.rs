@@ -41,9 +41,14 @@ pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, v
 pub use graph::{Graph, Vertex};
 pub use hook::Hook;
 pub use mode::{enable_grad, is_grad_enabled, no_grad};
-pub use op::{Keep, KeepMany, Kept, KeptMany, Op, OpMany, apply, apply_many, apply_owned};
+pub use op::{
+    Keep, KeepMany, Kept, KeptMany, Op, OpMany, apply, apply_at, apply_many, apply_many_at, apply_owned,
+    apply_owned_at,
+};
 pub use ops::Operand;
 pub use params::Params;
 pub use replay::{Replayed, replayed};
 pub use tensor::Tensor;
+/// The crate of arrays and kernels.
+pub use tensor_core;
 pub use tensor_core::Float;

@@ -346,8 +346,11 @@ pub fn apply<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
 }
 
 /// [`apply`] for the line that the caller knows.
+///
+/// # Errors
+/// As [`apply`].
 #[inline]
-pub(crate) fn apply_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
+pub fn apply_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     here: &'static Location<'static>,
     op: O,
     x: [&Tensor<T>; N],
@@ -383,7 +386,10 @@ pub fn apply_owned<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
 }
 
 /// [`apply_owned`] for the line that the caller knows.
-pub(crate) fn apply_owned_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
+///
+/// # Errors
+/// As [`apply_owned`].
+pub fn apply_owned_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     here: &'static Location<'static>,
     op: O,
     mut x: [Tensor<T>; N],
@@ -589,7 +595,18 @@ impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
 /// What [`OpMany::forward`] returns, with the caller's line.
 #[track_caller]
 pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Vec<Tensor<T>>> {
-    let here = Location::caller();
+    apply_many_at(Location::caller(), op, x)
+}
+
+/// [`apply_many`] for the line that the caller knows.
+///
+/// # Errors
+/// As [`apply_many`].
+pub fn apply_many_at<T: Element>(
+    here: &'static Location<'static>,
+    op: impl OpMany<T>,
+    x: &[&Tensor<T>],
+) -> Result<Vec<Tensor<T>>> {
     let arrays: Vec<&Array<T>> = x.iter().map(|t| t.array()).collect();
     let values = op.forward(&arrays).map_err(|e| e.at(here))?;
     if is_detecting() {
@@ -613,4 +630,72 @@ pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Ve
         tensors.push(select(value, i, count, &own)?);
     }
     Ok(tensors)
+}
+
+/// [`apply`] for an operation of a library: compiled in the crate that writes this, once for each element type of a
+/// bound, with its rule and whatever that calls, and not anew in every program. Within a method that is
+/// `#[track_caller]`, and not in a closure there.
+///
+/// ```
+/// # use autograd::{Kept, Op, Tensor, apply_once};
+/// # use tensor_core::{Array, Float, Result, formula, kernels};
+/// # struct Half;
+/// # impl<T: Float> Op<T, 1> for Half {
+/// #     fn name(&self) -> &'static str {
+/// #         "half"
+/// #     }
+/// #     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+/// #         kernels::map("half", x, &formula!(|x: T| x * T::of(0.5)))
+/// #     }
+/// #     fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+/// #         Ok([Some(half(&g)?)])
+/// #     }
+/// # }
+/// #[track_caller]
+/// pub fn half<T: Float>(x: &Tensor<T>) -> Result<Tensor<T>> {
+///     apply_once!(T: Float, Half => Half, [x])
+/// }
+/// assert_eq!(half(&Tensor::scalar(3.0))?.item()?, 1.5);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// `owned [x, y]` takes the operands by value, as [`apply_owned`] does; `many x` takes a slice, as [`apply_many`].
+#[macro_export]
+macro_rules! apply_once {
+    ($T:ident: $Bound:ident, $op:expr => $Op:ty, [$($x:expr),+ $(,)?]) => {{
+        $crate::tensor_core::compiled_once! {
+            fn applied<$T: $Bound>(
+                here: &'static ::std::panic::Location<'static>,
+                op: $Op,
+                x: [&$crate::Tensor<$T>; [$(stringify!($x)),+].len()],
+            ) -> $crate::tensor_core::Result<$crate::Tensor<$T>> {
+                $crate::apply_at(here, op, x)
+            }
+        }
+        applied(::std::panic::Location::caller(), $op, [$($x),+])
+    }};
+    ($T:ident: $Bound:ident, $op:expr => $Op:ty, owned [$($x:expr),+ $(,)?]) => {{
+        $crate::tensor_core::compiled_once! {
+            fn applied<$T: $Bound>(
+                here: &'static ::std::panic::Location<'static>,
+                op: $Op,
+                x: [$crate::Tensor<$T>; [$(stringify!($x)),+].len()],
+            ) -> $crate::tensor_core::Result<$crate::Tensor<$T>> {
+                $crate::apply_owned_at(here, op, x)
+            }
+        }
+        applied(::std::panic::Location::caller(), $op, [$($x),+])
+    }};
+    ($T:ident: $Bound:ident, $op:expr => $Op:ty, many $x:expr) => {{
+        $crate::tensor_core::compiled_once! {
+            fn applied<$T: $Bound>(
+                here: &'static ::std::panic::Location<'static>,
+                op: $Op,
+                x: &[&$crate::Tensor<$T>],
+            ) -> $crate::tensor_core::Result<::std::vec::Vec<$crate::Tensor<$T>>> {
+                $crate::apply_many_at(here, op, x)
+            }
+        }
+        applied(::std::panic::Location::caller(), $op, $x)
+    }};
 }

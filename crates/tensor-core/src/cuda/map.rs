@@ -156,7 +156,8 @@ fn into_many(gpu: &'static Gpu, op: &'static str, y: Operand, x: &[Operand], f: 
     };
     debug_assert_eq!(result.dtype(), y.dtype, "{op}");
     if x.len() >= OPERANDS {
-        let message = format!("{} operands are more than a kernel's {}: compose the function", x.len(), OPERANDS - 1);
+        let message =
+            format!("{} operands are more than a kernel's {}: compose the function", x.len(), OPERANDS - 1);
         return Err(Error::new(ErrorKind::Device, op, message));
     }
     // Operands of one known value are parameters, as the numbers within the formula are.
@@ -259,7 +260,11 @@ impl Map<'_> {
     }
 
     /// The words of the kernel over rows of packs, and how many packs there are, where the operands lie so.
-    fn rows(&self, dims: &[(usize, [isize; OPERANDS])], start: [isize; OPERANDS]) -> Option<(SmallVec<[u64; 32]>, usize)> {
+    fn rows(
+        &self,
+        dims: &[(usize, [isize; OPERANDS])],
+        start: [isize; OPERANDS],
+    ) -> Option<(SmallVec<[u64; 32]>, usize)> {
         let ((rows, outer), (columns, inner)) = match *dims {
             [inner] => ((1, [0; OPERANDS]), inner),
             [outer, inner] => (outer, inner),
@@ -314,7 +319,12 @@ impl Map<'_> {
         constants
     }
 
-    fn strided(&self, dims: &[(usize, [isize; OPERANDS])], start: [isize; OPERANDS], count: usize) -> Result<()> {
+    fn strided(
+        &self,
+        dims: &[(usize, [isize; OPERANDS])],
+        start: [isize; OPERANDS],
+        count: usize,
+    ) -> Result<()> {
         let Some(most) = DIMENSIONS.into_iter().find(|&most| dims.len() <= most) else {
             let message = format!(
                 "{} dimensions, none of which lie one behind another, are more than a kernel's {}: make the \
