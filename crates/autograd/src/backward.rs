@@ -9,10 +9,10 @@ use crate::mode::{self, Mode};
 use crate::op::{Context, Out};
 use crate::tape::{Edge, Node, Opened};
 use crate::tensor::Tensor;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::collections::BTreeMap;
 use std::panic::Location;
-use tensor_core::{Array, AtCaller, Element, Error, ErrorKind, Float, Result};
+use tensor_core::{Array, AtCaller, Element, Error, ErrorKind, Float, Result, compiled_once};
 
 /// Whatever uses a node has a greater one; see [`Edge::id`].
 type Id = (u64, u64, usize);
@@ -79,10 +79,13 @@ struct Wanted {
     since: u64,
 }
 
+/// Where a walk begins, each with its cotangent.
+type Roots = SmallVec<[(Edge, Cotangent); 1]>;
+
 /// Walks back from the roots, each with its cotangent. With `wrt`, returns the cotangents of those tensors; without, accumulates
 /// into the leaves. Where there are `many` seeds, they lie along a first dimension, as do all cotangents.
 fn walk(
-    roots: impl IntoIterator<Item = (Edge, Cotangent)>,
+    roots: Roots,
     many: Option<usize>,
     wrt: Option<&Wanted>,
     graph: GraphUse,
@@ -251,75 +254,83 @@ pub fn grad_with<T: Float, W: Float>(
     };
     let cotangent = options.cotangent.map(|g| if options.create_graph { g } else { g.detach() });
     let (seed, many) = match options.batched {
-        false => (seed("grad", y, cotangent).at_caller()?, None),
-        true => many_seeds(y, cotangent).at_caller()?,
+        false => (seed("grad", y, cotangent.as_ref()).at_caller()?, None),
+        true => many_seeds(y, cotangent.as_ref()).at_caller()?,
     };
-    asked(gradients([(edge.clone(), seed)], many, wrt, graph))
+    asked(gradients(smallvec![(edge.clone(), seed)], many, wrt, graph))
 }
 
-/// The gradients with respect to each of `wrt`.
-fn gradients<W: Float>(
-    roots: impl IntoIterator<Item = (Edge, Cotangent)>,
-    many: Option<usize>,
-    wrt: &[&Tensor<W>],
-    graph: GraphUse,
-) -> Result<Vec<Option<Tensor<W>>>> {
-    let tracked: Vec<usize> = (0..wrt.len()).filter(|&i| wrt[i].edge().is_some()).collect();
-    let edges = || tracked.iter().filter_map(|&i| wrt[i].edge());
-    let mut grads = vec![None; wrt.len()];
-    let Some(since) = edges().map(|edge| if edge.is_leaf() { edge.since() } else { 0 }).min() else {
-        return Ok(grads);
-    };
-    let wanted = Wanted { ids: edges().map(Edge::id).collect(), since };
-    for (i, g) in tracked.iter().copied().zip(walk(roots, many, Some(&wanted), graph)?) {
-        grads[i] = g.map(Cotangent::tensor);
+compiled_once! {
+    /// The gradients with respect to each of `wrt`.
+    fn gradients<W: Float>(
+        roots: Roots,
+        many: Option<usize>,
+        wrt: &[&Tensor<W>],
+        graph: GraphUse,
+    ) -> Result<Vec<Option<Tensor<W>>>> {
+        let tracked: Vec<usize> = (0..wrt.len()).filter(|&i| wrt[i].edge().is_some()).collect();
+        let edges = || tracked.iter().filter_map(|&i| wrt[i].edge());
+        let mut grads = vec![None; wrt.len()];
+        let Some(since) = edges().map(|edge| if edge.is_leaf() { edge.since() } else { 0 }).min() else {
+            return Ok(grads);
+        };
+        let wanted = Wanted { ids: edges().map(Edge::id).collect(), since };
+        for (i, g) in tracked.iter().copied().zip(walk(roots, many, Some(&wanted), graph)?) {
+            grads[i] = g.map(Cotangent::tensor);
+        }
+        Ok(grads)
     }
-    Ok(grads)
 }
 
-/// The gradients of several tensors at once, each with a cotangent in its shape or None for ones.
-pub(crate) fn grads_of<T: Float>(
-    ys: &[Tensor<T>],
-    cotangents: Vec<Option<Tensor<T>>>,
-    wrt: &[Tensor<T>],
-    graph: GraphUse,
-) -> Result<Vec<Option<Tensor<T>>>> {
-    let mut roots = Vec::with_capacity(ys.len());
-    for (y, cotangent) in ys.iter().zip(cotangents) {
-        if let Some(edge) = y.edge() {
-            let cotangent = cotangent.map(|g| if graph == GraphUse::Create { g } else { g.detach() });
-            roots.push((edge.clone(), seed("grad", y, cotangent)?));
+compiled_once! {
+    /// The gradients of several tensors at once, each with a cotangent in its shape or None for ones.
+    pub(crate) fn grads_of<T: Float>(
+        ys: &[Tensor<T>],
+        cotangents: Vec<Option<Tensor<T>>>,
+        wrt: &[Tensor<T>],
+        graph: GraphUse,
+    ) -> Result<Vec<Option<Tensor<T>>>> {
+        let mut roots = Roots::new();
+        for (y, cotangent) in ys.iter().zip(cotangents) {
+            if let Some(edge) = y.edge() {
+                let cotangent = cotangent.map(|g| if graph == GraphUse::Create { g } else { g.detach() });
+                roots.push((edge.clone(), seed("grad", y, cotangent.as_ref())?));
+            }
+        }
+        gradients(roots, None, &wrt.iter().collect::<Vec<_>>(), graph)
+    }
+}
+
+compiled_once! {
+    /// The cotangent a walk starts from.
+    fn seed<T: Float>(op: &'static str, y: &Tensor<T>, cotangent: Option<&Tensor<T>>) -> Result<Cotangent> {
+        match cotangent {
+            None => Ok(Cotangent::new(Tensor::constant(Array::repeat_on(y.device(), y.shape(), T::ONE)?))),
+            Some(g) if g.shape() == y.shape() => Ok(Cotangent::new(g.clone())),
+            Some(g) => {
+                let message =
+                    format!("a cotangent of shape {:?} does not fit y of shape {:?}", g.shape(), y.shape());
+                Err(Error::shape(op, message))
+            }
         }
     }
-    gradients(roots, None, &wrt.iter().collect::<Vec<_>>(), graph)
 }
 
-/// The cotangent a walk starts from.
-fn seed<T: Float>(op: &'static str, y: &Tensor<T>, cotangent: Option<Tensor<T>>) -> Result<Cotangent> {
-    match cotangent {
-        None => Ok(Cotangent::new(Tensor::constant(Array::repeat_on(y.device(), y.shape(), T::ONE)?))),
-        Some(g) if g.shape() == y.shape() => Ok(Cotangent::new(g)),
-        Some(g) => {
+compiled_once! {
+    /// The cotangents a walk with many of them starts from, and their number.
+    fn many_seeds<T: Float>(y: &Tensor<T>, cotangent: Option<&Tensor<T>>) -> Result<(Cotangent, Option<usize>)> {
+        if let Some(g) = cotangent {
+            if let Some((&many, rest)) = g.shape().split_first()
+                && *rest == *y.shape()
+            {
+                return Ok((Cotangent::new(g.clone()), Some(many)));
+            }
             let message =
-                format!("a cotangent of shape {:?} does not fit y of shape {:?}", g.shape(), y.shape());
-            Err(Error::shape(op, message))
+                format!("cotangents of shape {:?} are not many of y's shape {:?}", g.shape(), y.shape());
+            return Err(Error::shape("grad", message));
         }
+        Err(Error::argument("grad", "batched without a cotangent: give the cotangents, along a first dimension"))
     }
-}
-
-/// The cotangents a walk with many of them starts from, and their number.
-fn many_seeds<T: Float>(y: &Tensor<T>, cotangent: Option<Tensor<T>>) -> Result<(Cotangent, Option<usize>)> {
-    if let Some(g) = cotangent {
-        if let Some((&many, rest)) = g.shape().split_first()
-            && *rest == *y.shape()
-        {
-            return Ok((Cotangent::new(g), Some(many)));
-        }
-        let message =
-            format!("cotangents of shape {:?} are not many of y's shape {:?}", g.shape(), y.shape());
-        return Err(Error::shape("grad", message));
-    }
-    Err(Error::argument("grad", "batched without a cotangent: give the cotangents, along a first dimension"))
 }
 
 impl<T: Float> Tensor<T> {
@@ -347,8 +358,9 @@ impl<T: Float> Tensor<T> {
         };
         let graph = if retain_graph { GraphUse::Retain } else { GraphUse::Consume };
         // A gradient in a leaf's slot is a plain value: a graph there would hold itself alive.
-        let seed = seed("backward", self, cotangent.map(|g| g.detach())).at_caller()?;
-        asked(walk([(edge.clone(), seed)], None, None, graph))?;
+        let cotangent = cotangent.map(|g| g.detach());
+        let seed = seed("backward", self, cotangent.as_ref()).at_caller()?;
+        asked(walk(smallvec![(edge.clone(), seed)], None, None, graph))?;
         Ok(())
     }
 }
