@@ -15,6 +15,7 @@ mod cotangent;
 mod create;
 mod files;
 mod functional;
+mod fused;
 mod graph;
 mod hook;
 mod interop;
@@ -38,6 +39,7 @@ pub use check::{CheckReport, Difference, OpCheck, check_op, gradcheck, gradgradc
 pub use checkpoint::checkpoint;
 pub use create::{Nested, arange, arange_on, linspace};
 pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, vjp, vjp_batched};
+pub use fused::{Condition, Expr, Fused, fused};
 pub use graph::{Graph, Vertex};
 pub use hook::Hook;
 pub use mode::{enable_grad, is_grad_enabled, no_grad};

@@ -95,8 +95,11 @@ fn places(program: &Program) -> (Vec<Place>, usize) {
         };
         places.push(place);
         for arg in s.args().filter(|&arg| last_use[arg] == k) {
-            let computed = matches!(statements[arg].action, Action::One(..) | Action::Two(_) | Action::Choose);
-            if let (true, Place::Register(r)) = (computed && !s.is_constant(), places[arg]) {
+            let computed =
+                matches!(statements[arg].action, Action::One(..) | Action::Two(_) | Action::Choose);
+            if let (true, Place::Register(r)) =
+                (computed && !matches!(s.action, Action::Constant), places[arg])
+            {
                 if !free.contains(&r) {
                     free.push(r);
                 }

@@ -10,7 +10,7 @@ mod evaluate;
 mod expr;
 mod program;
 
-pub use expr::Expr;
+pub use expr::{Condition, Expr};
 
 use crate::op::{KeepMany, KeptMany, OpMany, apply_many};
 use crate::tensor::Tensor;

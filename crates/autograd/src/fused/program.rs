@@ -1,7 +1,8 @@
 //! Expressions written down.
 
 use super::expr::Expr;
-use crate::ops::{Elementwise, Pairwise};
+use crate::ops::elementwise::Elementwise;
+use crate::ops::pairwise::Pairwise;
 use std::cell::RefCell;
 use tensor_core::{Expression, Function, Parameters, function};
 

@@ -5,6 +5,7 @@
 //! writes into the cotangent's buffer, in first order; over tensors under `create_graph`; and as the text of a GPU's
 //! kernel. All are compiled here: a function is a static, and one operation serves all of them.
 
+use crate::fused::Expr;
 use crate::op::{Keep, Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, LOG10_E, PI};
@@ -16,7 +17,7 @@ use tensor_core::{
 
 /// What a function's cotangent is computed from.
 #[derive(Clone, Copy, PartialEq)]
-enum Reads {
+pub(crate) enum Reads {
     Nothing,
     Input,
     Output,
@@ -29,6 +30,7 @@ pub(crate) struct Elementwise {
     value: Function<1>,
     cotangent: Function<2>,
     cotangent_of_tensors: EachFloat<CotangentOf>,
+    cotangent_of_expr: fn(Parameters, [Expr; 2]) -> Expr,
 }
 
 /// A cotangent over tensors.
@@ -39,14 +41,33 @@ impl ForFloat for CotangentOf {
 }
 
 impl Elementwise {
-    const fn of<Value: Expressed<1>, Cotangent: Expressed<2>>(name: &'static str, reads: Reads) -> Self {
+    pub(crate) const fn of<Value: Expressed<1>, Cotangent: Expressed<2>>(
+        name: &'static str,
+        reads: Reads,
+    ) -> Self {
         Elementwise {
             name,
             reads,
             value: Function::of::<Value>(),
             cotangent: Function::of::<Cotangent>(),
             cotangent_of_tensors: EachFloat { f32: Cotangent::value, f64: Cotangent::value },
+            cotangent_of_expr: Cotangent::value,
         }
+    }
+
+    /// The value.
+    pub(crate) fn value(&'static self) -> &'static Function<1> {
+        &self.value
+    }
+
+    /// The cotangent of x for that of y = f(x), written down.
+    pub(crate) fn cotangent_of_expr(&self, parameters: Parameters, g: Expr, x: Expr, y: Expr) -> Expr {
+        let v = match self.reads {
+            Reads::Nothing => g,
+            Reads::Input => x,
+            Reads::Output => y,
+        };
+        (self.cotangent_of_expr)(parameters, [g, v])
     }
 }
 
@@ -113,32 +134,41 @@ compiled_once! {
     }
 }
 
-/// A function: its method with its parameters, its static, its value, and its cotangent.
+/// A function: its name, its parameters, its value, and its cotangent.
+macro_rules! elementwise {
+    ($name:expr, ($($p:ident),*) |$x:ident| $value:expr, $Reads:ident |$g:ident, $v:ident| $cotangent:expr) => {{
+        struct Value;
+        impl ::tensor_core::Expressed<1> for Value {
+            #[inline(always)]
+            fn value<E: ::tensor_core::Expression>([$($p,)* ..]: ::tensor_core::Parameters, [$x]: [E; 1]) -> E {
+                $value
+            }
+        }
+        struct Cotangent;
+        impl ::tensor_core::Expressed<2> for Cotangent {
+            #[inline(always)]
+            fn value<E: ::tensor_core::Expression>([$($p,)* ..]: ::tensor_core::Parameters, [$g, $v]: [E; 2]) -> E {
+                $(let _ = $p;)*
+                $cotangent
+            }
+        }
+        $crate::ops::elementwise::Elementwise::of::<Value, Cotangent>(
+            $name,
+            $crate::ops::elementwise::Reads::$Reads,
+        )
+    }};
+}
+pub(crate) use elementwise;
+
+/// Functions as statics, and as methods of tensors that take their parameters.
 macro_rules! functions {
     ($(
         $(#[$doc:meta])*
         $vis:vis $name:ident $NAME:ident($($p:ident),*) $(as $op:literal)? |$x:ident| $value:expr,
             $Reads:ident |$g:ident, $v:ident| $cotangent:expr;
     )*) => { $(
-        static $NAME: Elementwise = {
-            struct Value;
-            impl Expressed<1> for Value {
-                #[inline(always)]
-                fn value<E: Expression>([$($p,)* ..]: Parameters, [$x]: [E; 1]) -> E {
-                    $value
-                }
-            }
-            struct Cotangent;
-            impl Expressed<2> for Cotangent {
-                #[inline(always)]
-                fn value<E: Expression>([$($p,)* ..]: Parameters, [$g, $v]: [E; 2]) -> E {
-                    $(let _ = $p;)*
-                    $cotangent
-                }
-            }
-            let name = [$($op,)? stringify!($name)][0];
-            Elementwise::of::<Value, Cotangent>(name, Reads::$Reads)
-        };
+        pub(crate) static $NAME: Elementwise =
+            elementwise!([$($op,)? stringify!($name)][0], ($($p),*) |$x| $value, $Reads |$g, $v| $cotangent);
 
         impl<T: Float> Tensor<T> {
             $(#[$doc])*

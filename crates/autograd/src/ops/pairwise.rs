@@ -4,6 +4,7 @@
 //! the output's cotangent, `a` and `b` the arguments. As in `elementwise.rs` each expression is read
 //! twice: as one pass over scalars in first order, over tensors under `create_graph`.
 
+use crate::fused::Expr;
 use crate::op::{Keep, Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use std::panic::Location;
@@ -18,6 +19,7 @@ pub(crate) struct Pairwise {
     value: Function<2>,
     cotangents: [Function<3>; 2],
     cotangents_of_tensors: EachFloat<CotangentsOf>,
+    cotangents_of_expr: [fn(Parameters, [Expr; 3]) -> Expr; 2],
 }
 
 /// The cotangents over tensors.
@@ -28,7 +30,9 @@ impl ForFloat for CotangentsOf {
 }
 
 impl Pairwise {
-    const fn of<Value: Expressed<2>, Left: Expressed<3>, Right: Expressed<3>>(name: &'static str) -> Self {
+    pub(crate) const fn of<Value: Expressed<2>, Left: Expressed<3>, Right: Expressed<3>>(
+        name: &'static str,
+    ) -> Self {
         Pairwise {
             name,
             value: Function::of::<Value>(),
@@ -37,7 +41,18 @@ impl Pairwise {
                 f32: [Left::value, Right::value],
                 f64: [Left::value, Right::value],
             },
+            cotangents_of_expr: [Left::value, Right::value],
         }
+    }
+
+    /// The value.
+    pub(crate) fn value(&'static self) -> &'static Function<2> {
+        &self.value
+    }
+
+    /// The cotangent of argument `k` for that of the value, written down.
+    pub(crate) fn cotangent_of_expr(&self, k: usize, g: Expr, a: Expr, b: Expr) -> Expr {
+        (self.cotangents_of_expr[k])(NONE, [g, a, b])
     }
 }
 
@@ -95,7 +110,44 @@ compiled_once! {
     }
 }
 
-/// A function: its method, its static, its value, and the cotangent of each argument.
+/// A function: its name, its value, and the cotangent of each argument.
+macro_rules! pairwise {
+    ($name:expr, |$a:ident, $b:ident| $value:expr,
+        |$lg:ident, $la:ident, $lb:ident| $left:expr,
+        |$rg:ident, $ra:ident, $rb:ident| $right:expr) => {{
+        struct Value;
+        impl ::tensor_core::Expressed<2> for Value {
+            #[inline(always)]
+            fn value<E: ::tensor_core::Expression>(_: ::tensor_core::Parameters, [$a, $b]: [E; 2]) -> E {
+                $value
+            }
+        }
+        struct Left;
+        impl ::tensor_core::Expressed<3> for Left {
+            #[inline(always)]
+            fn value<E: ::tensor_core::Expression>(
+                _: ::tensor_core::Parameters,
+                [$lg, $la, $lb]: [E; 3],
+            ) -> E {
+                $left
+            }
+        }
+        struct Right;
+        impl ::tensor_core::Expressed<3> for Right {
+            #[inline(always)]
+            fn value<E: ::tensor_core::Expression>(
+                _: ::tensor_core::Parameters,
+                [$rg, $ra, $rb]: [E; 3],
+            ) -> E {
+                $right
+            }
+        }
+        $crate::ops::pairwise::Pairwise::of::<Value, Left, Right>($name)
+    }};
+}
+pub(crate) use pairwise;
+
+/// Functions as statics, and as methods of tensors.
 macro_rules! pairs {
     ($(
         $(#[$doc:meta])*
@@ -103,30 +155,12 @@ macro_rules! pairs {
             |$lg:ident, $la:ident, $lb:ident| $left:expr,
             |$rg:ident, $ra:ident, $rb:ident| $right:expr;
     )*) => { $(
-        static $NAME: Pairwise = {
-            struct Value;
-            impl Expressed<2> for Value {
-                #[inline(always)]
-                fn value<E: Expression>(_: Parameters, [$a, $b]: [E; 2]) -> E {
-                    $value
-                }
-            }
-            struct Left;
-            impl Expressed<3> for Left {
-                #[inline(always)]
-                fn value<E: Expression>(_: Parameters, [$lg, $la, $lb]: [E; 3]) -> E {
-                    $left
-                }
-            }
-            struct Right;
-            impl Expressed<3> for Right {
-                #[inline(always)]
-                fn value<E: Expression>(_: Parameters, [$rg, $ra, $rb]: [E; 3]) -> E {
-                    $right
-                }
-            }
-            Pairwise::of::<Value, Left, Right>([$($op,)? stringify!($name)][0])
-        };
+        pub(crate) static $NAME: Pairwise = pairwise!(
+            [$($op,)? stringify!($name)][0],
+            |$a, $b| $value,
+            |$lg, $la, $lb| $left,
+            |$rg, $ra, $rb| $right
+        );
 
         impl<T: Float> Tensor<T> {
             $(#[$doc])*

@@ -63,7 +63,7 @@ pub use crate::matrix::rank::rank_tolerance;
 pub use copy::{cat, copy, embed};
 pub use index::{arange, argsort, cum_arg_extreme, cumsum, gather, positions, scatter_add, searchsorted};
 pub use map::{
-    cast, map, map_owned, select, with_number, with_number_owned, zip, zip_either, zip_owned, zip3,
+    cast, map, map_owned, select, with_number, with_number_owned, zip, zip_either, zip_many, zip_owned, zip3,
 };
 pub use matrix::{
     addmm, addmv, analytic_derivative, cholesky, cholesky_ex, cofactors, eigh, finite, inverse,

@@ -1,0 +1,283 @@
+//! The numbers of an expression that is being written down.
+
+use super::program::{Action, write};
+use crate::ops::elementwise::{self as one, Elementwise, elementwise};
+use crate::ops::pairwise::{self as two, Pairwise, pairwise};
+use std::ops::{Add, Div, Mul, Neg, Sub};
+use tensor_core::Expression;
+
+/// A number of an expression that [`fused`](crate::fused) makes a function of: it has the operators, with other such
+/// numbers and with plain ones, and the functions of tensors of one and two elements. What else an expression may use,
+/// comparisons and choices, are the methods of [`Expression`].
+#[derive(Clone, Copy, Debug)]
+pub struct Expr {
+    pub(super) place: u32,
+}
+
+/// Where a condition on an [`Expr`] holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Condition(Expr);
+
+// What a program uses beside the functions of tensors. Conditions are the numbers 1 and 0, through which no gradient flows.
+static TIMES: Elementwise = elementwise!("mul", (c) | x | x.times(c), Nothing | g, _v | g.times(c));
+static PLUS: Elementwise = elementwise!(
+    "add",
+    (c) | x | x.plus(c),
+    Nothing | g,
+    v | {
+        let _ = (v, c);
+        g
+    }
+);
+static NEGATE: Elementwise = elementwise!("neg", () | x | -x, Nothing | g, _v | -g);
+static ABS: Elementwise = elementwise!("abs", () | x | x.abs(), Input | g, x | g * x.sign());
+static FINITE: Elementwise = elementwise!(
+    "finite",
+    () | x | x.finite(),
+    Input | g,
+    x | {
+        let infinite = x.abs().is(f64::INFINITY);
+        g.with(infinite, 0.0)
+    }
+);
+static ADD: Pairwise = pairwise!("add", |a, b| a + b, |g, _a, _b| g, |g, _a, _b| g);
+static SUB: Pairwise = pairwise!("sub", |a, b| a - b, |g, _a, _b| g, |g, _a, _b| -g);
+static MUL: Pairwise = pairwise!("mul", |a, b| a * b, |g, _a, b| g * b, |g, a, _b| g * a);
+static DIV: Pairwise = pairwise!("div", |a, b| a / b, |g, _a, b| g / b, |g, a, b| -(g * (a / b.clone()) / b));
+
+macro_rules! conditions {
+    ($($NAME:ident |$x:ident| $holds:expr;)*) => { $(
+        static $NAME: Elementwise = elementwise!("compare", (c) |x| {
+            let _ = c;
+            let $x = (&x, c);
+            let holds = $holds;
+            x.nothing().with(holds, 1.0)
+        }, Nothing |g, _v| {
+            let _ = c;
+            g.nothing()
+        });
+    )* };
+}
+conditions! {
+    IS |x| x.0.is(x.1);
+    UNDER |x| x.0.under(x.1);
+    AT_MOST |x| x.0.at_most(x.1);
+    OVER |x| x.0.over(x.1);
+    ISNAN |x| x.0.isnan();
+}
+static BELOW: Pairwise = pairwise!(
+    "compare",
+    |a, b| {
+        let holds = a.below(&b);
+        a.nothing().with(holds, 1.0)
+    },
+    |g, _a, _b| g.nothing(),
+    |g, _a, _b| g.nothing()
+);
+static SAME: Pairwise = pairwise!(
+    "compare",
+    |a, b| {
+        let holds = a.same(&b);
+        a.nothing().with(holds, 1.0)
+    },
+    |g, _a, _b| g.nothing(),
+    |g, _a, _b| g.nothing()
+);
+static BOTH: Pairwise = pairwise!("both", |a, b| a * b, |g, _a, _b| g.nothing(), |g, _a, _b| g.nothing());
+
+impl Expr {
+    fn number(c: f64) -> Self {
+        write(Action::Number(c), &[])
+    }
+
+    fn one(self, f: &'static Elementwise, parameters: [f64; 2]) -> Self {
+        write(Action::One(f, parameters), &[self])
+    }
+
+    fn two(self, f: &'static Pairwise, other: Self) -> Self {
+        write(Action::Two(f), &[self, other])
+    }
+}
+
+macro_rules! functions {
+    ($($name:ident $NAME:ident;)*) => {
+        impl Expr { $(
+            #[doc = concat!("See [`Tensor::", stringify!($name), "`](crate::Tensor::", stringify!($name), ").")]
+            #[must_use]
+            pub fn $name(self) -> Self {
+                self.one(&one::$NAME, [0.0; 2])
+            }
+        )* }
+    };
+}
+functions! {
+    exp EXP; exp2 EXP2; expm1 EXPM1; log LOG; log2 LOG2; log10 LOG10; log1p LOG1P; sqrt SQRT; rsqrt RSQRT; square SQUARE;
+    reciprocal RECIPROCAL; sin SIN; cos COS; tan TAN; asin ASIN; acos ACOS; atan ATAN; sinh SINH; cosh COSH; tanh TANH;
+    asinh ASINH; acosh ACOSH; atanh ATANH; sigmoid SIGMOID; softplus SOFTPLUS; relu RELU; silu SILU; gelu GELU;
+    log_sigmoid LOG_SIGMOID; erf ERF; erfc ERFC; lgamma LGAMMA; sign SIGN; floor FLOOR; ceil CEIL; trunc TRUNC; round ROUND;
+}
+
+impl Expr {
+    /// See [`Tensor::abs`](crate::Tensor::abs).
+    #[must_use]
+    pub fn abs(self) -> Self {
+        self.one(&ABS, [0.0; 2])
+    }
+
+    /// See [`Tensor::powf`](crate::Tensor::powf).
+    #[must_use]
+    pub fn powf(self, p: f64) -> Self {
+        self.one(&one::POWF, [p, 0.0])
+    }
+
+    /// See [`Tensor::clamp`](crate::Tensor::clamp).
+    #[must_use]
+    pub fn clamp(self, min: f64, max: f64) -> Self {
+        self.one(&one::CLAMP, [min, max])
+    }
+}
+
+macro_rules! pairs {
+    ($($name:ident $NAME:ident;)*) => {
+        impl Expr { $(
+            #[doc = concat!("See [`Tensor::", stringify!($name), "`](crate::Tensor::", stringify!($name), ").")]
+            #[must_use]
+            pub fn $name(self, other: Self) -> Self {
+                self.two(&two::$NAME, other)
+            }
+        )* }
+    };
+}
+pairs! {
+    maximum MAXIMUM; minimum MINIMUM; atan2 ATAN2; hypot HYPOT; pow POW; xlogy XLOGY; logaddexp LOGADDEXP;
+}
+
+macro_rules! operators {
+    ($($Trait:ident $method:ident $NAME:ident |$x:ident, $c:ident| $right:expr, $left:expr;)*) => { $(
+        impl $Trait for Expr {
+            type Output = Expr;
+            fn $method(self, other: Expr) -> Expr {
+                self.two(&$NAME, other)
+            }
+        }
+
+        impl $Trait<f64> for Expr {
+            type Output = Expr;
+            fn $method(self, $c: f64) -> Expr {
+                let $x = self;
+                $right
+            }
+        }
+
+        impl $Trait<Expr> for f64 {
+            type Output = Expr;
+            fn $method(self, $x: Expr) -> Expr {
+                let $c = self;
+                $left
+            }
+        }
+    )* };
+}
+operators! {
+    Add add ADD |x, c| x.one(&PLUS, [c, 0.0]), x.one(&PLUS, [c, 0.0]);
+    Sub sub SUB |x, c| x.one(&PLUS, [-c, 0.0]), (-x).one(&PLUS, [c, 0.0]);
+    Mul mul MUL |x, c| x.one(&TIMES, [c, 0.0]), x.one(&TIMES, [c, 0.0]);
+    Div div DIV |x, c| x.two(&DIV, Expr::number(c)), Expr::number(c).two(&DIV, x);
+}
+
+impl Neg for Expr {
+    type Output = Expr;
+    fn neg(self) -> Expr {
+        self.one(&NEGATE, [0.0; 2])
+    }
+}
+
+macro_rules! own_methods {
+    ($($name:ident)*) => { $(
+        fn $name(self) -> Self {
+            Expr::$name(self)
+        }
+    )* };
+}
+
+impl Expression for Expr {
+    type Mask = Condition;
+
+    own_methods!(abs square reciprocal sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh);
+    own_methods!(asinh acosh atanh sigmoid erf erfc lgamma floor ceil trunc round sign);
+    fn times(self, c: f64) -> Self {
+        self * c
+    }
+    fn plus(self, c: f64) -> Self {
+        self + c
+    }
+    fn power(self, p: f64) -> Self {
+        self.powf(p)
+    }
+    fn pow(self, p: Self) -> Self {
+        Expr::pow(self, p)
+    }
+    fn hypot(self, other: Self) -> Self {
+        Expr::hypot(self, other)
+    }
+    fn atan2(self, x: Self) -> Self {
+        Expr::atan2(self, x)
+    }
+    fn direction(self, other: Self) -> Self {
+        self.two(&two::DIRECTION, other)
+    }
+    fn over_square(self, other: Self) -> Self {
+        self.two(&two::OVER_SQUARE, other)
+    }
+    fn polygamma(self, n: u64) -> Self {
+        self.one(&one::POLYGAMMA, [n as f64, 0.0])
+    }
+    fn sech_square(self) -> Self {
+        self.one(&one::SECH_SQUARE, [0.0; 2])
+    }
+    fn one_minus_square(self) -> Self {
+        self.one(&one::ONE_MINUS_SQUARE, [0.0; 2])
+    }
+    fn nothing(self) -> Self {
+        Expr::number(0.0)
+    }
+    fn constant(self) -> Self {
+        write(Action::Constant, &[self])
+    }
+    fn within(self, bound: f64) -> Self {
+        self.clamp(-bound, bound)
+    }
+    fn finite(self) -> Self {
+        self.one(&FINITE, [0.0; 2])
+    }
+    fn is(&self, c: f64) -> Condition {
+        Condition(self.one(&IS, [c, 0.0]))
+    }
+    fn below(&self, other: &Self) -> Condition {
+        Condition(self.two(&BELOW, *other))
+    }
+    fn same(&self, other: &Self) -> Condition {
+        Condition(self.two(&SAME, *other))
+    }
+    fn under(&self, c: f64) -> Condition {
+        Condition(self.one(&UNDER, [c, 0.0]))
+    }
+    fn at_most(&self, c: f64) -> Condition {
+        Condition(self.one(&AT_MOST, [c, 0.0]))
+    }
+    fn over(&self, c: f64) -> Condition {
+        Condition(self.one(&OVER, [c, 0.0]))
+    }
+    fn isnan(&self) -> Condition {
+        Condition(self.one(&ISNAN, [0.0; 2]))
+    }
+    fn both(a: Condition, b: Condition) -> Condition {
+        Condition(a.0.two(&BOTH, b.0))
+    }
+    fn choose(mask: Condition, a: Self, b: Self) -> Self {
+        write(Action::Choose, &[mask.0, a, b])
+    }
+    fn with(self, mask: Condition, c: f64) -> Self {
+        Expr::choose(mask, Expr::number(c), self)
+    }
+}
