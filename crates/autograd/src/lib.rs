@@ -16,10 +16,12 @@ mod create;
 mod files;
 mod functional;
 mod fused;
+mod gradient;
 mod graph;
-mod hook;
 mod interop;
 mod mode;
+mod node;
+mod once;
 mod op;
 mod ops;
 mod params;
@@ -40,12 +42,11 @@ pub use checkpoint::checkpoint;
 pub use create::{Nested, arange, arange_on, linspace};
 pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, vjp, vjp_batched};
 pub use fused::{Condition, Expr, Fused, fused};
+pub use gradient::Hook;
 pub use graph::{Graph, Vertex};
-pub use hook::Hook;
 pub use mode::{enable_grad, is_grad_enabled, no_grad};
 pub use op::{
-    Keep, KeepMany, Kept, KeptMany, Op, OpMany, apply, apply_at, apply_many, apply_many_at, apply_owned,
-    apply_owned_at,
+    Keep, KeepMany, Kept, Op, OpMany, apply, apply_at, apply_many, apply_many_at, apply_owned, apply_owned_at,
 };
 pub use ops::Operand;
 pub use params::Params;

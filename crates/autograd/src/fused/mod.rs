@@ -12,7 +12,8 @@ mod program;
 
 pub use expr::{Condition, Expr};
 
-use crate::op::{KeepMany, KeptMany, OpMany, apply_many};
+use crate::apply_once;
+use crate::op::{KeepMany, Kept, OpMany};
 use crate::tensor::Tensor;
 use program::Program;
 use std::sync::{Arc, OnceLock};
@@ -74,9 +75,14 @@ impl<const N: usize> Fused<N> {
     /// kernel takes.
     #[track_caller]
     pub fn call<T: Float>(&self, x: [&Tensor<T>; N]) -> Result<Tensor<T>> {
-        let mut out = apply_many(Apply(self.0.clone()), &x)?;
-        Ok(out.remove(0))
+        apply(self.0.clone(), &x)
     }
+}
+
+#[track_caller]
+fn apply<T: Float>(f: Arc<Derived>, x: &[&Tensor<T>]) -> Result<Tensor<T>> {
+    let mut values = apply_once!(T: Float, Apply(f) => Apply, many x)?;
+    Ok(values.swap_remove(0))
 }
 
 /// A program as an operation.
@@ -103,14 +109,14 @@ impl<T: Float> OpMany<T> for Apply {
         true
     }
 
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let mut operands = kept.inputs();
         let n = operands.len();
         let Some(g) = g.into_iter().next().flatten() else { return Ok(vec![None; n]) };
         operands.push(g);
         let operands: Vec<&Tensor<T>> = operands.iter().collect();
         let cotangent = |i: usize| match kept.needs(i) {
-            true => Ok(apply_many(Apply(self.0.cotangent(i)), &operands)?.pop()),
+            true => apply(self.0.cotangent(i), &operands).map(Some),
             false => Ok(None),
         };
         (0..n).map(cotangent).collect()
