@@ -1,8 +1,7 @@
 //! Finding the operation in which a NaN or an infinity is born.
 
-use crate::cotangent::Cotangent;
 use crate::mode::Mode;
-use crate::tape::Node;
+use crate::node::{Cotangent, Node};
 use tensor_core::{
     Array, Closures, Code, Element, Error, ErrorKind, Result, Scalar, compiled_once, kernels, memory,
 };
@@ -63,8 +62,8 @@ pub(crate) fn search<T: Element, U: Element>(op: &'static str, x: &[&Array<T>], 
 impl Cotangent {
     fn first_not_finite(&self) -> Result<Option<(usize, f64)>> {
         Ok(match self {
-            Cotangent::F32(g) => first(g.array())?.map(|(k, x)| (k, x.into())),
-            Cotangent::F64(g) => first(g.array())?,
+            Cotangent::F32(g, _) => first(g)?.map(|(k, x)| (k, x.into())),
+            Cotangent::F64(g, _) => first(g)?,
             Cotangent::Tuple(all) => {
                 for g in all.iter().flatten() {
                     if let Some(found) = g.first_not_finite()? {

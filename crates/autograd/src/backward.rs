@@ -4,10 +4,8 @@
 //! complete. There is no recursion and no sorting of the graph.
 
 use crate::anomaly;
-use crate::cotangent::Cotangent;
 use crate::mode::{self, Mode};
-use crate::op::{Context, Out};
-use crate::tape::{Edge, Node, Opened};
+use crate::node::{Context, Cotangent, Edge, Node, Opened, Out};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
@@ -108,10 +106,10 @@ fn walk(
                 continue;
             }
         } else if edge.is_leaf() {
-            accumulate(&edge, g)?;
+            edge.accumulate(g)?;
             continue;
         } else if edge.retains_grad() {
-            accumulate(&edge, g.clone())?;
+            edge.accumulate(g.clone())?;
         }
         if edge.is_leaf() {
             continue;
@@ -171,16 +169,6 @@ fn searched_answer(node: &Node, context: &Context<'_>, g: Cotangent, out: Out<'_
 pub(crate) fn asked<V>(passed: Result<V>) -> Result<V> {
     let caller = Location::caller();
     passed.map_err(|e| if e.kind() == ErrorKind::NotFinite { e } else { e.relocated(caller) })
-}
-
-/// Adds to a leaf's gradient. The sum is formed without the leaf's lock: whoever finds a gradient
-/// there takes it away, adds it to its own, and offers the sum again.
-fn accumulate(leaf: &Edge, g: Cotangent) -> Result<()> {
-    let mut g = g.detached();
-    while let Some((old, new)) = leaf.offer_grad(g) {
-        g = old.plus(new)?;
-    }
-    Ok(())
 }
 
 /// How [`grad_with`] differentiates.

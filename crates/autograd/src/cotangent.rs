@@ -1,16 +1,9 @@
-//! Cotangents: what flows back along the edges, in the type of the tensor each edge stands for.
+//! Cotangents as tensors: the type of the tensor that an edge stands for is that of what flows along it.
 
+use crate::node::Cotangent;
 use crate::tensor::Tensor;
 use std::any::Any;
 use tensor_core::{DType, Element, Result};
-
-/// A cotangent of either float type, or those of a node with several outputs.
-#[derive(Clone)]
-pub(crate) enum Cotangent {
-    F32(Tensor<f32>),
-    F64(Tensor<f64>),
-    Tuple(Box<[Option<Cotangent>]>),
-}
 
 /// The same value under another name of the same type; None where the types differ. The comparison
 /// is known when the code is compiled.
@@ -20,76 +13,79 @@ fn same_type<A: 'static, B: 'static>(a: A) -> Option<B> {
     (&mut a as &mut dyn Any).downcast_mut::<Option<B>>()?.take()
 }
 
-impl Cotangent {
-    /// The cotangent of a tensor of floats.
-    #[inline]
-    pub(crate) fn new<T: Element>(t: Tensor<T>) -> Self {
-        let of_floats = "only tensors of floats are tracked";
-        match T::DTYPE {
-            DType::F32 => Cotangent::F32(same_type(t).expect(of_floats)),
-            _ => Cotangent::F64(same_type(t).expect(of_floats)),
-        }
-    }
-
-    /// The tensor, whose type the edge it came along has fixed.
-    #[inline]
-    pub(crate) fn tensor<T: Element>(self) -> Tensor<T> {
-        let typed = match self {
-            Cotangent::F32(t) => same_type(t),
-            Cotangent::F64(t) => same_type(t),
-            Cotangent::Tuple(_) => None,
-        };
-        typed.expect("a cotangent has the type of its edge")
-    }
-
-    /// The sum of two cotangents of one tensor, in the first one's buffer where nothing shares it.
-    pub(crate) fn plus(self, other: Cotangent) -> Result<Self> {
-        Ok(match (self, other) {
-            (Cotangent::F32(a), Cotangent::F32(b)) => Cotangent::F32(a.accumulate(b)?),
-            (Cotangent::F64(a), Cotangent::F64(b)) => Cotangent::F64(a.accumulate(b)?),
-            (Cotangent::Tuple(a), Cotangent::Tuple(b)) => {
-                let sum = |pair| match pair {
-                    (Some(a), Some(b)) => Cotangent::plus(a, b).map(Some),
-                    (a, b) => Ok(a.or(b)),
-                };
-                Cotangent::Tuple(a.into_iter().zip(b).map(sum).collect::<Result<_>>()?)
-            }
-            _ => unreachable!("the cotangents of one edge have one type"),
-        })
-    }
-}
-
 /// Work that is the same for either float type.
 macro_rules! each_float {
-    ($self:ident, $t:ident => $body:expr) => {
+    ($self:ident, $T:ident => $body:expr) => {
         match $self {
-            Cotangent::F32($t) => $body,
-            Cotangent::F64($t) => $body,
+            Cotangent::F32(..) => {
+                type $T = f32;
+                $body
+            }
+            Cotangent::F64(..) => {
+                type $T = f64;
+                $body
+            }
             Cotangent::Tuple(_) => unreachable!("a tuple goes to a node of several outputs only"),
         }
     };
 }
 
 impl Cotangent {
+    /// The cotangent of a tensor of floats.
+    #[inline]
+    pub(crate) fn new<T: Element>(t: Tensor<T>) -> Self {
+        let of_floats = "only tensors of floats are tracked";
+        let (value, edge) = t.into_parts();
+        match T::DTYPE {
+            DType::F32 => Cotangent::F32(same_type(value).expect(of_floats), edge),
+            _ => Cotangent::F64(same_type(value).expect(of_floats), edge),
+        }
+    }
+
+    /// The tensor, whose type the edge it came along has fixed.
+    #[inline(always)]
+    pub(crate) fn tensor<T: Element>(self) -> Tensor<T> {
+        let (value, edge) = match self {
+            Cotangent::F32(value, edge) => (same_type(value), edge),
+            Cotangent::F64(value, edge) => (same_type(value), edge),
+            Cotangent::Tuple(_) => (None, None),
+        };
+        Tensor::from_parts(value.expect("a cotangent has the type of its edge"), edge)
+    }
+
+    /// The sum of two cotangents of one tensor, in the first one's buffer where nothing shares it.
+    pub(crate) fn plus(self, other: Cotangent) -> Result<Self> {
+        if let (Cotangent::Tuple(_), Cotangent::Tuple(_)) = (&self, &other) {
+            let sum = |pair| match pair {
+                (Some(a), Some(b)) => Cotangent::plus(a, b).map(Some),
+                (a, b) => Ok(a.or(b)),
+            };
+            let pairs = self.into_tuple().into_iter().zip(other.into_tuple());
+            return Ok(Cotangent::Tuple(pairs.map(sum).collect::<Result<_>>()?));
+        }
+        each_float!(self, T => self.tensor::<T>().accumulate(other.tensor()).map(Cotangent::new))
+    }
+
     pub(crate) fn shape(&self) -> &[usize] {
-        each_float!(self, t => t.shape())
+        match self {
+            Cotangent::F32(value, _) => value.shape(),
+            Cotangent::F64(value, _) => value.shape(),
+            Cotangent::Tuple(_) => unreachable!("the outputs of one node have shapes of their own"),
+        }
     }
 
     /// Sums what broadcasting repeated, after the first `lead` dimensions.
     pub(crate) fn sum_to(self, lead: usize, shape: &[usize]) -> Result<Self> {
-        each_float!(self, t => t.sum_to(lead, shape).map(Cotangent::new))
+        each_float!(self, T => self.tensor::<T>().sum_to(lead, shape).map(Cotangent::new))
     }
 
     /// The cotangent at place `k` of many.
     pub(crate) fn row(&self, k: isize) -> Result<Self> {
-        Ok(match self {
-            Cotangent::F32(g) => Cotangent::F32(g.row(k)?),
-            Cotangent::F64(g) => Cotangent::F64(g.row(k)?),
-            Cotangent::Tuple(all) => {
-                let row = |g: &Option<Cotangent>| g.as_ref().map(|g| g.row(k)).transpose();
-                Cotangent::Tuple(all.iter().map(row).collect::<Result<_>>()?)
-            }
-        })
+        if let Cotangent::Tuple(all) = self {
+            let row = |g: &Option<Cotangent>| g.as_ref().map(|g| g.row(k)).transpose();
+            return Ok(Cotangent::Tuple(all.iter().map(row).collect::<Result<_>>()?));
+        }
+        each_float!(self, T => self.clone().tensor::<T>().row(k).map(Cotangent::new))
     }
 
     /// Cotangents of one tensor, as many at once.
@@ -99,7 +95,7 @@ impl Cotangent {
             Ok(Cotangent::new(Tensor::stack(&rows.iter().collect::<Vec<_>>(), 0)?))
         }
         match &rows[..] {
-            [Cotangent::F32(_), ..] => stacked::<f32>(rows),
+            [Cotangent::F32(..), ..] => stacked::<f32>(rows),
             [Cotangent::Tuple(all), ..] => {
                 let parts = all.len();
                 let mut tuples: Vec<_> = rows.into_iter().map(Cotangent::into_tuple).collect();
@@ -113,7 +109,8 @@ impl Cotangent {
         }
     }
 
-    fn into_tuple(self) -> Box<[Option<Cotangent>]> {
+    /// The cotangents of each output, of which there may be only one.
+    pub(crate) fn into_tuple(self) -> Box<[Option<Cotangent>]> {
         match self {
             Cotangent::Tuple(all) => all,
             one => Box::new([Some(one)]),
@@ -122,6 +119,12 @@ impl Cotangent {
 
     /// Without its graph.
     pub(crate) fn detached(self) -> Self {
-        each_float!(self, t => Cotangent::new(t.detach()))
+        match self {
+            Cotangent::F32(value, _) => Cotangent::F32(value, None),
+            Cotangent::F64(value, _) => Cotangent::F64(value, None),
+            Cotangent::Tuple(all) => {
+                Cotangent::Tuple(all.into_iter().map(|g| g.map(Cotangent::detached)).collect())
+            }
+        }
     }
 }

@@ -2,10 +2,10 @@
 
 use crate::backward::{GradOptions, GraphUse, asked, grad_with, grads_of};
 use crate::mode::{enable_grad, is_grad_enabled};
+use crate::node::Edge;
 use crate::op::{Kept, Op, apply};
 use crate::params::Params;
 use crate::reads::Reads;
-use crate::tape::Edge;
 use crate::tensor::Tensor;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tensor_core::shape::Dims;
@@ -76,7 +76,7 @@ impl Transform {
         let reads = Reads::begin(self.number);
         let value = enable_grad(f)?;
         let ys = value.tensors();
-        reads.check(&ys, variables)?;
+        reads.check(ys.iter().filter_map(Tensor::edge), variables.iter().filter_map(Tensor::edge))?;
         Ok((value, ys))
     }
 

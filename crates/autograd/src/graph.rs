@@ -1,6 +1,6 @@
 //! Recorded graphs as their users see them: a listing, and Graphviz.
 
-use crate::tape::{Edge, Identity, Node, Opened};
+use crate::node::{Edge, Identity, Node, Opened};
 use crate::tensor::Tensor;
 use std::collections::HashMap;
 use std::fmt::{self, Write};

@@ -2,9 +2,8 @@
 //! inputs and outputs. The built-in operations and a user's own go through the same two functions.
 
 use crate::anomaly;
-use crate::cotangent::Cotangent;
 use crate::mode::{is_detecting, is_grad_enabled};
-use crate::tape::{self, Edge};
+use crate::node::{Context, Cotangent, Edge, Out, Rule, record};
 use crate::tensor::Tensor;
 use std::array::from_fn;
 use std::panic::Location;
@@ -112,38 +111,6 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
     fn vjp(&self, kept: &Kept<'_, T, N, U>, g: Tensor<U>) -> Result<[Option<Tensor<T>>; N]>;
 }
 
-/// Where a rule runs: whose parents, and whether its operations are recorded.
-pub(crate) struct Context<'a> {
-    pub parents: &'a [Option<Edge>],
-    /// The node's own edge, under `create_graph`.
-    pub own: Option<&'a Edge>,
-    /// How many cotangents come at once, along a first dimension; None for a single one without it.
-    pub many: Option<usize>,
-}
-
-impl Context<'_> {
-    fn lead(&self) -> &[usize] {
-        self.many.as_slice()
-    }
-}
-
-/// A node's rule, whatever its types.
-pub(crate) trait Rule: Send + Sync {
-    fn name(&self) -> &'static str;
-
-    /// Shows the address and the bytes of every buffer that is kept; the answer is what the operation
-    /// holds besides.
-    fn kept(&self, _buffer: &mut dyn FnMut(usize, usize)) -> usize {
-        0
-    }
-
-    /// Passes the cotangent of each input that needs one to `out`.
-    fn vjp(&self, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()>;
-}
-
-/// Where a rule delivers the cotangents of the inputs.
-pub(crate) type Out<'a> = &'a mut dyn FnMut(usize, Cotangent) -> Result<()>;
-
 /// Shows the buffers of arrays that are kept.
 fn show<'a, T: Element>(
     arrays: impl IntoIterator<Item = &'a Option<Array<T>>>,
@@ -216,7 +183,7 @@ impl<T: Element, const N: usize, U: Element> Kept<'_, T, N, U> {
     /// The shape of the cotangent of input `i`: the input's, after the number of cotangents where
     /// there are many; see [`Op::batches`].
     pub fn cotangent_shape(&self, i: usize) -> Dims {
-        self.context.lead().iter().chain(self.shape(i)).copied().collect()
+        self.context.many.iter().chain(self.shape(i)).copied().collect()
     }
 
     /// How many cotangents come at once; see [`Op::batches`].
@@ -258,7 +225,7 @@ fn deliver_reduced(
     edge: &Edge,
     out: Out<'_>,
 ) -> Result<()> {
-    let lead = context.lead();
+    let lead = context.many.as_slice();
     if let Some(rest) = g.shape().strip_prefix(lead) {
         if same(rest, edge.shape()) {
             return out(i, g);
@@ -366,7 +333,7 @@ pub(crate) fn apply_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     let inputs = from_fn(|i| keep.inputs[i].then(|| x[i].array().clone()));
     let output = keep.output.then(|| value.clone());
     let rule = Arc::new(OpRule { op, inputs, output });
-    let edge = tape::record(rule, &x.map(Tensor::edge), value.shape(), here)?;
+    let edge = record(rule, &x.map(Tensor::edge), value.shape(), here)?;
     Ok(Tensor::from_parts(value, Some(edge)))
 }
 
@@ -406,7 +373,7 @@ pub(crate) fn apply_owned_at<T: Element, U: Element, const N: usize, O: Op<T, N,
     let value = op.forward_owned(values).map_err(|e| e.at(here))?;
     let output = keep.output.then(|| value.clone());
     let rule = Arc::new(OpRule { op, inputs, output });
-    let edge = tape::record(rule, &edges.each_ref().map(Option::as_ref), value.shape(), here)?;
+    let edge = record(rule, &edges.each_ref().map(Option::as_ref), value.shape(), here)?;
     Ok(Tensor::from_parts(value, Some(edge)))
 }
 
@@ -541,7 +508,7 @@ fn select<T: Element>(value: Array<T>, index: usize, count: usize, own: &Edge) -
     let here = Location::caller();
     let edge = match count {
         1 => own.clone(),
-        _ => tape::record(Arc::new(Select { index, count }), &[Some(own)], value.shape(), here)?,
+        _ => record(Arc::new(Select { index, count }), &[Some(own)], value.shape(), here)?,
     };
     Ok(Tensor::from_parts(value, Some(edge)))
 }
@@ -607,7 +574,7 @@ pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Ve
     let shape = if count == 1 { values[0].shape() } else { &[] };
     let rule = Arc::new(ManyRule { op, inputs, outputs });
     let edges: Vec<Option<&Edge>> = x.iter().map(|t| t.edge()).collect();
-    let own = tape::record(rule, &edges, shape, here)?;
+    let own = record(rule, &edges, shape, here)?;
     let mut tensors = Vec::with_capacity(count);
     for (i, value) in values.into_iter().enumerate() {
         tensors.push(select(value, i, count, &own)?);

@@ -2,12 +2,11 @@
 //! and a gradient of zeros would hide it.
 
 use crate::mode::is_grad_enabled;
-use crate::tape::{Edge, Identity, Opened};
-use crate::tensor::Tensor;
+use crate::node::{Edge, Identity, Opened};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::panic::Location;
-use tensor_core::{Element, Error, ErrorKind, Result};
+use tensor_core::{Error, ErrorKind, Result};
 
 #[derive(Clone)]
 struct Read {
@@ -41,14 +40,17 @@ impl Reads {
     }
 
     /// An error where none of `ys` depends on one of `variables`, but a number that was read does.
-    pub(crate) fn check<T: Element>(&self, ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<()> {
+    pub(crate) fn check<'a>(
+        &self,
+        ys: impl Iterator<Item = &'a Edge>,
+        variables: impl Iterator<Item = &'a Edge>,
+    ) -> Result<()> {
         let reads = READS.with_borrow(|reads| reads.last().cloned().unwrap_or_default());
         if reads.is_empty() {
             return Ok(());
         }
-        let reached = below(ys.iter().filter_map(Tensor::edge));
-        let variables = variables.iter().filter_map(Tensor::edge).map(Edge::identity);
-        let missing: Vec<Identity> = variables.filter(|v| !reached.contains(v)).collect();
+        let reached = below(ys);
+        let missing: Vec<Identity> = variables.map(Edge::identity).filter(|v| !reached.contains(v)).collect();
         let lost = reads.iter().find(|read| {
             let read = if missing.is_empty() { HashSet::new() } else { below([&read.edge]) };
             missing.iter().any(|v| read.contains(v))

@@ -1,9 +1,8 @@
 //! The tensor: a value, and where it was tracked.
 
-use crate::cotangent::Cotangent;
 use crate::mode::no_grad;
+use crate::node::Edge;
 use crate::reads;
-use crate::tape::Edge;
 use std::fmt;
 use tensor_core::{Array, AtCaller, DType, Device, Element, Error, Float, Layout, Result};
 
@@ -41,6 +40,11 @@ impl<T: Element> Tensor<T> {
     #[inline]
     pub(crate) fn from_parts(value: Array<T>, edge: Option<Edge>) -> Self {
         Tensor { value, edge }
+    }
+
+    #[inline]
+    pub(crate) fn into_parts(self) -> (Array<T>, Option<Edge>) {
+        (self.value, self.edge)
     }
 
     #[inline]
@@ -171,36 +175,6 @@ impl<T: Element> Tensor<T> {
     pub fn item(&self) -> Result<T> {
         self.read("item").item("item").at_caller()
     }
-
-    /// The element at `index`, one number per dimension, negative ones counted from the end. It is a number, and a
-    /// constant to every derivative: [`Tensor::select`] gives a tensor that can be differentiated.
-    ///
-    /// # Errors
-    /// Index, where a number is out of range; shape, where there are too many or too few.
-    #[track_caller]
-    pub fn get<const N: usize>(&self, index: [isize; N]) -> Result<T> {
-        let at = self.place("get", index).at_caller()?;
-        match self.device() {
-            Device::Cpu => Ok(self.read("get").storage()[self.layout().place(&at)]),
-            _ => {
-                let one = |x: Array<T>, (k, &i): (usize, &usize)| x.slice("get", k, i, 1, 1);
-                at.iter().enumerate().try_fold(self.read("get").clone(), one)?.item("get").at_caller()
-            }
-        }
-    }
-
-    /// Indices within the dimensions, one for each.
-    pub(crate) fn place<const N: usize>(&self, op: &'static str, index: [isize; N]) -> Result<[usize; N]> {
-        if N != self.ndim() {
-            let message = format!("{N} indices for shape {:?}: one per dimension is needed", self.shape());
-            return Err(Error::shape(op, message));
-        }
-        let mut at = [0; N];
-        for (k, &i) in index.iter().enumerate() {
-            at[k] = crate::ops::index_in(op, self.shape(), k, i)?;
-        }
-        Ok(at)
-    }
 }
 
 impl<T: Float> Tensor<T> {
@@ -211,19 +185,6 @@ impl<T: Float> Tensor<T> {
             self.edge = Some(Edge::leaf(self.value.shape(), 0));
         }
         self
-    }
-
-    /// The gradient that backward passes have added up for this leaf; None for a constant, for a
-    /// tensor made by an operation, and before the first pass.
-    pub fn grad(&self) -> Option<Tensor<T>> {
-        self.edge.as_ref()?.grad().map(Cotangent::tensor)
-    }
-
-    /// Forgets the accumulated gradient.
-    pub fn zero_grad(&self) {
-        if let Some(edge) = &self.edge {
-            edge.set_grad(None);
-        }
     }
 
     /// Gives this leaf or constant a new value, computed from the old one without recording; it

@@ -6,7 +6,7 @@
 //! has another value.
 
 use crate::mode::{Mode, is_grad_enabled};
-use crate::tape::Edge;
+use crate::node::Edge;
 use crate::tensor::Tensor;
 use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
 use std::panic::Location;

@@ -5,10 +5,10 @@ use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
 use smallvec::SmallVec;
 use tensor_core::shape::{Dims, dim};
-use tensor_core::{Array, AtCaller, Element, Error, Layout, Result, kernels};
+use tensor_core::{Array, AtCaller, Device, Element, Error, Layout, Result, kernels};
 
 /// Index `i`, negative ones counted from the end, of dimension `dim` of `shape`.
-pub(crate) fn index_in(op: &'static str, shape: &[usize], dim: usize, i: isize) -> Result<usize> {
+pub(super) fn index_in(op: &'static str, shape: &[usize], dim: usize, i: isize) -> Result<usize> {
     let n = shape[dim] as isize;
     let at = if i < 0 { i.saturating_add(n) } else { i };
     if (0..n).contains(&at) {
@@ -106,6 +106,36 @@ impl<T: Element> Tensor<T> {
         let mut ranges = self.whole();
         ranges[dim] = Span { start: first as usize, step: 1, len: length };
         apply(Slice(ranges), [self])
+    }
+
+    /// The element at `index`, one number per dimension, negative ones counted from the end. It is a number, and a
+    /// constant to every derivative: [`Tensor::select`] gives a tensor that can be differentiated.
+    ///
+    /// # Errors
+    /// Index, where a number is out of range; shape, where there are too many or too few.
+    #[track_caller]
+    pub fn get<const N: usize>(&self, index: [isize; N]) -> Result<T> {
+        let at = self.place("get", index).at_caller()?;
+        match self.device() {
+            Device::Cpu => Ok(self.read("get").storage()[self.layout().place(&at)]),
+            _ => {
+                let one = |x: Array<T>, (k, &i): (usize, &usize)| x.slice("get", k, i, 1, 1);
+                at.iter().enumerate().try_fold(self.read("get").clone(), one)?.item("get").at_caller()
+            }
+        }
+    }
+
+    /// Indices within the dimensions, one for each.
+    pub(super) fn place<const N: usize>(&self, op: &'static str, index: [isize; N]) -> Result<[usize; N]> {
+        if N != self.ndim() {
+            let message = format!("{N} indices for shape {:?}: one per dimension is needed", self.shape());
+            return Err(Error::shape(op, message));
+        }
+        let mut at = [0; N];
+        for (k, &i) in index.iter().enumerate() {
+            at[k] = index_in(op, self.shape(), k, i)?;
+        }
+        Ok(at)
     }
 
     /// The elements at `index` of dimension `dim`, which disappears; negative ones count from the

@@ -23,4 +23,3 @@ mod softmax;
 mod sort;
 
 pub use compare::Operand;
-pub(crate) use index::index_in;

@@ -1,19 +1,18 @@
-//! Hooks: looking at a cotangent, or changing it, on its way back.
+//! Gradients that add up in tensors, and hooks, which look at a cotangent or change it on its way back.
 
-use crate::cotangent::Cotangent;
-use crate::tape::{Edge, WeakEdge};
+use crate::node::{Cotangent, Edge, Extra, WeakEdge};
 use crate::tensor::Tensor;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tensor_core::{AtCaller, Error, ErrorKind, Float, Result};
 
 type Function = Arc<dyn Fn(Cotangent) -> Result<Cotangent> + Send + Sync>;
 
-/// What leaves that were reached have, and few nodes.
+/// What leaves that were reached hold, and few nodes.
 #[derive(Default)]
-pub(crate) struct Extra {
+struct Held {
     /// The gradient accumulated so far.
-    pub grad: Mutex<Option<Cotangent>>,
+    grad: Mutex<Option<Cotangent>>,
     /// Whether a node accumulates its gradient; a leaf always does.
     retains: AtomicBool,
     hooked: AtomicBool,
@@ -21,13 +20,27 @@ pub(crate) struct Extra {
     hooks: Mutex<Vec<(u64, Function)>>,
 }
 
-impl Extra {
-    pub(crate) fn retains_grad(&self) -> bool {
-        self.retains.load(Ordering::Acquire)
+impl Extra for Held {}
+
+impl Held {
+    fn slot(&self) -> MutexGuard<'_, Option<Cotangent>> {
+        self.grad.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a gradient into an empty slot; a full one gives its content back beside the new one.
+    fn offer(&self, grad: Cotangent) -> Option<(Cotangent, Cotangent)> {
+        let mut slot = self.slot();
+        match slot.take() {
+            None => {
+                *slot = Some(grad);
+                None
+            }
+            Some(old) => Some((old, grad)),
+        }
     }
 
     /// The cotangent as the hooks leave it, one after another. No lock is held while one runs.
-    pub(crate) fn pass(&self, mut g: Cotangent, many: Option<usize>, shape: &[usize]) -> Result<Cotangent> {
+    fn pass(&self, mut g: Cotangent, many: Option<usize>, shape: &[usize]) -> Result<Cotangent> {
         if !self.hooked.load(Ordering::Acquire) {
             return Ok(g);
         }
@@ -54,6 +67,34 @@ impl Extra {
     }
 }
 
+impl Edge {
+    /// The cotangent as the tensor's hooks leave it.
+    #[inline]
+    pub(crate) fn hooked(&self, g: Cotangent, many: Option<usize>) -> Result<Cotangent> {
+        match self.extra_if_any::<Held>() {
+            None => Ok(g),
+            Some(extra) => extra.pass(g, many, self.shape()),
+        }
+    }
+
+    /// Whether a node was asked to keep its gradient.
+    #[inline]
+    pub(crate) fn retains_grad(&self) -> bool {
+        self.extra_if_any::<Held>().is_some_and(|extra| extra.retains.load(Ordering::Acquire))
+    }
+
+    /// Adds to the gradient. The sum is formed without the lock: whoever finds a gradient there takes it
+    /// away, adds it to its own, and offers the sum again.
+    pub(crate) fn accumulate(&self, g: Cotangent) -> Result<()> {
+        let mut g = g.detached();
+        let extra = self.extra::<Held>();
+        while let Some((old, new)) = extra.offer(g) {
+            g = old.plus(new)?;
+        }
+        Ok(())
+    }
+}
+
 /// A registered hook. Where this is dropped, the hook stays: it lives as long as its tensor's place in
 /// the graph.
 #[must_use = "it is what removes the hook; drop it to let the hook stay"]
@@ -66,7 +107,7 @@ impl Hook {
     /// Takes the hook away.
     pub fn remove(self) {
         let Some(edge) = self.edge.upgrade() else { return };
-        let removed = edge.extra().with_hooks(|hooks| {
+        let removed = edge.extra::<Held>().with_hooks(|hooks| {
             let at = hooks.iter().position(|(number, _)| *number == self.number);
             at.map(|at| hooks.remove(at))
         });
@@ -75,6 +116,21 @@ impl Hook {
 }
 
 impl<T: Float> Tensor<T> {
+    /// The gradient that backward passes have added up for this leaf; None for a constant, for a
+    /// tensor made by an operation, and before the first pass.
+    pub fn grad(&self) -> Option<Tensor<T>> {
+        let grad = self.edge()?.extra_if_any::<Held>()?.slot().clone();
+        grad.map(Cotangent::tensor)
+    }
+
+    /// Forgets the accumulated gradient.
+    pub fn zero_grad(&self) {
+        if let Some(extra) = self.edge().and_then(Edge::extra_if_any::<Held>) {
+            let old = extra.slot().take();
+            drop(old);
+        }
+    }
+
     /// Calls `f` with this tensor's cotangent in every backward pass, once it is complete and before it
     /// goes further: what `f` gives takes its place, None leaves it. Under `create_graph` it is
     /// differentiable. `f` should not own this tensor: the two would keep each other alive.
@@ -103,12 +159,12 @@ impl<T: Float> Tensor<T> {
             let g = g.tensor::<T>();
             Ok(Cotangent::new(f(&g)?.unwrap_or(g)))
         });
-        let number = edge.extra().with_hooks(|hooks| {
+        let number = edge.extra::<Held>().with_hooks(|hooks| {
             let number = hooks.last().map_or(0, |(number, _)| number + 1);
             hooks.push((number, function));
             number
         });
-        edge.extra().hooked.store(true, Ordering::Release);
+        edge.extra::<Held>().hooked.store(true, Ordering::Release);
         Ok(Hook { edge: edge.downgrade(), number })
     }
 
@@ -130,7 +186,7 @@ impl<T: Float> Tensor<T> {
     pub fn retain_grad(&self) -> Result<()> {
         let edge = self.tracked_edge("retain_grad").at_caller()?;
         if !edge.is_leaf() {
-            edge.extra().retains.store(true, Ordering::Release);
+            edge.extra::<Held>().retains.store(true, Ordering::Release);
         }
         Ok(())
     }
