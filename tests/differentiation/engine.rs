@@ -4,8 +4,8 @@
 use std::panic::{Location, catch_unwind};
 use tapegrad::prelude::*;
 use tapegrad::{
-    Array, Keep, Kept, KeptMany, Op, OpMany, apply, apply_many, check_op, formula, gradcheck, gradgradcheck,
-    kernels, memory, tape,
+    Array, Keep, Kept, Op, OpMany, apply, apply_many, check_op, formula, gradcheck, gradgradcheck, kernels,
+    memory, tape,
 };
 
 fn create_graph<T: Float>() -> GradOptions<T> {
@@ -452,7 +452,7 @@ impl<T: Float> Op<T, 1> for Wrong {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         kernels::sum("wrong", x, &vec![true; x.ndim()], false)
     }
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
     }
 }
@@ -479,7 +479,7 @@ impl<T: Float> Op<T, 1> for WrongSlope {
     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
         Keep::inputs(needs)
     }
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([kept.wrt(0, || g.try_mul(&(kept.input(0).square() * T::of(2.0))))?])
     }
 }
@@ -497,7 +497,7 @@ impl<T: Float> Op<T, 1> for Frozen {
     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
         Keep::inputs(needs)
     }
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([kept.wrt(0, || g.try_mul(&(kept.input(0).detach().square() * T::of(3.0))))?])
     }
 }
@@ -526,7 +526,10 @@ impl<T: Float> OpMany<T> for ProductAndSum {
     fn keep(&self, needs: &[bool]) -> tapegrad::KeepMany {
         tapegrad::KeepMany { inputs: vec![needs[1], needs[0]], outputs: vec![] }
     }
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn broadcasts(&self) -> bool {
+        true
+    }
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let wrt = |i: usize| -> Result<Option<Tensor<T>>> {
             if !kept.needs(i) {
                 return Ok(None);
@@ -547,6 +550,7 @@ fn several_outputs() -> Result<()> {
     check_op(|x| both(x).map(|mut y| y.remove(0)), &[&[3], &[3]]).run()?;
     check_op(|x| both(x).map(|mut y| y.remove(1)), &[&[3], &[3]]).run()?;
     check_op(|x| both(x)?[0].sin().try_mul(&both(x)?[1].square()), &[&[2], &[2]]).run()?;
+    check_op(|x| both(x)?[0].sin().try_mul(&both(x)?[1].square()), &[&[2, 1], &[3]]).run()?;
     // The two outputs meet again, in first and second order.
     check_op(
         |x| {

@@ -189,7 +189,7 @@ impl Op<f64, 1> for DropsInRule {
     fn forward(&self, [x]: [&Array<f64>; 1]) -> Result<Array<f64>> {
         Ok(x.clone())
     }
-    fn vjp(&self, _: &Kept<'_, f64, 1>, g: Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn vjp(&self, _: &Kept<'_, f64>, g: Tensor) -> Result<[Option<Tensor>; 1]> {
         let held = self.0.lock().unwrap().take();
         assert!(held.is_some_and(|t| t.is_tracked()));
         Ok([Some(g)])
@@ -223,7 +223,7 @@ impl Op<f64, 1> for Owns {
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::OUTPUT
     }
-    fn vjp(&self, _: &Kept<'_, f64, 1>, g: Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn vjp(&self, _: &Kept<'_, f64>, g: Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(g)])
     }
 }
@@ -268,7 +268,7 @@ impl Op<f64, 1> for PanicsInDrop {
     fn forward(&self, [x]: [&Array<f64>; 1]) -> Result<Array<f64>> {
         Ok(x.clone())
     }
-    fn vjp(&self, _: &Kept<'_, f64, 1>, g: Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn vjp(&self, _: &Kept<'_, f64>, g: Tensor) -> Result<[Option<Tensor>; 1]> {
         Ok([Some(g)])
     }
 }

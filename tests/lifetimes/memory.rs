@@ -18,7 +18,7 @@ impl Op<f64, 1> for Broken {
     fn forward(&self, [x]: [&Array<f64>; 1]) -> Result<Array<f64>> {
         kernels::map("broken", x, &formula!(|x: f64| x * 2.0))
     }
-    fn vjp(&self, _: &Kept<'_, f64, 1>, _: Tensor) -> Result<[Option<Tensor>; 1]> {
+    fn vjp(&self, _: &Kept<'_, f64>, _: Tensor) -> Result<[Option<Tensor>; 1]> {
         assert!(!self.panics, "this rule panics");
         Err(Error::argument("broken", "this rule fails"))
     }

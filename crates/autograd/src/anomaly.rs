@@ -127,7 +127,7 @@ mod tests {
         fn forward(&self, [x]: [&Array<f64>; 1]) -> Result<Array<f64>> {
             Ok(x.clone())
         }
-        fn vjp(&self, _: &crate::Kept<'_, f64, 1>, g: Tensor) -> Result<[Option<Tensor>; 1]> {
+        fn vjp(&self, _: &crate::Kept<'_, f64>, g: Tensor) -> Result<[Option<Tensor>; 1]> {
             Ok([Some(g * f64::NAN)])
         }
     }

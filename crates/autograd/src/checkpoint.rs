@@ -3,7 +3,7 @@
 use crate::backward::{GradOptions, grad_with};
 use crate::functional::Transform;
 use crate::mode::{enable_grad, no_grad};
-use crate::op::{KeepMany, KeptMany, OpMany, apply_many};
+use crate::op::{KeepMany, Kept, OpMany, apply_many};
 use crate::tensor::Tensor;
 use std::sync::OnceLock;
 use tensor_core::random::{self, Draws};
@@ -36,7 +36,7 @@ where
     }
 
     /// The function once more, recorded this time and with the same random numbers, and its cotangents for grad.
-    fn vjp(&self, kept: &KeptMany<'_, T>, mut g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn vjp(&self, kept: &Kept<'_, T>, mut g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let transform = Transform::begin();
         let inputs = kept.inputs();
         let x = inputs.iter().map(|x| transform.variable(x)).collect::<Result<Vec<_>>>()?;

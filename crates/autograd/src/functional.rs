@@ -25,7 +25,7 @@ impl<T: Element> Op<T, 1> for Alias {
     fn batches(&self) -> bool {
         true
     }
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
     }
 }

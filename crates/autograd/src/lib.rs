@@ -42,7 +42,7 @@ pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, v
 pub use gradient::Hook;
 pub use graph::{Graph, Vertex};
 pub use mode::{enable_grad, is_grad_enabled, no_grad};
-pub use op::{Keep, KeepMany, Kept, KeptMany, Op, OpMany, apply, apply_many, apply_owned};
+pub use op::{Keep, KeepMany, Kept, Op, OpMany, apply, apply_many, apply_owned};
 pub use ops::Operand;
 pub use params::Params;
 pub use replay::{Replayed, replayed};

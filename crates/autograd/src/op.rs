@@ -1,5 +1,5 @@
 //! How an operation is defined: one trait for a fixed number of inputs, one for any number of
-//! inputs and outputs. The built-in operations and a user's own go through the same two functions.
+//! inputs and outputs. The built-in operations and a user's own go through the same functions.
 
 use crate::anomaly;
 use crate::mode::{is_detecting, is_grad_enabled};
@@ -51,7 +51,7 @@ impl<const N: usize> Keep<N> {
 ///         Keep::inputs(needs)
 ///     }
 ///     /// grad * 3 x^2, in tensor operations: so the second derivative is 6 x by itself.
-///     fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+///     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
 ///         Ok([kept.wrt(0, || Ok(g * kept.input(0).square() * T::of(3.0)))?])
 ///     }
 /// }
@@ -108,7 +108,7 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
     ///
     /// # Errors
     /// Whatever the operations in it return.
-    fn vjp(&self, kept: &Kept<'_, T, N, U>, g: Tensor<U>) -> Result<[Option<Tensor<T>>; N]>;
+    fn vjp(&self, kept: &Kept<'_, T, U>, g: Tensor<U>) -> Result<[Option<Tensor<T>>; N]>;
 }
 
 /// Shows the buffers of arrays that are kept.
@@ -121,45 +121,59 @@ fn show<'a, T: Element>(
     }
 }
 
-struct OpRule<O, T: Element, const N: usize, U: Element> {
+/// An operation on the tape: with arrays of what it keeps for a fixed number of inputs, with vectors for any.
+struct Recorded<O, I, V> {
     op: O,
-    inputs: [Option<Array<T>>; N],
-    output: Option<Array<U>>,
+    inputs: I,
+    outputs: V,
 }
 
 /// What was kept, as the rule sees it: constants in first order, tracked under `create_graph`.
-pub struct Kept<'a, T: Element, const N: usize, U: Element = T> {
+pub struct Kept<'a, T: Element, U: Element = T> {
     context: &'a Context<'a>,
-    inputs: &'a [Option<Array<T>>; N],
-    output: &'a Option<Array<U>>,
+    inputs: &'a [Option<Array<T>>],
+    outputs: &'a [Option<Array<U>>],
 }
 
 const NOT_KEPT: &str = "the rule reads what `keep` does not name";
 
-impl<T: Element, const N: usize, U: Element> Kept<'_, T, N, U> {
+impl<T: Element, U: Element> Kept<'_, T, U> {
     /// Input `i`.
     ///
     /// # Panics
-    /// Where [`Op::keep`] did not name it.
+    /// Where `keep` of the operation did not name it.
     pub fn input(&self, i: usize) -> Tensor<T> {
         let edge = self.context.own.and_then(|_| self.context.parents[i].clone());
         Tensor::from_parts(self.input_array(i).clone(), edge)
     }
 
-    /// The output.
+    /// All inputs.
     ///
     /// # Panics
-    /// Where [`Op::keep`] did not name it.
-    pub fn output(&self) -> Tensor<U> {
-        Tensor::from_parts(self.output_array().clone(), self.context.own.cloned())
+    /// Where `keep` of the operation did not name one.
+    pub fn inputs(&self) -> Vec<Tensor<T>> {
+        (0..self.inputs.len()).map(|i| self.input(i)).collect()
+    }
+
+    /// Output `i`: 0 is the only one of an [`Op`].
+    ///
+    /// # Panics
+    /// Where `keep` of the operation did not name it.
+    pub fn output(&self, i: usize) -> Tensor<U> {
+        let value = self.output_array(i).clone();
+        match self.context.own {
+            // Of several it is recorded anew: the node cannot hold its own children.
+            Some(own) => select(value, i, self.outputs.len(), own).or_raise(),
+            None => Tensor::constant(value),
+        }
     }
 
     pub(crate) fn input_array(&self, i: usize) -> &Array<T> {
         self.inputs[i].as_ref().expect(NOT_KEPT)
     }
 
-    pub(crate) fn output_array(&self) -> &Array<U> {
-        self.output.as_ref().expect(NOT_KEPT)
+    pub(crate) fn output_array(&self, i: usize) -> &Array<U> {
+        self.outputs[i].as_ref().expect(NOT_KEPT)
     }
 
     /// Whether input `i` needs a gradient.
@@ -197,25 +211,27 @@ impl<T: Element, const N: usize, U: Element> Kept<'_, T, N, U> {
     }
 }
 
-/// Hands a cotangent on after checking its shape against the input's, broadcasting undone.
+/// Hands cotangents on after checking their shapes against the inputs', broadcasting undone.
 #[inline(always)]
 fn deliver<T: Element>(
     name: &'static str,
     broadcasts: bool,
     context: &Context<'_>,
-    i: usize,
-    g: Option<Tensor<T>>,
+    grads: impl IntoIterator<Item = Option<Tensor<T>>>,
     out: Out<'_>,
 ) -> Result<()> {
-    let (Some(g), Some(edge)) = (g, &context.parents[i]) else { return Ok(()) };
-    let g = Cotangent::new(g);
-    match context.many {
-        None if same(g.shape(), edge.shape()) => out(i, g),
-        _ => deliver_reduced(name, broadcasts, context, i, g, edge, out),
+    for (i, g) in grads.into_iter().enumerate() {
+        let (Some(g), Some(edge)) = (g, &context.parents[i]) else { continue };
+        let g = Cotangent::new(g);
+        match context.many {
+            None if same(g.shape(), edge.shape()) => out(i, g)?,
+            _ => deliver_reduced(name, broadcasts, context, i, g, edge, out)?,
+        }
     }
+    Ok(())
 }
 
-/// [`deliver`] where the shapes are not simply the same.
+/// [`deliver`] of one where the shapes are not simply the same.
 fn deliver_reduced(
     name: &'static str,
     broadcasts: bool,
@@ -259,14 +275,16 @@ fn one_by_one(rule: &dyn Rule, many: usize, context: &Context<'_>, g: Cotangent,
     Ok(())
 }
 
-impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule for OpRule<O, T, N, U> {
+impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule
+    for Recorded<O, [Option<Array<T>>; N], [Option<Array<U>>; 1]>
+{
     fn name(&self) -> &'static str {
         self.op.name()
     }
 
     fn kept(&self, buffer: &mut dyn FnMut(usize, usize)) -> usize {
         show(&self.inputs, buffer);
-        show([&self.output], buffer);
+        show(&self.outputs, buffer);
         self.op.holds()
     }
 
@@ -274,29 +292,30 @@ impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule for OpRule<O, 
         if let Some(many) = context.many.filter(|_| !self.op.batches()) {
             return one_by_one(self, many, context, g, out);
         }
-        let kept = Kept { context, inputs: &self.inputs, output: &self.output };
+        let kept = Kept { context, inputs: &self.inputs, outputs: &self.outputs };
         let grads = self.op.vjp(&kept, g.tensor())?;
-        for (i, g) in grads.into_iter().enumerate() {
-            deliver(self.op.name(), self.op.broadcasts(), context, i, g, out)?;
-        }
-        Ok(())
+        deliver(self.op.name(), self.op.broadcasts(), context, grads, out)
     }
 }
 
-/// Numbers on the CPU that are differentiated beside operands on a GPU, moved there: so their cotangents come back
-/// to them. None where there are none.
+/// Whether `t` is a number on the CPU that is differentiated.
+fn is_lonely<T: Element>(t: &Tensor<T>) -> bool {
+    t.is_tracked() && t.ndim() == 0 && t.device() == Device::Cpu
+}
+
+/// The GPU of operands beside which there are lonely numbers: moved there, their cotangents come back to them.
 #[inline]
-fn joined<T: Element, const N: usize>(x: [&Tensor<T>; N]) -> Result<Option<[Tensor<T>; N]>> {
-    let Some(gpu) = x.iter().map(|t| t.device()).find(|d| *d != Device::Cpu) else { return Ok(None) };
-    let lonely = |t: &Tensor<T>| t.is_tracked() && t.ndim() == 0 && t.device() == Device::Cpu;
-    if !x.iter().any(|t| lonely(t)) {
-        return Ok(None);
-    }
-    let mut joined = x.map(Tensor::clone);
-    for t in joined.iter_mut().filter(|t| lonely(t)) {
-        *t = t.to_device(&gpu)?;
-    }
-    Ok(Some(joined))
+fn to_join<T: Element>(x: &[&Tensor<T>]) -> Option<Device> {
+    let gpu = x.iter().map(|t| t.device()).find(|d| *d != Device::Cpu)?;
+    x.iter().any(|t| is_lonely(t)).then_some(gpu)
+}
+
+/// Moves the lonely numbers to the GPU of the others.
+fn join<T: Element>(gpu: &Device, x: &mut [Tensor<T>]) -> Result<()> {
+    x.iter_mut().filter(|t| is_lonely(t)).try_for_each(|t| {
+        *t = t.to_device(gpu)?;
+        Ok(())
+    })
 }
 
 /// Applies an operation, and records it where an input is tracked.
@@ -319,7 +338,9 @@ pub(crate) fn apply_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     op: O,
     x: [&Tensor<T>; N],
 ) -> Result<Tensor<U>> {
-    if let Some(joined) = joined(x).map_err(|e| e.at(here))? {
+    if let Some(gpu) = to_join(&x) {
+        let mut joined = x.map(Tensor::clone);
+        join(&gpu, &mut joined).map_err(|e| e.at(here))?;
         return apply_at(here, op, joined.each_ref());
     }
     let value = op.forward(x.map(Tensor::array)).map_err(|e| e.at(here))?;
@@ -331,8 +352,8 @@ pub(crate) fn apply_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     }
     let keep = op.keep(from_fn(|i| x[i].edge().is_some()));
     let inputs = from_fn(|i| keep.inputs[i].then(|| x[i].array().clone()));
-    let output = keep.output.then(|| value.clone());
-    let rule = Arc::new(OpRule { op, inputs, output });
+    let outputs = [keep.output.then(|| value.clone())];
+    let rule = Arc::new(Recorded { op, inputs, outputs });
     let edge = record(rule, &x.map(Tensor::edge), value.shape(), here)?;
     Ok(Tensor::from_parts(value, Some(edge)))
 }
@@ -359,8 +380,8 @@ pub(crate) fn apply_owned_at<T: Element, U: Element, const N: usize, O: Op<T, N,
         // The inputs stay as they are, to be looked at after the operation.
         return apply_at(here, op, x.each_ref());
     }
-    if let Some(joined) = joined(x.each_ref()).map_err(|e| e.at(here))? {
-        return apply_owned_at(here, op, joined);
+    if let Some(gpu) = to_join(&x.each_ref()) {
+        join(&gpu, &mut x).map_err(|e| e.at(here))?;
     }
     let edges: [Option<Edge>; N] = from_fn(|i| x[i].take_edge());
     let values = x.map(Tensor::into_array);
@@ -371,8 +392,8 @@ pub(crate) fn apply_owned_at<T: Element, U: Element, const N: usize, O: Op<T, N,
     let keep = op.keep(from_fn(|i| edges[i].is_some()));
     let inputs = from_fn(|i| keep.inputs[i].then(|| values[i].clone()));
     let value = op.forward_owned(values).map_err(|e| e.at(here))?;
-    let output = keep.output.then(|| value.clone());
-    let rule = Arc::new(OpRule { op, inputs, output });
+    let outputs = [keep.output.then(|| value.clone())];
+    let rule = Arc::new(Recorded { op, inputs, outputs });
     let edge = record(rule, &edges.each_ref().map(Option::as_ref), value.shape(), here)?;
     Ok(Tensor::from_parts(value, Some(edge)))
 }
@@ -402,6 +423,11 @@ pub trait OpMany<T: Element>: Send + Sync + 'static {
         KeepMany::default()
     }
 
+    /// Whether inputs are broadcast to the output's shape; see [`Op::broadcasts`].
+    fn broadcasts(&self) -> bool {
+        false
+    }
+
     /// Bytes that the operation itself holds for its rule; see [`Op::holds`].
     fn holds(&self) -> usize {
         0
@@ -416,72 +442,7 @@ pub trait OpMany<T: Element>: Send + Sync + 'static {
     ///
     /// # Errors
     /// Whatever the operations in it return.
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>>;
-}
-
-struct ManyRule<O, T: Element> {
-    op: O,
-    inputs: Vec<Option<Array<T>>>,
-    outputs: Vec<Option<Array<T>>>,
-}
-
-/// What was kept of an [`OpMany`], as its rule sees it.
-pub struct KeptMany<'a, T: Element> {
-    context: &'a Context<'a>,
-    inputs: &'a [Option<Array<T>>],
-    outputs: &'a [Option<Array<T>>],
-}
-
-impl<T: Element> KeptMany<'_, T> {
-    /// Input `i`.
-    ///
-    /// # Panics
-    /// Where [`OpMany::keep`] did not name it.
-    pub fn input(&self, i: usize) -> Tensor<T> {
-        let edge = self.context.own.and_then(|_| self.context.parents[i].clone());
-        Tensor::from_parts(self.inputs[i].clone().expect(NOT_KEPT), edge)
-    }
-
-    /// All inputs.
-    ///
-    /// # Panics
-    /// Where [`OpMany::keep`] did not name one.
-    pub fn inputs(&self) -> Vec<Tensor<T>> {
-        (0..self.inputs.len()).map(|i| self.input(i)).collect()
-    }
-
-    /// Output `i`.
-    ///
-    /// # Panics
-    /// Where [`OpMany::keep`] did not name it.
-    pub fn output(&self, i: usize) -> Tensor<T> {
-        let value = self.outputs[i].clone().expect(NOT_KEPT);
-        match self.context.own {
-            // Recorded anew: the node cannot hold its own children.
-            Some(own) => select(value, i, self.outputs.len(), own).or_raise(),
-            None => Tensor::from_parts(value, None),
-        }
-    }
-
-    /// Whether input `i` needs a gradient.
-    pub fn needs(&self, i: usize) -> bool {
-        self.context.parents[i].is_some()
-    }
-
-    /// The shape of input `i`, which needs a gradient.
-    pub fn shape(&self, i: usize) -> &[usize] {
-        self.context.parents[i].as_ref().map_or(&[], Edge::shape)
-    }
-
-    /// How many cotangents come at once; see [`Op::batches`].
-    pub fn many(&self) -> Option<usize> {
-        self.context.many
-    }
-
-    /// Whether the rule's own operations are recorded.
-    pub fn create_graph(&self) -> bool {
-        self.context.own.is_some()
-    }
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>>;
 }
 
 /// Output `index` of a node that has `count` of them.
@@ -513,7 +474,7 @@ fn select<T: Element>(value: Array<T>, index: usize, count: usize, own: &Edge) -
     Ok(Tensor::from_parts(value, Some(edge)))
 }
 
-impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
+impl<O: OpMany<T>, T: Element> Rule for Recorded<O, Vec<Option<Array<T>>>, Vec<Option<Array<T>>>> {
     fn name(&self) -> &'static str {
         self.op.name()
     }
@@ -528,11 +489,8 @@ impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
         if let Some(many) = context.many.filter(|_| !self.op.batches()) {
             return one_by_one(self, many, context, g, out);
         }
-        let g = match g {
-            Cotangent::Tuple(g) => g.into_vec().into_iter().map(|g| g.map(Cotangent::tensor)).collect(),
-            g => vec![Some(g.tensor())],
-        };
-        let kept = KeptMany { context, inputs: &self.inputs, outputs: &self.outputs };
+        let g = g.into_tuple().into_iter().map(|g| g.map(Cotangent::tensor)).collect();
+        let kept = Kept { context, inputs: &self.inputs, outputs: &self.outputs };
         let grads = self.op.vjp(&kept, g)?;
         if grads.len() != context.parents.len() {
             let message = format!(
@@ -542,10 +500,7 @@ impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
             );
             return Err(Error::shape(self.op.name(), message));
         }
-        for (i, g) in grads.into_iter().enumerate() {
-            deliver(self.op.name(), false, context, i, g, out)?;
-        }
-        Ok(())
+        deliver(self.op.name(), self.op.broadcasts(), context, grads, out)
     }
 }
 
@@ -556,7 +511,20 @@ impl<O: OpMany<T>, T: Element> Rule for ManyRule<O, T> {
 /// What [`OpMany::forward`] returns, with the caller's line.
 #[track_caller]
 pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Vec<Tensor<T>>> {
-    let here = Location::caller();
+    apply_many_at(Location::caller(), op, x)
+}
+
+fn apply_many_at<T: Element>(
+    here: &'static Location<'static>,
+    op: impl OpMany<T>,
+    x: &[&Tensor<T>],
+) -> Result<Vec<Tensor<T>>> {
+    // Operations that do not broadcast may mean to have operands on different devices.
+    if let Some(gpu) = to_join(x).filter(|_| op.broadcasts()) {
+        let mut joined: Vec<Tensor<T>> = x.iter().map(|&t| t.clone()).collect();
+        join(&gpu, &mut joined).map_err(|e| e.at(here))?;
+        return apply_many_at(here, op, &joined.iter().collect::<Vec<_>>());
+    }
     let arrays: Vec<&Array<T>> = x.iter().map(|t| t.array()).collect();
     let values = op.forward(&arrays).map_err(|e| e.at(here))?;
     if is_detecting() {
@@ -568,11 +536,11 @@ pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Ve
     let needs: Vec<bool> = x.iter().map(|t| t.edge().is_some()).collect();
     let keep = op.keep(&needs);
     let kept = |flags: &[bool], i: usize, a: &Array<T>| flags.get(i).is_some_and(|&f| f).then(|| a.clone());
-    let inputs = arrays.iter().enumerate().map(|(i, a)| kept(&keep.inputs, i, a)).collect();
-    let outputs = values.iter().enumerate().map(|(i, a)| kept(&keep.outputs, i, a)).collect();
+    let inputs: Vec<_> = arrays.iter().enumerate().map(|(i, a)| kept(&keep.inputs, i, a)).collect();
+    let outputs: Vec<_> = values.iter().enumerate().map(|(i, a)| kept(&keep.outputs, i, a)).collect();
     let count = values.len();
     let shape = if count == 1 { values[0].shape() } else { &[] };
-    let rule = Arc::new(ManyRule { op, inputs, outputs });
+    let rule = Arc::new(Recorded { op, inputs, outputs });
     let edges: Vec<Option<&Edge>> = x.iter().map(|t| t.edge()).collect();
     let own = record(rule, &edges, shape, here)?;
     let mut tensors = Vec::with_capacity(count);

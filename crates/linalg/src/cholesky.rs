@@ -24,8 +24,8 @@ impl<T: Float> Op<T, 1> for Cholesky<T> {
     }
     /// The symmetric part of L^-T F L^-1, where F is the lower triangle of L^T grad with half its diagonal
     /// (Murray, "Differentiation of the Cholesky decomposition", 2016, equation 10)
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let l = kept.output();
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let l = kept.output(0);
         let p = crate::matmul(&l.mt()?, &g)?;
         let f = (p.tril(0)? + p.tril(-1)?) * T::of(0.5);
         let half = triangular(&l, &f, false, true)?;

@@ -36,7 +36,7 @@ impl<T: Float> Op<T, 1> for Det<T> {
     /// determinant is differentiated in the form of [`det_by_blocks`].
     ///
     /// Which of these is used, each matrix tells for itself.
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let a = kept.input(0);
         let known = match kept.create_graph() {
             true => None,
@@ -48,7 +48,7 @@ impl<T: Float> Op<T, 1> for Det<T> {
             return Ok([Some(whole.clone().into())]);
         }
         let unknown = known.as_ref().map(|(_, unknown)| &unknown[..]);
-        let slopes = self.slopes(&a, &kept.output(), &g, unknown, kept.create_graph())?;
+        let slopes = self.slopes(&a, &kept.output(0), &g, unknown, kept.create_graph())?;
         let Some((whole, unknown)) = known else { return Ok([Some(slopes)]) };
         let places = places(&a, &unknown)?;
         let some = flat(&slopes)?.index_select(0, &places)?;
@@ -196,7 +196,7 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
         self.lu.bytes()
     }
     /// grad A^-T, infinite or NaN for a singular matrix
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let a = kept.input(0);
         let identity = Tensor::eye_on(&a.device(), a.shape()[a.ndim() - 1])?.expand(a.shape())?;
         let inverse = apply(Solve { lu: self.lu.clone(), transposed: true, lenient: true }, [&a, &identity])?;

@@ -27,12 +27,12 @@ impl<T: Float> Op<T, 2> for OverGaps<T> {
     }
     /// p: F_ij (grad_ij + a b grad_ji) / 2, since F_ji = b F_ij; w_k: -sum_i F_ik (h_ik + h_ki) for
     /// h = grad * result, since d(result_ij) = -result_ij F_ij (dw_j + b dw_i)
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let (w, gaps) = (kept.input(1), self.gaps);
         let quotients = |p: &Tensor<T>, transpose| over_gaps(p, &w, Gaps { transpose, ..gaps }, None);
         Ok([
             kept.wrt(0, || quotients(&g, gaps.transpose * gaps.other))?,
-            kept.wrt(1, || Ok(quotients(&(&g * kept.output()), T::ONE)?.sum_dim(-2, false)? * T::of(-2.0)))?,
+            kept.wrt(1, || Ok(quotients(&(&g * kept.output(0)), T::ONE)?.sum_dim(-2, false)? * T::of(-2.0)))?,
         ])
     }
 }

@@ -21,8 +21,8 @@ impl<T: Float> Op<T, 1> for Inverse {
         true
     }
     /// -Y^T grad Y^T (Giles 2008, 2.2.3)
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let yt = kept.output().mt()?;
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let yt = kept.output(0).mt()?;
         Ok([Some(-matmul(&matmul(&yt, &g)?, &yt)?)])
     }
 }

@@ -355,7 +355,7 @@ impl<T: Float> Op<T, 1> for Inverse<T> {
         Ok(no_grad(|| (self.0)(&Tensor::from(r.clone())))?.into_array())
     }
     /// H^-1 grad
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(apply(Inverse(self.0.clone()), [&g])?)])
     }
 }
@@ -379,7 +379,7 @@ impl<T: Float> Op<T, 2> for NewtonStep<T> {
     }
     /// r: H^-1 grad; x: grad, or H H^-1 grad, which is the same: it cancels to the last bit with what reaches x through
     /// the residual, so that the steps before this one find nothing to do
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let by_residual = apply(Inverse(self.inverse.clone()), [&g])?;
         let by_x = kept.wrt(0, || match kept.create_graph() {
             true => Ok(g),
@@ -423,7 +423,7 @@ impl<T: Float> Op<T, 1> for Itself {
         Ok(x.clone())
     }
     /// grad
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
     }
 }

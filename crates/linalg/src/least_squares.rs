@@ -30,7 +30,7 @@ impl<T: Float> Op<T, 3> for Loss<T> {
         self.atr.get().map_or(0, |atr| atr.allocation().1)
     }
     /// A: -2 grad r x^T; x: -2 grad A^T r; y: 2 grad r
-    fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
         let (a, x, y) = (kept.input(0), kept.input(1), kept.input(2));
         let twice = &g * T::of(2.0);
         let r = match kept.needs(0) || kept.needs(2) {
@@ -79,7 +79,7 @@ impl<T: Float> Op<T, 3> for TransposedResidual<T> {
         self.value.as_ref().map_or(0, |value| value.allocation().1)
     }
     /// With h = A grad: A: r grad^T - h x^T; x: -A^T h; y: h
-    fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
         let (a, x, y) = (kept.input(0), kept.input(1), kept.input(2));
         let h = mv(&a, &g)?;
         Ok([

@@ -31,13 +31,13 @@ impl<T: Float> Op<T, 2> for LeastNorm<T> {
     /// B: (A^+)^T grad =: Y; A: (B - A X) (A^+ Y)^T + (A^+)^T X (grad - A^T Y)^T - Y X^T, of which the first term is
     /// zero for independent rows and the second for independent columns (Golub and Pereyra 1973, equation 4.12,
     /// applied to B). The pseudoinverse of the transpose is the transpose of the pseudoinverse.
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let a = kept.input(0);
         let at = a.mt()?;
         let y = least_norm(&at, &g, self.rtol)?;
         let (m, n) = (a.shape()[a.ndim() - 2], a.shape()[a.ndim() - 1]);
         let gradient = kept.wrt(0, || {
-            let (b, x) = (kept.input(1), kept.output());
+            let (b, x) = (kept.input(1), kept.output(0));
             let mut whole = -matmul(&y, &x.mt()?)?;
             // A term for all matrices, or for those that need it.
             let mut add = |all: bool, term: &dyn Fn() -> Result<Tensor<T>>| -> Result<()> {

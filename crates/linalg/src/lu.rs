@@ -3,7 +3,7 @@
 use crate::product::matmul;
 use crate::solve::{System, system};
 use crate::triangular::{Triangle, solve_triangular, triangular};
-use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many, arange_on, is_grad_enabled};
+use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many, arange_on, is_grad_enabled};
 use tensor_core::{Array, AtCaller, Element, Float, Result, kernels};
 
 /// L and U of A = L U for square matrices whose rows are in the order of their pivots
@@ -30,7 +30,7 @@ impl<T: Float> OpMany<T> for Factors<T> {
     }
     /// L^-T (tril_(-1)(L^T grad_L) + triu(grad_U U^T)) U^-T (de Hoog, Anderssen and Lukas, "Differentiation of
     /// matrix functionals using triangular factorization", Math. Comp. 80, 2011)
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let (l, u) = (kept.output(0), kept.output(1));
         let mut inner = None;
         if let Some(g) = &g[0] {

@@ -83,8 +83,8 @@ impl<T: Float> Op<T, 1> for Pinv {
     }
     /// For changes of A that keep its rank (Golub and Pereyra 1973, equation 4.12):
     /// -P^T grad P^T + (I - A P) grad^T P P^T + P^T P grad^T (I - P A)
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let (a, p) = (kept.input(0), kept.output());
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let (a, p) = (kept.input(0), kept.output(0));
         let (m, n) = (a.shape()[a.ndim() - 2], a.shape()[a.ndim() - 1]);
         // (A^T)^+ = (A^+)^T: the formula is evaluated for the tall matrix, where the inner products
         // are n x n.

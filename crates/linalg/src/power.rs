@@ -175,7 +175,7 @@ impl<T: Float> Op<T, 1> for Square {
         true
     }
     /// grad A^T + A^T grad, or grad
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let at = kept.input(0).mt()?;
         let both = matmul(&g, &at)? + matmul(&at, &g)?;
         Ok([Some(self.some.where_cond(&both, &g)?)])

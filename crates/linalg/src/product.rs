@@ -49,7 +49,7 @@ impl<T: Float> Op<T, 2> for Mv<T> {
         true
     }
     /// A: alpha grad x^T; x: alpha A^T grad
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let alpha = self.alpha;
         Ok([
             kept.wrt(0, || each_outer(&g, &kept.input(1), alpha))?,
@@ -88,7 +88,7 @@ impl<T: Float> Op<T, 2> for Outer<T> {
         true
     }
     /// u: alpha grad v; v: alpha grad^T u
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let alpha = self.alpha;
         Ok([
             kept.wrt(0, || each_product(&g, &kept.input(1), alpha))?,
@@ -114,7 +114,7 @@ impl<T: Float> Op<T, 2> for Dot {
         true
     }
     /// grad v, grad u
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let g = if kept.many().is_some() { g.unsqueeze(-1)? } else { g };
         Ok([kept.wrt(0, || g.try_mul(&kept.input(1)))?, kept.wrt(1, || g.try_mul(&kept.input(0)))?])
     }
@@ -146,7 +146,7 @@ impl<T: Float> Op<T, 3> for Addmv<T> {
         true
     }
     /// y: beta grad; A: alpha grad x^T; x: alpha A^T grad
-    fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
         let alpha = self.alpha;
         Ok([
             kept.wrt(0, || Ok(&g * self.beta))?,
@@ -179,7 +179,7 @@ impl<T: Float> Op<T, 2> for Matmul<T> {
         true
     }
     /// A: alpha grad B^T; B: alpha A^T grad
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let alpha = self.alpha;
         let product = |a: &Tensor<T>, b: &Tensor<T>| apply(Matmul { name: "matmul", alpha }, [a, b]);
         Ok([
@@ -216,7 +216,7 @@ impl<T: Float> Op<T, 3> for Addmm<T> {
         true
     }
     /// C: beta grad; A: alpha grad B^T; B: alpha A^T grad
-    fn vjp(&self, kept: &Kept<'_, T, 3>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
         let alpha = self.alpha;
         let product = |a: &Tensor<T>, b: &Tensor<T>| apply(Matmul { name: "matmul", alpha }, [a, b]);
         Ok([

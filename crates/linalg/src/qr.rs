@@ -2,7 +2,7 @@
 
 use crate::product::matmul;
 use crate::triangular::triangular;
-use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many};
 use tensor_core::{Array, AtCaller, Error, Float, Result, kernels};
 
 /// A = Q R, reduced: the diagonal of R is not negative
@@ -21,7 +21,7 @@ impl<T: Float> OpMany<T> for Qr {
     /// For m >= n: (grad_Q + Q S) R^-T, where S mirrors the lower triangle of M = R grad_R^T - grad_Q^T Q
     /// (Walter and Lehmann 2012). For m < n, with A = [X Y] and R = [U V], Y = Q V: Y has the cotangent Q
     /// grad_V, and X that of the square case with Y grad_V^T added to grad_Q.
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let (q, r) = (kept.output(0), kept.output(1));
         let gq = g[0].clone().unwrap_or_else(|| q.zeros_like());
         let gr = g[1].clone().unwrap_or_else(|| r.zeros_like());

@@ -34,11 +34,11 @@ impl<T: Float> Op<T, 2> for Solve<T> {
         self.lu.bytes()
     }
     /// B: A^-T grad =: H; A: -H X^T, or its transpose -X H^T for A^T X = B (Giles 2008, 2.3.1)
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let back = Solve { lu: self.lu.clone(), transposed: !self.transposed, lenient: self.lenient };
         let h = apply(back, [&kept.input(0), &g])?;
         let a = kept.wrt(0, || {
-            let x = kept.output();
+            let x = kept.output(0);
             let (left, right) = if self.transposed { (&x, &h) } else { (&h, &x) };
             Ok(-matmul(left, &right.mt()?)?)
         })?;

@@ -2,7 +2,7 @@
 
 use crate::gaps::over_gaps;
 use crate::product::matmul;
-use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many};
 use tensor_core::kernels::{self, Gaps};
 use tensor_core::{Array, Float, Result};
 
@@ -31,7 +31,7 @@ impl<T: Float> OpMany<T> for Eigh {
     ///
     /// Where eigenvalues are equal, the vectors may turn within their space: a cotangent that feels it has no
     /// answer; one that does not has the answer 0.
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let v = kept.output(1);
         let vt = v.mt()?;
         let mut inner = match &g[0] {

@@ -2,7 +2,7 @@
 
 use crate::gaps::over_gaps;
 use crate::product::matmul;
-use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many};
 use tensor_core::kernels::{self, Gaps};
 use tensor_core::{Array, Error, Float, Result};
 
@@ -24,7 +24,7 @@ impl<T: Float> OpMany<T> for Svd {
     /// F_ij = 1 / (s_j - s_i) and G_ij = 1 / (s_j + s_i), 0 on the diagonal
     /// (Townsend, "Differentiating the singular value decomposition", 2016, in whose terms F + G is
     /// 2 s_j / (s_j^2 - s_i^2) and F - G is 2 s_i / (s_j^2 - s_i^2); no square can overflow here)
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let (u, s, vt) = (kept.output(0), kept.output(1), kept.output(2));
         let [m, n] = [u.shape()[u.ndim() - 2], vt.shape()[vt.ndim() - 1]];
         let k = s.shape()[s.ndim() - 1];

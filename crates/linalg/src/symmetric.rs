@@ -1,6 +1,6 @@
 //! Functions of symmetric matrices, exact at every spectrum.
 
-use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many};
 use std::sync::Arc;
 pub use tensor_core::kernels::Analytic;
 use tensor_core::shape::Dims;
@@ -50,7 +50,7 @@ impl<T: Float, F: Analytic + 'static> OpMany<T> for Derivative<T, F> {
     fn holds(&self) -> usize {
         self.spectrum.w.allocation().1 + self.spectrum.v.allocation().1
     }
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let inputs = kept.inputs();
         let Some(g) = &g[0] else { return Ok(vec![None; inputs.len()]) };
         let g = symmetric_part(g)?;

@@ -24,11 +24,11 @@ impl<T: Float> Op<T, 2> for SolveTriangular {
     }
     /// B: A^-T grad =: H; A: -H X^T within the triangle, or its transpose -X H^T for A^T X = B
     /// (Giles 2008, 2.3.1)
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let back = SolveTriangular { triangle: self.triangle, transposed: !self.transposed };
         let h = apply(back, [&kept.input(0), &g])?;
         let a = kept.wrt(0, || {
-            let x = kept.output();
+            let x = kept.output(0);
             let (left, right) = if self.transposed { (&x, &h) } else { (&h, &x) };
             let whole = -matmul(left, &right.mt()?)?;
             // A diagonal of ones is not read, so nothing flows to it.

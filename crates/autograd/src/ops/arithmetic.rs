@@ -55,7 +55,7 @@ impl<T: Number> Op<T, 2> for AddOp {
         true
     }
     /// grad, grad
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         Ok([kept.wrt(0, || Ok(g.clone()))?, kept.wrt(1, || Ok(g))?])
     }
 }
@@ -80,7 +80,7 @@ impl<T: Number> Op<T, 2> for SubOp {
         true
     }
     /// grad, -grad
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         Ok([kept.wrt(0, || Ok(g.clone()))?, kept.wrt(1, || negate_owned(Location::caller(), g))?])
     }
 }
@@ -108,7 +108,7 @@ impl<T: Number> Op<T, 2> for MulOp {
         true
     }
     /// grad b, grad a
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         if !kept.needs(1) {
             return Ok([Some(mul_owned(Location::caller(), g, kept.input(1))?), None]);
         }
@@ -142,7 +142,7 @@ impl<T: Float> Op<T, 2> for DivOp {
         true
     }
     /// grad / b, -grad (a / b) / b
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let b = kept.input(1);
         Ok([
             kept.wrt(0, || g.try_div(&b))?,
@@ -171,7 +171,7 @@ impl<T: Number> Op<T, 1> for Negate {
     fn batches(&self) -> bool {
         true
     }
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(negate_owned(Location::caller(), g)?)])
     }
 }
@@ -204,7 +204,7 @@ impl<T: Number> Op<T, 1> for Magnitude {
         true
     }
     /// grad * sign(x)
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let sign = kernels::map("abs", kept.input_array(0), *T::of_numbers(&SIGN))?;
         Ok([Some(g.try_mul(&sign.into())?)])
     }
@@ -248,7 +248,7 @@ impl<T: Number> Op<T, 1> for WithNumber<T> {
     fn batches(&self) -> bool {
         true
     }
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(match *self {
             WithNumber::Times(_) => with_number_owned(Location::caller(), *self, g)?,
             WithNumber::Plus(_) => g,

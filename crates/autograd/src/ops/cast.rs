@@ -18,7 +18,7 @@ impl<T: Float, U: Float> Op<T, 1, U> for Cast {
         true
     }
     /// grad, in the input's type
-    fn vjp(&self, _: &Kept<'_, T, 1, U>, g: Tensor<U>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, _: &Kept<'_, T, U>, g: Tensor<U>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(apply(Cast, [&g])?)])
     }
 }

@@ -84,7 +84,7 @@ impl<T: Element> Op<T, 2> for Where {
         true
     }
     /// where(c, grad, 0), where(c, 0, grad)
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let zero = Tensor::scalar(T::default());
         Ok([
             kept.wrt(0, || apply(Where(self.0.clone()), [&g, &zero]))?,

@@ -21,7 +21,7 @@ impl<T: Element> Op<T, 1> for Move {
         true
     }
     /// grad, moved back
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(apply(Move { from: self.to, to: self.from }, [&g])?)])
     }
 }

@@ -59,7 +59,7 @@ impl<T: Number> Op<T, 2> for Divide {
         true
     }
     /// The quotient is flat. The remainder is a - b q: grad, -grad q.
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         // Which already is the nearest integer: a quotient that rounding left just below one is never floored.
         let quotient = match self {
             Divide::FloorQuotient | Divide::TruncQuotient => {

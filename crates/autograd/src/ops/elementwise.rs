@@ -78,13 +78,13 @@ impl<T: Float> Op<T, 1> for Each {
         true
     }
 
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let Elementwise { name, reads, cotangent, cotangent_of_tensors, .. } = self.function;
         if kept.create_graph() {
             let v = match reads {
                 Reads::Nothing => g.clone(),
                 Reads::Input => kept.input(0),
-                Reads::Output => kept.output(),
+                Reads::Output => kept.output(0),
             };
             return Ok([Some(T::of_floats(cotangent_of_tensors)(self.parameters, [g, v]))]);
         }
@@ -95,7 +95,7 @@ impl<T: Float> Op<T, 1> for Each {
                 &nothing
             }
             Reads::Input => kept.input_array(0),
-            Reads::Output => kept.output_array(),
+            Reads::Output => kept.output_array(0),
         };
         let cotangent = cotangent.with(self.parameters);
         Ok([Some(kernels::zip_owned(name, g.into_array(), v, &cotangent)?.into())])

@@ -24,7 +24,7 @@ impl<T: Number> Op<T, 1> for Gather {
         self.index.allocation().1
     }
     /// grad added to zeros at the index: duplicates accumulate
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let zeros = Tensor::constant(Array::zeros_on(g.device(), kept.shape(0))?);
         Ok([Some(apply_owned(ScatterAdd { dim: self.dim, index: self.index.clone() }, [zeros, g])?)])
     }
@@ -50,7 +50,7 @@ impl<T: Number> Op<T, 2> for ScatterAdd {
         self.index.allocation().1
     }
     /// grad, grad at the index
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let picked = kept.wrt(1, || apply(Gather { dim: self.dim, index: self.index.clone() }, [&g]))?;
         Ok([kept.wrt(0, || Ok(g))?, picked])
     }

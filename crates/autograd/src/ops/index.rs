@@ -55,7 +55,7 @@ impl<T: Element> Op<T, 1> for Slice {
         true
     }
     /// grad at the places of the slice, 0 elsewhere
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let into = Embed { slice: self.of_many(kept.many()), shape: kept.cotangent_shape(0) };
         Ok([Some(apply(into, [&g])?)])
     }
@@ -79,7 +79,7 @@ impl<T: Element> Op<T, 1> for Embed {
         true
     }
     /// grad at the places of the slice
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(apply(self.slice.of_many(kept.many()), [&g])?)])
     }
 }

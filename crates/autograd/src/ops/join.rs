@@ -1,6 +1,6 @@
 //! Several tensors made into one.
 
-use crate::op::{KeptMany, OpMany, apply_many};
+use crate::op::{Kept, OpMany, apply_many};
 use crate::tensor::Tensor;
 use tensor_core::shape::dim;
 use tensor_core::{Array, AtCaller, Element, Error, Result, kernels};
@@ -22,7 +22,7 @@ impl<T: Element> OpMany<T> for Cat {
         true
     }
     /// each input's stretch of grad
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let Some(g) = &g[0] else { return Ok(vec![None; self.sizes.len()]) };
         let mut start = 0;
         let dim = (self.dim + usize::from(kept.many().is_some())) as isize;

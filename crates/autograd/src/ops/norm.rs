@@ -27,12 +27,12 @@ impl<T: Float> Op<T, 1> for Norm {
     }
     /// grad sign(x) (|x| / result)^(p - 1), and 0 where the result is 0, or p < 2 and x is: there the slope has a
     /// kink (p = 1) or grows without bound.
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let (x, p) = (kept.input(0), self.p);
         if p == 1.0 {
             return Ok([Some(x.sign().try_mul(&g)?)]);
         }
-        let y = kept.output();
+        let y = kept.output(0);
         let zero = y.is(0.0);
         let (y, g) = (y.with(zero.clone(), 1.0), g.with(zero, 0.0));
         let direction = match p {

@@ -68,7 +68,7 @@ impl<T: Float> Op<T, 2> for Each {
         true
     }
 
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let Pairwise { name, cotangents, cotangents_of_tensors, .. } = self.0;
         let cotangent = |k: usize| {
             kept.wrt(k, || {

@@ -3,7 +3,7 @@
 //! A product is linear in each of its elements, so all its derivatives are of two kinds: products along directions, and
 //! the slopes of those (`kernels::products`). Each is the derivative of the other, and so two rules serve every order.
 
-use crate::op::{KeepMany, KeptMany, OpMany, apply_many};
+use crate::op::{KeepMany, Kept, OpMany, apply_many};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
@@ -24,7 +24,7 @@ struct Slopes(Products);
 
 impl Products {
     /// The same of each of many tensors along a first dimension; what has not got that is stretched.
-    fn of_many<T: Number>(self, kept: &KeptMany<'_, T>, inputs: &mut [Tensor<T>]) -> Result<Self> {
+    fn of_many<T: Number>(self, kept: &Kept<'_, T>, inputs: &mut [Tensor<T>]) -> Result<Self> {
         let Some(many) = kept.many() else { return Ok(self) };
         for x in inputs {
             let shape: Dims = std::iter::once(many).chain(x.shape().iter().copied()).collect();
@@ -63,7 +63,7 @@ impl<T: Number> OpMany<T> for Products {
         true
     }
     /// With respect to x the slopes along h1 .. hr; with respect to h_k those along the others.
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let mut inputs = kept.inputs();
         let [Some(g)] = &g[..] else { return Ok(vec![None; inputs.len()]) };
         let slopes = Slopes(self.of_many(kept, &mut inputs)?);
@@ -92,7 +92,7 @@ impl<T: Number> OpMany<T> for Slopes {
     /// The slopes are the derivative D of the weighed sum of products along h1 .. hr and one more direction, and D does
     /// not depend on the order of directions. So with respect to x it is the slopes along h1 .. hr and grad, with
     /// respect to h_k those with grad in its place, and with respect to u the products along h1 .. hr and grad.
-    fn vjp(&self, kept: &KeptMany<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let mut inputs = kept.inputs();
         let [Some(g)] = &g[..] else { return Ok(vec![None; inputs.len()]) };
         let products = self.0.of_many(kept, &mut inputs)?;

@@ -33,7 +33,7 @@ impl<T: Element> Op<T, 1> for Diagonal {
         true
     }
     /// grad on the diagonal, 0 elsewhere
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let (diagonal, shape) = (self.of_many(kept.many()), kept.cotangent_shape(0));
         Ok([Some(apply(OnDiagonal { diagonal, shape }, [&g])?)])
     }
@@ -58,7 +58,7 @@ impl<T: Element> Op<T, 1> for OnDiagonal {
         true
     }
     /// the diagonal of grad
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(apply(self.diagonal.of_many(kept.many()), [&g])?)])
     }
 }

@@ -55,7 +55,7 @@ impl<T: Number> Op<T, 1> for SumOver {
         kernels::sum("sum", x, &self.0.mask, self.0.keepdim)
     }
     /// grad, stretched over the input
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(self.0.stretch(&g, kept.shape(0))?)])
     }
 }
@@ -74,7 +74,7 @@ impl<T: Float> Op<T, 1> for MeanOver {
         kernels::norm::mean("mean", x, &self.0.mask, self.0.keepdim)
     }
     /// grad / n, stretched over the input
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let n = self.0.count(kept.shape(0)) as f64;
         Ok([Some(self.0.stretch(&(g / T::of(n)), kept.shape(0))?)])
     }
@@ -110,7 +110,7 @@ impl<T: Float> Op<T, 1> for VarOver {
     }
     /// var: grad * 2 (x - mean) / (n - correction).
     /// std: grad ((x - mean) / result) / (n - correction), and 0 where the result is 0.
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let (x, d) = (kept.input(0), self.denominator(kept.shape(0)));
         let mean = apply(MeanOver(Over { keepdim: true, ..self.over.clone() }), [&x])?;
         let centred = x.try_sub(&mean)?;
@@ -118,7 +118,7 @@ impl<T: Float> Op<T, 1> for VarOver {
             let g = self.over.stretch(&g, kept.shape(0))?;
             return Ok([Some(g.try_mul(&(centred * T::of(2.0 / d)))?)]);
         }
-        let y = kept.output();
+        let y = kept.output(0);
         // A constant has no direction: the root's infinite slope is never evaluated.
         let flat = y.is(0.0);
         let (y, g) = (y.with(flat.clone(), 1.0), g.with(flat, 0.0) / T::of(d));
@@ -176,9 +176,9 @@ impl<T: Number> Op<T, 1> for Extreme {
         Keep { inputs: [true], output: true }
     }
     /// grad where x is the result (NaN being NaN), divided by how many such there are
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let name = Op::<T, 1>::name(self);
-        let (x, y) = (kept.input(0).detach(), kept.output().detach());
+        let (x, y) = (kept.input(0).detach(), kept.output(0).detach());
         let y = self.over.stretch(&y, x.shape())?;
         let share: Tensor<T> = shares(name, x.array(), y.array(), &self.over.mask)?.into();
         Ok([Some(self.over.stretch(&g, x.shape())?.try_mul(&share)?)])

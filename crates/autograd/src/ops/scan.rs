@@ -23,7 +23,7 @@ impl<T: Number> Op<T, 1> for CumSum {
         true
     }
     /// the running sums of grad from the other end
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let dim = self.dim + usize::from(kept.many().is_some());
         Ok([Some(apply(CumSum { dim, reverse: !self.reverse }, [&g])?)])
     }

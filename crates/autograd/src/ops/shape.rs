@@ -21,7 +21,7 @@ impl<T: Element> Op<T, 1> for Reshape {
         true
     }
     /// grad in the input's shape
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(apply(Reshape(kept.cotangent_shape(0)), [&g])?)])
     }
 }
@@ -40,7 +40,7 @@ impl<T: Element> Op<T, 1> for Permute {
         true
     }
     /// grad, permuted back
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         // A dimension of many cotangents stays in front.
         let lead = usize::from(kept.many().is_some());
         let mut inverse: Dims = (0..self.0.len() + lead).collect();
@@ -68,7 +68,7 @@ impl<T: Element> Op<T, 1> for Expand {
         true
     }
     /// grad, which the engine sums over what was stretched
-    fn vjp(&self, _: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
     }
 }

@@ -74,8 +74,8 @@ impl<T: Float> Op<T, 1> for LogSumExp {
     }
     /// grad softmax(x), as e^(x - result) loses the digits that a large result has not; 0 where the result is -inf; where
     /// it is inf the elements that are share it evenly, the limit as they grow together. PyTorch makes both NaN.
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let (x, y) = (kept.input(0), kept.output().detach());
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let (x, y) = (kept.input(0), kept.output(0).detach());
         let shares = |x: &Tensor<T>| apply(Softmax { mask: self.0.clone(), log: false }, [x]);
         if y.as_slice().is_some_and(|y| y.iter().all(|y| y.is_finite())) {
             return Ok([Some(shares(&x)?.try_mul(&g)?)]);
@@ -119,8 +119,8 @@ impl<T: Float> Op<T, 1> for Softmax {
         true
     }
     /// softmax: result (grad - sum(grad result)); log_softmax: grad - e^result sum(grad)
-    fn vjp(&self, kept: &Kept<'_, T, 1>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let y = kept.output();
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let y = kept.output(0);
         let ndim = self.mask.len();
         let dims = (0..ndim).filter(|&k| self.mask[k]).map(|k| k as isize - ndim as isize);
         let dims: Vec<isize> = dims.collect();

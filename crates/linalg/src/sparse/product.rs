@@ -29,7 +29,7 @@ impl<T: Float> Op<T, 2> for Product {
         self.pattern.bytes()
     }
     /// values: (grad x^T), or (x grad^T) for A^T x, at the places of A; x: A^T grad, or A grad
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let values = kept.wrt(0, || {
             let x = kept.input(1);
             let (u, v) = if self.transposed { (&x, &g) } else { (&g, &x) };
@@ -59,7 +59,7 @@ impl<T: Float> Op<T, 2> for Sampled {
         self.pattern.bytes()
     }
     /// with G the sparse matrix of the values grad: u: G v; v: G^T u
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let product =
             |transposed, x: &Tensor<T>| apply(Product { pattern: self.pattern.clone(), transposed }, [&g, x]);
         Ok([kept.wrt(0, || product(false, &kept.input(1)))?, kept.wrt(1, || product(true, &kept.input(0)))?])
@@ -87,7 +87,7 @@ impl<T: Float> Op<T, 2> for Masked {
         self.out.bytes() + self.a.bytes() + self.b.bytes()
     }
     /// with G the sparse matrix of the values grad: A: G B^T at the places of A; B: A^T G at the places of B
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let Masked { out, a, b } = self;
         let left = || Masked { out: a.clone(), a: out.clone(), b: b.transposed() };
         let right = || Masked { out: b.clone(), a: a.transposed(), b: out.clone() };

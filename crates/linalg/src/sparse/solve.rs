@@ -42,7 +42,7 @@ impl<T: Float> Op<T, 2> for Solve<T> {
         Keep { inputs: [true, false], output: values }
     }
     /// b: A^-T grad =: h; values: -h x^T at the places of A, or -x h^T for A^T x = b
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let back = Solve {
             pattern: self.pattern.clone(),
             factors: self.factors.clone(),
@@ -50,7 +50,7 @@ impl<T: Float> Op<T, 2> for Solve<T> {
         };
         let h = apply(back, [&kept.input(0), &g])?;
         let values = kept.wrt(0, || {
-            let x = kept.output();
+            let x = kept.output(0);
             let (u, v) = if self.transposed { (&x, &h) } else { (&h, &x) };
             Ok(-sampled(&self.pattern, u, v)?)
         })?;
@@ -76,12 +76,12 @@ impl<T: Float> Op<T, 2> for Normal<T> {
     }
     /// g: (A^T A)^-1 grad =: u; values: -(A u) w^T - (A w) u^T at the places of A, for the result w,
     /// from d(A^T A) = dA^T A + A^T dA
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let Normal { pattern, factors } = self;
         let values = kept.input(0);
         let u = apply(Normal { pattern: pattern.clone(), factors: factors.clone() }, [&values, &g])?;
         let by_values = kept.wrt(0, || {
-            let w = kept.output();
+            let w = kept.output(0);
             let (au, aw) = (product(pattern, &values, &u, false)?, product(pattern, &values, &w, false)?);
             Ok(-(sampled(pattern, &au, &w)? + sampled(pattern, &aw, &u)?))
         })?;
@@ -115,13 +115,13 @@ impl<T: Float> Op<T, 2> for LeastSquares<T> {
         Keep { inputs: [true, values], output: values }
     }
     /// b: A u with u = (A^T A)^-1 grad; values: (b - A x) u^T - (A u) x^T at the places of A
-    fn vjp(&self, kept: &Kept<'_, T, 2>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let LeastSquares { pattern, factors } = self;
         let values = kept.input(0);
         let u = apply(Normal { pattern: pattern.clone(), factors: factors.clone() }, [&values, &g])?;
         let au = product(pattern, &values, &u, false)?;
         let by_values = kept.wrt(0, || {
-            let x = kept.output();
+            let x = kept.output(0);
             let residual = kept.input(1).try_sub(&product(pattern, &values, &x, false)?)?;
             Ok(sampled(pattern, &residual, &u)? - sampled(pattern, &au, &x)?)
         })?;
