@@ -526,6 +526,9 @@ impl<T: Float> OpMany<T> for ProductAndSum {
     fn keep(&self, needs: &[bool]) -> tapegrad::KeepMany {
         tapegrad::KeepMany { inputs: vec![needs[1], needs[0]], outputs: vec![] }
     }
+    fn broadcasts(&self) -> bool {
+        true
+    }
     fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let wrt = |i: usize| -> Result<Option<Tensor<T>>> {
             if !kept.needs(i) {
@@ -547,6 +550,7 @@ fn several_outputs() -> Result<()> {
     check_op(|x| both(x).map(|mut y| y.remove(0)), &[&[3], &[3]]).run()?;
     check_op(|x| both(x).map(|mut y| y.remove(1)), &[&[3], &[3]]).run()?;
     check_op(|x| both(x)?[0].sin().try_mul(&both(x)?[1].square()), &[&[2], &[2]]).run()?;
+    check_op(|x| both(x)?[0].sin().try_mul(&both(x)?[1].square()), &[&[2, 1], &[3]]).run()?;
     // The two outputs meet again, in first and second order.
     check_op(
         |x| {

@@ -158,6 +158,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("prod_dim", |d| d.v.reshape([4, 1250])?.prod_dim(0, false)),
     ("cumsum", |d| d.v.cumsum(0)),
     ("cumprod", |d| (&d.v + 0.5).cumprod(0)),
+    ("prod_dim beyond the range", |d| (d.v.reshape([2, 2500])? * 1e200).prod_dim(0, false)),
+    ("cumprod beyond the range", |d| d.v.cumprod(0)),
     ("cummax", |d| Ok(d.v.cummax(0)?.0)),
     ("cummin", |d| Ok(d.v.reshape([50, 100])?.t()?.cummin(1)?.0)),
     ("logsumexp", |d| d.v.reshape([5, 1000])?.logsumexp(0, false)),

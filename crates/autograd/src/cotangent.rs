@@ -43,7 +43,7 @@ impl Cotangent {
     }
 
     /// The tensor, whose type the edge it came along has fixed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn tensor<T: Element>(self) -> Tensor<T> {
         let (value, edge) = match self {
             Cotangent::F32(value, edge) => (same_type(value), edge),

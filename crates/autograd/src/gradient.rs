@@ -1,6 +1,6 @@
 //! Gradients that add up in tensors, and hooks, which look at a cotangent or change it on its way back.
 
-use crate::node::{Cotangent, Edge, WeakEdge};
+use crate::node::{Cotangent, Edge, Extra, WeakEdge};
 use crate::tensor::Tensor;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,9 +8,9 @@ use tensor_core::{AtCaller, Error, ErrorKind, Float, Result};
 
 type Function = Arc<dyn Fn(Cotangent) -> Result<Cotangent> + Send + Sync>;
 
-/// What hangs on leaves that were reached, and on few nodes.
+/// What leaves that were reached hold, and few nodes.
 #[derive(Default)]
-struct Extra {
+struct Held {
     /// The gradient accumulated so far.
     grad: Mutex<Option<Cotangent>>,
     /// Whether a node accumulates its gradient; a leaf always does.
@@ -20,7 +20,9 @@ struct Extra {
     hooks: Mutex<Vec<(u64, Function)>>,
 }
 
-impl Extra {
+impl Extra for Held {}
+
+impl Held {
     fn slot(&self) -> MutexGuard<'_, Option<Cotangent>> {
         self.grad.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,7 +71,7 @@ impl Edge {
     /// The cotangent as the tensor's hooks leave it.
     #[inline]
     pub(crate) fn hooked(&self, g: Cotangent, many: Option<usize>) -> Result<Cotangent> {
-        match self.extra_if_any::<Extra>() {
+        match self.extra_if_any::<Held>() {
             None => Ok(g),
             Some(extra) => extra.pass(g, many, self.shape()),
         }
@@ -78,14 +80,14 @@ impl Edge {
     /// Whether a node was asked to keep its gradient.
     #[inline]
     pub(crate) fn retains_grad(&self) -> bool {
-        self.extra_if_any::<Extra>().is_some_and(|extra| extra.retains.load(Ordering::Acquire))
+        self.extra_if_any::<Held>().is_some_and(|extra| extra.retains.load(Ordering::Acquire))
     }
 
     /// Adds to the gradient. The sum is formed without the lock: whoever finds a gradient there takes it
     /// away, adds it to its own, and offers the sum again.
     pub(crate) fn accumulate(&self, g: Cotangent) -> Result<()> {
         let mut g = g.detached();
-        let extra = self.extra::<Extra>();
+        let extra = self.extra::<Held>();
         while let Some((old, new)) = extra.offer(g) {
             g = old.plus(new)?;
         }
@@ -105,7 +107,7 @@ impl Hook {
     /// Takes the hook away.
     pub fn remove(self) {
         let Some(edge) = self.edge.upgrade() else { return };
-        let removed = edge.extra::<Extra>().with_hooks(|hooks| {
+        let removed = edge.extra::<Held>().with_hooks(|hooks| {
             let at = hooks.iter().position(|(number, _)| *number == self.number);
             at.map(|at| hooks.remove(at))
         });
@@ -117,13 +119,13 @@ impl<T: Float> Tensor<T> {
     /// The gradient that backward passes have added up for this leaf; None for a constant, for a
     /// tensor made by an operation, and before the first pass.
     pub fn grad(&self) -> Option<Tensor<T>> {
-        let grad = self.edge()?.extra_if_any::<Extra>()?.slot().clone();
+        let grad = self.edge()?.extra_if_any::<Held>()?.slot().clone();
         grad.map(Cotangent::tensor)
     }
 
     /// Forgets the accumulated gradient.
     pub fn zero_grad(&self) {
-        if let Some(extra) = self.edge().and_then(Edge::extra_if_any::<Extra>) {
+        if let Some(extra) = self.edge().and_then(Edge::extra_if_any::<Held>) {
             let old = extra.slot().take();
             drop(old);
         }
@@ -157,12 +159,12 @@ impl<T: Float> Tensor<T> {
             let g = g.tensor::<T>();
             Ok(Cotangent::new(f(&g)?.unwrap_or(g)))
         });
-        let number = edge.extra::<Extra>().with_hooks(|hooks| {
+        let number = edge.extra::<Held>().with_hooks(|hooks| {
             let number = hooks.last().map_or(0, |(number, _)| number + 1);
             hooks.push((number, function));
             number
         });
-        edge.extra::<Extra>().hooked.store(true, Ordering::Release);
+        edge.extra::<Held>().hooked.store(true, Ordering::Release);
         Ok(Hook { edge: edge.downgrade(), number })
     }
 
@@ -184,7 +186,7 @@ impl<T: Float> Tensor<T> {
     pub fn retain_grad(&self) -> Result<()> {
         let edge = self.tracked_edge("retain_grad").at_caller()?;
         if !edge.is_leaf() {
-            edge.extra::<Extra>().retains.store(true, Ordering::Release);
+            edge.extra::<Held>().retains.store(true, Ordering::Release);
         }
         Ok(())
     }

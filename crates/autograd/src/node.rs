@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem::{ManuallyDrop, replace, take};
-use std::panic::Location;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tensor_core::shape::Dims;
 use tensor_core::{Array, Error, Result};
@@ -119,9 +119,12 @@ struct NodeRef {
     /// The same of the youngest leaf below: a node cannot depend on the variables of a later transform.
     latest: u64,
     shape: Dims,
-    /// What the layers above hang on the tensor: most have nothing.
-    extra: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// What the layers above hang on the tensor: most have nothing, so its place is one word.
+    extra: OnceLock<Box<Box<dyn Extra>>>,
 }
+
+/// What the layers above hang on a tensor, which stays safe to hand to another thread and through a panic.
+pub(crate) trait Extra: Any + Send + Sync + UnwindSafe + RefUnwindSafe {}
 
 /// A handle of a node or a leaf.
 #[derive(Clone)]
@@ -317,19 +320,19 @@ impl Edge {
     }
 
     /// What hangs on the tensor, made where nothing does. Whoever hangs something on tensors uses one type for it.
-    pub(crate) fn extra<E: Any + Send + Sync + Default>(&self) -> &E {
-        hung(&**self.0.extra.get_or_init(|| Box::new(E::default())))
+    pub(crate) fn extra<E: Extra + Default>(&self) -> &E {
+        typed(&***self.0.extra.get_or_init(|| Box::new(Box::new(E::default()))))
     }
 
     /// What hangs on the tensor, if anything does; see [`Edge::extra`].
     #[inline]
-    pub(crate) fn extra_if_any<E: Any>(&self) -> Option<&E> {
-        self.0.extra.get().map(|extra| hung(&**extra))
+    pub(crate) fn extra_if_any<E: Extra>(&self) -> Option<&E> {
+        self.0.extra.get().map(|extra| typed(&***extra))
     }
 }
 
-fn hung<E: Any>(extra: &(dyn Any + Send + Sync)) -> &E {
-    extra.downcast_ref().expect("one type hangs on tensors")
+fn typed<E: Extra>(extra: &dyn Extra) -> &E {
+    (extra as &dyn Any).downcast_ref().expect("one type hangs on tensors")
 }
 
 impl Drop for NodeRef {

@@ -1,5 +1,6 @@
 //! One error type for every crate of the workspace.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
@@ -242,13 +243,15 @@ impl<V> OrRaise for Result<V> {
 }
 
 thread_local! {
-    /// The error behind the panic under way on this thread.
+    /// The error behind the last panic of [`OrRaise`] on this thread.
     static FAILURE: RefCell<Option<Error>> = const { RefCell::new(None) };
 }
 
-/// The error behind the last panic of [`OrRaise`] on this thread, unless it was taken before.
-pub(crate) fn take_failure() -> Option<Error> {
-    FAILURE.take()
+/// The error behind a panic of [`OrRaise`] on this thread. An earlier one, whose panic somebody else caught, has
+/// another text.
+pub(crate) fn failure_behind(panic: &(dyn Any + Send)) -> Option<Error> {
+    let text = panic.downcast_ref::<String>()?;
+    FAILURE.take().filter(|error| error.to_string() == *text)
 }
 
 #[cold]

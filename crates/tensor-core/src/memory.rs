@@ -61,7 +61,8 @@ mod tests {
     use crate::heap::{count, work};
     use crate::{Array, OrRaise};
     use faer::dyn_stack::StackReq;
-    use std::panic::catch_unwind;
+    use std::hint::black_box;
+    use std::panic::{catch_unwind, resume_unwind};
 
     #[test]
     fn running_out_is_an_error_of_try_run_and_other_panics_go_on() {
@@ -70,6 +71,24 @@ mod tests {
         assert_eq!((e.op(), e.kind()), ("exp", ErrorKind::OutOfMemory { bytes: 1 << 60 }));
         let other = || try_run(|| -> Result<()> { panic!("mine") });
         assert!(catch_unwind(other).is_err());
+    }
+
+    #[test]
+    fn a_failure_that_was_caught_is_not_that_of_a_later_panic() {
+        let lacking = || Err::<(), _>(Error::out_of_memory("exp", 1 << 60)).or_raise();
+        let later = |panic: fn() -> Result<()>| {
+            let run = || {
+                assert!(catch_unwind(lacking).is_err());
+                panic()
+            };
+            catch_unwind(|| try_run(run)).unwrap_err()
+        };
+        assert_eq!(later(|| panic!("mine")).downcast_ref(), Some(&"mine"));
+        let numbered = later(|| panic!("mine: {}", black_box(1)));
+        assert_eq!(numbered.downcast_ref(), Some(&"mine: 1".to_string()));
+        // What was caught and raised again is the failure still.
+        let again = || -> Result<()> { resume_unwind(catch_unwind(lacking).unwrap_err()) };
+        assert_eq!(try_run(again).unwrap_err().op(), "exp");
     }
 
     #[test]

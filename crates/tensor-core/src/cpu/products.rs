@@ -12,7 +12,8 @@ use super::copy::copy;
 use super::reduce::reduce;
 use crate::array::Array;
 use crate::element::{DType, Number, Scalar};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::heap::vectors;
 use crate::reduction::Reduction;
 use crate::shape::Dims;
 
@@ -134,13 +135,6 @@ fn in_order<T: Number>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
     if x.as_slice().is_some() { Ok(x.clone()) } else { copy(op, x) }
 }
 
-fn filled<V: Copy>(op: &'static str, n: usize, value: V) -> Result<Vec<V>> {
-    let mut v = Vec::new();
-    v.try_reserve_exact(n).map_err(|_| Error::out_of_memory(op, n.saturating_mul(size_of::<V>())))?;
-    v.resize(n, value);
-    Ok(v)
-}
-
 /// A line of elements with directions.
 struct Line<'a, T> {
     x: &'a [T],
@@ -192,7 +186,7 @@ pub fn products<T: Number>(
         if !T::DTYPE.is_float() || values.iter().fold(true, |all, &y| all & is_finite(y)) {
             return Ok(out);
         }
-        let values = values.to_vec();
+        let values = vectors::collect(op, values.iter().copied())?;
         return multiply_wide(op, x, &[], dim, out, |line| !is_finite(values[line]));
     }
     let mut out = copy(op, x)?;
@@ -214,7 +208,7 @@ pub fn products<T: Number>(
         return Ok(out);
     }
     let x = in_order(op, x)?;
-    let (values, elements) = (values.to_vec(), x.as_slice().unwrap_or(&[]));
+    let (values, elements) = (vectors::collect(op, values.iter().copied())?, x.as_slice().unwrap_or(&[]));
     multiply_wide(op, &x, &[], dim, out, |line| {
         let at = |k: usize| lines.start(line) + k * lines.step;
         (1..lines.n).any(|k| left(values[at(k - 1)], elements[at(k)], values[at(k)]))
@@ -239,7 +233,7 @@ fn multiply_wide<T: Number>(
         lines: from,
     };
     let count = out.numel() / to.n.max(1);
-    let mut product = filled(op, 1 << directions.len(), Wide::ZERO)?;
+    let mut product = vectors::vector(op, 1 << directions.len(), Wide::ZERO)?;
     let last = product.len() - 1;
     let y = out.fresh_mut();
     for k in (0..count).filter(|&k| wanted(k)) {
@@ -283,7 +277,7 @@ pub fn product_slopes<T: Number>(
     let y = out.fresh_mut();
     let count = y.len() / lines.n;
     let fast = directions.is_empty();
-    let mut lost = filled(op, count, !fast)?;
+    let mut lost = vectors::vector(op, count, !fast)?;
     if fast {
         for (block, lost) in lost.chunks_exact_mut(lines.step).enumerate() {
             slopes_of_block(&line, &seeds, block, y, lost);
@@ -292,7 +286,7 @@ pub fn product_slopes<T: Number>(
     if lost.contains(&true) {
         let size = 1 << directions.len();
         let (mut after, mut before) =
-            (filled(op, lines.n * size, Wide::ZERO)?, filled(op, size, Wide::ZERO)?);
+            (vectors::vector(op, lines.n * size, Wide::ZERO)?, vectors::vector(op, size, Wide::ZERO)?);
         for k in (0..count).filter(|&k| lost[k]) {
             slopes_of_line(&line, &seeds, k, y, &mut after, &mut before);
         }

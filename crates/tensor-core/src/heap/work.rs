@@ -2,7 +2,7 @@
 
 use super::buffer::trim;
 use super::vectors;
-use crate::error::{Error, ErrorKind, Result, take_failure};
+use crate::error::{Error, ErrorKind, Result, failure_behind};
 use faer::dyn_stack::{MemBuffer, StackReq};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
@@ -13,10 +13,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 /// # Errors
 /// What `f` returns, and these two.
 pub fn try_run<R>(f: impl FnOnce() -> Result<R>) -> Result<R> {
-    take_failure();
     match catch_unwind(AssertUnwindSafe(f)) {
         Ok(result) => result,
-        Err(panic) => match take_failure() {
+        Err(panic) => match failure_behind(&*panic) {
             Some(error) if matches!(error.kind(), ErrorKind::OutOfMemory { .. } | ErrorKind::NotFinite) => {
                 Err(error)
             }
