@@ -1,8 +1,9 @@
 //! Derivatives of functions: the transforms that optimization code calls.
 
+use crate::apply_once;
 use crate::backward::{GradOptions, GraphUse, asked, grad_with, grads_of};
 use crate::mode::{enable_grad, is_grad_enabled};
-use crate::op::{Kept, Op, apply};
+use crate::op::{Kept, Op};
 use crate::params::Params;
 use crate::reads::Reads;
 use crate::tape::Edge;
@@ -53,7 +54,7 @@ impl Transform {
     /// A tensor to differentiate with respect to.
     pub(crate) fn variable<T: Float>(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
         match x.is_tracked() && self.recorded {
-            true => apply(Alias, [x]),
+            true => apply_once!(T: Float, Alias => Alias, [x]),
             false => {
                 let edge = Edge::leaf(x.shape(), self.number);
                 Ok(Tensor::from_parts(x.array().clone(), Some(edge)))

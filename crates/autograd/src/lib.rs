@@ -40,6 +40,8 @@ pub use create::{Nested, arange, arange_on, linspace};
 pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, vjp, vjp_batched};
 pub use graph::{Graph, Vertex};
 pub use hook::Hook;
+#[doc(hidden)]
+pub use mode::for_line;
 pub use mode::{enable_grad, is_grad_enabled, no_grad};
 pub use op::{
     Keep, KeepMany, Kept, KeptMany, Op, OpMany, apply, apply_at, apply_many, apply_many_at, apply_owned,
