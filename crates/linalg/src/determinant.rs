@@ -2,7 +2,7 @@
 
 use crate::product::{matmul, mm};
 use crate::solve::{Solve, solve};
-use autograd::{GradOptions, Keep, Kept, Op, Tensor, apply, enable_grad, grad_with};
+use autograd::{GradOptions, Keep, Kept, Op, Tensor, apply, apply_once, enable_grad, grad_with};
 use tensor_core::kernels::{self, Lu};
 use tensor_core::{Array, AtCaller, Element, Float, Result, memory};
 
@@ -174,7 +174,7 @@ fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
 #[track_caller]
 pub fn det<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     let lu = kernels::lu("det", a.array()).at_caller()?;
-    apply(Det { lu }, [a])
+    apply_once!(T: Float, Det { lu } => Det<T>, [a])
 }
 
 /// l = log |det A|

@@ -1,7 +1,7 @@
 //! The pseudoinverse.
 
 use crate::product::matmul;
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply, apply_once};
 use tensor_core::kernels;
 use tensor_core::{Array, Closures, Code, Error, Expression, Float, Result, compiled_once, formula};
 
@@ -121,7 +121,7 @@ fn tall<T: Float>(a: &Tensor<T>, p: &Tensor<T>, g: &Tensor<T>) -> Result<Tensor<
 /// Shape, below two dimensions; argument, for NaN and infinity, naming the first such matrix; not converged.
 #[track_caller]
 pub fn pinv<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    apply(Pinv(PinvOptions::default()), [a])
+    apply_once!(T: Float, Pinv(PinvOptions::default()) => Pinv, [a])
 }
 
 /// [`pinv`], with a choice of what counts as zero, and for symmetric matrices.

@@ -2,7 +2,7 @@
 
 use crate::product::matmul;
 use crate::triangular::triangular;
-use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_once};
 use tensor_core::{Array, AtCaller, Error, Float, Result, kernels};
 
 /// A = Q R, reduced: the diagonal of R is not negative
@@ -63,7 +63,7 @@ fn tall<T: Float>(q: &Tensor<T>, r: &Tensor<T>, gq: &Tensor<T>, gr: &Tensor<T>) 
 /// depend on each other.
 #[track_caller]
 pub fn qr<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
-    let mut outputs = apply_many(Qr, &[a])?;
+    let mut outputs = apply_once!(T: Float, Qr => Qr, many &[a])?;
     let r = outputs.swap_remove(1);
     Ok((outputs.swap_remove(0), r))
 }

@@ -2,7 +2,7 @@
 
 use crate::gaps::over_gaps;
 use crate::product::matmul;
-use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_once};
 use tensor_core::kernels::{self, Gaps};
 use tensor_core::{Array, Float, Result};
 
@@ -70,7 +70,7 @@ impl<T: Float> OpMany<T> for Eigh {
 /// matrix; not converged. In the gradient argument, where eigenvalues are equal and the function depends on which vectors were found.
 #[track_caller]
 pub fn eigh<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
-    let mut outputs = apply_many(Eigh, &[a])?;
+    let mut outputs = apply_once!(T: Float, Eigh => Eigh, many &[a])?;
     let v = outputs.swap_remove(1);
     Ok((outputs.swap_remove(0), v))
 }

@@ -2,7 +2,7 @@
 
 use crate::gaps::over_gaps;
 use crate::product::matmul;
-use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, KeptMany, OpMany, Tensor, apply_once};
 use tensor_core::kernels::{self, Gaps};
 use tensor_core::{Array, Error, Float, Result};
 
@@ -84,7 +84,7 @@ impl<T: Float> OpMany<T> for Svd {
 /// Shape, below two dimensions; argument, for NaN and infinity, naming the first such matrix; not converged.
 #[track_caller]
 pub fn svd<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
-    let outputs: [Tensor<T>; 3] = match apply_many(Svd, &[a])?.try_into() {
+    let outputs: [Tensor<T>; 3] = match apply_once!(T: Float, Svd => Svd, many &[a])?.try_into() {
         Ok(outputs) => outputs,
         Err(_) => unreachable!("the operation has three outputs"),
     };

@@ -2,7 +2,7 @@
 
 use crate::product::matmul;
 use crate::solve::{System, system};
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply, apply_once};
 pub use tensor_core::kernels::Triangle;
 use tensor_core::{Array, AtCaller, Float, Result, kernels};
 
@@ -46,7 +46,8 @@ pub(crate) fn triangular<T: Float>(
     upper: bool,
     transposed: bool,
 ) -> Result<Tensor<T>> {
-    apply(SolveTriangular { triangle: Triangle { upper, unit: false }, transposed }, [a, b])
+    let triangle = Triangle { upper, unit: false };
+    apply_once!(T: Float, SolveTriangular { triangle, transposed } => SolveTriangular, [a, b])
 }
 
 /// The solution X of A X = B for each triangular matrix of a batch. Of A the triangle is read and nothing
