@@ -272,7 +272,7 @@ impl<T: Number> Tensor<T> {
                 let diagonal = Layout::row_major(Dims::from_slice(&[n, n])).diagonal(0, [0, 1]);
                 kernels::embed("eye", &[n, n], &diagonal, &Array::repeat_on(*device, &[n], T::ONE)?)
             };
-            Ok(eye().at_caller()?.into())
+            Ok(eye()?.into())
         })
     }
 }
@@ -311,7 +311,7 @@ pub fn arange_on<T: Number>(device: &Device, start: T, end: T, step: T) -> Resul
                     // Integers are counted as such: beyond 2^53 not all of them are floating-point numbers.
                     let (gap, step) = (i128::from(end) - i128::from(start), i128::from(step));
                     if step == 0 || (gap != 0 && gap.signum() != step.signum()) {
-                        return Err(wrong("the step must lead to the end").at_caller());
+                        return Err(wrong("the step must lead to the end"));
                     }
                     (gap.abs() + step.abs() - 1) / step.abs()
                 }
@@ -321,15 +321,15 @@ pub fn arange_on<T: Number>(device: &Device, start: T, end: T, step: T) -> Resul
                     // Where the distance is out of the range, the number of steps need not be.
                     let steps = if (end - start).is_finite() { steps } else { end / step - start / step };
                     if !steps.is_finite() || steps < 0.0 {
-                        return Err(wrong("the step must lead to the end").at_caller());
+                        return Err(wrong("the step must lead to the end"));
                     }
                     steps.ceil() as i128
                 }
             };
             let Some(count) = usize::try_from(count).ok().filter(|&n| n < isize::MAX as usize / 8) else {
-                return Err(Error::out_of_memory("arange", usize::MAX).at_caller());
+                return Err(Error::out_of_memory("arange", usize::MAX));
             };
-            Ok(steps_from(*device, count, start, step).at_caller()?.into())
+            Ok(steps_from(*device, count, start, step)?.into())
         }
     )
 }
@@ -359,7 +359,7 @@ compiled_once! {
 #[track_caller]
 pub fn linspace<T: Float>(start: T, end: T, steps: usize) -> Result<Tensor<T>> {
     body_once!(T: Float, [start, end, steps], |start: T, end: T, steps: usize| -> Result<Tensor<T>> {
-        let mut x = Array::zeros(&[steps]).at_caller()?;
+        let mut x = Array::zeros(&[steps])?;
         let n = T::of(steps.saturating_sub(1).max(1) as f64);
         // The distance of the ends may be out of the range; that of neighbours between them is not.
         let gap = if (end - start).is_finite() { (end - start) / n } else { end / n - start / n };

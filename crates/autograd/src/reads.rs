@@ -7,7 +7,7 @@ use crate::tensor::Tensor;
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::panic::Location;
-use tensor_core::{Element, Error, ErrorKind, Result};
+use tensor_core::{Element, Error, ErrorKind, Result, compiled_once};
 
 #[derive(Clone)]
 struct Read {
@@ -42,6 +42,12 @@ impl Reads {
 
     /// An error where none of `ys` depends on one of `variables`, but a number that was read does.
     pub(crate) fn check<T: Element>(&self, ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<()> {
+        check(ys, variables)
+    }
+}
+
+compiled_once! {
+    fn check<T: Element>(ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<()> {
         let reads = READS.with_borrow(|reads| reads.last().cloned().unwrap_or_default());
         if reads.is_empty() {
             return Ok(());

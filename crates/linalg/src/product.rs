@@ -3,7 +3,7 @@
 //! Source of the rules: Giles, "Collected matrix derivative results for forward and reverse mode
 //! algorithmic differentiation", 2008, section 2.2: for C = A B, A's cotangent is G B^T and B's A^T G.
 
-use autograd::{Keep, Kept, Op, Tensor, apply_once};
+use autograd::{Keep, Kept, Op, Tensor, apply_once, body_once};
 use tensor_core::{Array, Error, Float, Result, compiled_once, formula, kernels};
 
 /// alpha A^T g, for the cotangent g of a vector, or of each of many
@@ -259,12 +259,24 @@ impl<T: Float> Op<T, 3> for Addmm<T> {
 
 /// An error where a tensor has not the number of dimensions the operation takes.
 #[track_caller]
-fn need_ndim<T: Float>(op: &'static str, what: &str, t: &Tensor<T>, ndim: usize) -> Result<()> {
-    if t.ndim() == ndim {
+fn need_ndim(op: &'static str, what: &str, shape: &[usize], ndim: usize) -> Result<()> {
+    if shape.len() == ndim {
         return Ok(());
     }
-    let message = format!("{what} has shape {:?}: {ndim} dimensions are needed", t.shape());
+    let message = format!("{what} has shape {shape:?}: {ndim} dimensions are needed");
     Err(Error::shape(op, message).at_caller())
+}
+
+/// An error where two shapes are not those of vectors of one length.
+#[track_caller]
+fn need_vectors(u: &[usize], v: &[usize]) -> Result<()> {
+    need_ndim("dot", "the first vector", u, 1)?;
+    need_ndim("dot", "the second vector", v, 1)?;
+    if u == v {
+        return Ok(());
+    }
+    let message = format!("vectors {u:?} and {v:?} do not match: their lengths must be equal");
+    Err(Error::shape("dot", message).at_caller())
 }
 
 /// The scalar product of two vectors of one length: u^T v.
@@ -280,13 +292,7 @@ fn need_ndim<T: Float>(op: &'static str, what: &str, t: &Tensor<T>, ndim: usize)
 /// Shape, where these are not vectors of one length.
 #[track_caller]
 pub fn dot<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
-    need_ndim("dot", "the first vector", u, 1)?;
-    need_ndim("dot", "the second vector", v, 1)?;
-    if u.shape() != v.shape() {
-        let message =
-            format!("vectors {:?} and {:?} do not match: their lengths must be equal", u.shape(), v.shape());
-        return Err(Error::shape("dot", message).at_caller());
-    }
+    need_vectors(u.shape(), v.shape())?;
     apply_once!(T: Float, Dot => Dot, [u, v])
 }
 
@@ -303,8 +309,8 @@ pub fn dot<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
 /// Shape, where these are not vectors.
 #[track_caller]
 pub fn outer<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
-    need_ndim("outer", "the first vector", u, 1)?;
-    need_ndim("outer", "the second vector", v, 1)?;
+    need_ndim("outer", "the first vector", u.shape(), 1)?;
+    need_ndim("outer", "the second vector", v.shape(), 1)?;
     outer_times(u, v, T::ONE)
 }
 
@@ -354,23 +360,21 @@ pub fn addmv<T: Float>(y: &Tensor<T>, a: &Tensor<T>, x: &Tensor<T>, beta: T, alp
 /// Shape, where these are not matrices that fit.
 #[track_caller]
 pub fn mm<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-    need_ndim("mm", "the first matrix", a, 2)?;
-    need_ndim("mm", "the second matrix", b, 2)?;
+    need_ndim("mm", "the first matrix", a.shape(), 2)?;
+    need_ndim("mm", "the second matrix", b.shape(), 2)?;
     multiplied("mm", a, b, T::ONE)
 }
 
 /// An error where two batches have not the same number of matrices.
 #[track_caller]
-fn need_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>) -> Result<()> {
+fn need_batch(op: &'static str, a: &[usize], b: &[usize]) -> Result<()> {
     need_ndim(op, "the first batch", a, 3)?;
     need_ndim(op, "the second batch", b, 3)?;
-    if a.shape()[0] == b.shape()[0] {
+    if a[0] == b[0] {
         return Ok(());
     }
     let message = format!(
-        "batches {:?} and {:?} do not match: as many matrices are needed in both; matmul broadcasts",
-        a.shape(),
-        b.shape()
+        "batches {a:?} and {b:?} do not match: as many matrices are needed in both; matmul broadcasts"
     );
     Err(Error::shape(op, message).at_caller())
 }
@@ -388,7 +392,7 @@ fn need_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>) -> Resul
 /// Shape, where the batches do not fit.
 #[track_caller]
 pub fn bmm<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-    need_batch("bmm", a, b)?;
+    need_batch("bmm", a.shape(), b.shape())?;
     multiplied("bmm", a, b, T::ONE)
 }
 
@@ -405,8 +409,8 @@ pub fn bmm<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
 /// Shape, where the operands do not fit.
 #[track_caller]
 pub fn addmm<T: Float>(c: &Tensor<T>, a: &Tensor<T>, b: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>> {
-    need_ndim("addmm", "the first matrix", a, 2)?;
-    need_ndim("addmm", "the second matrix", b, 2)?;
+    need_ndim("addmm", "the first matrix", a.shape(), 2)?;
+    need_ndim("addmm", "the second matrix", b.shape(), 2)?;
     added("addmm", c, [a, b], beta, alpha)
 }
 
@@ -429,7 +433,7 @@ pub fn baddbmm<T: Float>(
     beta: T,
     alpha: T,
 ) -> Result<Tensor<T>> {
-    need_batch("baddbmm", a, b)?;
+    need_batch("baddbmm", a.shape(), b.shape())?;
     added("baddbmm", c, [a, b], beta, alpha)
 }
 
@@ -447,17 +451,19 @@ pub fn baddbmm<T: Float>(
 /// Shape, where the operands do not fit.
 #[track_caller]
 pub fn matmul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-    match (a.ndim(), b.ndim()) {
-        (0, _) | (_, 0) => {
-            let message = format!("shapes {:?} and {:?}: a scalar multiplies by *", a.shape(), b.shape());
-            Err(Error::shape("matmul", message).at_caller())
+    body_once!(T: Float, [a, b], |a: &Tensor<T>, b: &Tensor<T>| -> Result<Tensor<T>> {
+        match (a.ndim(), b.ndim()) {
+            (0, _) | (_, 0) => {
+                let message = format!("shapes {:?} and {:?}: a scalar multiplies by *", a.shape(), b.shape());
+                Err(Error::shape("matmul", message))
+            }
+            (1, 1) => dot(a, b),
+            (2, 1) => mv(a, b),
+            (1, _) => multiplied("matmul", &a.unsqueeze(0)?, b, T::ONE)?.squeeze(-2),
+            (_, 1) => multiplied("matmul", a, &b.unsqueeze(1)?, T::ONE)?.squeeze(-1),
+            _ => multiplied("matmul", a, b, T::ONE),
         }
-        (1, 1) => dot(a, b),
-        (2, 1) => mv(a, b),
-        (1, _) => multiplied("matmul", &a.unsqueeze(0)?, b, T::ONE)?.squeeze(-2),
-        (_, 1) => multiplied("matmul", a, &b.unsqueeze(1)?, T::ONE)?.squeeze(-1),
-        _ => multiplied("matmul", a, b, T::ONE),
-    }
+    })
 }
 
 #[cfg(test)]

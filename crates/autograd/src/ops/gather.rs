@@ -130,9 +130,9 @@ impl<T: Number> Tensor<T> {
                     let (x, shape) = (this.as_vector()?, Dims::from_slice(this.shape()));
                     return x.scatter_add(d, &index.as_vector()?, &source.as_vector()?)?.reshaped(shape);
                 }
-                let dim = dim("scatter_add", d, this.ndim()).at_caller()?;
-                check_index("scatter_add", index.shape(), this.shape(), Some(dim)).at_caller()?;
-                check_index("scatter_add", index.shape(), source.shape(), None).at_caller()?;
+                let dim = dim("scatter_add", d, this.ndim())?;
+                check_index("scatter_add", index.shape(), this.shape(), Some(dim))?;
+                check_index("scatter_add", index.shape(), source.shape(), None)?;
                 // What the index does not reach of the source is left out, and gets the gradient 0.
                 let mut read = source.clone();
                 for (k, &size) in index.shape().iter().enumerate() {
@@ -171,12 +171,12 @@ impl<T: Number> Tensor<T> {
                     if index.numel() != 1 {
                         let message =
                             format!("{} indices into a tensor without dimensions: one is needed", index.numel());
-                        return Err(Error::shape("index_select", message).at_caller());
+                        return Err(Error::shape("index_select", message));
                     }
                     return x.as_vector()?.index_select(d, index)?.as_scalar();
                 }
-                let dim = dim("index_select", d, x.ndim()).at_caller()?;
-                let index = along(index, dim, x.shape()).at_caller()?;
+                let dim = dim("index_select", d, x.ndim())?;
+                let index = along(index, dim, x.shape())?;
                 apply(Gather { dim, index }, [x])
             }
         )
@@ -204,8 +204,8 @@ impl<T: Number> Tensor<T> {
             T: Number,
             [self, index, values, accumulate],
             |x: &Tensor<T>, index: &Tensor<i64>, values: &Tensor<T>, accumulate: bool| -> Result<Tensor<T>> {
-                dim("index_put", 0, x.ndim()).at_caller()?;
-                let whole = along(index, 0, x.shape()).at_caller()?;
+                dim("index_put", 0, x.ndim())?;
+                let whole = along(index, 0, x.shape())?;
                 let values = values.expand(whole.shape())?;
                 if accumulate {
                     return apply(ScatterAdd { dim: 0, index: whole }, [x, &values]);
@@ -214,10 +214,10 @@ impl<T: Number> Tensor<T> {
                 let rows = x.shape()[0];
                 let sources = match x.device() {
                     Device::Cpu => {
-                        let mut sources = kernels::arange("index_put", Device::Cpu, rows).at_caller()?;
+                        let mut sources = kernels::arange("index_put", Device::Cpu, rows)?;
                         let own = sources.make_mut()?;
                         for (k, i) in index.to_vec().into_iter().enumerate() {
-                            let row = index_in("index_put", x.shape(), 0, i as isize).at_caller()?;
+                            let row = index_in("index_put", x.shape(), 0, i as isize)?;
                             own[row] = (rows + k) as i64;
                         }
                         Tensor::from(sources)
@@ -259,9 +259,9 @@ impl<T: Number> Tensor<T> {
     pub fn masked_select(&self, mask: &Tensor<bool>) -> Result<Self> {
         body_once!(T: Number, [self, mask], |x: &Tensor<T>, mask: &Tensor<bool>| -> Result<Tensor<T>> {
             let shape = tensor_core::shape::broadcast("masked_select", x.shape(), mask.shape());
-            let shape = shape.at_caller()?;
+            let shape = shape?;
             let mask = mask.expand(&shape)?;
-            let index = kernels::positions("masked_select", mask.array()).at_caller()?.into();
+            let index = kernels::positions("masked_select", mask.array())?.into();
             x.expand(&shape)?.flatten().index_select(0, &index)
         })
     }

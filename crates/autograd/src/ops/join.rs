@@ -4,7 +4,7 @@ use crate::body_once;
 use crate::op::{KeptMany, OpMany, apply_many};
 use crate::tensor::Tensor;
 use tensor_core::shape::dim;
-use tensor_core::{Array, AtCaller, Element, Error, Result, kernels};
+use tensor_core::{Array, Element, Error, Result, kernels};
 
 /// The inputs one after another along a dimension.
 struct Cat {
@@ -53,9 +53,9 @@ impl<T: Element> Tensor<T> {
     pub fn cat(tensors: &[&Tensor<T>], d: isize) -> Result<Self> {
         body_once!(T: Element, [tensors, d], |tensors: &[&Tensor<T>], d: isize| -> Result<Tensor<T>> {
             let Some(first) = tensors.first() else {
-                return Err(Error::shape("cat", "there is no tensor: at least one is needed").at_caller());
+                return Err(Error::shape("cat", "there is no tensor: at least one is needed"));
             };
-            let dim = dim("cat", d, first.ndim()).at_caller()?;
+            let dim = dim("cat", d, first.ndim())?;
             for (i, t) in tensors.iter().enumerate() {
                 let fits = t.ndim() == first.ndim()
                     && (0..t.ndim()).all(|k| k == dim || t.shape()[k] == first.shape()[k]);
@@ -65,7 +65,7 @@ impl<T: Element> Tensor<T> {
                         t.shape(),
                         first.shape()
                     );
-                    return Err(Error::shape("cat", message).at_caller());
+                    return Err(Error::shape("cat", message));
                 }
             }
             let sizes = tensors.iter().map(|t| t.shape()[dim]).collect();
@@ -91,7 +91,7 @@ impl<T: Element> Tensor<T> {
         body_once!(T: Element, [axes], |axes: &[&Tensor<T>]| -> Result<Vec<Tensor<T>>> {
             if let Some(wrong) = axes.iter().find(|a| a.ndim() != 1) {
                 let message = format!("an axis of shape {:?}: vectors are needed", wrong.shape());
-                return Err(Error::shape("meshgrid", message).at_caller());
+                return Err(Error::shape("meshgrid", message));
             }
             let shape: Vec<usize> = axes.iter().map(|a| a.numel()).collect();
             let along = |(k, axis): (usize, &&Tensor<T>)| {
@@ -116,7 +116,7 @@ impl<T: Element> Tensor<T> {
                     t.shape(),
                     tensors[0].shape()
                 );
-                return Err(Error::shape("stack", message).at_caller());
+                return Err(Error::shape("stack", message));
             }
             let layers: Vec<Tensor<T>> = tensors.iter().map(|t| t.unsqueeze(d)).collect::<Result<_>>()?;
             Tensor::cat(&layers.iter().collect::<Vec<_>>(), d)

@@ -36,7 +36,7 @@ impl<T: Float> Tensor<T> {
             |x: &Tensor<T>, target: &Tensor<T>, delta: f64| -> Result<Tensor<T>> {
                 if delta.is_nan() || delta <= 0.0 {
                     let message = format!("delta {delta}: a positive one is needed");
-                    return Err(Error::argument("huber_loss", message).at_caller());
+                    return Err(Error::argument("huber_loss", message));
                 }
                 Ok(x.try_sub(target)?.huber(delta).mean())
             }
@@ -76,7 +76,7 @@ impl<T: Float> Tensor<T> {
                     x.shape(),
                     target.shape()
                 );
-                return Err(Error::shape("cross_entropy", message).at_caller());
+                return Err(Error::shape("cross_entropy", message));
             }
             Ok(x.log_softmax(1)?.gather(1, &target.unsqueeze(1)?)?.mean().neg())
         })

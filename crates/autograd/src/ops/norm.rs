@@ -5,7 +5,7 @@ use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, AtCaller, Error, Expression, Float, Result, kernels};
+use tensor_core::{Array, Error, Expression, Float, Result, kernels};
 
 /// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; 0 < p < inf.
 struct Norm {
@@ -77,14 +77,13 @@ impl<T: Float> Tensor<T> {
             T: Float,
             [self, p, &dims.into_dims(), keepdim],
             |x: &Tensor<T>, p: f64, dims: &[isize], keepdim: bool| -> Result<Tensor<T>> {
-                let dims = dims.into_dims();
-                let mask = dim_mask("vector_norm", &dims, x.ndim()).at_caller()?;
+                let mask = dim_mask("vector_norm", dims, x.ndim())?;
                 match p {
-                    f64::INFINITY => return x.abs().amax(&dims[..], keepdim),
-                    f64::NEG_INFINITY => return x.abs().amin(&dims[..], keepdim),
-                    0.0 => return x.ne(T::ZERO)?.to_type::<T>().sum_dim(&dims[..], keepdim),
+                    f64::INFINITY => return x.abs().amax(dims, keepdim),
+                    f64::NEG_INFINITY => return x.abs().amin(dims, keepdim),
+                    0.0 => return x.ne(T::ZERO)?.to_type::<T>().sum_dim(dims, keepdim),
                     p if p.is_nan() => {
-                        return Err(Error::argument("vector_norm", "p is not a number: name an order").at_caller());
+                        return Err(Error::argument("vector_norm", "p is not a number: name an order"));
                     }
                     _ => {}
                 }

@@ -9,7 +9,7 @@ use crate::op::{KeepMany, KeptMany, OpMany, apply_many};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, AtCaller, Number, OrRaise, Result, kernels};
+use tensor_core::{Array, Number, OrRaise, Result, kernels};
 
 /// Of inputs x, h1, .., hr: the derivative along h1 .. hr of the product along `dim`, which keeps size 1, or of the
 /// products up to each element where `running`.
@@ -146,7 +146,7 @@ impl<T: Number> Tensor<T> {
             T: Number,
             [self, &dims.into_dims(), keepdim],
             |x: &Tensor<T>, dims: &[isize], keepdim: bool| -> Result<Tensor<T>> {
-                let mask = dim_mask("prod", &dims.into_dims(), x.ndim()).at_caller()?;
+                let mask = dim_mask("prod", dims, x.ndim())?;
                 let (gone, stay): (SmallVec<[usize; 4]>, SmallVec<[usize; 4]>) =
                     (0..x.ndim()).partition(|&k| mask[k]);
                 let sizes = x.shape().iter().zip(&mask).filter(|&(_, &m)| keepdim || !m);

@@ -82,7 +82,7 @@ impl<T: Element> Tensor<T> {
             T: Element,
             [self, &dims.into_dims()],
             |x: &Tensor<T>, dims: &[isize]| -> Result<Tensor<T>> {
-                let mask = dim_mask("flip", &dims.into_dims(), x.ndim()).at_caller()?;
+                let mask = dim_mask("flip", dims, x.ndim())?;
                 let parts: Vec<SliceInfoElem> = mask
                     .iter()
                     .map(|&reversed| SliceInfoElem::Slice {
@@ -113,17 +113,16 @@ impl<T: Element> Tensor<T> {
             T: Element,
             [self, &shifts.into_dims(), &dims.into_dims()],
             |x: &Tensor<T>, shifts: &[isize], dims: &[isize]| -> Result<Tensor<T>> {
-                let (shifts, dims) = (shifts.into_dims(), dims.into_dims());
                 if shifts.len() != dims.len() {
                     let message = format!("shifts {shifts:?} for dimensions {dims:?}: one each is needed");
-                    return Err(Error::shape("roll", message).at_caller());
+                    return Err(Error::shape("roll", message));
                 }
                 if x.ndim() == 0 {
-                    return x.as_vector()?.roll(&shifts[..], &dims[..])?.as_scalar();
+                    return x.as_vector()?.roll(shifts, dims)?.as_scalar();
                 }
                 let mut rolled = x.clone();
-                for (&shift, &d) in shifts.iter().zip(&dims) {
-                    let size = x.shape()[dim("roll", d, x.ndim()).at_caller()?];
+                for (&shift, &d) in shifts.iter().zip(dims) {
+                    let size = x.shape()[dim("roll", d, x.ndim())?];
                     let moved = if size == 0 { 0 } else { shift.rem_euclid(size as isize) as usize };
                     if moved > 0 {
                         let head = rolled.narrow(d, 0, size - moved)?;
@@ -153,11 +152,10 @@ impl<T: Element> Tensor<T> {
             T: Element,
             [self, &times.into_shape()],
             |x: &Tensor<T>, times: &[usize]| -> Result<Tensor<T>> {
-                let times = times.into_shape();
                 let Some(more) = times.len().checked_sub(x.ndim()) else {
                     let message =
-                        format!("{:?} names fewer dimensions than shape {:?} has", &times[..], x.shape());
-                    return Err(Error::shape("repeat", message).at_caller());
+                        format!("{:?} names fewer dimensions than shape {:?} has", times, x.shape());
+                    return Err(Error::shape("repeat", message));
                 };
                 let sizes = Dims::from_elem(1, more).into_iter().chain(x.shape().iter().copied());
                 let sizes: Dims = sizes.collect();
@@ -204,11 +202,11 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn diag_embed(&self, offset: isize) -> Result<Self> {
         body_once!(T: Element, [self, offset], |x: &Tensor<T>, offset: isize| -> Result<Tensor<T>> {
-            let last = dim("diag_embed", -1, x.ndim()).at_caller()?;
+            let last = dim("diag_embed", -1, x.ndim())?;
             let side = x.shape()[last] + offset.unsigned_abs();
             let mut shape = Dims::from_slice(&x.shape()[..last]);
             shape.extend([side, side]);
-            memory::ask::<T>("diag_embed", &shape).at_caller()?;
+            memory::ask::<T>("diag_embed", &shape)?;
             apply(OnDiagonal { diagonal: Diagonal { offset, dims: [last, last + 1] }, shape }, [x])
         })
     }
@@ -261,9 +259,9 @@ impl<T: Element> Tensor<T> {
             |x: &Tensor<T>, op: &'static str, diagonal: isize, lower: bool| -> Result<Tensor<T>> {
                 let [.., rows, columns] = *x.shape() else {
                     let message = format!("shape {:?}: matrices are needed", x.shape());
-                    return Err(Error::shape(op, message).at_caller());
+                    return Err(Error::shape(op, message));
                 };
-                memory::ask::<T>(op, x.shape()).at_caller()?;
+                memory::ask::<T>(op, x.shape())?;
                 let device = x.device();
                 // The column in which each row meets the diagonal; beyond the matrix they are all alike.
                 let diagonal = diagonal.clamp(-(rows as isize), columns as isize) as i64;
@@ -298,7 +296,7 @@ impl<T: Element> Tensor<T> {
                         "{pad:?} for shape {:?}: two numbers a dimension are needed, the last first",
                         x.shape()
                     );
-                    return Err(Error::shape("pad", message).at_caller());
+                    return Err(Error::shape("pad", message));
                 }
                 let mut padded = x.clone();
                 for (k, sizes) in pad.chunks_exact(2).enumerate() {
@@ -308,7 +306,7 @@ impl<T: Element> Tensor<T> {
                         padded.shape()[d].checked_sub(cut(sizes[0])).and_then(|n| n.checked_sub(cut(sizes[1])));
                     let Some(left) = left else {
                         let message = format!("{pad:?} cuts off more than shape {:?} has", x.shape());
-                        return Err(Error::index("pad", message).at_caller());
+                        return Err(Error::index("pad", message));
                     };
                     padded = padded.narrow(d as isize, cut(sizes[0]) as isize, left)?;
                     let border = |n: isize| {
@@ -316,7 +314,7 @@ impl<T: Element> Tensor<T> {
                         shape[d] = n.max(0) as usize;
                         Array::repeat_on(x.device(), &shape, value).map(Tensor::constant)
                     };
-                    let (before, after) = (border(sizes[0]).at_caller()?, border(sizes[1]).at_caller()?);
+                    let (before, after) = (border(sizes[0])?, border(sizes[1])?);
                     padded = Tensor::cat(&[&before, &padded, &after], d as isize)?;
                 }
                 Ok(padded)
@@ -343,12 +341,12 @@ impl<T: Element> Tensor<T> {
             |x: &Tensor<T>, size: usize, d: isize| -> Result<Vec<Tensor<T>>> {
                 let n = x.size(d)?;
                 if size == 0 {
-                    return Err(Error::argument("split", "parts of 0 elements: at least 1 is needed").at_caller());
+                    return Err(Error::argument("split", "parts of 0 elements: at least 1 is needed"));
                 }
                 let count = n.max(1).div_ceil(size);
-                let mut parts = memory::room("split", count).at_caller()?;
+                let mut parts = memory::room("split", count)?;
                 // Each part takes a handle, and its layout.
-                memory::ask::<[u64; 16]>("split", &[count]).at_caller()?;
+                memory::ask::<[u64; 16]>("split", &[count])?;
                 for k in 0..count {
                     let from = k * size;
                     parts.push(x.narrow(d, from as isize, size.min(n - from))?);

@@ -451,9 +451,9 @@ impl<T: Number> Tensor<T> {
                 if x.ndim() == 0 {
                     return x.as_vector()?.arg_extreme(op, d, true, smallest)?.as_scalar();
                 }
-                let dim = dim(op, d, x.ndim()).at_caller()?;
-                let index = kernels::arg_extreme(op, x.array(), dim, smallest).at_caller()?;
-                Ok(if keepdim { index.insert_dim(op, dim).at_caller()? } else { index }.into())
+                let dim = dim(op, d, x.ndim())?;
+                let index = kernels::arg_extreme(op, x.array(), dim, smallest)?;
+                Ok(if keepdim { index.insert_dim(op, dim)? } else { index }.into())
             }
         )
     }

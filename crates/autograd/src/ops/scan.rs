@@ -86,8 +86,8 @@ impl<T: Number> Tensor<T> {
                     let (values, index) = x.as_vector()?.cum_extreme(op, d, smallest)?;
                     return Ok((values.as_scalar()?, index.as_scalar()?));
                 }
-                let dim = dim(op, d, x.ndim()).at_caller()?;
-                let index = kernels::cum_arg_extreme(op, x.array(), dim, smallest).at_caller()?;
+                let dim = dim(op, d, x.ndim())?;
+                let index = kernels::cum_arg_extreme(op, x.array(), dim, smallest)?;
                 let index = Tensor::from(index);
                 Ok((x.gather(d, &index)?, index))
             }

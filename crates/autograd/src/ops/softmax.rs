@@ -170,7 +170,7 @@ impl<T: Float> Tensor<T> {
             T: Float,
             [self, &dims.into_dims(), keepdim],
             |x: &Tensor<T>, dims: &[isize], keepdim: bool| -> Result<Tensor<T>> {
-                let mask = dim_mask("logsumexp", &dims.into_dims(), x.ndim()).at_caller()?;
+                let mask = dim_mask("logsumexp", dims, x.ndim())?;
                 let kept: Dims = x
                     .shape()
                     .iter()

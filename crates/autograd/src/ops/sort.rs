@@ -62,7 +62,7 @@ impl<T: Number> Tensor<T> {
                 let size = x.size(d)?;
                 if k > size {
                     let message = format!("{k} elements of dimension {d} of shape {:?}: it has {size}", x.shape());
-                    return Err(Error::index("topk", message).at_caller());
+                    return Err(Error::index("topk", message));
                 }
                 let index = x.argsort(d, largest)?.narrow(d, 0, k)?;
                 Ok((x.gather(d, &index)?, index))
@@ -90,10 +90,10 @@ impl<T: Number> Tensor<T> {
             |x: &Tensor<T>, values: &Tensor<T>, right: bool| -> Result<Tensor<i64>> {
                 if x.ndim() != 1 {
                     let message = format!("bounds of shape {:?}: a vector is needed", x.shape());
-                    return Err(Error::shape("searchsorted", message).at_caller());
+                    return Err(Error::shape("searchsorted", message));
                 }
                 let places = kernels::searchsorted("searchsorted", x.array(), values.array(), right);
-                Ok(places.at_caller()?.into())
+                Ok(places?.into())
             }
         )
     }
@@ -139,11 +139,11 @@ impl<T: Float> Tensor<T> {
             }
             let n = x.size(d)?;
             if !(0.0..=1.0).contains(&q) {
-                return Err(Error::argument("quantile", format!("share {q}: 0 to 1 is needed")).at_caller());
+                return Err(Error::argument("quantile", format!("share {q}: 0 to 1 is needed")));
             }
             if n == 0 {
                 let message = format!("dimension {d} of shape {:?} has no element", x.shape());
-                return Err(Error::shape("quantile", message).at_caller());
+                return Err(Error::shape("quantile", message));
             }
             let sorted = x.sort(d, false)?.0;
             let place = q * (n - 1) as f64;
@@ -177,7 +177,7 @@ impl<T: Float> Tensor<T> {
                 let n = x.size(d)?;
                 if n == 0 {
                     let message = format!("dimension {d} of shape {:?} has no element", x.shape());
-                    return Err(Error::shape("median_dim", message).at_caller());
+                    return Err(Error::shape("median_dim", message));
                 }
                 let (sorted, order) = x.detach().sort(d, false)?;
                 let nan = sorted.narrow(d, -1, 1)?.isnan();
