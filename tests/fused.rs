@@ -20,9 +20,11 @@ fn cases() -> Vec<Case> {
         ("left", fused(|[x, y]| 2.0 / (x.square() + 1.0) + 3.0 * y - 1.0), |x, y| {
             Ok(2.0 / (x.square() + 1.0) + 3.0 * y - 1.0)
         }),
-        ("functions", fused(|[x, y]| x.tanh() * y.sigmoid() + (x * y).sin().powf(3.0) - x.softplus()), |x, y| {
-            Ok(x.tanh() * y.sigmoid() + (x * y).sin().powf(3.0) - x.softplus())
-        }),
+        (
+            "functions",
+            fused(|[x, y]| x.tanh() * y.sigmoid() + (x * y).sin().powf(3.0) - x.softplus()),
+            |x, y| Ok(x.tanh() * y.sigmoid() + (x * y).sin().powf(3.0) - x.softplus()),
+        ),
         ("pairs", fused(|[x, y]| x.hypot(y) + x.atan2(y) + x.logaddexp(y) * x.maximum(y)), |x, y| {
             Ok(x.hypot(y)? + x.atan2(y)? + x.logaddexp(y)? * x.maximum(y)?)
         }),
@@ -41,7 +43,9 @@ fn fused_functions_agree_with_composed_ones_in_all_orders() -> Result<()> {
     for (name, f, composed) in cases() {
         // Constant parts have differences all the same.
         let smooth = name != "itself";
-        for shapes in [[&[3, 4][..], &[3, 4][..]], [&[2, 1, 3], &[4, 1]], [&[], &[]], [&[5], &[]], [&[0, 2], &[2]]] {
+        for shapes in
+            [[&[3, 4][..], &[3, 4][..]], [&[2, 1, 3], &[4, 1]], [&[], &[]], [&[5], &[]], [&[0, 2], &[2]]]
+        {
             let call = |x: &[Tensor]| f.call([&x[0], &x[1]]);
             if smooth {
                 check_op(call, &shapes)
@@ -50,7 +54,7 @@ fn fused_functions_agree_with_composed_ones_in_all_orders() -> Result<()> {
                     .run()
                     .unwrap_or_else(|e| panic!("{name} of {shapes:?}: {e}"));
             }
-            let x = [Tensor::randn(shapes[0])?.requires_grad(), Tensor::randn(shapes[1])?.requires_grad()];
+            let x = [Tensor::randn(shapes[0]).requires_grad(), Tensor::randn(shapes[1]).requires_grad()];
             let (value, expected) = (call(&x)?, composed(&x[0], &x[1])?);
             assert!(value.allclose(&expected, 1e-12, 1e-12)?, "{name} of {shapes:?}");
             let gradients = |y: &Tensor| grad(&y.sum(), &[&x[0], &x[1]]);
@@ -66,7 +70,7 @@ fn fused_functions_agree_with_composed_ones_in_all_orders() -> Result<()> {
 #[test]
 fn large_strided_and_shared_operands_give_the_same_on_any_path() -> Result<()> {
     let f = fused(|[x, y]| (x - y).square() * x.exp());
-    let (x, y) = (Tensor::randn([300, 400])?, Tensor::randn([400])?);
+    let (x, y) = (Tensor::randn([300, 400]), Tensor::randn([400]));
     let expected = (&x - &y).square() * x.exp();
     assert!(f.call([&x, &y])?.allclose(&expected, 1e-13, 0.0)?);
     let turned = x.t()?.contiguous().t()?;
@@ -103,7 +107,9 @@ fn refusals_name_the_operation_and_a_panic_within_an_expression_leaves_nothing_b
     let f = fused(|[x, y]| x + y);
     let e = f.call([&Tensor::zeros([2]), &Tensor::zeros([3])]).unwrap_err();
     assert_eq!((e.op(), e.location().unwrap().file()), ("fused", file!()));
-    assert!(std::panic::catch_unwind(|| fused(|[x]: [Expr; 1]| if true { panic!("mine") } else { x })).is_err());
+    assert!(
+        std::panic::catch_unwind(|| fused(|[x]: [Expr; 1]| if true { panic!("mine") } else { x })).is_err()
+    );
     let nested = fused(|[x]| {
         let inner = fused(|[y]: [Expr; 1]| y.exp());
         assert_eq!(inner.call([&Tensor::scalar(0.0)]).unwrap().item().unwrap(), 1.0);

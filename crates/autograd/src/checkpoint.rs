@@ -1,24 +1,24 @@
 //! Recomputing instead of keeping.
 
+use crate::apply_once;
 use crate::backward::{GradOptions, grad_with};
 use crate::functional::Transform;
 use crate::mode::{enable_grad, no_grad};
-use crate::op::{KeepMany, Kept, OpMany, apply_many};
+use crate::op::{KeepMany, Kept, OpMany};
 use crate::tensor::Tensor;
 use std::sync::OnceLock;
 use tensor_core::random::{self, Draws};
 use tensor_core::{Array, Error, ErrorKind, Float, Result};
 
+type Function<T> = dyn Fn(&[Tensor<T>]) -> Result<Tensor<T>> + Send + Sync;
+
 /// A function as an operation that keeps its inputs only, and which random numbers it drew.
-struct Checkpoint<F> {
-    f: F,
+struct Checkpoint<T: Float> {
+    f: Box<Function<T>>,
     draws: OnceLock<Draws>,
 }
 
-impl<T: Float, F> OpMany<T> for Checkpoint<F>
-where
-    F: Fn(&[Tensor<T>]) -> Result<Tensor<T>> + Send + Sync + 'static,
-{
+impl<T: Float> OpMany<T> for Checkpoint<T> {
     fn name(&self) -> &'static str {
         "checkpoint"
     }
@@ -75,5 +75,6 @@ pub fn checkpoint<T: Float>(
     f: impl Fn(&[Tensor<T>]) -> Result<Tensor<T>> + Send + Sync + 'static,
     inputs: &[&Tensor<T>],
 ) -> Result<Tensor<T>> {
-    Ok(apply_many(Checkpoint { f, draws: OnceLock::new() }, inputs)?.swap_remove(0))
+    let checkpoint = Checkpoint { f: Box::new(f), draws: OnceLock::new() };
+    Ok(apply_once!(T: Float, checkpoint => Checkpoint<T>, many inputs)?.swap_remove(0))
 }

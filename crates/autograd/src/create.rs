@@ -3,6 +3,7 @@
 //! The default element type is f64, and default type parameters do not guide inference: so the
 //! constructors that take no value are f64, and each has a form that names the type, `zeros_of`.
 
+use crate::body_once;
 use crate::tensor::Tensor;
 use rand_core::Rng;
 use tensor_core::shape::{Dims, IntoShape};
@@ -266,11 +267,13 @@ impl<T: Number> Tensor<T> {
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
     pub fn eye_on(device: &Device, n: usize) -> Result<Self> {
-        let eye = || {
-            let diagonal = Layout::row_major(Dims::from_slice(&[n, n])).diagonal(0, [0, 1]);
-            kernels::embed("eye", &[n, n], &diagonal, &Array::repeat_on(*device, &[n], T::ONE)?)
-        };
-        Ok(eye().at_caller()?.into())
+        body_once!(T: Number, [device, n], |device: &Device, n: usize| -> Result<Tensor<T>> {
+            let eye = || {
+                let diagonal = Layout::row_major(Dims::from_slice(&[n, n])).diagonal(0, [0, 1]);
+                kernels::embed("eye", &[n, n], &diagonal, &Array::repeat_on(*device, &[n], T::ONE)?)
+            };
+            Ok(eye()?.into())
+        })
     }
 }
 
@@ -295,34 +298,40 @@ pub fn arange<T: Number>(start: T, end: T, step: T) -> Result<Tensor<T>> {
 /// As [`arange`]; device, where it cannot be used.
 #[track_caller]
 pub fn arange_on<T: Number>(device: &Device, start: T, end: T, step: T) -> Result<Tensor<T>> {
-    let wrong = |why: &str| {
-        let message = format!("from {start} to {end} by {step} never arrives: {why}");
-        Error::argument("arange", message)
-    };
-    let count = match [start, end, step].map(Element::to_scalar) {
-        [Scalar::Int(start), Scalar::Int(end), Scalar::Int(step)] => {
-            // Integers are counted as such: beyond 2^53 not all of them are floating-point numbers.
-            let (gap, step) = (i128::from(end) - i128::from(start), i128::from(step));
-            if step == 0 || (gap != 0 && gap.signum() != step.signum()) {
-                return Err(wrong("the step must lead to the end").at_caller());
-            }
-            (gap.abs() + step.abs() - 1) / step.abs()
+    body_once!(
+        T: Number,
+        [device, start, end, step],
+        |device: &Device, start: T, end: T, step: T| -> Result<Tensor<T>> {
+            let wrong = |why: &str| {
+                let message = format!("from {start} to {end} by {step} never arrives: {why}");
+                Error::argument("arange", message)
+            };
+            let count = match [start, end, step].map(Element::to_scalar) {
+                [Scalar::Int(start), Scalar::Int(end), Scalar::Int(step)] => {
+                    // Integers are counted as such: beyond 2^53 not all of them are floating-point numbers.
+                    let (gap, step) = (i128::from(end) - i128::from(start), i128::from(step));
+                    if step == 0 || (gap != 0 && gap.signum() != step.signum()) {
+                        return Err(wrong("the step must lead to the end"));
+                    }
+                    (gap.abs() + step.abs() - 1) / step.abs()
+                }
+                _ => {
+                    let [start, end, step] = [start, end, step].map(T::to_f64);
+                    let steps = (end - start) / step;
+                    // Where the distance is out of the range, the number of steps need not be.
+                    let steps = if (end - start).is_finite() { steps } else { end / step - start / step };
+                    if !steps.is_finite() || steps < 0.0 {
+                        return Err(wrong("the step must lead to the end"));
+                    }
+                    steps.ceil() as i128
+                }
+            };
+            let Some(count) = usize::try_from(count).ok().filter(|&n| n < isize::MAX as usize / 8) else {
+                return Err(Error::out_of_memory("arange", usize::MAX));
+            };
+            Ok(steps_from(*device, count, start, step)?.into())
         }
-        _ => {
-            let [start, end, step] = [start, end, step].map(T::to_f64);
-            let steps = (end - start) / step;
-            // Where the distance is out of the range, the number of steps need not be.
-            let steps = if (end - start).is_finite() { steps } else { end / step - start / step };
-            if !steps.is_finite() || steps < 0.0 {
-                return Err(wrong("the step must lead to the end").at_caller());
-            }
-            steps.ceil() as i128
-        }
-    };
-    let Some(count) = usize::try_from(count).ok().filter(|&n| n < isize::MAX as usize / 8) else {
-        return Err(Error::out_of_memory("arange", usize::MAX).at_caller());
-    };
-    Ok(steps_from(*device, count, start, step).at_caller()?.into())
+    )
 }
 
 compiled_once! {
@@ -349,23 +358,25 @@ compiled_once! {
 /// Out of memory.
 #[track_caller]
 pub fn linspace<T: Float>(start: T, end: T, steps: usize) -> Result<Tensor<T>> {
-    let mut x = Array::zeros(&[steps]).at_caller()?;
-    let n = T::of(steps.saturating_sub(1).max(1) as f64);
-    // The distance of the ends may be out of the range; that of neighbours between them is not.
-    let gap = if (end - start).is_finite() { (end - start) / n } else { end / n - start / n };
-    for (i, x) in x.make_mut()?.iter_mut().enumerate() {
-        // From the nearer end, as in PyTorch, and exact at both.
-        *x = if i == 0 {
-            start
-        } else if i + 1 == steps {
-            end
-        } else if 2 * i < steps {
-            start + gap * T::of(i as f64)
-        } else {
-            end - gap * T::of((steps - 1 - i) as f64)
-        };
-    }
-    Ok(x.into())
+    body_once!(T: Float, [start, end, steps], |start: T, end: T, steps: usize| -> Result<Tensor<T>> {
+        let mut x = Array::zeros(&[steps])?;
+        let n = T::of(steps.saturating_sub(1).max(1) as f64);
+        // The distance of the ends may be out of the range; that of neighbours between them is not.
+        let gap = if (end - start).is_finite() { (end - start) / n } else { end / n - start / n };
+        for (i, x) in x.make_mut()?.iter_mut().enumerate() {
+            // From the nearer end, as in PyTorch, and exact at both.
+            *x = if i == 0 {
+                start
+            } else if i + 1 == steps {
+                end
+            } else if 2 * i < steps {
+                start + gap * T::of(i as f64)
+            } else {
+                end - gap * T::of((steps - 1 - i) as f64)
+            };
+        }
+        Ok(x.into())
+    })
 }
 
 /// Nested sequences of one element type: numbers, and vectors, slices and arrays of them.

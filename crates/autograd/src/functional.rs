@@ -9,7 +9,7 @@ use crate::reads::Reads;
 use crate::tensor::Tensor;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tensor_core::shape::Dims;
-use tensor_core::{Array, AtCaller, Element, Error, Float, Layout, Result, kernels};
+use tensor_core::{Array, AtCaller, Element, Error, Float, Layout, Result, compiled_once, kernels};
 
 /// The input under a node of its own: what an inner derivative is taken with respect to, while an
 /// outer one still sees through it.
@@ -27,6 +27,18 @@ impl<T: Element> Op<T, 1> for Alias {
     }
     fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
+    }
+}
+
+compiled_once! {
+    fn variable<T: Float>(transform: &Transform, x: &Tensor<T>) -> Result<Tensor<T>> {
+        match x.is_tracked() && transform.recorded {
+            true => apply(Alias, [x]),
+            false => {
+                let edge = Edge::leaf(x.shape(), transform.number);
+                Ok(Tensor::from_parts(x.array().clone(), Some(edge)))
+            }
+        }
     }
 }
 
@@ -52,13 +64,7 @@ impl Transform {
 
     /// A tensor to differentiate with respect to.
     pub(crate) fn variable<T: Float>(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
-        match x.is_tracked() && self.recorded {
-            true => apply(Alias, [x]),
-            false => {
-                let edge = Edge::leaf(x.shape(), self.number);
-                Ok(Tensor::from_parts(x.array().clone(), Some(edge)))
-            }
-        }
+        variable(self, x)
     }
 
     /// [`Transform::variable`], for every tensor of a structure.
@@ -106,37 +112,41 @@ impl<T: Float, Q: Params<T>> Evaluation<T, Q> {
     }
 }
 
-/// The gradients of `ys` for their cotangents, zeros where they do not depend on a variable.
-fn filled<T: Float>(
-    ys: &[Tensor<T>],
-    cotangents: Vec<Option<Tensor<T>>>,
-    variables: &[Tensor<T>],
-    create_graph: bool,
-) -> Result<Vec<Tensor<T>>> {
-    let graph = if create_graph { GraphUse::Create } else { GraphUse::Consume };
-    let grads = grads_of(ys, cotangents, variables, graph)?;
-    Ok(grads.into_iter().zip(variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like())).collect())
+compiled_once! {
+    /// The gradients of `ys` for their cotangents, zeros where they do not depend on a variable.
+    fn filled<T: Float>(
+        ys: &[Tensor<T>],
+        cotangents: Vec<Option<Tensor<T>>>,
+        variables: &[Tensor<T>],
+        create_graph: bool,
+    ) -> Result<Vec<Tensor<T>>> {
+        let graph = if create_graph { GraphUse::Create } else { GraphUse::Consume };
+        let grads = grads_of(ys, cotangents, variables, graph)?;
+        Ok(grads.into_iter().zip(variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like())).collect())
+    }
 }
 
-/// An error where `v` does not have the shapes of `x`.
-fn same_shapes<T: Float>(
-    op: &'static str,
-    what: &str,
-    v: &[Tensor<T>],
-    of: &str,
-    x: &[Tensor<T>],
-) -> Result<()> {
-    match v.iter().zip(x).find(|(v, x)| v.shape() != x.shape()) {
-        _ if v.len() != x.len() => {
-            let message = format!("{what} has {} tensors, {of} {}: as many are needed", v.len(), x.len());
-            Err(Error::shape(op, message))
+compiled_once! {
+    /// An error where `v` does not have the shapes of `x`.
+    fn same_shapes<T: Float>(
+        op: &'static str,
+        what: &str,
+        v: &[Tensor<T>],
+        of: &str,
+        x: &[Tensor<T>],
+    ) -> Result<()> {
+        match v.iter().zip(x).find(|(v, x)| v.shape() != x.shape()) {
+            _ if v.len() != x.len() => {
+                let message = format!("{what} has {} tensors, {of} {}: as many are needed", v.len(), x.len());
+                Err(Error::shape(op, message))
+            }
+            Some((v, x)) => {
+                let message =
+                    format!("{what} of shape {:?} does not fit {of} of shape {:?}", v.shape(), x.shape());
+                Err(Error::shape(op, message))
+            }
+            None => Ok(()),
         }
-        Some((v, x)) => {
-            let message =
-                format!("{what} of shape {:?} does not fit {of} of shape {:?}", v.shape(), x.shape());
-            Err(Error::shape(op, message))
-        }
-        None => Ok(()),
     }
 }
 
@@ -229,7 +239,7 @@ pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
     let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     let create_graph = y.nested || directions.iter().any(|v| transform.nested(v));
     let forward = || -> Result<_> {
-        let pullback = Pullback::new(&transform, &y.ys, &variables)?;
+        let pullback = pullback(&transform, &y.ys, &variables)?;
         let (results, directions): (Vec<_>, Vec<_>) =
             pullback.results.into_iter().zip(directions).filter_map(|(g, v)| g.map(|g| (g, Some(v)))).unzip();
         filled(&results, directions, &pullback.cotangents, create_graph)
@@ -239,20 +249,22 @@ pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
     Ok((y.value, products))
 }
 
-/// One row for each of many cotangents or directions, in the shape of a tensor.
-fn rows_of<T: Float>(op: &'static str, rows: &Tensor<T>, of: &Tensor<T>) -> Result<Tensor<T>> {
-    let fits =
-        rows.shape().split_first().is_some_and(|(_, rest)| rest.iter().product::<usize>() == of.numel());
-    if !fits {
-        let message = format!(
-            "rows of shape {:?} for a tensor of shape {:?}: a first dimension counts them, and each has {} elements",
-            rows.shape(),
-            of.shape(),
-            of.numel()
-        );
-        return Err(Error::shape(op, message));
+compiled_once! {
+    /// One row for each of many cotangents or directions, in the shape of a tensor.
+    fn rows_of<T: Float>(op: &'static str, rows: &Tensor<T>, of: &Tensor<T>) -> Result<Tensor<T>> {
+        let fits =
+            rows.shape().split_first().is_some_and(|(_, rest)| rest.iter().product::<usize>() == of.numel());
+        if !fits {
+            let message = format!(
+                "rows of shape {:?} for a tensor of shape {:?}: a first dimension counts them, and each has {} elements",
+                rows.shape(),
+                of.shape(),
+                of.numel()
+            );
+            return Err(Error::shape(op, message));
+        }
+        rows.reshape(rows.shape()[..1].iter().chain(of.shape()).copied().collect::<Vec<usize>>())
     }
-    rows.reshape(rows.shape()[..1].iter().chain(of.shape()).copied().collect::<Vec<usize>>())
 }
 
 /// The value of `f` at `x`, and the products of many cotangents, the rows of `cotangents`, with the Jacobian, from one
@@ -286,21 +298,23 @@ pub fn vjp_batched<T: Float>(
     Ok((y.value, products))
 }
 
-/// The products of many cotangents, along a first dimension, with the Jacobian of `y` by `x`.
-fn batch_of<T: Float>(
-    y: &Tensor<T>,
-    x: &Tensor<T>,
-    cotangents: Tensor<T>,
-    create_graph: bool,
-) -> Result<Tensor<T>> {
-    let shape: Vec<usize> = cotangents.shape()[..1].iter().chain(x.shape()).copied().collect();
-    let nothing = || Tensor::zeros_on(&x.device(), shape);
-    if !y.is_tracked() || cotangents.numel() == 0 {
-        return nothing();
+compiled_once! {
+    /// The products of many cotangents, along a first dimension, with the Jacobian of `y` by `x`.
+    fn batch_of<T: Float>(
+        y: &Tensor<T>,
+        x: &Tensor<T>,
+        cotangents: Tensor<T>,
+        create_graph: bool,
+    ) -> Result<Tensor<T>> {
+        let shape: Vec<usize> = cotangents.shape()[..1].iter().chain(x.shape()).copied().collect();
+        let nothing = || Tensor::zeros_on(&x.device(), shape);
+        if !y.is_tracked() || cotangents.numel() == 0 {
+            return nothing();
+        }
+        let options =
+            GradOptions { create_graph, cotangent: Some(cotangents), batched: true, ..Default::default() };
+        grad_with(y, &[x], options)?.swap_remove(0).map_or_else(nothing, Ok)
     }
-    let options =
-        GradOptions { create_graph, cotangent: Some(cotangents), batched: true, ..Default::default() };
-    grad_with(y, &[x], options)?.swap_remove(0).map_or_else(nothing, Ok)
 }
 
 /// The value of `f` at `x`, and the products of its Jacobian there with many directions, the rows of `directions`, from
@@ -328,7 +342,7 @@ pub fn jvp_batched<T: Float>(
     let y = Evaluation::new(&transform, std::slice::from_ref(&variable), || f(&variable))?;
     let create_graph = y.nested || transform.nested(&directions);
     let forward = || -> Result<_> {
-        let pullback = Pullback::new(&transform, &y.ys, std::slice::from_ref(&variable))?;
+        let pullback = pullback(&transform, &y.ys, std::slice::from_ref(&variable))?;
         let (result, cotangent) = (&pullback.results[0], &pullback.cotangents[0]);
         let nothing = Tensor::zeros_on(&x.device(), [0])?;
         batch_of(result.as_ref().unwrap_or(&nothing), cotangent, directions, create_graph)
@@ -344,8 +358,9 @@ struct Pullback<T: Float> {
     results: Vec<Option<Tensor<T>>>,
 }
 
-impl<T: Float> Pullback<T> {
-    fn new(transform: &Transform, ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<Self> {
+compiled_once! {
+    /// The backward pass from `ys` to the variables.
+    fn pullback<T: Float>(transform: &Transform, ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<Pullback<T>> {
         let zero = |y: &Tensor<T>| transform.variable(&y.detach().zeros_like());
         let cotangents: Vec<Tensor<T>> = ys.iter().map(zero).collect::<Result<_>>()?;
         let seeds = cotangents.iter().cloned().map(Some).collect();
@@ -357,63 +372,67 @@ impl<T: Float> Pullback<T> {
 /// operation stays in a core's cache, and its recording and opening are shared.
 const BATCH: usize = 1 << 14;
 
-/// The derivatives of every element of `y` with respect to every element of `xs`: a tensor for each of
-/// these, of the shape of `y` followed by its own, and zero where `y` does not depend on it. Rows are
-/// formed many at a time by backward passes; columns, where `xs` have so few elements that this takes
-/// less, by backward passes through the backward pass, which has up to three times the operations.
-fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, xs: &[Tensor<T>]) -> Result<Vec<Tensor<T>>> {
-    let (m, n) = (y.numel(), xs.iter().map(Tensor::numel).sum::<usize>());
-    let shape = |x: &Tensor<T>| -> Vec<usize> { y.shape().iter().chain(x.shape()).copied().collect() };
-    let nothing = |x: &Tensor<T>| Tensor::zeros_on(&x.device(), shape(x));
-    if m == 0 || n == 0 || !y.is_tracked() {
-        return xs.iter().map(nothing).collect();
-    }
-    let create_graph = transform.nested(y);
-    if 3 * n >= m {
-        let lines = lines(y, xs, create_graph)?;
-        let rows =
-            lines.into_iter().zip(xs).map(|(lines, x)| lines.map_or(nothing(x), |l| l.reshape(shape(x))));
-        return rows.collect();
-    }
-    let pullback = Pullback::new(transform, std::slice::from_ref(y), xs)?;
-    let columns = |(result, x): (&Option<Tensor<T>>, &Tensor<T>)| match result {
-        Some(result) if x.numel() > 0 => {
-            match lines(result, &pullback.cotangents, create_graph)?.swap_remove(0) {
-                Some(lines) => lines.reshape([x.numel(), m])?.t()?.reshape(shape(x)),
-                None => nothing(x),
-            }
+compiled_once! {
+    /// The derivatives of every element of `y` with respect to every element of `xs`: a tensor for each of
+    /// these, of the shape of `y` followed by its own, and zero where `y` does not depend on it. Rows are
+    /// formed many at a time by backward passes; columns, where `xs` have so few elements that this takes
+    /// less, by backward passes through the backward pass, which has up to three times the operations.
+    fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, xs: &[Tensor<T>]) -> Result<Vec<Tensor<T>>> {
+        let (m, n) = (y.numel(), xs.iter().map(Tensor::numel).sum::<usize>());
+        let shape = |x: &Tensor<T>| -> Vec<usize> { y.shape().iter().chain(x.shape()).copied().collect() };
+        let nothing = |x: &Tensor<T>| Tensor::zeros_on(&x.device(), shape(x));
+        if m == 0 || n == 0 || !y.is_tracked() {
+            return xs.iter().map(nothing).collect();
         }
-        _ => nothing(x),
-    };
-    pullback.results.iter().zip(xs).map(columns).collect()
+        let create_graph = transform.nested(y);
+        if 3 * n >= m {
+            let lines = lines(y, xs, create_graph)?;
+            let rows =
+                lines.into_iter().zip(xs).map(|(lines, x)| lines.map_or(nothing(x), |l| l.reshape(shape(x))));
+            return rows.collect();
+        }
+        let pullback = pullback(transform, std::slice::from_ref(y), xs)?;
+        let columns = |(result, x): (&Option<Tensor<T>>, &Tensor<T>)| match result {
+            Some(result) if x.numel() > 0 => {
+                match lines(result, &pullback.cotangents, create_graph)?.swap_remove(0) {
+                    Some(lines) => lines.reshape([x.numel(), m])?.t()?.reshape(shape(x)),
+                    None => nothing(x),
+                }
+            }
+            _ => nothing(x),
+        };
+        pullback.results.iter().zip(xs).map(columns).collect()
+    }
 }
 
-/// The gradient of each element of `y` with respect to each of `xs`, stacked; None where there is none.
-fn lines<T: Float>(y: &Tensor<T>, xs: &[Tensor<T>], create_graph: bool) -> Result<Vec<Option<Tensor<T>>>> {
-    let m = y.numel();
-    let widest = xs.iter().map(Tensor::numel).fold(m, usize::max);
-    let at_once = (BATCH / widest).clamp(1, m);
-    let wrt: Vec<&Tensor<T>> = xs.iter().collect();
-    let mut batches: Vec<Vec<Tensor<T>>> = vec![Vec::new(); xs.len()];
-    for start in (0..m).step_by(at_once) {
-        let rows = at_once.min(m - start);
-        // Ones at (0, start), (1, start + 1), and so on: rows of the identity.
-        let places = Layout::row_major(Dims::from_slice(&[rows, m])).diagonal(start as isize, [0, 1]);
-        let ones = Array::repeat_on(y.device(), &[rows], T::ONE)?;
-        let basis = kernels::embed("jacobian", &[rows, m], &places, &ones)?;
-        let shape: Vec<usize> = [rows].iter().chain(y.shape()).copied().collect();
-        let cotangent = Some(Tensor::from(basis).reshape(shape)?);
-        let options = GradOptions { create_graph, retain_graph: true, cotangent, batched: true };
-        for (batches, g) in batches.iter_mut().zip(grad_with(y, &wrt, options)?) {
-            batches.extend(g);
+compiled_once! {
+    /// The gradient of each element of `y` with respect to each of `xs`, stacked; None where there is none.
+    fn lines<T: Float>(y: &Tensor<T>, xs: &[Tensor<T>], create_graph: bool) -> Result<Vec<Option<Tensor<T>>>> {
+        let m = y.numel();
+        let widest = xs.iter().map(Tensor::numel).fold(m, usize::max);
+        let at_once = (BATCH / widest).clamp(1, m);
+        let wrt: Vec<&Tensor<T>> = xs.iter().collect();
+        let mut batches: Vec<Vec<Tensor<T>>> = vec![Vec::new(); xs.len()];
+        for start in (0..m).step_by(at_once) {
+            let rows = at_once.min(m - start);
+            // Ones at (0, start), (1, start + 1), and so on: rows of the identity.
+            let places = Layout::row_major(Dims::from_slice(&[rows, m])).diagonal(start as isize, [0, 1]);
+            let ones = Array::repeat_on(y.device(), &[rows], T::ONE)?;
+            let basis = kernels::embed("jacobian", &[rows, m], &places, &ones)?;
+            let shape: Vec<usize> = [rows].iter().chain(y.shape()).copied().collect();
+            let cotangent = Some(Tensor::from(basis).reshape(shape)?);
+            let options = GradOptions { create_graph, retain_graph: true, cotangent, batched: true };
+            for (batches, g) in batches.iter_mut().zip(grad_with(y, &wrt, options)?) {
+                batches.extend(g);
+            }
         }
+        let joined = |batches: Vec<Tensor<T>>| match &batches[..] {
+            [] => Ok(None),
+            [only] => Ok(Some(only.clone())),
+            batches => Tensor::cat(&batches.iter().collect::<Vec<_>>(), 0).map(Some),
+        };
+        batches.into_iter().map(joined).collect()
     }
-    let joined = |batches: Vec<Tensor<T>>| match &batches[..] {
-        [] => Ok(None),
-        [only] => Ok(Some(only.clone())),
-        batches => Tensor::cat(&batches.iter().collect::<Vec<_>>(), 0).map(Some),
-    };
-    batches.into_iter().map(joined).collect()
 }
 
 /// The Jacobian of `f` at `x`: the shape of the value followed by the shape of `x`. Where `x` is several

@@ -44,6 +44,8 @@ pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, v
 pub use fused::{Condition, Expr, Fused, fused};
 pub use gradient::Hook;
 pub use graph::{Graph, Vertex};
+#[doc(hidden)]
+pub use mode::for_line;
 pub use mode::{enable_grad, is_grad_enabled, no_grad};
 pub use op::{
     Keep, KeepMany, Kept, Op, OpMany, apply, apply_at, apply_many, apply_many_at, apply_owned, apply_owned_at,

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::panic::Location;
+use tensor_core::Result;
 
 #[derive(Clone, Copy)]
 struct State {
@@ -50,6 +51,44 @@ impl Drop for Mode {
     fn drop(&mut self) {
         STATE.set(self.0);
     }
+}
+
+/// Runs the body of an operation that is made of others: what it records, and its error, are put down to the line that
+/// called it.
+#[doc(hidden)]
+pub fn for_line<R>(here: &'static Location<'static>, body: impl FnOnce() -> Result<R>) -> Result<R> {
+    let _mode = Mode::at(here);
+    body().map_err(|e| e.relocated(here))
+}
+
+/// The body of an operation that is made of others, compiled in the crate that writes this, once for each element type
+/// of a bound; see [`apply_once!`](crate::apply_once!). Within a function that is `#[track_caller]`, and not in a closure
+/// there: what it records, and its error, are put down to the line that called that.
+///
+/// ```
+/// # use autograd::{Tensor, body_once};
+/// # use tensor_core::{Float, Result};
+/// #[track_caller]
+/// pub fn weighed<T: Float>(x: &Tensor<T>, w: &Tensor<T>) -> Result<Tensor<T>> {
+///     body_once!(T: Float, [x, w], |x: &Tensor<T>, w: &Tensor<T>| -> Result<Tensor<T>> {
+///         let size = w.abs();
+///         x.try_mul(&size.try_div(&size.sum())?)
+///     })
+/// }
+/// assert_eq!(weighed(&Tensor::from([2.0, 4.0]), &Tensor::from([-1.0, 1.0]))?.to_vec(), [1.0, 2.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+#[doc(hidden)]
+#[macro_export]
+macro_rules! body_once {
+    ($T:ident: $Bound:ident, [$($x:expr),* $(,)?], |$($arg:ident: $Arg:ty),* $(,)?| -> $Out:ty $body:block) => {{
+        $crate::tensor_core::compiled_once! {
+            fn body<$T: $Bound>(here: &'static ::std::panic::Location<'static>, $($arg: $Arg),*) -> $Out {
+                $crate::for_line(here, move || $body)
+            }
+        }
+        body(::std::panic::Location::caller(), $($x),*)
+    }};
 }
 
 /// The line that what is recorded is put down to, where it is not the caller's.

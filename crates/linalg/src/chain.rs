@@ -1,8 +1,8 @@
 //! Products of many matrices.
 
 use crate::product::matmul;
-use autograd::Tensor;
-use tensor_core::{AtCaller, Error, Float, Result};
+use autograd::{Tensor, body_once};
+use tensor_core::{Error, Float, Result};
 
 /// The product of two or more matrices in the order that takes the fewest multiplications; the first and the
 /// last may be vectors.
@@ -21,45 +21,47 @@ use tensor_core::{AtCaller, Error, Float, Result};
 /// Shape, where neighbours do not fit; argument, for fewer than two.
 #[track_caller]
 pub fn multi_dot<T: Float>(factors: &[&Tensor<T>]) -> Result<Tensor<T>> {
-    let n = factors.len();
-    if n < 2 {
-        return Err(Error::argument("multi_dot", format!("{n} factors: two or more are needed")).at_caller());
-    }
-    let mut matrices: Vec<Tensor<T>> = factors.iter().map(|&f| f.clone()).collect();
-    let (row, column) = (factors[0].ndim() == 1, factors[n - 1].ndim() == 1);
-    if row {
-        matrices[0] = factors[0].unsqueeze(0)?;
-    }
-    if column {
-        matrices[n - 1] = factors[n - 1].unsqueeze(1)?;
-    }
-    let fits = matrices.iter().all(|m| m.ndim() == 2)
-        && matrices.windows(2).all(|pair| pair[0].shape()[1] == pair[1].shape()[0]);
-    if !fits {
-        let shapes: Vec<_> = factors.iter().map(|f| f.shape()).collect();
-        let message = format!(
-            "shapes {shapes:?} do not fit: matrices, each with as many rows as the one before has columns"
-        );
-        return Err(Error::shape("multi_dot", message).at_caller());
-    }
-    let sizes: Vec<usize> =
-        matrices.iter().map(|m| m.shape()[0]).chain([matrices[n - 1].shape()[1]]).collect();
-    // least[i][j] is the cost of the product of i..=j, cut behind cut[i][j].
-    let (mut least, mut cut) = (vec![vec![0usize; n]; n], vec![vec![0; n]; n]);
-    for length in 1..n {
-        for i in 0..n - length {
-            let j = i + length;
-            let cost = |k: usize| {
-                let product = sizes[i].saturating_mul(sizes[k + 1]).saturating_mul(sizes[j + 1]);
-                least[i][k].saturating_add(least[k + 1][j]).saturating_add(product)
-            };
-            let best = (i..j).min_by_key(|&k| cost(k)).unwrap_or(i);
-            (least[i][j], cut[i][j]) = (cost(best), best);
+    body_once!(T: Float, [factors], |factors: &[&Tensor<T>]| -> Result<Tensor<T>> {
+        let n = factors.len();
+        if n < 2 {
+            return Err(Error::argument("multi_dot", format!("{n} factors: two or more are needed")));
         }
-    }
-    let product = chained(&matrices, &cut, 0, n - 1).at_caller()?;
-    let product = if row { product.squeeze(0)? } else { product };
-    if column { product.squeeze(-1) } else { Ok(product) }
+        let mut matrices: Vec<Tensor<T>> = factors.iter().map(|&f| f.clone()).collect();
+        let (row, column) = (factors[0].ndim() == 1, factors[n - 1].ndim() == 1);
+        if row {
+            matrices[0] = factors[0].unsqueeze(0)?;
+        }
+        if column {
+            matrices[n - 1] = factors[n - 1].unsqueeze(1)?;
+        }
+        let fits = matrices.iter().all(|m| m.ndim() == 2)
+            && matrices.windows(2).all(|pair| pair[0].shape()[1] == pair[1].shape()[0]);
+        if !fits {
+            let shapes: Vec<_> = factors.iter().map(|f| f.shape()).collect();
+            let message = format!(
+                "shapes {shapes:?} do not fit: matrices, each with as many rows as the one before has columns"
+            );
+            return Err(Error::shape("multi_dot", message));
+        }
+        let sizes: Vec<usize> =
+            matrices.iter().map(|m| m.shape()[0]).chain([matrices[n - 1].shape()[1]]).collect();
+        // least[i][j] is the cost of the product of i..=j, cut behind cut[i][j].
+        let (mut least, mut cut) = (vec![vec![0usize; n]; n], vec![vec![0; n]; n]);
+        for length in 1..n {
+            for i in 0..n - length {
+                let j = i + length;
+                let cost = |k: usize| {
+                    let product = sizes[i].saturating_mul(sizes[k + 1]).saturating_mul(sizes[j + 1]);
+                    least[i][k].saturating_add(least[k + 1][j]).saturating_add(product)
+                };
+                let best = (i..j).min_by_key(|&k| cost(k)).unwrap_or(i);
+                (least[i][j], cut[i][j]) = (cost(best), best);
+            }
+        }
+        let product = chained(&matrices, &cut, 0, n - 1)?;
+        let product = if row { product.squeeze(0)? } else { product };
+        if column { product.squeeze(-1) } else { Ok(product) }
+    })
 }
 
 fn chained<T: Float>(matrices: &[Tensor<T>], cut: &[Vec<usize>], i: usize, j: usize) -> Result<Tensor<T>> {

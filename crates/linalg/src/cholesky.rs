@@ -2,7 +2,7 @@
 
 use crate::solve::{System, system};
 use crate::triangular::triangular;
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply, body_once};
 use tensor_core::kernels::{self, Part};
 use tensor_core::{Array, AtCaller, Element, Error, Float, Result};
 
@@ -49,8 +49,10 @@ impl<T: Float> Op<T, 1> for Cholesky<T> {
 /// matrix; not positive definite, naming the first such matrix and its first leading minor that is not positive.
 #[track_caller]
 pub fn cholesky<T: Float>(a: &Tensor<T>, upper: bool) -> Result<Tensor<T>> {
-    let l = apply(Cholesky { known: None }, [a])?;
-    if upper { l.mt() } else { Ok(l) }
+    body_once!(T: Float, [a, upper], |a: &Tensor<T>, upper: bool| -> Result<Tensor<T>> {
+        let l = apply(Cholesky { known: None }, [a])?;
+        if upper { l.mt() } else { Ok(l) }
+    })
 }
 
 /// As [`cholesky`], and the order of the first leading minor of each matrix that is not positive, or holds NaN or
@@ -69,9 +71,11 @@ pub fn cholesky<T: Float>(a: &Tensor<T>, upper: bool) -> Result<Tensor<T>> {
 /// Shape, where the matrices are not square.
 #[track_caller]
 pub fn cholesky_ex<T: Float>(a: &Tensor<T>, upper: bool) -> Result<(Tensor<T>, Tensor<i64>)> {
-    let (l, minors) = kernels::cholesky_ex("cholesky_ex", a.array()).at_caller()?;
-    let l = apply(Cholesky { known: Some(l) }, [a])?;
-    Ok((if upper { l.mt()? } else { l }, minors.into()))
+    body_once!(T: Float, [a, upper], |a: &Tensor<T>, upper: bool| -> Result<(Tensor<T>, Tensor<i64>)> {
+        let (l, minors) = kernels::cholesky_ex("cholesky_ex", a.array())?;
+        let l = apply(Cholesky { known: Some(l) }, [a])?;
+        Ok((if upper { l.mt()? } else { l }, minors.into()))
+    })
 }
 
 /// How often [`cholesky_jitter`] adds more.
@@ -95,35 +99,37 @@ const JITTERS: usize = 10;
 /// As [`cholesky`], where that is not enough; argument, for a jitter that is not positive.
 #[track_caller]
 pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T>, Tensor<T>)> {
-    if jitter.is_nan() || jitter <= 0.0 {
-        let message = format!("a jitter of {jitter} is not possible: it has to be positive");
-        return Err(Error::argument("cholesky_jitter", message).at_caller());
-    }
-    let (l, info) = cholesky_ex(a, false).map_err(|e| e.renamed("cholesky_jitter"))?;
-    let mut failed = info.ne(0)?;
-    let mut added = Tensor::zeros_on(&info.device(), info.shape())?;
-    if !failed.any() {
-        return Ok((l, added));
-    }
-    kernels::finite("cholesky_jitter", a.array(), Part::LOWER).at_caller()?;
-    let size = a.detach().diagonal(0, -2, -1)?.abs().mean_dim(-1, false)?;
-    let on_diagonal = Tensor::eye_on(&a.device(), a.shape()[a.ndim() - 1])?.ne(T::ZERO)?;
-    // To add -0 changes nothing, not even the sign of a zero.
-    let nothing = Tensor::full_on(&a.device(), [1], -T::ZERO)?;
-    let raised = |by: &Tensor<T>| {
-        let by = by.unsqueeze(-1)?.unsqueeze(-1)?;
-        a.try_add(&on_diagonal.logical_and(&by.gt(T::ZERO)?)?.where_cond(&by, &nothing)?)
-    };
-    for attempt in 0..JITTERS {
-        added = failed.where_cond(&(&size * T::of(jitter * 10f64.powi(attempt as i32))), &added)?;
-        let (l, info) = cholesky_ex(&raised(&added)?, false)?;
-        failed = info.ne(0)?;
+    body_once!(T: Float, [a, jitter], |a: &Tensor<T>, jitter: f64| -> Result<(Tensor<T>, Tensor<T>)> {
+        if jitter.is_nan() || jitter <= 0.0 {
+            let message = format!("a jitter of {jitter} is not possible: it has to be positive");
+            return Err(Error::argument("cholesky_jitter", message));
+        }
+        let (l, info) = cholesky_ex(a, false).map_err(|e| e.renamed("cholesky_jitter"))?;
+        let mut failed = info.ne(0)?;
+        let mut added = Tensor::zeros_on(&info.device(), info.shape())?;
         if !failed.any() {
             return Ok((l, added));
         }
-    }
-    // Not enough: the error names the matrix.
-    Ok((cholesky(&raised(&added)?, false).map_err(|e| e.renamed("cholesky_jitter"))?, added))
+        kernels::finite("cholesky_jitter", a.array(), Part::LOWER)?;
+        let size = a.detach().diagonal(0, -2, -1)?.abs().mean_dim(-1, false)?;
+        let on_diagonal = Tensor::eye_on(&a.device(), a.shape()[a.ndim() - 1])?.ne(T::ZERO)?;
+        // To add -0 changes nothing, not even the sign of a zero.
+        let nothing = Tensor::full_on(&a.device(), [1], -T::ZERO)?;
+        let raised = |by: &Tensor<T>| {
+            let by = by.unsqueeze(-1)?.unsqueeze(-1)?;
+            a.try_add(&on_diagonal.logical_and(&by.gt(T::ZERO)?)?.where_cond(&by, &nothing)?)
+        };
+        for attempt in 0..JITTERS {
+            added = failed.where_cond(&(&size * T::of(jitter * 10f64.powi(attempt as i32))), &added)?;
+            let (l, info) = cholesky_ex(&raised(&added)?, false)?;
+            failed = info.ne(0)?;
+            if !failed.any() {
+                return Ok((l, added));
+            }
+        }
+        // Not enough: the error names the matrix.
+        Ok((cholesky(&raised(&added)?, false).map_err(|e| e.renamed("cholesky_jitter"))?, added))
+    })
 }
 
 /// The solution X of A X = B from the factor that [`cholesky`] gave, lower or `upper`: two triangular
@@ -141,10 +147,16 @@ pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T
 /// its diagonal.
 #[track_caller]
 pub fn cholesky_solve<T: Float>(factor: &Tensor<T>, b: &Tensor<T>, upper: bool) -> Result<Tensor<T>> {
-    let System { a: factor, b, vectors } = system("cholesky_solve", factor, b).at_caller()?;
-    let run = || triangular(&factor, &triangular(&factor, &b, upper, upper)?, upper, !upper);
-    let x = run().called("cholesky_solve")?;
-    if vectors { x.squeeze(-1) } else { Ok(x) }
+    body_once!(
+        T: Float,
+        [factor, b, upper],
+        |factor: &Tensor<T>, b: &Tensor<T>, upper: bool| -> Result<Tensor<T>> {
+            let System { a: factor, b, vectors } = system("cholesky_solve", factor, b)?;
+            let run = || triangular(&factor, &triangular(&factor, &b, upper, upper)?, upper, !upper);
+            let x = run().called("cholesky_solve")?;
+            if vectors { x.squeeze(-1) } else { Ok(x) }
+        }
+    )
 }
 
 #[cfg(test)]

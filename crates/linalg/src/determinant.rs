@@ -2,7 +2,7 @@
 
 use crate::product::{matmul, mm};
 use crate::solve::{Solve, solve};
-use autograd::{GradOptions, Keep, Kept, Op, Tensor, apply, enable_grad, grad_with};
+use autograd::{GradOptions, Keep, Kept, Op, Tensor, apply, apply_once, body_once, enable_grad, grad_with};
 use tensor_core::kernels::{self, Lu};
 use tensor_core::{Array, AtCaller, Element, Float, Result, memory};
 
@@ -174,7 +174,7 @@ fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
 #[track_caller]
 pub fn det<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     let lu = kernels::lu("det", a.array()).at_caller()?;
-    apply(Det { lu }, [a])
+    apply_once!(T: Float, Det { lu } => Det<T>, [a])
 }
 
 /// l = log |det A|
@@ -220,9 +220,11 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
 /// Shape, where the matrices are not square. NaN and infinity spread into the result, as with [`det`].
 #[track_caller]
 pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
-    let lu = kernels::lu("slogdet", a.array()).at_caller()?;
-    let (sign, _) = lu.slogdet("slogdet").at_caller()?;
-    Ok((sign.into(), apply(LogAbs { lu }, [a])?))
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<(Tensor<T>, Tensor<T>)> {
+        let lu = kernels::lu("slogdet", a.array())?;
+        let (sign, _) = lu.slogdet("slogdet")?;
+        Ok((sign.into(), apply(LogAbs { lu }, [a])?))
+    })
 }
 
 /// The logarithm of the determinant of each square matrix of a batch: NaN where it is negative.
@@ -231,8 +233,10 @@ pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 /// As [`slogdet`].
 #[track_caller]
 pub fn logdet<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    let (sign, log) = slogdet(a).map_err(|e| e.renamed("logdet"))?;
-    sign.lt(T::ZERO)?.where_cond(&Tensor::scalar(T::NAN), &log)
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<Tensor<T>> {
+        let (sign, log) = slogdet(a).map_err(|e| e.renamed("logdet"))?;
+        sign.lt(T::ZERO)?.where_cond(&Tensor::scalar(T::NAN), &log)
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Sums of products in Einstein's notation, and the products that it writes in a line.
 
 use crate::product::bmm;
-use autograd::Tensor;
+use autograd::{Tensor, body_once};
 use std::fmt;
 use tensor_core::{AtCaller, Error, Float, Result};
 
@@ -52,7 +52,13 @@ struct Operand<T: Float> {
 /// under one letter differ (1 broadcasts).
 #[track_caller]
 pub fn einsum<T: Float>(equation: &str, tensors: &[&Tensor<T>]) -> Result<Tensor<T>> {
-    contract_all(equation, tensors).called(EINSUM)
+    body_once!(
+        T: Float,
+        [equation, tensors],
+        |equation: &str, tensors: &[&Tensor<T>]| -> Result<Tensor<T>> {
+            contract_all(equation, tensors).called(EINSUM)
+        }
+    )
 }
 
 fn contract_all<T: Float>(equation: &str, tensors: &[&Tensor<T>]) -> Result<Tensor<T>> {
@@ -263,14 +269,16 @@ fn contract<T: Float>(a: Operand<T>, b: Operand<T>, kept: &impl Fn(&Label) -> bo
 /// Out of memory.
 #[track_caller]
 pub fn kron<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-    let rank = a.ndim().max(b.ndim());
-    let padded = |t: &Tensor<T>| [vec![1; rank - t.ndim()], t.shape().to_vec()].concat();
-    let (m, n) = (padded(a), padded(b));
-    let spread = |sizes: &[usize], first: bool| -> Vec<usize> {
-        sizes.iter().flat_map(|&d| if first { [d, 1] } else { [1, d] }).collect()
-    };
-    let product = a.reshape(spread(&m, true))?.try_mul(&b.reshape(spread(&n, false))?)?;
-    product.reshape(m.iter().zip(&n).map(|(m, n)| m * n).collect::<Vec<_>>())
+    body_once!(T: Float, [a, b], |a: &Tensor<T>, b: &Tensor<T>| -> Result<Tensor<T>> {
+        let rank = a.ndim().max(b.ndim());
+        let padded = |t: &Tensor<T>| [vec![1; rank - t.ndim()], t.shape().to_vec()].concat();
+        let (m, n) = (padded(a), padded(b));
+        let spread = |sizes: &[usize], first: bool| -> Vec<usize> {
+            sizes.iter().flat_map(|&d| if first { [d, 1] } else { [1, d] }).collect()
+        };
+        let product = a.reshape(spread(&m, true))?.try_mul(&b.reshape(spread(&n, false))?)?;
+        product.reshape(m.iter().zip(&n).map(|(m, n)| m * n).collect::<Vec<_>>())
+    })
 }
 
 /// The cross product of vectors of three elements along `dim`; the other dimensions broadcast.
@@ -287,18 +295,20 @@ pub fn kron<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
 /// a dimension that does not exist.
 #[track_caller]
 pub fn cross<T: Float>(a: &Tensor<T>, b: &Tensor<T>, dim: isize) -> Result<Tensor<T>> {
-    if a.size(dim)? != 3 || b.size(dim)? != 3 {
-        let message = format!(
-            "shapes {:?} and {:?} in dimension {dim}: three elements are needed",
-            a.shape(),
-            b.shape()
-        );
-        return Err(Error::shape("cross", message).at_caller());
-    }
-    // (a x b)_i = a_(i+1) b_(i+2) - a_(i+2) b_(i+1), indices modulo 3
-    let (a1, a2) = (a.roll(-1, dim)?, a.roll(-2, dim)?);
-    let (b1, b2) = (b.roll(-1, dim)?, b.roll(-2, dim)?);
-    a1.try_mul(&b2)?.try_sub(&a2.try_mul(&b1)?)
+    body_once!(T: Float, [a, b, dim], |a: &Tensor<T>, b: &Tensor<T>, dim: isize| -> Result<Tensor<T>> {
+        if a.size(dim)? != 3 || b.size(dim)? != 3 {
+            let message = format!(
+                "shapes {:?} and {:?} in dimension {dim}: three elements are needed",
+                a.shape(),
+                b.shape()
+            );
+            return Err(Error::shape("cross", message));
+        }
+        // (a x b)_i = a_(i+1) b_(i+2) - a_(i+2) b_(i+1), indices modulo 3
+        let (a1, a2) = (a.roll(-1, dim)?, a.roll(-2, dim)?);
+        let (b1, b2) = (b.roll(-1, dim)?, b.roll(-2, dim)?);
+        a1.try_mul(&b2)?.try_sub(&a2.try_mul(&b1)?)
+    })
 }
 
 /// The sum of products over the last `n` dimensions of `a` and the first `n` of `b`.
@@ -307,21 +317,23 @@ pub fn cross<T: Float>(a: &Tensor<T>, b: &Tensor<T>, dim: isize) -> Result<Tenso
 /// Shape, where there are fewer dimensions, or their sizes differ.
 #[track_caller]
 pub fn tensordot<T: Float>(a: &Tensor<T>, b: &Tensor<T>, n: usize) -> Result<Tensor<T>> {
-    let parts = a
-        .ndim()
-        .checked_sub(n)
-        .filter(|_| n <= b.ndim())
-        .map(|k| (a.shape().split_at(k), b.shape().split_at(n)));
-    let Some(((left, inner), (_, right))) = parts.filter(|((_, inner), (other, _))| inner == other) else {
-        let message = format!(
-            "the last {n} dimensions of {:?} and the first {n} of {:?} do not match",
-            a.shape(),
-            b.shape()
-        );
-        return Err(Error::shape("tensordot", message).at_caller());
-    };
-    let count = |sizes: &[usize]| sizes.iter().product::<usize>();
-    let product =
-        bmm(&a.reshape([1, count(left), count(inner)])?, &b.reshape([1, count(inner), count(right)])?)?;
-    product.reshape([left, right].concat())
+    body_once!(T: Float, [a, b, n], |a: &Tensor<T>, b: &Tensor<T>, n: usize| -> Result<Tensor<T>> {
+        let parts = a
+            .ndim()
+            .checked_sub(n)
+            .filter(|_| n <= b.ndim())
+            .map(|k| (a.shape().split_at(k), b.shape().split_at(n)));
+        let Some(((left, inner), (_, right))) = parts.filter(|((_, inner), (other, _))| inner == other) else {
+            let message = format!(
+                "the last {n} dimensions of {:?} and the first {n} of {:?} do not match",
+                a.shape(),
+                b.shape()
+            );
+            return Err(Error::shape("tensordot", message));
+        };
+        let count = |sizes: &[usize]| sizes.iter().product::<usize>();
+        let product =
+            bmm(&a.reshape([1, count(left), count(inner)])?, &b.reshape([1, count(inner), count(right)])?)?;
+        product.reshape([left, right].concat())
+    })
 }

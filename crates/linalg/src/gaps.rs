@@ -1,6 +1,6 @@
 //! Quotients by the gaps of a spectrum, in which the derivatives of eigenvectors and singular vectors are written.
 
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply_once};
 use tensor_core::kernels::{self, Gaps};
 use tensor_core::{Array, Error, ErrorKind, Float, Result};
 
@@ -45,7 +45,7 @@ pub(crate) fn over_gaps<T: Float>(
     gaps: Gaps<T>,
     strict: Option<&'static str>,
 ) -> Result<Tensor<T>> {
-    apply(OverGaps { gaps, strict }, [p, w])
+    apply_once!(T: Float, OverGaps { gaps, strict } => OverGaps<T>, [p, w])
 }
 
 fn equal_values(op: &'static str, shape: &[usize], at: usize) -> Error {

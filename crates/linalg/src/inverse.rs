@@ -1,7 +1,7 @@
 //! The inverse.
 
 use crate::product::matmul;
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply_once};
 use tensor_core::{Array, Float, Result, kernels};
 
 /// Y = A^-1
@@ -40,7 +40,7 @@ impl<T: Float> Op<T, 1> for Inverse {
 /// Shape, where the matrices are not square; argument, for NaN and infinity; singular; both name the first such matrix.
 #[track_caller]
 pub fn inverse<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    apply(Inverse, [a])
+    apply_once!(T: Float, Inverse => Inverse, [a])
 }
 
 #[cfg(test)]

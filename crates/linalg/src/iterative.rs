@@ -4,7 +4,7 @@ use crate::product;
 use crate::sparse::SparseTensor;
 use autograd::{Keep, Kept, Op, Tensor, apply, no_grad, vjp};
 use std::sync::Arc;
-use tensor_core::{Array, AtCaller, Error, ErrorKind, Float, Result};
+use tensor_core::{Array, AtCaller, Error, ErrorKind, Float, Result, compiled_once};
 
 type Function<T> = Arc<dyn Fn(&Tensor<T>) -> Result<Tensor<T>> + Send + Sync>;
 
@@ -190,25 +190,38 @@ fn not_finite(op: &'static str, shape: [usize; 2]) -> Error {
     Error::argument(op, message)
 }
 
+/// A [`LinearOperator`] of whatever type.
+trait AnyOperator<T: Float>: Send + Sync {
+    fn size(&self) -> [usize; 2];
+    fn times(&self, x: &Tensor<T>) -> Result<Tensor<T>>;
+    fn transposed_times(&self, y: &Tensor<T>) -> Result<Tensor<T>>;
+}
+
+impl<T: Float, A: LinearOperator<T>> AnyOperator<T> for A {
+    fn size(&self) -> [usize; 2] {
+        self.shape()
+    }
+    fn times(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        self.apply(x)
+    }
+    fn transposed_times(&self, y: &Tensor<T>) -> Result<Tensor<T>> {
+        self.apply_transposed(y)
+    }
+}
+
 /// 2^-k A, which is near one.
 #[derive(Clone)]
-struct Scaled<A> {
-    operator: A,
+struct Scaled<T: Float> {
+    operator: Arc<dyn AnyOperator<T>>,
     exponent: i32,
 }
 
-impl<A> Scaled<A> {
-    fn apply<T: Float>(&self, x: &Tensor<T>) -> Result<Tensor<T>>
-    where
-        A: LinearOperator<T>,
-    {
-        Ok(scaled(&self.operator.apply(x)?, -self.exponent))
+impl<T: Float> Scaled<T> {
+    fn apply(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        Ok(scaled(&self.operator.times(x)?, -self.exponent))
     }
-    fn apply_transposed<T: Float>(&self, y: &Tensor<T>) -> Result<Tensor<T>>
-    where
-        A: LinearOperator<T>,
-    {
-        Ok(scaled(&self.operator.apply_transposed(y)?, -self.exponent))
+    fn apply_transposed(&self, y: &Tensor<T>) -> Result<Tensor<T>> {
+        Ok(scaled(&self.operator.transposed_times(y)?, -self.exponent))
     }
 }
 
@@ -287,8 +300,8 @@ fn conjugate_gradients<T: Float>(
 
 /// Paige, Saunders, "LSQR: an algorithm for sparse linear equations and sparse least squares", 1982, section 4 and, for the
 /// damping, 2.1. The right-hand side is `beta u`, and A^T u is `first`.
-fn least_squares<T: Float, A: LinearOperator<T>>(
-    a: &Scaled<A>,
+fn least_squares<T: Float>(
+    a: &Scaled<T>,
     [u, first]: [Tensor<T>; 2],
     beta: f64,
     options: IterativeOptions,
@@ -296,7 +309,7 @@ fn least_squares<T: Float, A: LinearOperator<T>>(
     let unit = |x: Tensor<T>| -> Result<(Tensor<T>, f64)> {
         let size = norm(&x)?;
         if !size.is_finite() {
-            return Err(not_finite("lsqr", a.operator.shape()));
+            return Err(not_finite("lsqr", a.operator.size()));
         }
         Ok((if size > 0.0 { x * T::of(1.0 / size) } else { x }, size))
     };
@@ -428,6 +441,37 @@ impl<T: Float> Op<T, 1> for Itself {
     }
 }
 
+compiled_once! {
+    /// [`cg`], whatever the operator.
+    fn conjugate_solution<T: Float>(
+        a: Arc<dyn AnyOperator<T>>,
+        b: &Tensor<T>,
+        options: IterativeOptions,
+    ) -> Result<IterativeSolution<T>> {
+        fits("cg", a.size(), b, true)?;
+        let shape = a.size();
+        let (operator, product) = no_grad(|| {
+            let right = b.detach();
+            let product = a.times(&scaled(&right, -exponent_of("cg", &right)?))?;
+            let exponent = far_exponent::<T>(largest(&product)?).ok_or_else(|| not_finite("cg", shape))?;
+            Ok::<_, Error>((Scaled { operator: a.clone(), exponent }, scaled(&product, -exponent)))
+        })?;
+        let run = |a: &Scaled<T>, b: &Tensor<T>, first| {
+            conjugate_gradients(Problem { op: "cg", shape, apply: &|x| a.apply(x), first }, b, options)
+        };
+        let found = no_grad(|| run(&operator, &b.detach(), Some(product.detach())))?;
+        // 2^-k A (2^k x) = b
+        let (inverse, exponent) = (operator.clone(), operator.exponent);
+        let inverse = move |r: &Tensor<T>| {
+            let problem = Problem { op: "cg", shape, apply: &|x| inverse.apply(x), first: None };
+            Ok(conjugate_gradients(problem, r, options)?.x)
+        };
+        let b = b.clone();
+        let x = implicit(&found.x, move |x| b.try_sub(&operator.apply(x)?), inverse)?;
+        Ok(IterativeSolution { x: scaled(&x, -exponent), ..found })
+    }
+}
+
 /// The solution of A x = b for a symmetric positive definite operator, by conjugate gradients.
 ///
 /// Gradients reach b and all that the operator holds by the implicit rule, dx = A^-1 (db - dA x): one more solution for a
@@ -453,30 +497,51 @@ pub fn cg<T: Float, A: LinearOperator<T>>(
     b: &Tensor<T>,
     options: IterativeOptions,
 ) -> Result<IterativeSolution<T>> {
-    let solve = || {
-        fits("cg", a.shape(), b, true)?;
-        let shape = a.shape();
-        let (operator, product) = no_grad(|| {
+    conjugate_solution(Arc::new(a.clone()), b, options).at_caller()
+}
+
+compiled_once! {
+    /// [`lsqr`], whatever the operator.
+    fn least_squares_solution<T: Float>(
+        a: Arc<dyn AnyOperator<T>>,
+        b: &Tensor<T>,
+        options: IterativeOptions,
+    ) -> Result<IterativeSolution<T>> {
+        fits("lsqr", a.size(), b, false)?;
+        let shape = a.size();
+        let (operator, options, found) = no_grad(|| {
             let right = b.detach();
-            let product = a.apply(&scaled(&right, -exponent_of("cg", &right)?))?;
-            let exponent = far_exponent::<T>(largest(&product)?).ok_or_else(|| not_finite("cg", shape))?;
-            Ok::<_, Error>((Scaled { operator: a.clone(), exponent }, scaled(&product, -exponent)))
+            let unit = exponent_of("lsqr", &right)?;
+            let right = scaled(&right, -unit);
+            let beta = norm(&right)?;
+            let u = if beta > 0.0 { right * T::of(1.0 / beta) } else { right };
+            let product = a.transposed_times(&u)?;
+            let size = largest(&product)?;
+            // A penalty that is larger than all of A is what has to be near one.
+            let exponent = far_exponent::<T>(if size.is_nan() { size } else { size.max(options.damp.abs()) });
+            let exponent = exponent.ok_or_else(|| not_finite("lsqr", shape))?;
+            let operator = Scaled { operator: a.clone(), exponent };
+            let damp = options.damp * 2f64.powi(-(exponent / 2)) * 2f64.powi(exponent / 2 - exponent);
+            let options = IterativeOptions { damp, ..options };
+            let mut found = least_squares(&operator, [u, scaled(&product, -exponent)], beta, options)?;
+            found.x = scaled(&found.x, unit);
+            Ok::<_, Error>((operator, options, found))
         })?;
-        let run = |a: &Scaled<A>, b: &Tensor<T>, first| {
-            conjugate_gradients(Problem { op: "cg", shape, apply: &|x| a.apply(x), first }, b, options)
-        };
-        let found = no_grad(|| run(&operator, &b.detach(), Some(product.detach())))?;
-        // 2^-k A (2^k x) = b
+        let damping = T::of(options.damp * options.damp);
         let (inverse, exponent) = (operator.clone(), operator.exponent);
         let inverse = move |r: &Tensor<T>| {
-            let problem = Problem { op: "cg", shape, apply: &|x| inverse.apply(x), first: None };
+            let normal = |x: &Tensor<T>| Ok(inverse.apply_transposed(&inverse.apply(x)?)? + x * damping);
+            let problem = Problem { op: "lsqr", shape, apply: &normal, first: None };
             Ok(conjugate_gradients(problem, r, options)?.x)
         };
+        // The normal equations of 2^-k A (2^k x) = b.
         let b = b.clone();
-        let x = implicit(&found.x, move |x| b.try_sub(&operator.apply(x)?), inverse)?;
+        let residual = move |x: &Tensor<T>| {
+            Ok(operator.apply_transposed(&b.try_sub(&operator.apply(x)?)?)? - x * damping)
+        };
+        let x = implicit(&found.x, residual, inverse)?;
         Ok(IterativeSolution { x: scaled(&x, -exponent), ..found })
-    };
-    solve().at_caller()
+    }
 }
 
 /// The x that makes ||b - A x||^2 + d^2 ||x||^2 least, by LSQR; where it is not unique, the shortest.
@@ -503,41 +568,5 @@ pub fn lsqr<T: Float, A: LinearOperator<T>>(
     b: &Tensor<T>,
     options: IterativeOptions,
 ) -> Result<IterativeSolution<T>> {
-    let solve = || {
-        fits("lsqr", a.shape(), b, false)?;
-        let shape = a.shape();
-        let (operator, options, found) = no_grad(|| {
-            let right = b.detach();
-            let unit = exponent_of("lsqr", &right)?;
-            let right = scaled(&right, -unit);
-            let beta = norm(&right)?;
-            let u = if beta > 0.0 { right * T::of(1.0 / beta) } else { right };
-            let product = a.apply_transposed(&u)?;
-            let size = largest(&product)?;
-            // A penalty that is larger than all of A is what has to be near one.
-            let exponent = far_exponent::<T>(if size.is_nan() { size } else { size.max(options.damp.abs()) });
-            let exponent = exponent.ok_or_else(|| not_finite("lsqr", shape))?;
-            let operator = Scaled { operator: a.clone(), exponent };
-            let damp = options.damp * 2f64.powi(-(exponent / 2)) * 2f64.powi(exponent / 2 - exponent);
-            let options = IterativeOptions { damp, ..options };
-            let mut found = least_squares(&operator, [u, scaled(&product, -exponent)], beta, options)?;
-            found.x = scaled(&found.x, unit);
-            Ok::<_, Error>((operator, options, found))
-        })?;
-        let damping = T::of(options.damp * options.damp);
-        let (inverse, exponent) = (operator.clone(), operator.exponent);
-        let inverse = move |r: &Tensor<T>| {
-            let normal = |x: &Tensor<T>| Ok(inverse.apply_transposed(&inverse.apply(x)?)? + x * damping);
-            let problem = Problem { op: "lsqr", shape, apply: &normal, first: None };
-            Ok(conjugate_gradients(problem, r, options)?.x)
-        };
-        // The normal equations of 2^-k A (2^k x) = b.
-        let b = b.clone();
-        let residual = move |x: &Tensor<T>| {
-            Ok(operator.apply_transposed(&b.try_sub(&operator.apply(x)?)?)? - x * damping)
-        };
-        let x = implicit(&found.x, residual, inverse)?;
-        Ok(IterativeSolution { x: scaled(&x, -exponent), ..found })
-    };
-    solve().at_caller()
+    least_squares_solution(Arc::new(a.clone()), b, options).at_caller()
 }

@@ -1,7 +1,7 @@
 //! The least squares loss, in one pass over the matrix.
 
 use crate::product::{mv, outer};
-use autograd::{Keep, Kept, Op, Tensor, apply, is_grad_enabled};
+use autograd::{Keep, Kept, Op, Tensor, apply, apply_once, is_grad_enabled};
 use std::sync::OnceLock;
 use tensor_core::{Array, Float, Result, kernels};
 
@@ -109,7 +109,7 @@ impl<T: Float> Op<T, 3> for TransposedResidual<T> {
 #[track_caller]
 pub fn least_squares_loss<T: Float>(a: &Tensor<T>, x: &Tensor<T>, y: &Tensor<T>) -> Result<Tensor<T>> {
     let gradient = x.is_tracked() && is_grad_enabled();
-    apply(Loss { gradient, atr: OnceLock::new() }, [a, x, y])
+    apply_once!(T: Float, Loss { gradient, atr: OnceLock::new() } => Loss<T>, [a, x, y])
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::pinv::{PinvOptions, pseudoinverse};
 use crate::product::matmul;
 use crate::solve::{are_vectors, one_batch};
 use crate::triangular::triangular;
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply, body_once};
 use tensor_core::kernels::{self, Part};
 use tensor_core::{Array, AtCaller, Element, Error, Float, Result};
 
@@ -123,26 +123,32 @@ fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Result<(Tensor
 /// naming the first such matrix; not converged. NaN and infinity in B spread into its solutions.
 #[track_caller]
 pub fn lstsq<T: Float>(a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<T>> {
-    let vectors = are_vectors(a, b);
-    let columns = if vectors { b.unsqueeze(-1)? } else { b.clone() };
-    if !matches!((a.shape(), columns.shape()), ([.., m, _], [.., k, _]) if m == k) {
-        let message = format!(
-            "matrices {:?} and right-hand sides {:?} do not fit: as many rows are needed",
-            a.shape(),
-            b.shape()
-        );
-        return Err(Error::shape(LSTSQ, message).at_caller());
-    }
-    if let Some(wrong) = rtol.filter(|&t| t.is_nan() || t < 0.0) {
-        let message = format!("a tolerance of {wrong} is not possible: it must not be negative");
-        return Err(Error::argument(LSTSQ, message).at_caller());
-    }
-    let run = || {
-        let [a, b] = one_batch(LSTSQ, a, &columns)?;
-        least_norm(&a, &b, rtol)
-    };
-    let x = run().called(LSTSQ)?;
-    if vectors { x.squeeze(-1) } else { Ok(x) }
+    body_once!(
+        T: Float,
+        [a, b, rtol],
+        |a: &Tensor<T>, b: &Tensor<T>, rtol: Option<f64>| -> Result<Tensor<T>> {
+            let vectors = are_vectors(a, b);
+            let columns = if vectors { b.unsqueeze(-1)? } else { b.clone() };
+            if !matches!((a.shape(), columns.shape()), ([.., m, _], [.., k, _]) if m == k) {
+                let message = format!(
+                    "matrices {:?} and right-hand sides {:?} do not fit: as many rows are needed",
+                    a.shape(),
+                    b.shape()
+                );
+                return Err(Error::shape(LSTSQ, message));
+            }
+            if let Some(wrong) = rtol.filter(|&t| t.is_nan() || t < 0.0) {
+                let message = format!("a tolerance of {wrong} is not possible: it must not be negative");
+                return Err(Error::argument(LSTSQ, message));
+            }
+            let run = || {
+                let [a, b] = one_batch(LSTSQ, a, &columns)?;
+                least_norm(&a, &b, rtol)
+            };
+            let x = run().called(LSTSQ)?;
+            if vectors { x.squeeze(-1) } else { Ok(x) }
+        }
+    )
 }
 
 #[cfg(test)]

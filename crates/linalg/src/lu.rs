@@ -3,7 +3,7 @@
 use crate::product::matmul;
 use crate::solve::{System, system};
 use crate::triangular::{Triangle, solve_triangular, triangular};
-use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many, arange_on, is_grad_enabled};
+use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many, arange_on, body_once, is_grad_enabled};
 use tensor_core::{Array, AtCaller, Element, Float, Result, kernels};
 
 /// L and U of A = L U for square matrices whose rows are in the order of their pivots
@@ -68,7 +68,9 @@ impl<T: Float> OpMany<T> for Factors<T> {
 /// rows than columns.
 #[track_caller]
 pub fn lu<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
-    factor(a).called("lu")
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
+        factor(a).called("lu")
+    })
 }
 
 fn factor<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
@@ -118,13 +120,19 @@ fn factor<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> 
 /// its diagonal.
 #[track_caller]
 pub fn lu_solve<T: Float>(p: &Tensor<T>, l: &Tensor<T>, u: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-    let System { a: p, b, vectors } = system("lu_solve", p, b).at_caller()?;
-    let run = || {
-        let y = solve_triangular(l, &matmul(&p.mt()?, &b)?, Triangle { upper: false, unit: true })?;
-        solve_triangular(u, &y, Triangle::UPPER)
-    };
-    let x = run().called("lu_solve")?;
-    if vectors { x.squeeze(-1) } else { Ok(x) }
+    body_once!(
+        T: Float,
+        [p, l, u, b],
+        |p: &Tensor<T>, l: &Tensor<T>, u: &Tensor<T>, b: &Tensor<T>| -> Result<Tensor<T>> {
+            let System { a: p, b, vectors } = system("lu_solve", p, b)?;
+            let run = || {
+                let y = solve_triangular(l, &matmul(&p.mt()?, &b)?, Triangle { upper: false, unit: true })?;
+                solve_triangular(u, &y, Triangle::UPPER)
+            };
+            let x = run().called("lu_solve")?;
+            if vectors { x.squeeze(-1) } else { Ok(x) }
+        }
+    )
 }
 
 #[cfg(test)]

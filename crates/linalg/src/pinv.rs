@@ -1,7 +1,7 @@
 //! The pseudoinverse.
 
 use crate::product::matmul;
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply, apply_once, body_once};
 use tensor_core::kernels;
 use tensor_core::{Array, Closures, Code, Error, Expression, Float, Result, compiled_once, formula};
 
@@ -121,7 +121,7 @@ fn tall<T: Float>(a: &Tensor<T>, p: &Tensor<T>, g: &Tensor<T>) -> Result<Tensor<
 /// Shape, below two dimensions; argument, for NaN and infinity, naming the first such matrix; not converged.
 #[track_caller]
 pub fn pinv<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    apply(Pinv(PinvOptions::default()), [a])
+    apply_once!(T: Float, Pinv(PinvOptions::default()) => Pinv, [a])
 }
 
 /// [`pinv`], with a choice of what counts as zero, and for symmetric matrices.
@@ -140,18 +140,20 @@ pub fn pinv<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// square.
 #[track_caller]
 pub fn pinv_with<T: Float>(a: &Tensor<T>, options: PinvOptions) -> Result<Tensor<T>> {
-    if let Some(wrong) = [options.rtol, options.atol].into_iter().flatten().find(|&t| t.is_nan() || t < 0.0) {
-        let message = format!("a tolerance of {wrong} is not possible: it must not be negative");
-        return Err(Error::argument("pinv", message).at_caller());
-    }
-    if options.hermitian {
-        if !matches!(a.shape(), [.., m, n] if m == n) {
-            let message = format!("shape {:?}: symmetric matrices are square", a.shape());
-            return Err(Error::shape("pinv", message).at_caller());
+    body_once!(T: Float, [a, options], |a: &Tensor<T>, options: PinvOptions| -> Result<Tensor<T>> {
+        if let Some(wrong) = [options.rtol, options.atol].into_iter().flatten().find(|&t| t.is_nan() || t < 0.0) {
+            let message = format!("a tolerance of {wrong} is not possible: it must not be negative");
+            return Err(Error::argument("pinv", message));
         }
-        return apply(Pinv(options), [&((a + a.mt()?) * T::of(0.5))]);
-    }
-    apply(Pinv(options), [a])
+        if options.hermitian {
+            if !matches!(a.shape(), [.., m, n] if m == n) {
+                let message = format!("shape {:?}: symmetric matrices are square", a.shape());
+                return Err(Error::shape("pinv", message));
+            }
+            return apply(Pinv(options), [&((a + a.mt()?) * T::of(0.5))]);
+        }
+        apply(Pinv(options), [a])
+    })
 }
 
 #[cfg(test)]

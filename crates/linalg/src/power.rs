@@ -3,7 +3,7 @@
 use crate::inverse::inverse;
 use crate::product::matmul;
 use crate::solve::solve;
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply, body_once};
 use tensor_core::kernels::{self, Part};
 use tensor_core::{Array, AtCaller, Error, Float, Result};
 
@@ -33,29 +33,31 @@ fn need_square<T: Float>(op: &'static str, a: &Tensor<T>) -> Result<usize> {
 /// Shape, where the matrices are not square; for a negative power, as [`crate::inverse`].
 #[track_caller]
 pub fn matrix_power<T: Float>(a: &Tensor<T>, n: i32) -> Result<Tensor<T>> {
-    let order = need_square("matrix_power", a)?;
-    let mut square = match n < 0 {
-        true => inverse(a).map_err(|e| e.renamed("matrix_power"))?,
-        false => a.clone(),
-    };
-    let mut rest = n.unsigned_abs();
-    let mut power: Option<Tensor<T>> = None;
-    while rest > 0 {
-        if rest % 2 == 1 {
-            power = Some(match power {
-                Some(power) => matmul(&power, &square)?,
-                None => square.clone(),
-            });
+    body_once!(T: Float, [a, n], |a: &Tensor<T>, n: i32| -> Result<Tensor<T>> {
+        let order = need_square("matrix_power", a)?;
+        let mut square = match n < 0 {
+            true => inverse(a).map_err(|e| e.renamed("matrix_power"))?,
+            false => a.clone(),
+        };
+        let mut rest = n.unsigned_abs();
+        let mut power: Option<Tensor<T>> = None;
+        while rest > 0 {
+            if rest % 2 == 1 {
+                power = Some(match power {
+                    Some(power) => matmul(&power, &square)?,
+                    None => square.clone(),
+                });
+            }
+            rest /= 2;
+            if rest > 0 {
+                square = matmul(&square, &square)?;
+            }
         }
-        rest /= 2;
-        if rest > 0 {
-            square = matmul(&square, &square)?;
+        match power {
+            Some(power) => Ok(power),
+            None => Tensor::eye_on(&a.device(), order)?.expand(a.shape()),
         }
-    }
-    match power {
-        Some(power) => Ok(power),
-        None => Tensor::eye_on(&a.device(), order)?.expand(a.shape()),
-    }
+    })
 }
 
 /// Numerator of the diagonal Pade approximant of order 13 to e^x; the denominator has the same with
@@ -94,49 +96,51 @@ const THETA_13: f64 = 5.371_920_351_148_152;
 /// Shape, where the matrices are not square; argument, for NaN and infinity, naming the first such matrix.
 #[track_caller]
 pub fn matrix_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    let n = need_square("matrix_exp", a)?;
-    if a.numel() == 0 {
-        return Ok(a.clone());
-    }
-    kernels::finite("matrix_exp", a.array(), Part::Whole).at_caller()?;
-    let squarings = squarings(a)?;
-    let most = squarings.iter().copied().max().unwrap_or(0);
-    // The matrices that are scaled by one half at least so often.
-    let more_than = |done: i32| -> Result<Tensor<bool>> {
-        let shape: Vec<usize> = a.shape()[..a.ndim() - 2].iter().copied().chain([1, 1]).collect();
-        Tensor::from_vec(squarings.iter().map(|&s| s > done).collect(), shape)?.to_device(&a.device())
-    };
-    let alike = squarings.iter().all(|&s| s == most);
-    let mut scaled = a.clone();
-    if alike {
-        // A power of two beyond the range of T is two of them.
-        scaled = scaled * T::of(2f64.powi(-(most / 2))) * T::of(2f64.powi(most / 2 - most));
-    } else {
-        let factors = |part: &dyn Fn(i32) -> i32| -> Result<Tensor<T>> {
-            let powers = squarings.iter().map(|&s| T::of(2f64.powi(-part(s)))).collect();
-            Tensor::from_vec(powers, more_than(0)?.shape())?.to_device(&a.device())
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<Tensor<T>> {
+        let n = need_square("matrix_exp", a)?;
+        if a.numel() == 0 {
+            return Ok(a.clone());
+        }
+        kernels::finite("matrix_exp", a.array(), Part::Whole)?;
+        let squarings = squarings(a)?;
+        let most = squarings.iter().copied().max().unwrap_or(0);
+        // The matrices that are scaled by one half at least so often.
+        let more_than = |done: i32| -> Result<Tensor<bool>> {
+            let shape: Vec<usize> = a.shape()[..a.ndim() - 2].iter().copied().chain([1, 1]).collect();
+            Tensor::from_vec(squarings.iter().map(|&s| s > done).collect(), shape)?.to_device(&a.device())
         };
-        scaled = scaled.try_mul(&factors(&|s| s / 2)?)?.try_mul(&factors(&|s| s - s / 2)?)?;
-    }
-    let a = scaled;
-    let identity = Tensor::eye_on(&a.device(), n)?;
-    let b = |k: usize| T::of(PADE_13[k] / PADE_13[0]);
-    let a2 = matmul(&a, &a)?;
-    let a4 = matmul(&a2, &a2)?;
-    let a6 = matmul(&a4, &a2)?;
-    // The odd powers are A times what `odd` sums, the even ones what `even` sums.
-    let sum = |k: usize| Ok::<_, Error>(&a6 * b(k + 6) + &a4 * b(k + 4) + &a2 * b(k + 2) + &identity * b(k));
-    let high = |k: usize| matmul(&a6, &(&a6 * b(k + 4) + &a4 * b(k + 2) + &a2 * b(k)));
-    let odd = matmul(&a, &(high(9)? + sum(1)?))?;
-    let even = high(8)? + sum(0)?;
-    let mut e = solve(&(&even - &odd), &(&even + &odd)).called("matrix_exp")?;
-    for done in 0..most {
-        e = match alike {
-            true => matmul(&e, &e)?,
-            false => apply(Square { some: more_than(done)? }, [&e])?,
-        };
-    }
-    Ok(e)
+        let alike = squarings.iter().all(|&s| s == most);
+        let mut scaled = a.clone();
+        if alike {
+            // A power of two beyond the range of T is two of them.
+            scaled = scaled * T::of(2f64.powi(-(most / 2))) * T::of(2f64.powi(most / 2 - most));
+        } else {
+            let factors = |part: &dyn Fn(i32) -> i32| -> Result<Tensor<T>> {
+                let powers = squarings.iter().map(|&s| T::of(2f64.powi(-part(s)))).collect();
+                Tensor::from_vec(powers, more_than(0)?.shape())?.to_device(&a.device())
+            };
+            scaled = scaled.try_mul(&factors(&|s| s / 2)?)?.try_mul(&factors(&|s| s - s / 2)?)?;
+        }
+        let a = scaled;
+        let identity = Tensor::eye_on(&a.device(), n)?;
+        let b = |k: usize| T::of(PADE_13[k] / PADE_13[0]);
+        let a2 = matmul(&a, &a)?;
+        let a4 = matmul(&a2, &a2)?;
+        let a6 = matmul(&a4, &a2)?;
+        // The odd powers are A times what `odd` sums, the even ones what `even` sums.
+        let sum = |k: usize| Ok::<_, Error>(&a6 * b(k + 6) + &a4 * b(k + 4) + &a2 * b(k + 2) + &identity * b(k));
+        let high = |k: usize| matmul(&a6, &(&a6 * b(k + 4) + &a4 * b(k + 2) + &a2 * b(k)));
+        let odd = matmul(&a, &(high(9)? + sum(1)?))?;
+        let even = high(8)? + sum(0)?;
+        let mut e = solve(&(&even - &odd), &(&even + &odd)).called("matrix_exp")?;
+        for done in 0..most {
+            e = match alike {
+                true => matmul(&e, &e)?,
+                false => apply(Square { some: more_than(done)? }, [&e])?,
+            };
+        }
+        Ok(e)
+    })
 }
 
 /// How often each matrix has to be halved for the approximant.

@@ -3,31 +3,61 @@
 //! Source of the rules: Giles, "Collected matrix derivative results for forward and reverse mode
 //! algorithmic differentiation", 2008, section 2.2: for C = A B, A's cotangent is G B^T and B's A^T G.
 
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply_once, body_once};
 use tensor_core::{Array, Error, Float, Result, compiled_once, formula, kernels};
 
 /// alpha A^T g, for the cotangent g of a vector, or of each of many
 fn transposed_product<T: Float>(a: &Tensor<T>, g: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
     match g.ndim() {
-        1 => apply(Mv { alpha }, [&a.t()?, g]),
-        _ => apply(Matmul { name: "matmul", alpha }, [g, a]),
+        1 => times(&a.t()?, g, alpha),
+        _ => multiplied("matmul", g, a, alpha),
     }
 }
 
 /// alpha A x for a matrix A, or each of many
 fn each_product<T: Float>(a: &Tensor<T>, x: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
     match a.ndim() {
-        2 => apply(Mv { alpha }, [a, x]),
-        _ => apply(Matmul { name: "matmul", alpha }, [a, &x.unsqueeze(-1)?])?.squeeze(-1),
+        2 => times(a, x, alpha),
+        _ => multiplied("matmul", a, &x.unsqueeze(-1)?, alpha)?.squeeze(-1),
     }
 }
 
 /// alpha g x^T, for the cotangent g of a vector, or of each of many
 fn each_outer<T: Float>(g: &Tensor<T>, x: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
     match g.ndim() {
-        1 => apply(Outer { alpha }, [g, x]),
-        _ => apply(Matmul { name: "matmul", alpha }, [&g.unsqueeze(-1)?, &x.unsqueeze(0)?]),
+        1 => outer_times(g, x, alpha),
+        _ => multiplied("matmul", &g.unsqueeze(-1)?, &x.unsqueeze(0)?, alpha),
     }
+}
+
+/// alpha A x
+#[track_caller]
+fn times<T: Float>(a: &Tensor<T>, x: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
+    apply_once!(T: Float, Mv { alpha } => Mv<T>, [a, x])
+}
+
+/// alpha u v^T
+#[track_caller]
+fn outer_times<T: Float>(u: &Tensor<T>, v: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
+    apply_once!(T: Float, Outer { alpha } => Outer<T>, [u, v])
+}
+
+/// alpha A B
+#[track_caller]
+fn multiplied<T: Float>(name: &'static str, a: &Tensor<T>, b: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
+    apply_once!(T: Float, Matmul { name, alpha } => Matmul<T>, [a, b])
+}
+
+/// beta C + alpha A B
+#[track_caller]
+fn added<T: Float>(
+    name: &'static str,
+    c: &Tensor<T>,
+    [a, b]: [&Tensor<T>; 2],
+    beta: T,
+    alpha: T,
+) -> Result<Tensor<T>> {
+    apply_once!(T: Float, Addmm { name, beta, alpha } => Addmm<T>, [c, a, b])
 }
 
 /// alpha A x
@@ -181,7 +211,7 @@ impl<T: Float> Op<T, 2> for Matmul<T> {
     /// A: alpha grad B^T; B: alpha A^T grad
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let alpha = self.alpha;
-        let product = |a: &Tensor<T>, b: &Tensor<T>| apply(Matmul { name: "matmul", alpha }, [a, b]);
+        let product = |a: &Tensor<T>, b: &Tensor<T>| multiplied("matmul", a, b, alpha);
         Ok([
             kept.wrt(0, || product(&g, &kept.input(1).mt()?))?,
             kept.wrt(1, || product(&kept.input(0).mt()?, &g))?,
@@ -218,7 +248,7 @@ impl<T: Float> Op<T, 3> for Addmm<T> {
     /// C: beta grad; A: alpha grad B^T; B: alpha A^T grad
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
         let alpha = self.alpha;
-        let product = |a: &Tensor<T>, b: &Tensor<T>| apply(Matmul { name: "matmul", alpha }, [a, b]);
+        let product = |a: &Tensor<T>, b: &Tensor<T>| multiplied("matmul", a, b, alpha);
         Ok([
             kept.wrt(0, || Ok(&g * self.beta))?,
             kept.wrt(1, || product(&g, &kept.input(2).mt()?))?,
@@ -229,12 +259,24 @@ impl<T: Float> Op<T, 3> for Addmm<T> {
 
 /// An error where a tensor has not the number of dimensions the operation takes.
 #[track_caller]
-fn need_ndim<T: Float>(op: &'static str, what: &str, t: &Tensor<T>, ndim: usize) -> Result<()> {
-    if t.ndim() == ndim {
+fn need_ndim(op: &'static str, what: &str, shape: &[usize], ndim: usize) -> Result<()> {
+    if shape.len() == ndim {
         return Ok(());
     }
-    let message = format!("{what} has shape {:?}: {ndim} dimensions are needed", t.shape());
+    let message = format!("{what} has shape {shape:?}: {ndim} dimensions are needed");
     Err(Error::shape(op, message).at_caller())
+}
+
+/// An error where two shapes are not those of vectors of one length.
+#[track_caller]
+fn need_vectors(u: &[usize], v: &[usize]) -> Result<()> {
+    need_ndim("dot", "the first vector", u, 1)?;
+    need_ndim("dot", "the second vector", v, 1)?;
+    if u == v {
+        return Ok(());
+    }
+    let message = format!("vectors {u:?} and {v:?} do not match: their lengths must be equal");
+    Err(Error::shape("dot", message).at_caller())
 }
 
 /// The scalar product of two vectors of one length: u^T v.
@@ -250,14 +292,8 @@ fn need_ndim<T: Float>(op: &'static str, what: &str, t: &Tensor<T>, ndim: usize)
 /// Shape, where these are not vectors of one length.
 #[track_caller]
 pub fn dot<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
-    need_ndim("dot", "the first vector", u, 1)?;
-    need_ndim("dot", "the second vector", v, 1)?;
-    if u.shape() != v.shape() {
-        let message =
-            format!("vectors {:?} and {:?} do not match: their lengths must be equal", u.shape(), v.shape());
-        return Err(Error::shape("dot", message).at_caller());
-    }
-    apply(Dot, [u, v])
+    need_vectors(u.shape(), v.shape())?;
+    apply_once!(T: Float, Dot => Dot, [u, v])
 }
 
 /// The outer product of two vectors: u v^T.
@@ -273,9 +309,9 @@ pub fn dot<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
 /// Shape, where these are not vectors.
 #[track_caller]
 pub fn outer<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
-    need_ndim("outer", "the first vector", u, 1)?;
-    need_ndim("outer", "the second vector", v, 1)?;
-    apply(Outer { alpha: T::ONE }, [u, v])
+    need_ndim("outer", "the first vector", u.shape(), 1)?;
+    need_ndim("outer", "the second vector", v.shape(), 1)?;
+    outer_times(u, v, T::ONE)
 }
 
 /// Matrix `[m, n]` times vector `[n]`: A x.
@@ -291,7 +327,7 @@ pub fn outer<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
 /// Shape, where matrix and vector do not fit.
 #[track_caller]
 pub fn mv<T: Float>(a: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
-    apply(Mv { alpha: T::ONE }, [a, x])
+    times(a, x, T::ONE)
 }
 
 /// `beta y + alpha A x`; y broadcasts to the rows of A, and is not read where beta is 0.
@@ -308,7 +344,7 @@ pub fn mv<T: Float>(a: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
 /// Shape, where the operands do not fit.
 #[track_caller]
 pub fn addmv<T: Float>(y: &Tensor<T>, a: &Tensor<T>, x: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>> {
-    apply(Addmv { beta, alpha }, [y, a, x])
+    apply_once!(T: Float, Addmv { beta, alpha } => Addmv<T>, [y, a, x])
 }
 
 /// Matrix [m, k] times matrix [k, n]: A B.
@@ -324,23 +360,21 @@ pub fn addmv<T: Float>(y: &Tensor<T>, a: &Tensor<T>, x: &Tensor<T>, beta: T, alp
 /// Shape, where these are not matrices that fit.
 #[track_caller]
 pub fn mm<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-    need_ndim("mm", "the first matrix", a, 2)?;
-    need_ndim("mm", "the second matrix", b, 2)?;
-    apply(Matmul { name: "mm", alpha: T::ONE }, [a, b])
+    need_ndim("mm", "the first matrix", a.shape(), 2)?;
+    need_ndim("mm", "the second matrix", b.shape(), 2)?;
+    multiplied("mm", a, b, T::ONE)
 }
 
 /// An error where two batches have not the same number of matrices.
 #[track_caller]
-fn need_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>) -> Result<()> {
+fn need_batch(op: &'static str, a: &[usize], b: &[usize]) -> Result<()> {
     need_ndim(op, "the first batch", a, 3)?;
     need_ndim(op, "the second batch", b, 3)?;
-    if a.shape()[0] == b.shape()[0] {
+    if a[0] == b[0] {
         return Ok(());
     }
     let message = format!(
-        "batches {:?} and {:?} do not match: as many matrices are needed in both; matmul broadcasts",
-        a.shape(),
-        b.shape()
+        "batches {a:?} and {b:?} do not match: as many matrices are needed in both; matmul broadcasts"
     );
     Err(Error::shape(op, message).at_caller())
 }
@@ -358,8 +392,8 @@ fn need_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>) -> Resul
 /// Shape, where the batches do not fit.
 #[track_caller]
 pub fn bmm<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-    need_batch("bmm", a, b)?;
-    apply(Matmul { name: "bmm", alpha: T::ONE }, [a, b])
+    need_batch("bmm", a.shape(), b.shape())?;
+    multiplied("bmm", a, b, T::ONE)
 }
 
 /// `beta C + alpha A B` for matrices; C broadcasts, and is not read where beta is 0.
@@ -375,9 +409,9 @@ pub fn bmm<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
 /// Shape, where the operands do not fit.
 #[track_caller]
 pub fn addmm<T: Float>(c: &Tensor<T>, a: &Tensor<T>, b: &Tensor<T>, beta: T, alpha: T) -> Result<Tensor<T>> {
-    need_ndim("addmm", "the first matrix", a, 2)?;
-    need_ndim("addmm", "the second matrix", b, 2)?;
-    apply(Addmm { name: "addmm", beta, alpha }, [c, a, b])
+    need_ndim("addmm", "the first matrix", a.shape(), 2)?;
+    need_ndim("addmm", "the second matrix", b.shape(), 2)?;
+    added("addmm", c, [a, b], beta, alpha)
 }
 
 /// `beta C + alpha A B` over a batch; C broadcasts, and is not read where beta is 0.
@@ -399,8 +433,8 @@ pub fn baddbmm<T: Float>(
     beta: T,
     alpha: T,
 ) -> Result<Tensor<T>> {
-    need_batch("baddbmm", a, b)?;
-    apply(Addmm { name: "baddbmm", beta, alpha }, [c, a, b])
+    need_batch("baddbmm", a.shape(), b.shape())?;
+    added("baddbmm", c, [a, b], beta, alpha)
 }
 
 /// The product of vectors, matrices or batches of matrices, as NumPy's `@`: two vectors give their
@@ -417,18 +451,19 @@ pub fn baddbmm<T: Float>(
 /// Shape, where the operands do not fit.
 #[track_caller]
 pub fn matmul<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-    let op = || Matmul { name: "matmul", alpha: T::ONE };
-    match (a.ndim(), b.ndim()) {
-        (0, _) | (_, 0) => {
-            let message = format!("shapes {:?} and {:?}: a scalar multiplies by *", a.shape(), b.shape());
-            Err(Error::shape("matmul", message).at_caller())
+    body_once!(T: Float, [a, b], |a: &Tensor<T>, b: &Tensor<T>| -> Result<Tensor<T>> {
+        match (a.ndim(), b.ndim()) {
+            (0, _) | (_, 0) => {
+                let message = format!("shapes {:?} and {:?}: a scalar multiplies by *", a.shape(), b.shape());
+                Err(Error::shape("matmul", message))
+            }
+            (1, 1) => dot(a, b),
+            (2, 1) => mv(a, b),
+            (1, _) => multiplied("matmul", &a.unsqueeze(0)?, b, T::ONE)?.squeeze(-2),
+            (_, 1) => multiplied("matmul", a, &b.unsqueeze(1)?, T::ONE)?.squeeze(-1),
+            _ => multiplied("matmul", a, b, T::ONE),
         }
-        (1, 1) => dot(a, b),
-        (2, 1) => mv(a, b),
-        (1, _) => apply(op(), [&a.unsqueeze(0)?, b])?.squeeze(-2),
-        (_, 1) => apply(op(), [a, &b.unsqueeze(1)?])?.squeeze(-1),
-        _ => apply(op(), [a, b]),
-    }
+    })
 }
 
 #[cfg(test)]

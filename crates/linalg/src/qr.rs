@@ -2,8 +2,8 @@
 
 use crate::product::matmul;
 use crate::triangular::triangular;
-use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many};
-use tensor_core::{Array, AtCaller, Error, Float, Result, kernels};
+use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many, body_once};
+use tensor_core::{Array, Error, Float, Result, kernels};
 
 /// A = Q R, reduced: the diagonal of R is not negative
 struct Qr;
@@ -63,9 +63,11 @@ fn tall<T: Float>(q: &Tensor<T>, r: &Tensor<T>, gq: &Tensor<T>, gr: &Tensor<T>) 
 /// depend on each other.
 #[track_caller]
 pub fn qr<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
-    let mut outputs = apply_many(Qr, &[a])?;
-    let r = outputs.swap_remove(1);
-    Ok((outputs.swap_remove(0), r))
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<(Tensor<T>, Tensor<T>)> {
+        let mut outputs = apply_many(Qr, &[a])?;
+        let r = outputs.swap_remove(1);
+        Ok((outputs.swap_remove(0), r))
+    })
 }
 
 /// The complete factorisation: Q [m, m] is orthogonal, R is [m, n]. Without a gradient where m > n, since
@@ -75,18 +77,20 @@ pub fn qr<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 /// As [`qr`]; graph, for a tracked matrix with more rows than columns.
 #[track_caller]
 pub fn qr_complete<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
-    if matches!(a.shape(), [.., m, n] if m <= n) {
-        return qr(a);
-    }
-    if a.is_tracked() && autograd::is_grad_enabled() {
-        let message = format!(
-            "the complete factors of shape {:?} are not functions of the matrix alone: detach() it, or use qr",
-            a.shape()
-        );
-        return Err(Error::new(tensor_core::ErrorKind::Graph, "qr_complete", message).at_caller());
-    }
-    let [q, r] = kernels::qr("qr_complete", a.array(), true).at_caller()?;
-    Ok((q.into(), r.into()))
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<(Tensor<T>, Tensor<T>)> {
+        if matches!(a.shape(), [.., m, n] if m <= n) {
+            return qr(a);
+        }
+        if a.is_tracked() && autograd::is_grad_enabled() {
+            let message = format!(
+                "the complete factors of shape {:?} are not functions of the matrix alone: detach() it, or use qr",
+                a.shape()
+            );
+            return Err(Error::new(tensor_core::ErrorKind::Graph, "qr_complete", message));
+        }
+        let [q, r] = kernels::qr("qr_complete", a.array(), true)?;
+        Ok((q.into(), r.into()))
+    })
 }
 
 #[cfg(test)]

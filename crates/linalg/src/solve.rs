@@ -1,10 +1,10 @@
 //! Systems of linear equations.
 
 use crate::product::matmul;
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply, body_once};
 use tensor_core::kernels::{self, Lu};
 use tensor_core::shape::broadcast;
-use tensor_core::{Array, AtCaller, Element, Error, Float, Result};
+use tensor_core::{Array, Element, Error, Float, Result};
 
 /// X = A^-1 B, or A^-T B where transposed.
 ///
@@ -106,21 +106,23 @@ pub(crate) fn one_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>
 /// naming the first matrix without an inverse. NaN and infinity in B are no errors: they spread into its solutions.
 #[track_caller]
 pub fn solve<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-    if a.ndim() == 2
-        && a.shape()[0] == a.shape()[1]
-        && b.ndim() > 2
-        && b.numel() > 0
-        && b.shape()[b.ndim() - 2] == a.shape()[1]
-    {
-        // One matrix for a whole batch: it is factored once, and the batch is more columns.
-        let (n, k) = (b.shape()[b.ndim() - 2] as isize, b.shape()[b.ndim() - 1] as isize);
-        let columns = b.reshape([-1, n, k])?.permute([1, 0, 2])?.reshape([n, -1])?;
-        return solve(a, &columns)?.reshape([n, -1, k])?.permute([1, 0, 2])?.reshape(b.shape());
-    }
-    let System { a, b, vectors } = system("solve", a, b).at_caller()?;
-    let lu = kernels::lu("solve", a.array()).at_caller()?;
-    let x = apply(Solve { lu, transposed: false, lenient: false }, [&a, &b])?;
-    if vectors { x.squeeze(-1) } else { Ok(x) }
+    body_once!(T: Float, [a, b], |a: &Tensor<T>, b: &Tensor<T>| -> Result<Tensor<T>> {
+        if a.ndim() == 2
+            && a.shape()[0] == a.shape()[1]
+            && b.ndim() > 2
+            && b.numel() > 0
+            && b.shape()[b.ndim() - 2] == a.shape()[1]
+        {
+            // One matrix for a whole batch: it is factored once, and the batch is more columns.
+            let (n, k) = (b.shape()[b.ndim() - 2] as isize, b.shape()[b.ndim() - 1] as isize);
+            let columns = b.reshape([-1, n, k])?.permute([1, 0, 2])?.reshape([n, -1])?;
+            return solve(a, &columns)?.reshape([n, -1, k])?.permute([1, 0, 2])?.reshape(b.shape());
+        }
+        let System { a, b, vectors } = system("solve", a, b)?;
+        let lu = kernels::lu("solve", a.array())?;
+        let x = apply(Solve { lu, transposed: false, lenient: false }, [&a, &b])?;
+        if vectors { x.squeeze(-1) } else { Ok(x) }
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::gaps::over_gaps;
 use crate::product::matmul;
-use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many, body_once};
 use tensor_core::kernels::{self, Gaps};
 use tensor_core::{Array, Float, Result};
 
@@ -70,9 +70,11 @@ impl<T: Float> OpMany<T> for Eigh {
 /// matrix; not converged. In the gradient argument, where eigenvalues are equal and the function depends on which vectors were found.
 #[track_caller]
 pub fn eigh<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
-    let mut outputs = apply_many(Eigh, &[a])?;
-    let v = outputs.swap_remove(1);
-    Ok((outputs.swap_remove(0), v))
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<(Tensor<T>, Tensor<T>)> {
+        let mut outputs = apply_many(Eigh, &[a])?;
+        let v = outputs.swap_remove(1);
+        Ok((outputs.swap_remove(0), v))
+    })
 }
 
 /// The eigenvalues of [`eigh`]. Their first derivatives exist at every matrix; where two are equal, the
@@ -82,7 +84,9 @@ pub fn eigh<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 /// As [`eigh`].
 #[track_caller]
 pub fn eigvalsh<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    Ok(eigh(a).map_err(|e| e.renamed("eigvalsh"))?.0)
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<Tensor<T>> {
+        Ok(eigh(a).map_err(|e| e.renamed("eigvalsh"))?.0)
+    })
 }
 
 #[cfg(test)]

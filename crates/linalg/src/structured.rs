@@ -1,7 +1,7 @@
 //! Matrices with a structure, made from fewer numbers.
 
-use autograd::{Tensor, arange_on};
-use tensor_core::{AtCaller, Error, Float, Result, memory};
+use autograd::{Tensor, arange_on, body_once};
+use tensor_core::{Error, Float, Result, memory};
 
 /// The Vandermonde matrix of each vector of a batch: row i holds the powers x_i^0, .., x_i^(n-1), or from the
 /// highest one on where `decreasing`, as NumPy has them.
@@ -17,28 +17,34 @@ use tensor_core::{AtCaller, Error, Float, Result, memory};
 /// Shape, for a scalar; out of memory.
 #[track_caller]
 pub fn vander<T: Float>(x: &Tensor<T>, n: usize, decreasing: bool) -> Result<Tensor<T>> {
-    if x.ndim() == 0 {
-        let message = "a scalar has no Vandermonde matrix: give a vector".to_string();
-        return Err(Error::shape("vander", message).at_caller());
-    }
-    if n == 0 {
-        return x.unsqueeze(-1)?.narrow(-1, 0, 0);
-    }
-    let shape: Vec<usize> = x.shape().iter().copied().chain([n]).collect();
-    memory::ask::<T>("vander", &shape).at_caller()?;
-    // As many columns again in every step: those that are there times the next power.
-    let mut step = x.unsqueeze(-1)?;
-    let mut powers = step.detach().ones_like();
-    let mut width = 1;
-    while width < n {
-        let more = width.min(n - width);
-        powers = Tensor::cat(&[&powers, &powers.narrow(-1, 0, more)?.try_mul(&step)?], -1)?;
-        width += more;
-        if width < n {
-            step = step.square();
+    body_once!(
+        T: Float,
+        [x, n, decreasing],
+        |x: &Tensor<T>, n: usize, decreasing: bool| -> Result<Tensor<T>> {
+            if x.ndim() == 0 {
+                let message = "a scalar has no Vandermonde matrix: give a vector".to_string();
+                return Err(Error::shape("vander", message));
+            }
+            if n == 0 {
+                return x.unsqueeze(-1)?.narrow(-1, 0, 0);
+            }
+            let shape: Vec<usize> = x.shape().iter().copied().chain([n]).collect();
+            memory::ask::<T>("vander", &shape)?;
+            // As many columns again in every step: those that are there times the next power.
+            let mut step = x.unsqueeze(-1)?;
+            let mut powers = step.detach().ones_like();
+            let mut width = 1;
+            while width < n {
+                let more = width.min(n - width);
+                powers = Tensor::cat(&[&powers, &powers.narrow(-1, 0, more)?.try_mul(&step)?], -1)?;
+                width += more;
+                if width < n {
+                    step = step.square();
+                }
+            }
+            if decreasing { Ok(powers.flip(-1)?.contiguous()) } else { Ok(powers) }
         }
-    }
-    if decreasing { Ok(powers.flip(-1)?.contiguous()) } else { Ok(powers) }
+    )
 }
 
 /// The matrix with the given ones along its diagonal, and zeros elsewhere. Vectors count as rows, scalars as
@@ -55,33 +61,34 @@ pub fn vander<T: Float>(x: &Tensor<T>, n: usize, decreasing: bool) -> Result<Ten
 /// Shape, for tensors of more than two dimensions; argument, for none at all.
 #[track_caller]
 pub fn block_diag<T: Float>(blocks: &[&Tensor<T>]) -> Result<Tensor<T>> {
-    let matrices = blocks
-        .iter()
-        .map(|block| match block.ndim() {
-            0 | 1 => block.reshape([1, -1]),
-            2 => Ok((*block).clone()),
-            _ => {
-                let message = format!("a block of shape {:?}: matrices are needed", block.shape());
-                Err(Error::shape("block_diag", message))
-            }
-        })
-        .collect::<Result<Vec<_>>>()
-        .at_caller()?;
-    let sizes = |dim: usize| matrices.iter().try_fold(0usize, |sum, m| sum.checked_add(m.shape()[dim]));
-    let shape = [sizes(0).unwrap_or(usize::MAX), sizes(1).unwrap_or(usize::MAX)];
-    memory::ask::<T>("block_diag", &shape).at_caller()?;
-    let width = shape[1];
-    let mut left = 0;
-    let mut rows = Vec::with_capacity(matrices.len());
-    for m in &matrices {
-        let right = width - left - m.shape()[1];
-        rows.push(m.pad(&[left as isize, right as isize], T::ZERO)?);
-        left += m.shape()[1];
-    }
-    if rows.is_empty() {
-        return Err(Error::argument("block_diag", "no blocks: give one or more").at_caller());
-    }
-    Tensor::cat(&rows.iter().collect::<Vec<_>>(), 0)
+    body_once!(T: Float, [blocks], |blocks: &[&Tensor<T>]| -> Result<Tensor<T>> {
+        let matrices = blocks
+            .iter()
+            .map(|block| match block.ndim() {
+                0 | 1 => block.reshape([1, -1]),
+                2 => Ok((*block).clone()),
+                _ => {
+                    let message = format!("a block of shape {:?}: matrices are needed", block.shape());
+                    Err(Error::shape("block_diag", message))
+                }
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let sizes = |dim: usize| matrices.iter().try_fold(0usize, |sum, m| sum.checked_add(m.shape()[dim]));
+        let shape = [sizes(0).unwrap_or(usize::MAX), sizes(1).unwrap_or(usize::MAX)];
+        memory::ask::<T>("block_diag", &shape)?;
+        let width = shape[1];
+        let mut left = 0;
+        let mut rows = Vec::with_capacity(matrices.len());
+        for m in &matrices {
+            let right = width - left - m.shape()[1];
+            rows.push(m.pad(&[left as isize, right as isize], T::ZERO)?);
+            left += m.shape()[1];
+        }
+        if rows.is_empty() {
+            return Err(Error::argument("block_diag", "no blocks: give one or more"));
+        }
+        Tensor::cat(&rows.iter().collect::<Vec<_>>(), 0)
+    })
 }
 
 /// The Toeplitz matrix with the first column `c` and the first row `r`, whose first element is not read: the
@@ -98,23 +105,25 @@ pub fn block_diag<T: Float>(blocks: &[&Tensor<T>]) -> Result<Tensor<T>> {
 /// Shape, where these are not vectors.
 #[track_caller]
 pub fn toeplitz<T: Float>(c: &Tensor<T>, r: &Tensor<T>) -> Result<Tensor<T>> {
-    let (&[m], &[n]) = (c.shape(), r.shape()) else {
-        let message = format!(
-            "a column of shape {:?} and a row of shape {:?}: vectors are needed",
-            c.shape(),
-            r.shape()
-        );
-        return Err(Error::shape("toeplitz", message).at_caller());
-    };
-    memory::ask::<T>("toeplitz", &[m, n]).at_caller()?;
-    if m == 0 || n == 0 {
-        return c.unsqueeze(1)?.try_mul(&r.unsqueeze(0)?);
-    }
-    // r_(n-1), .., r_1, c_0, .., c_(m-1): element (i, j) is number n - 1 + i - j.
-    let line = Tensor::cat(&[&r.narrow(0, 1, n - 1)?.flip([0])?, c], 0)?;
-    let row = (arange_on(&c.device(), 0, m as i64, 1)? + (n as i64 - 1)).unsqueeze(-1)?;
-    let index = row.try_sub(&arange_on(&c.device(), 0, n as i64, 1)?)?;
-    line.index_select(0, &index.flatten())?.reshape([m as isize, n as isize])
+    body_once!(T: Float, [c, r], |c: &Tensor<T>, r: &Tensor<T>| -> Result<Tensor<T>> {
+        let (&[m], &[n]) = (c.shape(), r.shape()) else {
+            let message = format!(
+                "a column of shape {:?} and a row of shape {:?}: vectors are needed",
+                c.shape(),
+                r.shape()
+            );
+            return Err(Error::shape("toeplitz", message));
+        };
+        memory::ask::<T>("toeplitz", &[m, n])?;
+        if m == 0 || n == 0 {
+            return c.unsqueeze(1)?.try_mul(&r.unsqueeze(0)?);
+        }
+        // r_(n-1), .., r_1, c_0, .., c_(m-1): element (i, j) is number n - 1 + i - j.
+        let line = Tensor::cat(&[&r.narrow(0, 1, n - 1)?.flip([0])?, c], 0)?;
+        let row = (arange_on(&c.device(), 0, m as i64, 1)? + (n as i64 - 1)).unsqueeze(-1)?;
+        let index = row.try_sub(&arange_on(&c.device(), 0, n as i64, 1)?)?;
+        line.index_select(0, &index.flatten())?.reshape([m as isize, n as isize])
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::gaps::over_gaps;
 use crate::product::matmul;
-use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many, body_once};
 use tensor_core::kernels::{self, Gaps};
 use tensor_core::{Array, Error, Float, Result};
 
@@ -84,12 +84,14 @@ impl<T: Float> OpMany<T> for Svd {
 /// Shape, below two dimensions; argument, for NaN and infinity, naming the first such matrix; not converged.
 #[track_caller]
 pub fn svd<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
-    let outputs: [Tensor<T>; 3] = match apply_many(Svd, &[a])?.try_into() {
-        Ok(outputs) => outputs,
-        Err(_) => unreachable!("the operation has three outputs"),
-    };
-    let [u, s, vt] = outputs;
-    Ok((u, s, vt))
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> {
+        let outputs: [Tensor<T>; 3] = match apply_many(Svd, &[a])?.try_into() {
+            Ok(outputs) => outputs,
+            Err(_) => unreachable!("the operation has three outputs"),
+        };
+        let [u, s, vt] = outputs;
+        Ok((u, s, vt))
+    })
 }
 
 /// The singular values of each matrix of a batch, descending.
@@ -104,7 +106,9 @@ pub fn svdvals<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// The singular values, for the operation `op`.
 #[track_caller]
 fn singular_values<T: Float>(op: &'static str, a: &Tensor<T>) -> Result<Tensor<T>> {
-    Ok(svd(a).map_err(|e| e.renamed(op))?.1)
+    body_once!(T: Float, [op, a], |op: &'static str, a: &Tensor<T>| -> Result<Tensor<T>> {
+        Ok(svd(a).map_err(|e| e.renamed(op))?.1)
+    })
 }
 
 /// Which norm of a matrix; a number stands for the order.
@@ -141,25 +145,27 @@ impl From<f64> for MatrixNorm {
 /// is none of those six; as [`svd`].
 #[track_caller]
 pub fn matrix_norm<T: Float>(a: &Tensor<T>, norm: impl Into<MatrixNorm>) -> Result<Tensor<T>> {
-    if a.ndim() < 2 {
-        let message = format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape());
-        return Err(Error::shape("matrix_norm", message).at_caller());
-    }
-    let sums = |dim| a.abs().sum_dim(dim, false);
-    match norm.into() {
-        MatrixNorm::Frobenius => a.vector_norm(2.0, [-2, -1], false),
-        MatrixNorm::Nuclear => singular_values("matrix_norm", a)?.sum_dim(-1, false),
-        MatrixNorm::Order(2.0) => singular_values("matrix_norm", a)?.amax(-1, false),
-        MatrixNorm::Order(-2.0) => singular_values("matrix_norm", a)?.amin(-1, false),
-        MatrixNorm::Order(1.0) => sums(-2)?.amax(-1, false),
-        MatrixNorm::Order(-1.0) => sums(-2)?.amin(-1, false),
-        MatrixNorm::Order(f64::INFINITY) => sums(-1)?.amax(-1, false),
-        MatrixNorm::Order(f64::NEG_INFINITY) => sums(-1)?.amin(-1, false),
-        MatrixNorm::Order(p) => {
-            let message = format!("no matrix norm of order {p}: 1, 2, infinity and their negatives are");
-            Err(Error::argument("matrix_norm", message).at_caller())
+    body_once!(T: Float, [a, norm.into()], |a: &Tensor<T>, norm: MatrixNorm| -> Result<Tensor<T>> {
+        if a.ndim() < 2 {
+            let message = format!("shape {:?}: matrices of 2 or more dimensions are needed", a.shape());
+            return Err(Error::shape("matrix_norm", message));
         }
-    }
+        let sums = |dim| a.abs().sum_dim(dim, false);
+        match norm {
+            MatrixNorm::Frobenius => a.vector_norm(2.0, [-2, -1], false),
+            MatrixNorm::Nuclear => singular_values("matrix_norm", a)?.sum_dim(-1, false),
+            MatrixNorm::Order(2.0) => singular_values("matrix_norm", a)?.amax(-1, false),
+            MatrixNorm::Order(-2.0) => singular_values("matrix_norm", a)?.amin(-1, false),
+            MatrixNorm::Order(1.0) => sums(-2)?.amax(-1, false),
+            MatrixNorm::Order(-1.0) => sums(-2)?.amin(-1, false),
+            MatrixNorm::Order(f64::INFINITY) => sums(-1)?.amax(-1, false),
+            MatrixNorm::Order(f64::NEG_INFINITY) => sums(-1)?.amin(-1, false),
+            MatrixNorm::Order(p) => {
+                let message = format!("no matrix norm of order {p}: 1, 2, infinity and their negatives are");
+                Err(Error::argument("matrix_norm", message))
+            }
+        }
+    })
 }
 
 /// The ratio of the largest to the smallest singular value of each matrix of a batch; infinite where the
@@ -169,8 +175,10 @@ pub fn matrix_norm<T: Float>(a: &Tensor<T>, norm: impl Into<MatrixNorm>) -> Resu
 /// Shape, below two dimensions and for matrices of no elements; as [`svd`].
 #[track_caller]
 pub fn cond<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    let s = singular_values("cond", a)?;
-    s.amax(-1, false)?.try_div(&s.amin(-1, false)?)
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<Tensor<T>> {
+        let s = singular_values("cond", a)?;
+        s.amax(-1, false)?.try_div(&s.amin(-1, false)?)
+    })
 }
 
 /// How many singular values of each [m, n] matrix of a batch exceed `rtol` times the largest. None stands for
@@ -189,13 +197,15 @@ pub fn cond<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// As [`svd`].
 #[track_caller]
 pub fn matrix_rank<T: Float>(a: &Tensor<T>, rtol: Option<f64>) -> Result<Tensor<i64>> {
-    let s = singular_values("matrix_rank", &a.detach())?;
-    let [.., m, n] = *a.shape() else { return Tensor::zeros_on(&s.device(), s.shape()) };
-    let rtol = T::of(rtol.unwrap_or_else(|| kernels::rank_tolerance::<T>(m, n)));
-    if m == 0 || n == 0 {
-        return s.gt(T::ZERO)?.count_nonzero_dim(-1, false);
-    }
-    s.gt(&(s.narrow(-1, 0, 1)? * rtol))?.count_nonzero_dim(-1, false)
+    body_once!(T: Float, [a, rtol], |a: &Tensor<T>, rtol: Option<f64>| -> Result<Tensor<i64>> {
+        let s = singular_values("matrix_rank", &a.detach())?;
+        let [.., m, n] = *a.shape() else { return Tensor::zeros_on(&s.device(), s.shape()) };
+        let rtol = T::of(rtol.unwrap_or_else(|| kernels::rank_tolerance::<T>(m, n)));
+        if m == 0 || n == 0 {
+            return s.gt(T::ZERO)?.count_nonzero_dim(-1, false);
+        }
+        s.gt(&(s.narrow(-1, 0, 1)? * rtol))?.count_nonzero_dim(-1, false)
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Functions of symmetric matrices, exact at every spectrum.
 
-use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many};
+use autograd::{KeepMany, Kept, OpMany, Tensor, apply_many, body_once};
 use std::sync::Arc;
 pub use tensor_core::kernels::Analytic;
 use tensor_core::shape::Dims;
-use tensor_core::{Array, AtCaller, Error, Float, Result, kernels};
+use tensor_core::{Array, AtCaller, Error, Float, Result, compiled_once, kernels};
 
 /// A = V diag(w) V^T: the value of the matrix, and nothing else of it.
 struct Spectrum<T: Float> {
@@ -17,18 +17,18 @@ struct Spectrum<T: Float> {
 /// cotangent grad, is that of order k + 1 with grad for a further direction, and the one with respect to
 /// G_i that of order k with grad in place of G_i, since <grad, D^k f(A)[G_1, .., G_k]> does not depend on
 /// the order of grad and the directions.
-struct Derivative<T: Float, F> {
-    f: Arc<F>,
+struct Derivative<T: Float> {
+    f: Arc<dyn Analytic>,
     spectrum: Arc<Spectrum<T>>,
 }
 
-impl<T: Float, F> Clone for Derivative<T, F> {
+impl<T: Float> Clone for Derivative<T> {
     fn clone(&self) -> Self {
         Derivative { f: self.f.clone(), spectrum: self.spectrum.clone() }
     }
 }
 
-impl<T: Float, F: Analytic + 'static> OpMany<T> for Derivative<T, F> {
+impl<T: Float> OpMany<T> for Derivative<T> {
     fn name(&self) -> &'static str {
         "symmetric_function"
     }
@@ -106,33 +106,36 @@ fn symmetric_part<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// finite at an eigenvalue, naming the first such matrix; not converged.
 #[track_caller]
 pub fn symmetric_function<T: Float>(a: &Tensor<T>, f: impl Analytic + 'static) -> Result<Tensor<T>> {
-    function(("symmetric_function", "the function"), a, f, |_| {}).at_caller()
+    function(("symmetric_function", "the function"), a, Arc::new(f), &|_| {}).at_caller()
 }
 
-/// [`symmetric_function`] of the eigenvalues that `adjust` makes of those of each matrix.
-fn function<T: Float>(
-    (op, written): (&'static str, &str),
-    a: &Tensor<T>,
-    f: impl Analytic + 'static,
-    adjust: impl Fn(&mut [T]),
-) -> Result<Tensor<T>> {
-    let [w, v] = kernels::eigh(op, a.array())?;
-    let (n, device, shape) = (w.shape()[w.ndim() - 1], w.device(), Dims::from_slice(w.shape()));
-    let mut values = w.to_vec();
-    values.chunks_exact_mut(n.max(1)).for_each(adjust);
-    for (k, x) in values.iter().enumerate() {
-        if !f.coefficient(0, x.to_f64()).is_finite() {
-            let message = format!(
-                "{written} is not a finite number at {x}, an eigenvalue of matrix {} of {:?}",
-                k / n,
-                a.shape()
-            );
-            return Err(Error::argument(op, message));
+compiled_once! {
+    /// [`symmetric_function`] of the eigenvalues that `adjust` makes of those of each matrix.
+    fn function<T: Float>(
+        names: (&'static str, &str),
+        a: &Tensor<T>,
+        f: Arc<dyn Analytic>,
+        adjust: &dyn Fn(&mut [T]),
+    ) -> Result<Tensor<T>> {
+        let (op, written) = names;
+        let [w, v] = kernels::eigh(op, a.array())?;
+        let (n, device, shape) = (w.shape()[w.ndim() - 1], w.device(), Dims::from_slice(w.shape()));
+        let mut values = w.to_vec();
+        values.chunks_exact_mut(n.max(1)).for_each(adjust);
+        for (k, x) in values.iter().enumerate() {
+            if !f.coefficient(0, x.to_f64()).is_finite() {
+                let message = format!(
+                    "{written} is not a finite number at {x}, an eigenvalue of matrix {} of {:?}",
+                    k / n,
+                    a.shape()
+                );
+                return Err(Error::argument(op, message));
+            }
         }
+        let w = Array::from_vec(values, &shape)?.to_device(op, device)?;
+        let spectrum = Arc::new(Spectrum { w, v });
+        Ok(apply_many(Derivative { f: f, spectrum }, &[a])?.swap_remove(0))
     }
-    let w = Array::from_vec(values, &shape)?.to_device(op, device)?;
-    let spectrum = Arc::new(Spectrum { w, v });
-    Ok(apply_many(Derivative { f: Arc::new(f), spectrum }, &[a])?.swap_remove(0))
 }
 
 struct Exp;
@@ -219,7 +222,9 @@ impl Analytic for Step {
 /// As [`symmetric_function`].
 #[track_caller]
 pub fn symmetric_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    function(("symmetric_exp", "e^x"), a, Exp, |_| {}).at_caller()
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<Tensor<T>> {
+        function(("symmetric_exp", "e^x"), a, Arc::new(Exp), &|_| {})
+    })
 }
 
 /// The logarithm of each symmetric positive definite matrix; see [`symmetric_function`].
@@ -228,7 +233,9 @@ pub fn symmetric_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// As [`symmetric_function`], for eigenvalues that are not positive.
 #[track_caller]
 pub fn symmetric_log<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
-    function(("symmetric_log", "ln x"), a, Log, |_| {}).at_caller()
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<Tensor<T>> {
+        function(("symmetric_log", "ln x"), a, Arc::new(Log), &|_| {})
+    })
 }
 
 /// A^p of each symmetric matrix (p = 1/2 is the root, -1/2 the whitening); see [`symmetric_function`]. A power that
@@ -252,16 +259,18 @@ pub fn symmetric_log<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// a p that is no integer, and zeros, for a negative one.
 #[track_caller]
 pub fn symmetric_power<T: Float>(a: &Tensor<T>, p: f64) -> Result<Tensor<T>> {
-    let without_rounding = |w: &mut [T]| {
-        if p.fract() == 0.0 {
-            return;
-        }
-        let size = |x: &T| x.to_f64().abs();
-        let rounding = w.len() as f64 * T::EPSILON.to_f64() * w.iter().map(size).fold(0.0, f64::max);
-        let counts = |x: &&mut T| size(x) <= rounding && (p > 0.0 || **x < T::ZERO);
-        w.iter_mut().filter(counts).for_each(|x| *x = T::ZERO);
-    };
-    function(("symmetric_power", &format!("x^{p}")), a, Power(p), without_rounding).at_caller()
+    body_once!(T: Float, [a, p], |a: &Tensor<T>, p: f64| -> Result<Tensor<T>> {
+        let without_rounding = |w: &mut [T]| {
+            if p.fract() == 0.0 {
+                return;
+            }
+            let size = |x: &T| x.to_f64().abs();
+            let rounding = w.len() as f64 * T::EPSILON.to_f64() * w.iter().map(size).fold(0.0, f64::max);
+            let counts = |x: &&mut T| size(x) <= rounding && (p > 0.0 || **x < T::ZERO);
+            w.iter_mut().filter(counts).for_each(|x| *x = T::ZERO);
+        };
+        function(("symmetric_power", &format!("x^{p}")), a, Arc::new(Power(p)), &without_rounding)
+    })
 }
 
 /// The projector onto the eigenvectors of each symmetric matrix whose eigenvalues exceed `threshold`; it does
@@ -279,7 +288,9 @@ pub fn symmetric_power<T: Float>(a: &Tensor<T>, p: f64) -> Result<Tensor<T>> {
 /// As [`symmetric_function`].
 #[track_caller]
 pub fn spectral_projector<T: Float>(a: &Tensor<T>, threshold: f64) -> Result<Tensor<T>> {
-    function(("spectral_projector", "the function"), a, Step(threshold), |_| {}).at_caller()
+    body_once!(T: Float, [a, threshold], |a: &Tensor<T>, threshold: f64| -> Result<Tensor<T>> {
+        function(("spectral_projector", "the function"), a, Arc::new(Step(threshold)), &|_| {})
+    })
 }
 
 #[cfg(test)]

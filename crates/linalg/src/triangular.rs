@@ -2,9 +2,9 @@
 
 use crate::product::matmul;
 use crate::solve::{System, system};
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply, apply_once, body_once};
 pub use tensor_core::kernels::Triangle;
-use tensor_core::{Array, AtCaller, Float, Result, kernels};
+use tensor_core::{Array, Float, Result, kernels};
 
 /// X = A^-1 B, or A^-T B where transposed, for a triangle A of which nothing else is read
 struct SolveTriangular {
@@ -46,7 +46,8 @@ pub(crate) fn triangular<T: Float>(
     upper: bool,
     transposed: bool,
 ) -> Result<Tensor<T>> {
-    apply(SolveTriangular { triangle: Triangle { upper, unit: false }, transposed }, [a, b])
+    let triangle = Triangle { upper, unit: false };
+    apply_once!(T: Float, SolveTriangular { triangle, transposed } => SolveTriangular, [a, b])
 }
 
 /// The solution X of A X = B for each triangular matrix of a batch. Of A the triangle is read and nothing
@@ -69,9 +70,15 @@ pub(crate) fn triangular<T: Float>(
 /// and infinity in a triangle, naming the first such matrix. In B they are no errors: they spread into the solutions.
 #[track_caller]
 pub fn solve_triangular<T: Float>(a: &Tensor<T>, b: &Tensor<T>, triangle: Triangle) -> Result<Tensor<T>> {
-    let System { a, b, vectors } = system("solve_triangular", a, b).at_caller()?;
-    let x = apply(SolveTriangular { triangle, transposed: false }, [&a, &b])?;
-    if vectors { x.squeeze(-1) } else { Ok(x) }
+    body_once!(
+        T: Float,
+        [a, b, triangle],
+        |a: &Tensor<T>, b: &Tensor<T>, triangle: Triangle| -> Result<Tensor<T>> {
+            let System { a, b, vectors } = system("solve_triangular", a, b)?;
+            let x = apply(SolveTriangular { triangle, transposed: false }, [&a, &b])?;
+            if vectors { x.squeeze(-1) } else { Ok(x) }
+        }
+    )
 }
 
 #[cfg(test)]

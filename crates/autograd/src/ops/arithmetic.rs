@@ -212,7 +212,7 @@ impl<T: Number> Op<T, 1> for Magnitude {
 
 /// c x, x + c or c - x for a number c.
 #[derive(Clone, Copy)]
-enum WithNumber<T> {
+pub(super) enum WithNumber<T> {
     Times(T),
     Plus(T),
     From(T),
@@ -261,10 +261,10 @@ impl<T: Number> Op<T, 1> for WithNumber<T> {
 macro_rules! applied_once {
     ($($name:ident $name_owned:ident $Op:ident $Bound:ident [$($x:ident),+];)*) => { $(
         compiled_once! {
-            fn $name<T: $Bound>(here: &'static Location<'static>, $($x: &Tensor<T>),+) -> Result<Tensor<T>> {
+            pub(super) fn $name<T: $Bound>(here: &'static Location<'static>, $($x: &Tensor<T>),+) -> Result<Tensor<T>> {
                 apply_at(here, $Op, [$($x),+])
             }
-            fn $name_owned<T: $Bound>(here: &'static Location<'static>, $($x: Tensor<T>),+) -> Result<Tensor<T>> {
+            pub(super) fn $name_owned<T: $Bound>(here: &'static Location<'static>, $($x: Tensor<T>),+) -> Result<Tensor<T>> {
                 apply_owned_at(here, $Op, [$($x),+])
             }
         }
@@ -282,10 +282,10 @@ compiled_once! {
     fn magnitude<T: Number>(here: &'static Location<'static>, x: &Tensor<T>) -> Result<Tensor<T>> {
         apply_at(here, Magnitude, [x])
     }
-    fn with_number<T: Number>(here: &'static Location<'static>, op: WithNumber<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
+    pub(super) fn with_number<T: Number>(here: &'static Location<'static>, op: WithNumber<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
         apply_at(here, op, [x])
     }
-    fn with_number_owned<T: Number>(
+    pub(super) fn with_number_owned<T: Number>(
         here: &'static Location<'static>,
         op: WithNumber<T>,
         x: Tensor<T>,

@@ -5,13 +5,19 @@
 //! clones of x are the leaf still. Where nothing is recorded, within `no_grad`, a leaf stays the leaf and
 //! has another value.
 
-use crate::mode::{Mode, is_grad_enabled};
+use super::arithmetic::{
+    WithNumber, add, add_owned, div, div_owned, mul, mul_owned, sub, sub_owned, with_number,
+    with_number_owned,
+};
+use crate::mode::is_grad_enabled;
 use crate::node::Edge;
 use crate::tensor::Tensor;
 use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
 use std::panic::Location;
 use tensor_core::shape::broadcast;
-use tensor_core::{AtCaller, Device, Element, Error, ErrorKind, Float, Layout, Number, OrRaise, Result};
+use tensor_core::{
+    AtCaller, Device, Element, Error, ErrorKind, Float, Layout, Number, OrRaise, Result, compiled_once,
+};
 
 /// An error where the result would have another shape than x.
 fn keeps_shape<T: Element>(op: &'static str, x: &Tensor<T>, other: &[usize]) -> Result<()> {
@@ -73,52 +79,79 @@ impl<T: Element> Tensor<T> {
     }
 }
 
-/// `$x $op $other` written to `$x`, in the body of the operator itself: so errors show its caller's line. What is
-/// not written where it lies is left to `$x` where there is no memory for the result.
-macro_rules! written {
-    ($x:ident, $op:tt, $name:literal, $operand:expr, $other:expr) => {{
-        let operand: Option<&Tensor<T>> = $operand;
-        keeps_shape($name, $x, operand.map_or(&[], Tensor::shape)).or_raise();
-        let leaf = quiet_leaf($x);
-        let mode = Mode::at(Location::caller());
-        let new = match in_place($x, operand) {
-            false => &*$x $op $other,
-            true => std::mem::replace($x, Tensor::scalar(T::default())) $op $other,
-        };
-        drop(mode);
-        put($x, leaf, new);
-    }};
+/// What two functions of x, of which the second may reuse its buffer, give, written to x. What is not written where it
+/// lies is left to x where there is no memory for the result.
+fn written<T: Element>(
+    name: &'static str,
+    x: &mut Tensor<T>,
+    operand: Option<&Tensor<T>>,
+    of: impl FnOnce(&Tensor<T>) -> Result<Tensor<T>>,
+    of_owned: impl FnOnce(Tensor<T>) -> Result<Tensor<T>>,
+) -> Result<()> {
+    keeps_shape(name, x, operand.map_or(&[], Tensor::shape))?;
+    let leaf = quiet_leaf(x);
+    let new = match in_place(x, operand) {
+        false => of(x)?,
+        true => of_owned(std::mem::replace(x, Tensor::scalar(T::default())))?,
+    };
+    put(x, leaf, new);
+    Ok(())
 }
 
 /// An operator that writes its left operand; it panics where the shapes do not broadcast to that.
 macro_rules! assignment {
-    ($Bound:ident $Trait:ident $method:ident $op:tt $name:literal) => {
+    ($Bound:ident $Trait:ident $method:ident $name:literal $of:ident $of_owned:ident,
+     |$here:ident, $x:ident, $c:ident| $with:expr, $with_owned:expr) => {
         impl<T: $Bound> $Trait<&Tensor<T>> for Tensor<T> {
             #[track_caller]
             fn $method(&mut self, other: &Tensor<T>) {
-                written!(self, $op, $name, Some(other), other);
+                compiled_once! {
+                    fn assign<T: $Bound>(
+                        here: &'static Location<'static>,
+                        x: &mut Tensor<T>,
+                        other: &Tensor<T>,
+                    ) -> Result<()> {
+                        let owned = |x| $of_owned(here, x, other.clone());
+                        written($name, x, Some(other), |x| $of(here, x, other), owned)
+                    }
+                }
+                assign(Location::caller(), self, other).or_raise();
             }
         }
 
         impl<T: $Bound> $Trait<Tensor<T>> for Tensor<T> {
             #[track_caller]
             fn $method(&mut self, other: Tensor<T>) {
-                written!(self, $op, $name, Some(&other), &other);
+                $Trait::$method(self, &other);
             }
         }
 
         impl<T: $Bound> $Trait<T> for Tensor<T> {
             #[track_caller]
             fn $method(&mut self, c: T) {
-                written!(self, $op, $name, None, c);
+                compiled_once! {
+                    fn assign<T: $Bound>(
+                        $here: &'static Location<'static>,
+                        x: &mut Tensor<T>,
+                        $c: T,
+                    ) -> Result<()> {
+                        written($name, x, None, |$x| $with, |$x| $with_owned)
+                    }
+                }
+                assign(Location::caller(), self, c).or_raise();
             }
         }
     };
 }
-assignment!(Number AddAssign add_assign + "add");
-assignment!(Number SubAssign sub_assign - "sub");
-assignment!(Number MulAssign mul_assign * "mul");
-assignment!(Float DivAssign div_assign / "div");
+assignment!(Number AddAssign add_assign "add" add add_owned,
+    |here, x, c| with_number(here, WithNumber::Plus(c), x), with_number_owned(here, WithNumber::Plus(c), x));
+assignment!(Number SubAssign sub_assign "sub" sub sub_owned,
+    |here, x, c| with_number(here, WithNumber::Plus(c.negated()), x),
+    with_number_owned(here, WithNumber::Plus(c.negated()), x));
+assignment!(Number MulAssign mul_assign "mul" mul mul_owned,
+    |here, x, c| with_number(here, WithNumber::Times(c), x), with_number_owned(here, WithNumber::Times(c), x));
+assignment!(Float DivAssign div_assign "div" div div_owned,
+    |here, x, c| div(here, x, &Tensor::scalar(c)), div_owned(here, x, Tensor::scalar(c)));
 
 #[cfg(test)]
 mod tests {

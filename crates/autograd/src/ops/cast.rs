@@ -1,8 +1,10 @@
 //! Conversion between element types.
 
-use crate::op::{Kept, Op, apply};
+use crate::op::{Kept, Op, apply_at};
 use crate::tensor::Tensor;
-use tensor_core::{Array, Element, Float, OrRaise, Result, kernels};
+use std::marker::PhantomData;
+use std::panic::Location;
+use tensor_core::{Array, EachFloat, Element, Float, ForFloat, OrRaise, Result, kernels};
 
 /// Between the float types: an ordinary differentiable operation.
 struct Cast;
@@ -19,16 +21,38 @@ impl<T: Float, U: Float> Op<T, 1, U> for Cast {
     }
     /// grad, in the input's type
     fn vjp(&self, _: &Kept<'_, T, U>, g: Tensor<U>) -> Result<[Option<Tensor<T>>; 1]> {
-        Ok([Some(apply(Cast, [&g])?)])
+        Ok([Some(cast_at(Location::caller(), &g)?)])
     }
 }
+
+/// The operation on tensors of one type, to each type: compiled here.
+struct CastsOf<T>(PhantomData<T>);
+
+impl<T: Float> ForFloat for CastsOf<T> {
+    type Of<U: Float> = fn(&'static Location<'static>, &Tensor<T>) -> Result<Tensor<U>>;
+}
+
+struct Casts;
+
+impl ForFloat for Casts {
+    type Of<T: Float> = EachFloat<CastsOf<T>>;
+}
+
+fn cast_at<T: Float, U: Float>(here: &'static Location<'static>, x: &Tensor<T>) -> Result<Tensor<U>> {
+    apply_at(here, Cast, [x])
+}
+
+static CASTS: EachFloat<Casts> = EachFloat {
+    f32: EachFloat { f32: cast_at::<f32, f32>, f64: cast_at::<f32, f64> },
+    f64: EachFloat { f32: cast_at::<f64, f32>, f64: cast_at::<f64, f64> },
+};
 
 impl<T: Float> Tensor<T> {
     /// The elements in another float type; differentiable.
     #[track_caller]
     #[must_use]
     pub fn cast<U: Float>(&self) -> Tensor<U> {
-        apply(Cast, [self]).or_raise()
+        U::of_floats(T::of_floats(&CASTS))(Location::caller(), self).or_raise()
     }
 }
 

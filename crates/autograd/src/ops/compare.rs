@@ -1,5 +1,6 @@
 //! Comparisons, masks, and choosing by a mask.
 
+use crate::apply_once;
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use std::borrow::Cow;
@@ -111,7 +112,7 @@ impl Tensor<bool> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn where_cond<T: Element>(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-        apply(Where(self.array().clone()), [a, b])
+        apply_once!(T: Element, Where(self.array().clone()) => Where, [a, b])
     }
 
     /// True where the mask is false.

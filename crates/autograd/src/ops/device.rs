@@ -1,5 +1,6 @@
 //! Moving values between devices.
 
+use crate::apply_once;
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use tensor_core::{Array, Device, Element, OrRaise, Result};
@@ -43,7 +44,7 @@ impl<T: Element> Tensor<T> {
     pub fn to_device(&self, device: &Device) -> Result<Self> {
         match self.device() {
             from if from == *device => Ok(self.clone()),
-            from => apply(Move { from, to: *device }, [self]),
+            from => apply_once!(T: Element, Move { from, to: *device } => Move, [self]),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::arithmetic::Binary;
 use super::compare::EQ;
+use crate::apply_once;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use tensor_core::{Array, DType, EachNumber, Error, Number, Result, formulas, kernels};
@@ -92,7 +93,7 @@ impl<T: Number> Tensor<T> {
     /// Shape, where the shapes do not broadcast; argument, where an integer is divided by 0.
     #[track_caller]
     pub fn floor_divide(&self, other: &Tensor<T>) -> Result<Self> {
-        apply(Divide::FloorQuotient, [self, other])
+        apply_once!(T: Number, Divide::FloorQuotient => Divide, [self, other])
     }
 
     /// What [`Tensor::floor_divide`] leaves, with the sign of `other`, which a zero has too, as Python's `%`. Its
@@ -108,7 +109,7 @@ impl<T: Number> Tensor<T> {
     /// Shape, where the shapes do not broadcast; argument, where an integer is divided by 0.
     #[track_caller]
     pub fn remainder(&self, other: &Tensor<T>) -> Result<Self> {
-        apply(Divide::FloorRemainder, [self, other])
+        apply_once!(T: Number, Divide::FloorRemainder => Divide, [self, other])
     }
 
     /// What division rounded towards 0 leaves, with the sign of `self`, as Rust's `%`. Its derivative by `other` is
@@ -124,6 +125,6 @@ impl<T: Number> Tensor<T> {
     /// Shape, where the shapes do not broadcast; argument, where an integer is divided by 0.
     #[track_caller]
     pub fn fmod(&self, other: &Tensor<T>) -> Result<Self> {
-        apply(Divide::TruncRemainder, [self, other])
+        apply_once!(T: Number, Divide::TruncRemainder => Divide, [self, other])
     }
 }

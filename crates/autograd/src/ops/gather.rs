@@ -1,6 +1,8 @@
 //! Elements chosen by tensors: of indices, or of a mask.
 
 use super::index::index_in;
+use crate::apply_once;
+use crate::body_once;
 use crate::create::arange_on;
 use crate::op::{Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
@@ -99,7 +101,7 @@ impl<T: Number> Tensor<T> {
     fn gather_along(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
         let dim = dim("gather", d, self.ndim()).at_caller()?;
         check_index("gather", index.shape(), self.shape(), Some(dim)).at_caller()?;
-        apply(Gather { dim, index: index.array().clone() }, [self])
+        apply_once!(T: Number, Gather { dim, index: index.array().clone() } => Gather, [self])
     }
 
     /// This tensor with `self[i][index[i][j][k]][k] += source[i][j][k]` for `dim` 1, and so on. The
@@ -119,22 +121,28 @@ impl<T: Number> Tensor<T> {
     /// not fit.
     #[track_caller]
     pub fn scatter_add(&self, d: isize, index: &Tensor<i64>, source: &Tensor<T>) -> Result<Self> {
-        let dims = [self.ndim(), index.ndim(), source.ndim()];
-        if dims.contains(&0) && dims.iter().all(|&n| n < 2) {
-            let (x, shape) = (self.as_vector()?, Dims::from_slice(self.shape()));
-            return x.scatter_add(d, &index.as_vector()?, &source.as_vector()?)?.reshaped(shape);
-        }
-        let dim = dim("scatter_add", d, self.ndim()).at_caller()?;
-        check_index("scatter_add", index.shape(), self.shape(), Some(dim)).at_caller()?;
-        check_index("scatter_add", index.shape(), source.shape(), None).at_caller()?;
-        // What the index does not reach of the source is left out, and gets the gradient 0.
-        let mut read = source.clone();
-        for (k, &size) in index.shape().iter().enumerate() {
-            if size < read.shape()[k] {
-                read = read.narrow(k as isize, 0, size)?;
+        body_once!(
+            T: Number,
+            [self, d, index, source],
+            |this: &Tensor<T>, d: isize, index: &Tensor<i64>, source: &Tensor<T>| -> Result<Tensor<T>> {
+                let dims = [this.ndim(), index.ndim(), source.ndim()];
+                if dims.contains(&0) && dims.iter().all(|&n| n < 2) {
+                    let (x, shape) = (this.as_vector()?, Dims::from_slice(this.shape()));
+                    return x.scatter_add(d, &index.as_vector()?, &source.as_vector()?)?.reshaped(shape);
+                }
+                let dim = dim("scatter_add", d, this.ndim())?;
+                check_index("scatter_add", index.shape(), this.shape(), Some(dim))?;
+                check_index("scatter_add", index.shape(), source.shape(), None)?;
+                // What the index does not reach of the source is left out, and gets the gradient 0.
+                let mut read = source.clone();
+                for (k, &size) in index.shape().iter().enumerate() {
+                    if size < read.shape()[k] {
+                        read = read.narrow(k as isize, 0, size)?;
+                    }
+                }
+                apply(ScatterAdd { dim, index: index.array().clone() }, [this, &read])
             }
-        }
-        apply(ScatterAdd { dim, index: index.array().clone() }, [self, &read])
+        )
     }
 
     /// The slices at the indices, a vector, along `dim`: NumPy's `take`. Negative ones count from the
@@ -152,20 +160,26 @@ impl<T: Number> Tensor<T> {
     /// vector nor a single one.
     #[track_caller]
     pub fn index_select(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
-        if index.ndim() == 0 {
-            return self.index_select(d, &index.as_vector()?);
-        }
-        if self.ndim() == 0 {
-            if index.numel() != 1 {
-                let message =
-                    format!("{} indices into a tensor without dimensions: one is needed", index.numel());
-                return Err(Error::shape("index_select", message).at_caller());
+        body_once!(
+            T: Number,
+            [self, d, index],
+            |x: &Tensor<T>, d: isize, index: &Tensor<i64>| -> Result<Tensor<T>> {
+                if index.ndim() == 0 {
+                    return x.index_select(d, &index.as_vector()?);
+                }
+                if x.ndim() == 0 {
+                    if index.numel() != 1 {
+                        let message =
+                            format!("{} indices into a tensor without dimensions: one is needed", index.numel());
+                        return Err(Error::shape("index_select", message));
+                    }
+                    return x.as_vector()?.index_select(d, index)?.as_scalar();
+                }
+                let dim = dim("index_select", d, x.ndim())?;
+                let index = along(index, dim, x.shape())?;
+                apply(Gather { dim, index }, [x])
             }
-            return self.as_vector()?.index_select(d, index)?.as_scalar();
-        }
-        let dim = dim("index_select", d, self.ndim()).at_caller()?;
-        let index = along(index, dim, self.shape()).at_caller()?;
-        apply(Gather { dim, index }, [self])
+        )
     }
 
     /// This tensor with the rows of `values` in place of the rows at the indices, a vector, of the first
@@ -186,42 +200,48 @@ impl<T: Number> Tensor<T> {
     /// vector or `values` do not broadcast to the rows that they name.
     #[track_caller]
     pub fn index_put(&self, index: &Tensor<i64>, values: &Tensor<T>, accumulate: bool) -> Result<Self> {
-        dim("index_put", 0, self.ndim()).at_caller()?;
-        let whole = along(index, 0, self.shape()).at_caller()?;
-        let values = values.expand(whole.shape())?;
-        if accumulate {
-            return apply(ScatterAdd { dim: 0, index: whole }, [self, &values]);
-        }
-        // Each row comes from here, or from the last of the values that is put to it.
-        let rows = self.shape()[0];
-        let sources = match self.device() {
-            Device::Cpu => {
-                let mut sources = kernels::arange("index_put", Device::Cpu, rows).at_caller()?;
-                let own = sources.make_mut()?;
-                for (k, i) in index.to_vec().into_iter().enumerate() {
-                    let row = index_in("index_put", self.shape(), 0, i as isize).at_caller()?;
-                    own[row] = (rows + k) as i64;
+        body_once!(
+            T: Number,
+            [self, index, values, accumulate],
+            |x: &Tensor<T>, index: &Tensor<i64>, values: &Tensor<T>, accumulate: bool| -> Result<Tensor<T>> {
+                dim("index_put", 0, x.ndim())?;
+                let whole = along(index, 0, x.shape())?;
+                let values = values.expand(whole.shape())?;
+                if accumulate {
+                    return apply(ScatterAdd { dim: 0, index: whole }, [x, &values]);
                 }
-                Tensor::from(sources)
+                // Each row comes from here, or from the last of the values that is put to it.
+                let rows = x.shape()[0];
+                let sources = match x.device() {
+                    Device::Cpu => {
+                        let mut sources = kernels::arange("index_put", Device::Cpu, rows)?;
+                        let own = sources.make_mut()?;
+                        for (k, i) in index.to_vec().into_iter().enumerate() {
+                            let row = index_in("index_put", x.shape(), 0, i as isize)?;
+                            own[row] = (rows + k) as i64;
+                        }
+                        Tensor::from(sources)
+                    }
+                    device => {
+                        let own = arange_on(&device, 0, rows as i64, 1)?;
+                        // The number of each row that is put to, at the end of its run in the sorted index.
+                        let index = own.index_select(0, index)?;
+                        let order = index.argsort(0, false)?;
+                        let sorted = index.index_select(0, &order)?;
+                        let n = index.numel();
+                        let ends = sorted.narrow(0, 0, n.saturating_sub(1))?.ne(&sorted.narrow(
+                            0,
+                            n.min(1) as isize,
+                            n.saturating_sub(1),
+                        )?)?;
+                        let ends = ends.to_type::<i64>().pad(&[0, n.min(1) as isize], 1)?.to_type::<bool>();
+                        let (row, last) = (sorted.masked_select(&ends)?, order.masked_select(&ends)?);
+                        own.scatter_add(0, &row, &(last.try_sub(&row)? + rows as i64))?
+                    }
+                };
+                Tensor::cat(&[x, &values], 0)?.index_select(0, &sources)
             }
-            device => {
-                let own = arange_on(&device, 0, rows as i64, 1)?;
-                // The number of each row that is put to, at the end of its run in the sorted index.
-                let index = own.index_select(0, index)?;
-                let order = index.argsort(0, false)?;
-                let sorted = index.index_select(0, &order)?;
-                let n = index.numel();
-                let ends = sorted.narrow(0, 0, n.saturating_sub(1))?.ne(&sorted.narrow(
-                    0,
-                    n.min(1) as isize,
-                    n.saturating_sub(1),
-                )?)?;
-                let ends = ends.to_type::<i64>().pad(&[0, n.min(1) as isize], 1)?.to_type::<bool>();
-                let (row, last) = (sorted.masked_select(&ends)?, order.masked_select(&ends)?);
-                own.scatter_add(0, &row, &(last.try_sub(&row)? + rows as i64))?
-            }
-        };
-        Tensor::cat(&[self, &values], 0)?.index_select(0, &sources)
+        )
     }
 
     /// The elements where the mask, broadcast to this shape, holds: a vector, in row-major order.
@@ -237,11 +257,13 @@ impl<T: Number> Tensor<T> {
     /// Shape, where the mask does not broadcast to this shape, or this to the mask's.
     #[track_caller]
     pub fn masked_select(&self, mask: &Tensor<bool>) -> Result<Self> {
-        let shape = tensor_core::shape::broadcast("masked_select", self.shape(), mask.shape());
-        let shape = shape.at_caller()?;
-        let mask = mask.expand(&shape)?;
-        let index = kernels::positions("masked_select", mask.array()).at_caller()?.into();
-        self.expand(&shape)?.flatten().index_select(0, &index)
+        body_once!(T: Number, [self, mask], |x: &Tensor<T>, mask: &Tensor<bool>| -> Result<Tensor<T>> {
+            let shape = tensor_core::shape::broadcast("masked_select", x.shape(), mask.shape());
+            let shape = shape?;
+            let mask = mask.expand(&shape)?;
+            let index = kernels::positions("masked_select", mask.array())?.into();
+            x.expand(&shape)?.flatten().index_select(0, &index)
+        })
     }
 }
 
@@ -272,23 +294,26 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn nonzero(&self) -> Tensor<i64> {
-        let rows = || -> Result<Tensor<i64>> {
-            let mask = self.ne(T::default())?;
-            let places = kernels::positions("nonzero", mask.array())?;
-            let columns: Vec<Tensor<i64>> = (0..self.ndim())
-                .map(|k| {
-                    let inner = self.shape()[k + 1..].iter().product::<usize>() as i64;
-                    let size = self.shape()[k] as i64;
-                    let along = &formula!(|place: i64| place.floor_divide(inner).remainder(size));
-                    Ok(kernels::map("nonzero", &places, along)?.into())
-                })
-                .collect::<Result<_>>()?;
-            match columns.is_empty() {
-                true => Tensor::from(places).unsqueeze(-1)?.narrow(-1, 0, 0),
-                false => Tensor::stack(&columns.iter().collect::<Vec<_>>(), -1),
-            }
-        };
-        rows().called("nonzero").or_raise()
+        body_once!(T: Element, [self], |x: &Tensor<T>| -> Result<Tensor<i64>> {
+            let rows = || -> Result<Tensor<i64>> {
+                let mask = x.ne(T::default())?;
+                let places = kernels::positions("nonzero", mask.array())?;
+                let columns: Vec<Tensor<i64>> = (0..x.ndim())
+                    .map(|k| {
+                        let inner = x.shape()[k + 1..].iter().product::<usize>() as i64;
+                        let size = x.shape()[k] as i64;
+                        let along = &formula!(|place: i64| place.floor_divide(inner).remainder(size));
+                        Ok(kernels::map("nonzero", &places, along)?.into())
+                    })
+                    .collect::<Result<_>>()?;
+                match columns.is_empty() {
+                    true => Tensor::from(places).unsqueeze(-1)?.narrow(-1, 0, 0),
+                    false => Tensor::stack(&columns.iter().collect::<Vec<_>>(), -1),
+                }
+            };
+            rows().called("nonzero")
+        })
+        .or_raise()
     }
 }
 

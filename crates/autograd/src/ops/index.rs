@@ -1,11 +1,14 @@
 //! Parts of a tensor by position: rows, ranges, and ndarray's `s![]`.
 
-use crate::op::{Kept, Op, apply};
+use super::shape::reshaped;
+use crate::apply_once;
+use crate::op::{Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
 use smallvec::SmallVec;
+use std::panic::Location;
 use tensor_core::shape::{Dims, dim};
-use tensor_core::{Array, AtCaller, Device, Element, Error, Layout, Result, kernels};
+use tensor_core::{Array, AtCaller, Device, Element, Error, Layout, Result, compiled_once, kernels};
 
 /// Index `i`, negative ones counted from the end, of dimension `dim` of `shape`.
 pub(super) fn index_in(op: &'static str, shape: &[usize], dim: usize, i: isize) -> Result<usize> {
@@ -57,7 +60,7 @@ impl<T: Element> Op<T, 1> for Slice {
     /// grad at the places of the slice, 0 elsewhere
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let into = Embed { slice: self.of_many(kept.many()), shape: kept.cotangent_shape(0) };
-        Ok([Some(apply(into, [&g])?)])
+        Ok([Some(apply_once!(T: Element, into => Embed, [&g])?)])
     }
 }
 
@@ -80,32 +83,114 @@ impl<T: Element> Op<T, 1> for Embed {
     }
     /// grad at the places of the slice
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        Ok([Some(apply(self.slice.of_many(kept.many()), [&g])?)])
+        Ok([Some(sliced(Location::caller(), &g, self.slice.of_many(kept.many()))?)])
+    }
+}
+
+/// The whole of each dimension.
+fn whole(shape: &[usize]) -> SmallVec<[Span; 4]> {
+    shape.iter().map(|&len| Span { start: 0, step: 1, len }).collect()
+}
+
+/// `length` elements of one dimension from `start`.
+fn narrowed(shape: &[usize], d: isize, start: isize, length: usize) -> Result<Slice> {
+    let dim = dim("narrow", d, shape.len())?;
+    let size = shape[dim];
+    let first = if start < 0 { start + size as isize } else { start };
+    if first < 0 || (first as usize).checked_add(length).is_none_or(|end| end > size) {
+        let message = format!("{length} elements from {start} leave dimension {dim} of shape {shape:?}");
+        return Err(Error::index("narrow", message));
+    }
+    let mut ranges = whole(shape);
+    ranges[dim] = Span { start: first as usize, step: 1, len: length };
+    Ok(Slice(ranges))
+}
+
+/// One index of one dimension, and the shape without that dimension.
+fn selected(shape: &[usize], d: isize, index: isize) -> Result<(Slice, Dims)> {
+    let dim = dim("select", d, shape.len())?;
+    let start = index_in("select", shape, dim, index)?;
+    let mut ranges = whole(shape);
+    ranges[dim] = Span { start, step: 1, len: 1 };
+    let mut rest = Dims::from_slice(shape);
+    rest.remove(dim);
+    Ok((Slice(ranges), rest))
+}
+
+/// The range of each dimension that ndarray's parts stand for, and the shape of what they leave.
+fn parts(whole_shape: &[usize], parts: &[SliceInfoElem]) -> Result<(Slice, Dims)> {
+    let named = parts.iter().filter(|p| !matches!(p, SliceInfoElem::NewAxis)).count();
+    if named > whole_shape.len() {
+        let message =
+            format!("{named} dimensions named, but shape {:?} has {}", whole_shape, whole_shape.len());
+        return Err(Error::index("slice", message));
+    }
+    let mut ranges = whole(whole_shape);
+    let mut shape = Dims::new();
+    let mut k = 0;
+    for part in parts {
+        match *part {
+            SliceInfoElem::NewAxis => {
+                shape.push(1);
+                continue;
+            }
+            SliceInfoElem::Index(i) => {
+                let start = index_in("slice", whole_shape, k, i)?;
+                ranges[k] = Span { start, step: 1, len: 1 };
+            }
+            SliceInfoElem::Slice { start, end, step } => {
+                ranges[k] = range(whole_shape, k, start, end, step)?;
+                shape.push(ranges[k].len);
+            }
+        }
+        k += 1;
+    }
+    shape.extend_from_slice(&whole_shape[k..]);
+    Ok((Slice(ranges), shape))
+}
+
+/// A range as ndarray has it: cut out first, and walked backwards where the step is negative.
+fn range(shape: &[usize], k: usize, start: isize, end: Option<isize>, step: isize) -> Result<Span> {
+    let n = shape[k] as isize;
+    let place = |i: isize| if i < 0 { i.saturating_add(n) } else { i };
+    let (from, to) = (place(start), end.map_or(n, place));
+    if step == 0 || from < 0 || from > n || to < 0 || to > n {
+        let end = end.map_or(String::new(), |e| e.to_string());
+        let message = format!("range {start}..{end};{step} leaves dimension {k} of shape {:?}", shape);
+        return Err(Error::index("slice", message));
+    }
+    let size = (to - from).max(0) as usize;
+    let len = size.div_ceil(step.unsigned_abs());
+    let first = if step < 0 && len > 0 { to - 1 } else { from };
+    Ok(Span { start: first as usize, step, len })
+}
+
+compiled_once! {
+    fn sliced<T: Element>(here: &'static Location<'static>, x: &Tensor<T>, slice: Slice) -> Result<Tensor<T>> {
+        apply_at(here, slice, [x])
+    }
+
+    /// A slice in the shape without the dimensions of which it has one index.
+    fn sliced_to<T: Element>(
+        here: &'static Location<'static>,
+        x: &Tensor<T>,
+        slice: Slice,
+        shape: Dims,
+    ) -> Result<Tensor<T>> {
+        let part = apply_at(here, slice, [x])?;
+        if part.shape() == &shape[..] { Ok(part) } else { reshaped(here, &part, shape) }
     }
 }
 
 impl<T: Element> Tensor<T> {
-    fn whole(&self) -> SmallVec<[Span; 4]> {
-        self.shape().iter().map(|&len| Span { start: 0, step: 1, len }).collect()
-    }
-
     /// `length` elements along dimension `dim` from `start`, negative ones counted from the end.
     ///
     /// # Errors
     /// Index, where that leaves the dimension.
     #[track_caller]
     pub fn narrow(&self, d: isize, start: isize, length: usize) -> Result<Self> {
-        let dim = dim("narrow", d, self.ndim()).at_caller()?;
-        let size = self.shape()[dim];
-        let first = if start < 0 { start + size as isize } else { start };
-        if first < 0 || (first as usize).checked_add(length).is_none_or(|end| end > size) {
-            let message =
-                format!("{length} elements from {start} leave dimension {dim} of shape {:?}", self.shape());
-            return Err(Error::index("narrow", message).at_caller());
-        }
-        let mut ranges = self.whole();
-        ranges[dim] = Span { start: first as usize, step: 1, len: length };
-        apply(Slice(ranges), [self])
+        let slice = narrowed(self.shape(), d, start, length).at_caller()?;
+        sliced(Location::caller(), self, slice)
     }
 
     /// The element at `index`, one number per dimension, negative ones counted from the end. It is a number, and a
@@ -145,13 +230,8 @@ impl<T: Element> Tensor<T> {
     /// Index, where the index or the dimension is out of range.
     #[track_caller]
     pub fn select(&self, d: isize, index: isize) -> Result<Self> {
-        let dim = dim("select", d, self.ndim()).at_caller()?;
-        let start = index_in("select", self.shape(), dim, index).at_caller()?;
-        let mut ranges = self.whole();
-        ranges[dim] = Span { start, step: 1, len: 1 };
-        let mut shape = Dims::from_slice(self.shape());
-        shape.remove(dim);
-        apply(Slice(ranges), [self])?.reshaped(shape)
+        let (slice, shape) = selected(self.shape(), d, index).at_caller()?;
+        sliced_to(Location::caller(), self, slice, shape)
     }
 
     /// Row `index`: the elements at that place of the first dimension.
@@ -180,54 +260,7 @@ impl<T: Element> Tensor<T> {
     /// must lie within the dimension.
     #[track_caller]
     pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Result<Self> {
-        self.slice_parts(info.as_ref()).at_caller()
-    }
-
-    fn slice_parts(&self, parts: &[SliceInfoElem]) -> Result<Self> {
-        let named = parts.iter().filter(|p| !matches!(p, SliceInfoElem::NewAxis)).count();
-        if named > self.ndim() {
-            let message =
-                format!("{named} dimensions named, but shape {:?} has {}", self.shape(), self.ndim());
-            return Err(Error::index("slice", message));
-        }
-        let mut ranges = self.whole();
-        let mut shape = Dims::new();
-        let mut k = 0;
-        for part in parts {
-            match *part {
-                SliceInfoElem::NewAxis => {
-                    shape.push(1);
-                    continue;
-                }
-                SliceInfoElem::Index(i) => {
-                    let start = index_in("slice", self.shape(), k, i)?;
-                    ranges[k] = Span { start, step: 1, len: 1 };
-                }
-                SliceInfoElem::Slice { start, end, step } => {
-                    ranges[k] = self.range(k, start, end, step)?;
-                    shape.push(ranges[k].len);
-                }
-            }
-            k += 1;
-        }
-        shape.extend_from_slice(&self.shape()[k..]);
-        apply(Slice(ranges), [self])?.reshaped(shape)
-    }
-
-    /// A range as ndarray has it: cut out first, and walked backwards where the step is negative.
-    fn range(&self, k: usize, start: isize, end: Option<isize>, step: isize) -> Result<Span> {
-        let n = self.shape()[k] as isize;
-        let place = |i: isize| if i < 0 { i.saturating_add(n) } else { i };
-        let (from, to) = (place(start), end.map_or(n, place));
-        if step == 0 || from < 0 || from > n || to < 0 || to > n {
-            let end = end.map_or(String::new(), |e| e.to_string());
-            let message =
-                format!("range {start}..{end};{step} leaves dimension {k} of shape {:?}", self.shape());
-            return Err(Error::index("slice", message));
-        }
-        let size = (to - from).max(0) as usize;
-        let len = size.div_ceil(step.unsigned_abs());
-        let first = if step < 0 && len > 0 { to - 1 } else { from };
-        Ok(Span { start: first as usize, step, len })
+        let (slice, shape) = parts(self.shape(), info.as_ref()).at_caller()?;
+        sliced_to(Location::caller(), self, slice, shape)
     }
 }

@@ -1,9 +1,10 @@
 //! Several tensors made into one.
 
+use crate::body_once;
 use crate::op::{Kept, OpMany, apply_many};
 use crate::tensor::Tensor;
 use tensor_core::shape::dim;
-use tensor_core::{Array, AtCaller, Element, Error, Result, kernels};
+use tensor_core::{Array, Element, Error, Result, kernels};
 
 /// The inputs one after another along a dimension.
 struct Cat {
@@ -50,24 +51,26 @@ impl<T: Element> Tensor<T> {
     /// not exist.
     #[track_caller]
     pub fn cat(tensors: &[&Tensor<T>], d: isize) -> Result<Self> {
-        let Some(first) = tensors.first() else {
-            return Err(Error::shape("cat", "there is no tensor: at least one is needed").at_caller());
-        };
-        let dim = dim("cat", d, first.ndim()).at_caller()?;
-        for (i, t) in tensors.iter().enumerate() {
-            let fits = t.ndim() == first.ndim()
-                && (0..t.ndim()).all(|k| k == dim || t.shape()[k] == first.shape()[k]);
-            if !fits {
-                let message = format!(
-                    "tensor {i} has shape {:?}, the first {:?}: sizes may differ in dimension {dim} only",
-                    t.shape(),
-                    first.shape()
-                );
-                return Err(Error::shape("cat", message).at_caller());
+        body_once!(T: Element, [tensors, d], |tensors: &[&Tensor<T>], d: isize| -> Result<Tensor<T>> {
+            let Some(first) = tensors.first() else {
+                return Err(Error::shape("cat", "there is no tensor: at least one is needed"));
+            };
+            let dim = dim("cat", d, first.ndim())?;
+            for (i, t) in tensors.iter().enumerate() {
+                let fits = t.ndim() == first.ndim()
+                    && (0..t.ndim()).all(|k| k == dim || t.shape()[k] == first.shape()[k]);
+                if !fits {
+                    let message = format!(
+                        "tensor {i} has shape {:?}, the first {:?}: sizes may differ in dimension {dim} only",
+                        t.shape(),
+                        first.shape()
+                    );
+                    return Err(Error::shape("cat", message));
+                }
             }
-        }
-        let sizes = tensors.iter().map(|t| t.shape()[dim]).collect();
-        Ok(apply_many(Cat { dim, sizes }, tensors)?.swap_remove(0))
+            let sizes = tensors.iter().map(|t| t.shape()[dim]).collect();
+            Ok(apply_many(Cat { dim, sizes }, tensors)?.swap_remove(0))
+        })
     }
 
     /// The coordinates of a grid whose axes are these vectors, in the order of the axes: `ij` indexing.
@@ -85,17 +88,19 @@ impl<T: Element> Tensor<T> {
     /// Shape, where one is no vector.
     #[track_caller]
     pub fn meshgrid(axes: &[&Tensor<T>]) -> Result<Vec<Self>> {
-        if let Some(wrong) = axes.iter().find(|a| a.ndim() != 1) {
-            let message = format!("an axis of shape {:?}: vectors are needed", wrong.shape());
-            return Err(Error::shape("meshgrid", message).at_caller());
-        }
-        let shape: Vec<usize> = axes.iter().map(|a| a.numel()).collect();
-        let along = |(k, axis): (usize, &&Tensor<T>)| {
-            let mut line = vec![1; axes.len()];
-            line[k] = shape[k];
-            axis.reshape(&line)?.expand(&shape)
-        };
-        axes.iter().enumerate().map(along).collect()
+        body_once!(T: Element, [axes], |axes: &[&Tensor<T>]| -> Result<Vec<Tensor<T>>> {
+            if let Some(wrong) = axes.iter().find(|a| a.ndim() != 1) {
+                let message = format!("an axis of shape {:?}: vectors are needed", wrong.shape());
+                return Err(Error::shape("meshgrid", message));
+            }
+            let shape: Vec<usize> = axes.iter().map(|a| a.numel()).collect();
+            let along = |(k, axis): (usize, &&Tensor<T>)| {
+                let mut line = vec![1; axes.len()];
+                line[k] = shape[k];
+                axis.reshape(&line)?.expand(&shape)
+            };
+            axes.iter().enumerate().map(along).collect()
+        })
     }
 
     /// The tensors, all of one shape, along a new dimension `dim`.
@@ -104,15 +109,17 @@ impl<T: Element> Tensor<T> {
     /// Shape, where the shapes differ or there is no tensor; index, for a place that does not exist.
     #[track_caller]
     pub fn stack(tensors: &[&Tensor<T>], d: isize) -> Result<Self> {
-        if let Some((i, t)) = tensors.iter().enumerate().find(|(_, t)| t.shape() != tensors[0].shape()) {
-            let message = format!(
-                "tensor {i} has shape {:?}, the first {:?}: all shapes must be equal",
-                t.shape(),
-                tensors[0].shape()
-            );
-            return Err(Error::shape("stack", message).at_caller());
-        }
-        let layers: Vec<Self> = tensors.iter().map(|t| t.unsqueeze(d)).collect::<Result<_>>()?;
-        Tensor::cat(&layers.iter().collect::<Vec<_>>(), d)
+        body_once!(T: Element, [tensors, d], |tensors: &[&Tensor<T>], d: isize| -> Result<Tensor<T>> {
+            if let Some((i, t)) = tensors.iter().enumerate().find(|(_, t)| t.shape() != tensors[0].shape()) {
+                let message = format!(
+                    "tensor {i} has shape {:?}, the first {:?}: all shapes must be equal",
+                    t.shape(),
+                    tensors[0].shape()
+                );
+                return Err(Error::shape("stack", message));
+            }
+            let layers: Vec<Tensor<T>> = tensors.iter().map(|t| t.unsqueeze(d)).collect::<Result<_>>()?;
+            Tensor::cat(&layers.iter().collect::<Vec<_>>(), d)
+        })
     }
 }

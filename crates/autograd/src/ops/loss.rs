@@ -1,5 +1,6 @@
 //! Losses: means over all elements, or over the rows of a batch.
 
+use crate::body_once;
 use crate::tensor::Tensor;
 use tensor_core::{Error, Float, Result};
 
@@ -17,7 +18,9 @@ impl<T: Float> Tensor<T> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn mse_loss(&self, target: &Tensor<T>) -> Result<Self> {
-        Ok(self.try_sub(target)?.square().mean())
+        body_once!(T: Float, [self, target], |x: &Tensor<T>, target: &Tensor<T>| -> Result<Tensor<T>> {
+            Ok(x.try_sub(target)?.square().mean())
+        })
     }
 
     /// The mean of d^2 / 2 for |d| <= delta and delta (|d| - delta / 2) beyond, with d = x - target
@@ -27,11 +30,17 @@ impl<T: Float> Tensor<T> {
     /// Shape, where the shapes do not broadcast; argument, for a delta that is not positive.
     #[track_caller]
     pub fn huber_loss(&self, target: &Tensor<T>, delta: f64) -> Result<Self> {
-        if delta.is_nan() || delta <= 0.0 {
-            let message = format!("delta {delta}: a positive one is needed");
-            return Err(Error::argument("huber_loss", message).at_caller());
-        }
-        Ok(self.try_sub(target)?.huber(delta).mean())
+        body_once!(
+            T: Float,
+            [self, target, delta],
+            |x: &Tensor<T>, target: &Tensor<T>, delta: f64| -> Result<Tensor<T>> {
+                if delta.is_nan() || delta <= 0.0 {
+                    let message = format!("delta {delta}: a positive one is needed");
+                    return Err(Error::argument("huber_loss", message));
+                }
+                Ok(x.try_sub(target)?.huber(delta).mean())
+            }
+        )
     }
 
     /// The mean of -t ln p - (1 - t) ln(1 - p) for p = sigmoid(x), without overflow, and with all digits
@@ -41,7 +50,9 @@ impl<T: Float> Tensor<T> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn binary_cross_entropy_with_logits(&self, target: &Tensor<T>) -> Result<Self> {
-        Ok(self.logit_loss(target)?.mean())
+        body_once!(T: Float, [self, target], |x: &Tensor<T>, target: &Tensor<T>| -> Result<Tensor<T>> {
+            Ok(x.logit_loss(target)?.mean())
+        })
     }
 
     /// The mean of -ln softmax(x) at the target over the rows of a batch: `self` holds logits in shape
@@ -58,14 +69,16 @@ impl<T: Float> Tensor<T> {
     /// Shape, for any other shapes; index, for a class that does not exist.
     #[track_caller]
     pub fn cross_entropy(&self, target: &Tensor<i64>) -> Result<Self> {
-        if self.ndim() != 2 || target.shape() != &self.shape()[..1] {
-            let message = format!(
-                "logits of shape {:?} and classes of shape {:?}: [N, C] and [N] are needed",
-                self.shape(),
-                target.shape()
-            );
-            return Err(Error::shape("cross_entropy", message).at_caller());
-        }
-        Ok(self.log_softmax(1)?.gather(1, &target.unsqueeze(1)?)?.mean().neg())
+        body_once!(T: Float, [self, target], |x: &Tensor<T>, target: &Tensor<i64>| -> Result<Tensor<T>> {
+            if x.ndim() != 2 || target.shape() != &x.shape()[..1] {
+                let message = format!(
+                    "logits of shape {:?} and classes of shape {:?}: [N, C] and [N] are needed",
+                    x.shape(),
+                    target.shape()
+                );
+                return Err(Error::shape("cross_entropy", message));
+            }
+            Ok(x.log_softmax(1)?.gather(1, &target.unsqueeze(1)?)?.mean().neg())
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! Norms of vectors.
 
+use crate::body_once;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, AtCaller, Error, Expression, Float, Result, kernels};
+use tensor_core::{Array, Error, Expression, Float, Result, kernels};
 
 /// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; 0 < p < inf.
 struct Norm {
@@ -72,19 +73,24 @@ impl<T: Float> Tensor<T> {
     /// infinite p over no elements.
     #[track_caller]
     pub fn vector_norm(&self, p: f64, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        let dims = dims.into_dims();
-        let mask = dim_mask("vector_norm", &dims, self.ndim()).at_caller()?;
-        match p {
-            f64::INFINITY => return self.abs().amax(&dims[..], keepdim),
-            f64::NEG_INFINITY => return self.abs().amin(&dims[..], keepdim),
-            0.0 => return self.ne(T::ZERO)?.to_type::<T>().sum_dim(&dims[..], keepdim),
-            p if p.is_nan() => {
-                return Err(Error::argument("vector_norm", "p is not a number: name an order").at_caller());
+        body_once!(
+            T: Float,
+            [self, p, &dims.into_dims(), keepdim],
+            |x: &Tensor<T>, p: f64, dims: &[isize], keepdim: bool| -> Result<Tensor<T>> {
+                let mask = dim_mask("vector_norm", dims, x.ndim())?;
+                match p {
+                    f64::INFINITY => return x.abs().amax(dims, keepdim),
+                    f64::NEG_INFINITY => return x.abs().amin(dims, keepdim),
+                    0.0 => return x.ne(T::ZERO)?.to_type::<T>().sum_dim(dims, keepdim),
+                    p if p.is_nan() => {
+                        return Err(Error::argument("vector_norm", "p is not a number: name an order"));
+                    }
+                    _ => {}
+                }
+                let kept = |(&d, &m): (&usize, &bool)| if m { keepdim.then_some(1) } else { Some(d) };
+                let shape: Dims = x.shape().iter().zip(&mask).filter_map(kept).collect();
+                apply(Norm { p, mask }, [x])?.reshape(&shape)
             }
-            _ => {}
-        }
-        let kept = |(&d, &m): (&usize, &bool)| if m { keepdim.then_some(1) } else { Some(d) };
-        let shape: Dims = self.shape().iter().zip(&mask).filter_map(kept).collect();
-        apply(Norm { p, mask }, [self])?.reshape(&shape)
+        )
     }
 }

@@ -3,11 +3,13 @@
 //! A product is linear in each of its elements, so all its derivatives are of two kinds: products along directions, and
 //! the slopes of those (`kernels::products`). Each is the derivative of the other, and so two rules serve every order.
 
+use crate::apply_once;
+use crate::body_once;
 use crate::op::{KeepMany, Kept, OpMany, apply_many};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, AtCaller, Number, OrRaise, Result, kernels};
+use tensor_core::{Array, Number, OrRaise, Result, kernels};
 
 /// Of inputs x, h1, .., hr: the derivative along h1 .. hr of the product along `dim`, which keeps size 1, or of the
 /// products up to each element where `running`.
@@ -117,7 +119,10 @@ impl<T: Number> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn prod(&self) -> Self {
-        self.flatten().multiplied("prod", 0, false).and_then(|product| product.as_scalar()).or_raise()
+        body_once!(T: Number, [self], |x: &Tensor<T>| -> Result<Tensor<T>> {
+            x.flatten().multiplied("prod", 0, false).and_then(|product| product.as_scalar())
+        })
+        .or_raise()
     }
 
     /// The products over `dims` (all, where there are none), which stay with size 1 where `keepdim`. A product of some
@@ -137,22 +142,28 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn prod_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        let mask = dim_mask("prod", &dims.into_dims(), self.ndim()).at_caller()?;
-        let (gone, stay): (SmallVec<[usize; 4]>, SmallVec<[usize; 4]>) =
-            (0..self.ndim()).partition(|&k| mask[k]);
-        let sizes = self.shape().iter().zip(&mask).filter(|&(_, &m)| keepdim || !m);
-        let kept: Dims = sizes.map(|(&d, &m)| if m { 1 } else { d }).collect();
-        if let [dim] = gone[..] {
-            return self.multiplied("prod", dim, false)?.reshaped(kept);
-        }
-        let order: Vec<isize> = gone.iter().chain(&stay).map(|&k| k as isize).collect();
-        let first: usize = gone.iter().map(|&k| self.shape()[k]).product();
-        let rows: Dims = std::iter::once(first).chain(stay.iter().map(|&k| self.shape()[k])).collect();
-        self.permute(&order)?.reshaped(rows)?.multiplied("prod", 0, false)?.reshaped(kept)
+        body_once!(
+            T: Number,
+            [self, &dims.into_dims(), keepdim],
+            |x: &Tensor<T>, dims: &[isize], keepdim: bool| -> Result<Tensor<T>> {
+                let mask = dim_mask("prod", dims, x.ndim())?;
+                let (gone, stay): (SmallVec<[usize; 4]>, SmallVec<[usize; 4]>) =
+                    (0..x.ndim()).partition(|&k| mask[k]);
+                let sizes = x.shape().iter().zip(&mask).filter(|&(_, &m)| keepdim || !m);
+                let kept: Dims = sizes.map(|(&d, &m)| if m { 1 } else { d }).collect();
+                if let [dim] = gone[..] {
+                    return x.multiplied("prod", dim, false)?.reshaped(kept);
+                }
+                let order: Vec<isize> = gone.iter().chain(&stay).map(|&k| k as isize).collect();
+                let first: usize = gone.iter().map(|&k| x.shape()[k]).product();
+                let rows: Dims = std::iter::once(first).chain(stay.iter().map(|&k| x.shape()[k])).collect();
+                x.permute(&order)?.reshaped(rows)?.multiplied("prod", 0, false)?.reshaped(kept)
+            }
+        )
     }
 
     #[track_caller]
     pub(crate) fn multiplied(&self, name: &'static str, dim: usize, running: bool) -> Result<Self> {
-        Ok(apply_many(Products { name, dim, running }, &[self])?.remove(0))
+        Ok(apply_once!(T: Number, Products { name, dim, running } => Products, many &[self])?.remove(0))
     }
 }

@@ -1,5 +1,7 @@
 //! Elements in other places: reversed, rolled, repeated, padded, on diagonals and in triangles.
 
+use crate::apply_once;
+use crate::body_once;
 use crate::create::arange_on;
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
@@ -76,16 +78,22 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn flip(&self, dims: impl IntoDims) -> Result<Self> {
-        let mask = dim_mask("flip", &dims.into_dims(), self.ndim()).at_caller()?;
-        let parts: Vec<SliceInfoElem> = mask
-            .iter()
-            .map(|&reversed| SliceInfoElem::Slice {
-                start: 0,
-                end: None,
-                step: if reversed { -1 } else { 1 },
-            })
-            .collect();
-        self.slice(parts)
+        body_once!(
+            T: Element,
+            [self, &dims.into_dims()],
+            |x: &Tensor<T>, dims: &[isize]| -> Result<Tensor<T>> {
+                let mask = dim_mask("flip", dims, x.ndim())?;
+                let parts: Vec<SliceInfoElem> = mask
+                    .iter()
+                    .map(|&reversed| SliceInfoElem::Slice {
+                        start: 0,
+                        end: None,
+                        step: if reversed { -1 } else { 1 },
+                    })
+                    .collect();
+                x.slice(parts)
+            }
+        )
     }
 
     /// The elements moved by `shifts` along `dims`, one by one; those that leave at one end come in at
@@ -101,25 +109,30 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist; shape, for not as many shifts as dimensions.
     #[track_caller]
     pub fn roll(&self, shifts: impl IntoDims, dims: impl IntoDims) -> Result<Self> {
-        let (shifts, dims) = (shifts.into_dims(), dims.into_dims());
-        if shifts.len() != dims.len() {
-            let message = format!("shifts {shifts:?} for dimensions {dims:?}: one each is needed");
-            return Err(Error::shape("roll", message).at_caller());
-        }
-        if self.ndim() == 0 {
-            return self.as_vector()?.roll(&shifts[..], &dims[..])?.as_scalar();
-        }
-        let mut rolled = self.clone();
-        for (&shift, &d) in shifts.iter().zip(&dims) {
-            let size = self.shape()[dim("roll", d, self.ndim()).at_caller()?];
-            let moved = if size == 0 { 0 } else { shift.rem_euclid(size as isize) as usize };
-            if moved > 0 {
-                let head = rolled.narrow(d, 0, size - moved)?;
-                let tail = rolled.narrow(d, (size - moved) as isize, moved)?;
-                rolled = Tensor::cat(&[&tail, &head], d)?;
+        body_once!(
+            T: Element,
+            [self, &shifts.into_dims(), &dims.into_dims()],
+            |x: &Tensor<T>, shifts: &[isize], dims: &[isize]| -> Result<Tensor<T>> {
+                if shifts.len() != dims.len() {
+                    let message = format!("shifts {shifts:?} for dimensions {dims:?}: one each is needed");
+                    return Err(Error::shape("roll", message));
+                }
+                if x.ndim() == 0 {
+                    return x.as_vector()?.roll(shifts, dims)?.as_scalar();
+                }
+                let mut rolled = x.clone();
+                for (&shift, &d) in shifts.iter().zip(dims) {
+                    let size = x.shape()[dim("roll", d, x.ndim())?];
+                    let moved = if size == 0 { 0 } else { shift.rem_euclid(size as isize) as usize };
+                    if moved > 0 {
+                        let head = rolled.narrow(d, 0, size - moved)?;
+                        let tail = rolled.narrow(d, (size - moved) as isize, moved)?;
+                        rolled = Tensor::cat(&[&tail, &head], d)?;
+                    }
+                }
+                Ok(rolled)
             }
-        }
-        Ok(rolled)
+        )
     }
 
     /// The tensor laid side by side `times[k]` times along dimension k: NumPy's `tile`. Further
@@ -135,22 +148,27 @@ impl<T: Element> Tensor<T> {
     /// Shape, where `times` names fewer dimensions than there are.
     #[track_caller]
     pub fn repeat(&self, times: impl IntoShape) -> Result<Self> {
-        let times = times.into_shape();
-        let Some(more) = times.len().checked_sub(self.ndim()) else {
-            let message =
-                format!("{:?} names fewer dimensions than shape {:?} has", &times[..], self.shape());
-            return Err(Error::shape("repeat", message).at_caller());
-        };
-        let sizes = Dims::from_elem(1, more).into_iter().chain(self.shape().iter().copied());
-        let sizes: Dims = sizes.collect();
-        // [n, d] for every dimension: the copies, then the dimension itself.
-        let (mut apart, mut stretched, mut whole) = (Dims::new(), Dims::new(), Dims::new());
-        for (&n, &d) in times.iter().zip(&sizes) {
-            apart.extend([1, d]);
-            stretched.extend([n, d]);
-            whole.push(n.saturating_mul(d));
-        }
-        self.reshape(&apart)?.expand(&stretched)?.reshape(&whole)
+        body_once!(
+            T: Element,
+            [self, &times.into_shape()],
+            |x: &Tensor<T>, times: &[usize]| -> Result<Tensor<T>> {
+                let Some(more) = times.len().checked_sub(x.ndim()) else {
+                    let message =
+                        format!("{:?} names fewer dimensions than shape {:?} has", times, x.shape());
+                    return Err(Error::shape("repeat", message));
+                };
+                let sizes = Dims::from_elem(1, more).into_iter().chain(x.shape().iter().copied());
+                let sizes: Dims = sizes.collect();
+                // [n, d] for every dimension: the copies, then the dimension itself.
+                let (mut apart, mut stretched, mut whole) = (Dims::new(), Dims::new(), Dims::new());
+                for (&n, &d) in times.iter().zip(&sizes) {
+                    apart.extend([1, d]);
+                    stretched.extend([n, d]);
+                    whole.push(n.saturating_mul(d));
+                }
+                x.reshape(&apart)?.expand(&stretched)?.reshape(&whole)
+            }
+        )
     }
 
     /// The elements whose index in `dim2` is that in `dim1` plus `offset`, along a last dimension in
@@ -168,7 +186,7 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn diagonal(&self, offset: isize, dim1: isize, dim2: isize) -> Result<Self> {
         let dims = two_dims("diagonal", dim1, dim2, self.ndim()).at_caller()?;
-        apply(Diagonal { offset, dims }, [self])
+        apply_once!(T: Element, Diagonal { offset, dims } => Diagonal, [self])
     }
 
     /// Matrices with the last dimension on their diagonal, moved right by `offset`, and 0 elsewhere.
@@ -183,12 +201,14 @@ impl<T: Element> Tensor<T> {
     /// Index, for a scalar.
     #[track_caller]
     pub fn diag_embed(&self, offset: isize) -> Result<Self> {
-        let last = dim("diag_embed", -1, self.ndim()).at_caller()?;
-        let side = self.shape()[last] + offset.unsigned_abs();
-        let mut shape = Dims::from_slice(&self.shape()[..last]);
-        shape.extend([side, side]);
-        memory::ask::<T>("diag_embed", &shape).at_caller()?;
-        apply(OnDiagonal { diagonal: Diagonal { offset, dims: [last, last + 1] }, shape }, [self])
+        body_once!(T: Element, [self, offset], |x: &Tensor<T>, offset: isize| -> Result<Tensor<T>> {
+            let last = dim("diag_embed", -1, x.ndim())?;
+            let side = x.shape()[last] + offset.unsigned_abs();
+            let mut shape = Dims::from_slice(&x.shape()[..last]);
+            shape.extend([side, side]);
+            memory::ask::<T>("diag_embed", &shape)?;
+            apply(OnDiagonal { diagonal: Diagonal { offset, dims: [last, last + 1] }, shape }, [x])
+        })
     }
 
     /// The diagonal of a matrix, or the matrix with a vector on its diagonal, moved right by `offset`.
@@ -233,18 +253,24 @@ impl<T: Element> Tensor<T> {
 
     #[track_caller]
     fn triangle(&self, op: &'static str, diagonal: isize, lower: bool) -> Result<Self> {
-        let [.., rows, columns] = *self.shape() else {
-            let message = format!("shape {:?}: matrices are needed", self.shape());
-            return Err(Error::shape(op, message).at_caller());
-        };
-        memory::ask::<T>(op, self.shape()).at_caller()?;
-        let device = self.device();
-        // The column in which each row meets the diagonal; beyond the matrix they are all alike.
-        let diagonal = diagonal.clamp(-(rows as isize), columns as isize) as i64;
-        let row = (arange_on(&device, 0, rows as i64, 1)? + diagonal).unsqueeze(-1)?;
-        let column = arange_on(&device, 0, columns as i64, 1)?;
-        let mask = if lower { row.ge(&column)? } else { row.le(&column)? };
-        mask.where_cond(self, &Tensor::scalar(T::default()))
+        body_once!(
+            T: Element,
+            [self, op, diagonal, lower],
+            |x: &Tensor<T>, op: &'static str, diagonal: isize, lower: bool| -> Result<Tensor<T>> {
+                let [.., rows, columns] = *x.shape() else {
+                    let message = format!("shape {:?}: matrices are needed", x.shape());
+                    return Err(Error::shape(op, message));
+                };
+                memory::ask::<T>(op, x.shape())?;
+                let device = x.device();
+                // The column in which each row meets the diagonal; beyond the matrix they are all alike.
+                let diagonal = diagonal.clamp(-(rows as isize), columns as isize) as i64;
+                let row = (arange_on(&device, 0, rows as i64, 1)? + diagonal).unsqueeze(-1)?;
+                let column = arange_on(&device, 0, columns as i64, 1)?;
+                let mask = if lower { row.ge(&column)? } else { row.le(&column)? };
+                mask.where_cond(x, &Tensor::scalar(T::default()))
+            }
+        )
     }
 
     /// The tensor with `value` around it: `pad` counts what is put before and after, beginning with
@@ -261,33 +287,39 @@ impl<T: Element> Tensor<T> {
     /// is cut off than there is.
     #[track_caller]
     pub fn pad(&self, pad: &[isize], value: T) -> Result<Self> {
-        if !pad.len().is_multiple_of(2) || pad.len() / 2 > self.ndim() {
-            let message = format!(
-                "{pad:?} for shape {:?}: two numbers a dimension are needed, the last first",
-                self.shape()
-            );
-            return Err(Error::shape("pad", message).at_caller());
-        }
-        let mut padded = self.clone();
-        for (k, sizes) in pad.chunks_exact(2).enumerate() {
-            let d = self.ndim() - 1 - k;
-            let cut = |n: isize| if n < 0 { n.unsigned_abs() } else { 0 };
-            let left =
-                padded.shape()[d].checked_sub(cut(sizes[0])).and_then(|n| n.checked_sub(cut(sizes[1])));
-            let Some(left) = left else {
-                let message = format!("{pad:?} cuts off more than shape {:?} has", self.shape());
-                return Err(Error::index("pad", message).at_caller());
-            };
-            padded = padded.narrow(d as isize, cut(sizes[0]) as isize, left)?;
-            let border = |n: isize| {
-                let mut shape = Dims::from_slice(padded.shape());
-                shape[d] = n.max(0) as usize;
-                Array::repeat_on(self.device(), &shape, value).map(Tensor::constant)
-            };
-            let (before, after) = (border(sizes[0]).at_caller()?, border(sizes[1]).at_caller()?);
-            padded = Tensor::cat(&[&before, &padded, &after], d as isize)?;
-        }
-        Ok(padded)
+        body_once!(
+            T: Element,
+            [self, pad, value],
+            |x: &Tensor<T>, pad: &[isize], value: T| -> Result<Tensor<T>> {
+                if !pad.len().is_multiple_of(2) || pad.len() / 2 > x.ndim() {
+                    let message = format!(
+                        "{pad:?} for shape {:?}: two numbers a dimension are needed, the last first",
+                        x.shape()
+                    );
+                    return Err(Error::shape("pad", message));
+                }
+                let mut padded = x.clone();
+                for (k, sizes) in pad.chunks_exact(2).enumerate() {
+                    let d = x.ndim() - 1 - k;
+                    let cut = |n: isize| if n < 0 { n.unsigned_abs() } else { 0 };
+                    let left =
+                        padded.shape()[d].checked_sub(cut(sizes[0])).and_then(|n| n.checked_sub(cut(sizes[1])));
+                    let Some(left) = left else {
+                        let message = format!("{pad:?} cuts off more than shape {:?} has", x.shape());
+                        return Err(Error::index("pad", message));
+                    };
+                    padded = padded.narrow(d as isize, cut(sizes[0]) as isize, left)?;
+                    let border = |n: isize| {
+                        let mut shape = Dims::from_slice(padded.shape());
+                        shape[d] = n.max(0) as usize;
+                        Array::repeat_on(x.device(), &shape, value).map(Tensor::constant)
+                    };
+                    let (before, after) = (border(sizes[0])?, border(sizes[1])?);
+                    padded = Tensor::cat(&[&before, &padded, &after], d as isize)?;
+                }
+                Ok(padded)
+            }
+        )
     }
 
     /// Parts of `size` elements along `dim`, the last one with what is left: views.
@@ -303,19 +335,25 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist; argument, for a size of 0; out of memory, for the parts.
     #[track_caller]
     pub fn split(&self, size: usize, d: isize) -> Result<Vec<Self>> {
-        let n = self.size(d)?;
-        if size == 0 {
-            return Err(Error::argument("split", "parts of 0 elements: at least 1 is needed").at_caller());
-        }
-        let count = n.max(1).div_ceil(size);
-        let mut parts = memory::room("split", count).at_caller()?;
-        // Each part takes a handle, and its layout.
-        memory::ask::<[u64; 16]>("split", &[count]).at_caller()?;
-        for k in 0..count {
-            let from = k * size;
-            parts.push(self.narrow(d, from as isize, size.min(n - from))?);
-        }
-        Ok(parts)
+        body_once!(
+            T: Element,
+            [self, size, d],
+            |x: &Tensor<T>, size: usize, d: isize| -> Result<Vec<Tensor<T>>> {
+                let n = x.size(d)?;
+                if size == 0 {
+                    return Err(Error::argument("split", "parts of 0 elements: at least 1 is needed"));
+                }
+                let count = n.max(1).div_ceil(size);
+                let mut parts = memory::room("split", count)?;
+                // Each part takes a handle, and its layout.
+                memory::ask::<[u64; 16]>("split", &[count])?;
+                for k in 0..count {
+                    let from = k * size;
+                    parts.push(x.narrow(d, from as isize, size.min(n - from))?);
+                }
+                Ok(parts)
+            }
+        )
     }
 
     /// At most `count` parts of equal size along `dim`, the last one with what is left: views.

@@ -1,5 +1,7 @@
 //! Reductions: whole tensors, and over given dimensions.
 
+use crate::apply_once;
+use crate::body_once;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -209,7 +211,7 @@ impl<T: Number> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn sum(&self) -> Self {
-        apply(SumOver(Over::all(self.ndim())), [self]).or_raise()
+        apply_once!(T: Number, SumOver(Over::all(self.ndim())) => SumOver, [self]).or_raise()
     }
 
     /// The sums over `dims` (`0`, `-1`, `[0, 1]`), which stay with size 1 where `keepdim`.
@@ -218,20 +220,27 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn sum_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        apply(SumOver(Over::new("sum", dims, keepdim, self.ndim()).at_caller()?), [self])
+        let over = Over::new("sum", dims, keepdim, self.ndim()).at_caller()?;
+        apply_once!(T: Number, SumOver(over) => SumOver, [self])
     }
 
     /// Sums what broadcasting repeated, back to `shape` after the first `lead` dimensions.
     pub(crate) fn sum_to(&self, lead: usize, shape: &[usize]) -> Result<Self> {
-        let new = self.ndim().saturating_sub(lead + shape.len());
-        let repeated =
-            |k: usize| k >= lead && (k - lead < new || (shape[k - lead - new] == 1 && self.shape()[k] != 1));
-        let mask: SmallVec<[bool; 4]> = (0..self.ndim()).map(repeated).collect();
-        let sum = match mask.contains(&true) {
-            true => apply(SumOver(Over { mask, keepdim: true }), [self])?,
-            false => self.clone(),
-        };
-        sum.reshaped(self.shape()[..lead].iter().chain(shape).copied().collect())
+        body_once!(
+            T: Number,
+            [self, lead, shape],
+            |x: &Tensor<T>, lead: usize, shape: &[usize]| -> Result<Tensor<T>> {
+                let new = x.ndim().saturating_sub(lead + shape.len());
+                let repeated =
+                    |k: usize| k >= lead && (k - lead < new || (shape[k - lead - new] == 1 && x.shape()[k] != 1));
+                let mask: SmallVec<[bool; 4]> = (0..x.ndim()).map(repeated).collect();
+                let sum = match mask.contains(&true) {
+                    true => apply(SumOver(Over { mask, keepdim: true }), [x])?,
+                    false => x.clone(),
+                };
+                sum.reshaped(x.shape()[..lead].iter().chain(shape).copied().collect())
+            }
+        )
     }
 }
 
@@ -240,7 +249,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn mean(&self) -> Self {
-        apply(MeanOver(Over::all(self.ndim())), [self]).or_raise()
+        apply_once!(T: Float, MeanOver(Over::all(self.ndim())) => MeanOver, [self]).or_raise()
     }
 
     /// The means over `dims`, which stay with size 1 where `keepdim`.
@@ -249,7 +258,8 @@ impl<T: Float> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn mean_dim(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        apply(MeanOver(Over::new("mean", dims, keepdim, self.ndim()).at_caller()?), [self])
+        let over = Over::new("mean", dims, keepdim, self.ndim()).at_caller()?;
+        apply_once!(T: Float, MeanOver(over) => MeanOver, [self])
     }
 
     /// The variance of all elements, divided by n - 1.
@@ -313,7 +323,7 @@ impl<T: Float> Tensor<T> {
         root: bool,
     ) -> Result<Self> {
         let over = Over::new(op, dims, keepdim, self.ndim()).at_caller()?;
-        apply(VarOver { over, correction, root }, [self])
+        apply_once!(T: Float, VarOver { over, correction, root } => VarOver, [self])
     }
 }
 
@@ -324,7 +334,7 @@ impl<T: Number> Tensor<T> {
     /// Shape, where there is no element.
     #[track_caller]
     pub fn max(&self) -> Result<Self> {
-        apply(Extreme { over: Over::all(self.ndim()), pick: Pick::Largest }, [self])
+        self.extreme(Over::all(self.ndim()), Pick::Largest)
     }
 
     /// The smallest element; NaN if any is. Equal ones share the gradient evenly.
@@ -333,7 +343,7 @@ impl<T: Number> Tensor<T> {
     /// Shape, where there is no element.
     #[track_caller]
     pub fn min(&self) -> Result<Self> {
-        apply(Extreme { over: Over::all(self.ndim()), pick: Pick::Smallest }, [self])
+        self.extreme(Over::all(self.ndim()), Pick::Smallest)
     }
 
     /// The middle element in order, of an even number the lower of the two; NaN if any is. Equal ones
@@ -351,7 +361,7 @@ impl<T: Number> Tensor<T> {
     /// Shape, where there is no element.
     #[track_caller]
     pub fn median(&self) -> Result<Self> {
-        apply(Extreme { over: Over::all(self.ndim()), pick: Pick::Middle }, [self])
+        self.extreme(Over::all(self.ndim()), Pick::Middle)
     }
 
     /// The largest elements over `dims`; equal ones share the gradient evenly.
@@ -361,7 +371,7 @@ impl<T: Number> Tensor<T> {
     #[track_caller]
     pub fn amax(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
         let over = Over::new("amax", dims, keepdim, self.ndim()).at_caller()?;
-        apply(Extreme { over, pick: Pick::Largest }, [self])
+        self.extreme(over, Pick::Largest)
     }
 
     /// The smallest elements over `dims`; equal ones share the gradient evenly.
@@ -371,7 +381,7 @@ impl<T: Number> Tensor<T> {
     #[track_caller]
     pub fn amin(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
         let over = Over::new("amin", dims, keepdim, self.ndim()).at_caller()?;
-        apply(Extreme { over, pick: Pick::Smallest }, [self])
+        self.extreme(over, Pick::Smallest)
     }
 
     /// The largest elements along `dim` and their indices; of equal ones the first, which gets all
@@ -395,6 +405,11 @@ impl<T: Number> Tensor<T> {
     }
 
     #[track_caller]
+    fn extreme(&self, over: Over, pick: Pick) -> Result<Self> {
+        apply_once!(T: Number, Extreme { over, pick } => Extreme, [self])
+    }
+
+    #[track_caller]
     fn extreme_dim(
         &self,
         op: &'static str,
@@ -402,16 +417,22 @@ impl<T: Number> Tensor<T> {
         keepdim: bool,
         smallest: bool,
     ) -> Result<(Self, Tensor<i64>)> {
-        if self.ndim() == 0 {
-            let (values, index) = self.as_vector()?.extreme_dim(op, d, true, smallest)?;
-            return Ok((values.as_scalar()?, index.as_scalar()?));
-        }
-        let index = self.arg_extreme(op, d, true, smallest)?;
-        let values = self.gather(d, &index)?;
-        match keepdim {
-            true => Ok((values, index)),
-            false => Ok((values.squeeze(d)?, index.squeeze(d)?)),
-        }
+        body_once!(
+            T: Number,
+            [self, op, d, keepdim, smallest],
+            |x: &Tensor<T>, op: &'static str, d: isize, keepdim: bool, smallest: bool| -> Result<(Tensor<T>, Tensor<i64>)> {
+                if x.ndim() == 0 {
+                    let (values, index) = x.as_vector()?.extreme_dim(op, d, true, smallest)?;
+                    return Ok((values.as_scalar()?, index.as_scalar()?));
+                }
+                let index = x.arg_extreme(op, d, true, smallest)?;
+                let values = x.gather(d, &index)?;
+                match keepdim {
+                    true => Ok((values, index)),
+                    false => Ok((values.squeeze(d)?, index.squeeze(d)?)),
+                }
+            }
+        )
     }
 
     /// The indices of the first extreme elements along a dimension.
@@ -423,11 +444,17 @@ impl<T: Number> Tensor<T> {
         keepdim: bool,
         smallest: bool,
     ) -> Result<Tensor<i64>> {
-        if self.ndim() == 0 {
-            return self.as_vector()?.arg_extreme(op, d, true, smallest)?.as_scalar();
-        }
-        let dim = dim(op, d, self.ndim()).at_caller()?;
-        let index = kernels::arg_extreme(op, self.array(), dim, smallest).at_caller()?;
-        Ok(if keepdim { index.insert_dim(op, dim).at_caller()? } else { index }.into())
+        body_once!(
+            T: Number,
+            [self, op, d, keepdim, smallest],
+            |x: &Tensor<T>, op: &'static str, d: isize, keepdim: bool, smallest: bool| -> Result<Tensor<i64>> {
+                if x.ndim() == 0 {
+                    return x.as_vector()?.arg_extreme(op, d, true, smallest)?.as_scalar();
+                }
+                let dim = dim(op, d, x.ndim())?;
+                let index = kernels::arg_extreme(op, x.array(), dim, smallest)?;
+                Ok(if keepdim { index.insert_dim(op, dim)? } else { index }.into())
+            }
+        )
     }
 }

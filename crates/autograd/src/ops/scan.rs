@@ -1,5 +1,7 @@
 //! Running sums and products.
 
+use crate::apply_once;
+use crate::body_once;
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use tensor_core::shape::dim;
@@ -46,7 +48,7 @@ impl<T: Number> Tensor<T> {
             return self.as_vector()?.cumsum(d)?.as_scalar();
         }
         let dim = dim("cumsum", d, self.ndim()).at_caller()?;
-        apply(CumSum { dim, reverse: false }, [self])
+        apply_once!(T: Number, CumSum { dim, reverse: false } => CumSum, [self])
     }
 
     /// The largest elements so far along `dim`, and their indices, of equal ones the last; NaN stays.
@@ -76,14 +78,20 @@ impl<T: Number> Tensor<T> {
 
     #[track_caller]
     fn cum_extreme(&self, op: &'static str, d: isize, smallest: bool) -> Result<(Self, Tensor<i64>)> {
-        if self.ndim() == 0 {
-            let (values, index) = self.as_vector()?.cum_extreme(op, d, smallest)?;
-            return Ok((values.as_scalar()?, index.as_scalar()?));
-        }
-        let dim = dim(op, d, self.ndim()).at_caller()?;
-        let index = kernels::cum_arg_extreme(op, self.array(), dim, smallest).at_caller()?;
-        let index = Tensor::from(index);
-        Ok((self.gather(d, &index)?, index))
+        body_once!(
+            T: Number,
+            [self, op, d, smallest],
+            |x: &Tensor<T>, op: &'static str, d: isize, smallest: bool| -> Result<(Tensor<T>, Tensor<i64>)> {
+                if x.ndim() == 0 {
+                    let (values, index) = x.as_vector()?.cum_extreme(op, d, smallest)?;
+                    return Ok((values.as_scalar()?, index.as_scalar()?));
+                }
+                let dim = dim(op, d, x.ndim())?;
+                let index = kernels::cum_arg_extreme(op, x.array(), dim, smallest)?;
+                let index = Tensor::from(index);
+                Ok((x.gather(d, &index)?, index))
+            }
+        )
     }
 
     /// The running products along `dim`, each in the range where it is itself, whatever those on the way to it are.

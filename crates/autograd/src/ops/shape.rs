@@ -1,11 +1,12 @@
 //! Views: the same elements in another shape. None of these copies, but for a reshape that strides
 //! cannot express.
 
-use crate::op::{Kept, Op, apply};
+use crate::op::{Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
-use tensor_core::shape::{Dims, IntoDims, IntoSizes, dim, resolve};
-use tensor_core::{Array, AtCaller, Element, Error, OrRaise, Result, kernels};
+use std::panic::Location;
+use tensor_core::shape::{Dims, IntoDims, IntoSizes, dim, dim_mask, resolve};
+use tensor_core::{Array, AtCaller, Element, Error, OrRaise, Result, compiled_once, kernels};
 
 /// The elements in row-major order under another shape.
 struct Reshape(Dims);
@@ -22,7 +23,7 @@ impl<T: Element> Op<T, 1> for Reshape {
     }
     /// grad in the input's shape
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        Ok([Some(apply(Reshape(kept.cotangent_shape(0)), [&g])?)])
+        Ok([Some(g.reshaped(kept.cotangent_shape(0))?)])
     }
 }
 
@@ -47,7 +48,7 @@ impl<T: Element> Op<T, 1> for Permute {
         for (k, &d) in self.0.iter().enumerate() {
             inverse[d + lead] = k + lead;
         }
-        Ok([Some(apply(Permute(inverse), [&g])?)])
+        Ok([Some(permuted(Location::caller(), &g, inverse)?)])
     }
 }
 
@@ -73,6 +74,78 @@ impl<T: Element> Op<T, 1> for Expand {
     }
 }
 
+compiled_once! {
+    /// The elements in another shape of as many.
+    pub(super) fn reshaped<T: Element>(here: &'static Location<'static>, x: &Tensor<T>, shape: Dims) -> Result<Tensor<T>> {
+        if x.shape() == &shape[..] { Ok(x.clone()) } else { apply_at(here, Reshape(shape), [x]) }
+    }
+
+    fn permuted<T: Element>(here: &'static Location<'static>, x: &Tensor<T>, order: Dims) -> Result<Tensor<T>> {
+        apply_at(here, Permute(order), [x])
+    }
+
+    /// Dimensions a and b exchanged, which there are.
+    fn exchanged<T: Element>(
+        here: &'static Location<'static>,
+        x: &Tensor<T>,
+        a: usize,
+        b: usize,
+    ) -> Result<Tensor<T>> {
+        let mut order: Dims = (0..x.ndim()).collect();
+        order.swap(a, b);
+        permuted(here, x, order)
+    }
+
+    fn expanded<T: Element>(here: &'static Location<'static>, x: &Tensor<T>, sizes: &[isize]) -> Result<Tensor<T>> {
+        let to = stretched(x.shape(), sizes).map_err(|e| e.at(here))?;
+        if x.shape() == &to[..] { Ok(x.clone()) } else { apply_at(here, Expand(to), [x]) }
+    }
+}
+
+/// The sizes to which a shape expands.
+fn stretched(shape: &[usize], sizes: &[isize]) -> Result<Dims> {
+    let lead = sizes.len() as isize - shape.len() as isize;
+    let size = |(k, &d): (usize, &isize)| match d {
+        -1 if k as isize >= lead && lead >= 0 => Ok(shape[(k as isize - lead) as usize]),
+        d if d >= 0 => Ok(d as usize),
+        d => {
+            let message = format!("shape {shape:?} does not expand to {sizes:?}: {d} is no size here");
+            Err(Error::shape("expand", message))
+        }
+    };
+    sizes.iter().enumerate().map(size).collect()
+}
+
+/// The dimensions of `shape` in the order that `dims` name.
+fn order_of(dims: &[isize], shape: &[usize]) -> Result<Dims> {
+    if dims.len() != shape.len() {
+        let message = format!("{dims:?} does not fit shape {shape:?}: name each dimension once");
+        return Err(Error::shape("permute", message));
+    }
+    let order = dims.iter().map(|&d| dim("permute", d, shape.len())).collect::<Result<Dims>>()?;
+    let mut seen: SmallVec<[bool; 4]> = SmallVec::from_elem(false, shape.len());
+    if !order.iter().all(|&d| !std::mem::replace(&mut seen[d], true)) {
+        let message = format!("{dims:?} does not name each dimension of shape {shape:?} once");
+        return Err(Error::index("permute", message));
+    }
+    Ok(order)
+}
+
+/// A shape without the dimensions of size 1 among `dims`.
+fn squeezed(shape: &[usize], dims: &[isize]) -> Result<Dims> {
+    let mask = dim_mask("squeeze", dims, shape.len())?;
+    let gone = |k: usize| !dims.is_empty() && mask[k] && shape[k] == 1;
+    Ok((0..shape.len()).filter(|&k| !gone(k)).map(|k| shape[k]).collect())
+}
+
+/// A shape with a dimension of size 1 before dimension `d`.
+fn unsqueezed(shape: &[usize], d: isize) -> Result<Dims> {
+    let place = dim("unsqueeze", d, shape.len() + 1)?;
+    let mut with = Dims::from_slice(shape);
+    with.insert(place, 1);
+    Ok(with)
+}
+
 impl<T: Element> Tensor<T> {
     /// A tensor without dimensions as a vector, which PyTorch takes it for along dimension 0 or -1; any other stays.
     #[track_caller]
@@ -88,7 +161,7 @@ impl<T: Element> Tensor<T> {
 
     #[track_caller]
     pub(crate) fn reshaped(&self, shape: Dims) -> Result<Self> {
-        if self.shape() == &shape[..] { Ok(self.clone()) } else { apply(Reshape(shape), [self]) }
+        reshaped(Location::caller(), self, shape)
     }
 
     /// The same elements in another shape, of which one size may be -1. A view where strides can
@@ -151,20 +224,8 @@ impl<T: Element> Tensor<T> {
     /// Shape, where `dims` are too few or too many; index, where they do not name each dimension once.
     #[track_caller]
     pub fn permute(&self, dims: impl IntoDims) -> Result<Self> {
-        let dims = dims.into_dims();
-        if dims.len() != self.ndim() {
-            let message = format!("{dims:?} does not fit shape {:?}: name each dimension once", self.shape());
-            return Err(Error::shape("permute", message).at_caller());
-        }
-        let order: Result<Dims> = dims.iter().map(|&d| dim("permute", d, self.ndim())).collect();
-        let order = order.at_caller()?;
-        let mut seen: SmallVec<[bool; 4]> = SmallVec::from_elem(false, self.ndim());
-        let distinct = order.iter().all(|&d| !std::mem::replace(&mut seen[d], true));
-        if !distinct {
-            let message = format!("{dims:?} does not name each dimension of shape {:?} once", self.shape());
-            return Err(Error::index("permute", message).at_caller());
-        }
-        apply(Permute(order), [self])
+        let order = order_of(&dims.into_dims(), self.shape()).at_caller()?;
+        permuted(Location::caller(), self, order)
     }
 
     /// Two dimensions exchanged.
@@ -177,9 +238,7 @@ impl<T: Element> Tensor<T> {
             return self.as_vector()?.transpose(dim0, dim1)?.as_scalar();
         }
         let (a, b) = (dim("transpose", dim0, self.ndim()), dim("transpose", dim1, self.ndim()));
-        let mut order: Dims = (0..self.ndim()).collect();
-        order.swap(a.at_caller()?, b.at_caller()?);
-        apply(Permute(order), [self])
+        exchanged(Location::caller(), self, a.at_caller()?, b.at_caller()?)
     }
 
     /// The transpose of a matrix; a tensor of fewer dimensions stays as it is.
@@ -190,7 +249,7 @@ impl<T: Element> Tensor<T> {
     pub fn t(&self) -> Result<Self> {
         match self.ndim() {
             0 | 1 => Ok(self.clone()),
-            2 => apply(Permute(Dims::from_slice(&[1, 0])), [self]),
+            2 => exchanged(Location::caller(), self, 0, 1),
             _ => {
                 let message = format!("shape {:?} is not a matrix: use mt for a batch", self.shape());
                 Err(Error::shape("t", message).at_caller())
@@ -208,9 +267,7 @@ impl<T: Element> Tensor<T> {
             let message = format!("shape {:?} has no matrices: two dimensions are needed", self.shape());
             return Err(Error::shape("mt", message).at_caller());
         }
-        let mut order: Dims = (0..self.ndim()).collect();
-        order.swap(self.ndim() - 1, self.ndim() - 2);
-        apply(Permute(order), [self])
+        exchanged(Location::caller(), self, self.ndim() - 1, self.ndim() - 2)
     }
 
     /// Without the dimensions of size 1 among `dims`.
@@ -219,11 +276,8 @@ impl<T: Element> Tensor<T> {
     /// Index, for a dimension that does not exist.
     #[track_caller]
     pub fn squeeze(&self, dims: impl IntoDims) -> Result<Self> {
-        let dims = dims.into_dims();
-        let mask = tensor_core::shape::dim_mask("squeeze", &dims, self.ndim()).at_caller()?;
-        let gone = |k: usize| !dims.is_empty() && mask[k] && self.shape()[k] == 1;
-        let shape = (0..self.ndim()).filter(|&k| !gone(k)).map(|k| self.shape()[k]);
-        self.reshaped(shape.collect())
+        let shape = squeezed(self.shape(), &dims.into_dims()).at_caller()?;
+        self.reshaped(shape)
     }
 
     /// Without any dimension of size 1.
@@ -240,9 +294,7 @@ impl<T: Element> Tensor<T> {
     /// Index, for a place that does not exist.
     #[track_caller]
     pub fn unsqueeze(&self, d: isize) -> Result<Self> {
-        let place = dim("unsqueeze", d, self.ndim() + 1).at_caller()?;
-        let mut shape = Dims::from_slice(self.shape());
-        shape.insert(place, 1);
+        let shape = unsqueezed(self.shape(), d).at_caller()?;
         self.reshaped(shape)
     }
 
@@ -253,18 +305,6 @@ impl<T: Element> Tensor<T> {
     /// Shape, where a dimension of another size would change.
     #[track_caller]
     pub fn expand(&self, shape: impl IntoSizes) -> Result<Self> {
-        let sizes = shape.into_sizes();
-        let lead = sizes.len() as isize - self.ndim() as isize;
-        let size = |(k, &d): (usize, &isize)| match d {
-            -1 if k as isize >= lead && lead >= 0 => Ok(self.shape()[(k as isize - lead) as usize]),
-            d if d >= 0 => Ok(d as usize),
-            d => {
-                let message =
-                    format!("shape {:?} does not expand to {sizes:?}: {d} is no size here", self.shape());
-                Err(Error::shape("expand", message))
-            }
-        };
-        let to = sizes.iter().enumerate().map(size).collect::<Result<Dims>>().at_caller()?;
-        if self.shape() == &to[..] { Ok(self.clone()) } else { apply(Expand(to), [self]) }
+        expanded(Location::caller(), self, &shape.into_sizes())
     }
 }

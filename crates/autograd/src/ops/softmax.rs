@@ -1,5 +1,7 @@
 //! Sums of exponentials and what is made of them, shifted by the maximum so that nothing overflows.
 
+use crate::apply_once;
+use crate::body_once;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -164,15 +166,21 @@ impl<T: Float> Tensor<T> {
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
     pub fn logsumexp(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
-        let mask = dim_mask("logsumexp", &dims.into_dims(), self.ndim()).at_caller()?;
-        let kept: Dims = self
-            .shape()
-            .iter()
-            .zip(&mask)
-            .filter(|&(_, &m)| keepdim || !m)
-            .map(|(&d, &m)| if m { 1 } else { d })
-            .collect();
-        apply(LogSumExp(mask), [self])?.reshape(&kept)
+        body_once!(
+            T: Float,
+            [self, &dims.into_dims(), keepdim],
+            |x: &Tensor<T>, dims: &[isize], keepdim: bool| -> Result<Tensor<T>> {
+                let mask = dim_mask("logsumexp", dims, x.ndim())?;
+                let kept: Dims = x
+                    .shape()
+                    .iter()
+                    .zip(&mask)
+                    .filter(|&(_, &m)| keepdim || !m)
+                    .map(|(&d, &m)| if m { 1 } else { d })
+                    .collect();
+                apply(LogSumExp(mask), [x])?.reshape(&kept)
+            }
+        )
     }
 
     /// e^x over its sum along `dim`: positive numbers that add up to 1.
@@ -189,7 +197,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn softmax(&self, d: isize) -> Result<Self> {
         let mask = self.one_dim("softmax", d).at_caller()?;
-        apply(Softmax { mask, log: false }, [self])
+        apply_once!(T: Float, Softmax { mask, log: false } => Softmax, [self])
     }
 
     /// The logarithm of [`Tensor::softmax`], right where that rounds to 0.
@@ -199,7 +207,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     pub fn log_softmax(&self, d: isize) -> Result<Self> {
         let mask = self.one_dim("log_softmax", d).at_caller()?;
-        apply(Softmax { mask, log: true }, [self])
+        apply_once!(T: Float, Softmax { mask, log: true } => Softmax, [self])
     }
 
     fn one_dim(&self, op: &'static str, d: isize) -> Result<Mask> {

@@ -1,6 +1,7 @@
 //! Order: sorting, and the places of extremes. Values are gathered at the indices that were found,
 //! so their gradients go to exactly these elements.
 
+use crate::body_once;
 use crate::tensor::Tensor;
 use tensor_core::shape::dim;
 use tensor_core::{AtCaller, Error, Float, Number, Result, kernels};
@@ -50,17 +51,23 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist or has fewer elements.
     #[track_caller]
     pub fn topk(&self, k: usize, d: isize, largest: bool) -> Result<(Self, Tensor<i64>)> {
-        if self.ndim() == 0 {
-            let (values, index) = self.as_vector()?.topk(k, d, largest)?;
-            return Ok((values.as_scalar()?, index.as_scalar()?));
-        }
-        let size = self.size(d)?;
-        if k > size {
-            let message = format!("{k} elements of dimension {d} of shape {:?}: it has {size}", self.shape());
-            return Err(Error::index("topk", message).at_caller());
-        }
-        let index = self.argsort(d, largest)?.narrow(d, 0, k)?;
-        Ok((self.gather(d, &index)?, index))
+        body_once!(
+            T: Number,
+            [self, k, d, largest],
+            |x: &Tensor<T>, k: usize, d: isize, largest: bool| -> Result<(Tensor<T>, Tensor<i64>)> {
+                if x.ndim() == 0 {
+                    let (values, index) = x.as_vector()?.topk(k, d, largest)?;
+                    return Ok((values.as_scalar()?, index.as_scalar()?));
+                }
+                let size = x.size(d)?;
+                if k > size {
+                    let message = format!("{k} elements of dimension {d} of shape {:?}: it has {size}", x.shape());
+                    return Err(Error::index("topk", message));
+                }
+                let index = x.argsort(d, largest)?.narrow(d, 0, k)?;
+                Ok((x.gather(d, &index)?, index))
+            }
+        )
     }
 
     /// Where each of `values` would go into this vector, which is in order: before what is equal to it,
@@ -77,12 +84,18 @@ impl<T: Number> Tensor<T> {
     /// Shape, where this is no vector.
     #[track_caller]
     pub fn searchsorted(&self, values: &Tensor<T>, right: bool) -> Result<Tensor<i64>> {
-        if self.ndim() != 1 {
-            let message = format!("bounds of shape {:?}: a vector is needed", self.shape());
-            return Err(Error::shape("searchsorted", message).at_caller());
-        }
-        let places = kernels::searchsorted("searchsorted", self.array(), values.array(), right);
-        Ok(places.at_caller()?.into())
+        body_once!(
+            T: Number,
+            [self, values, right],
+            |x: &Tensor<T>, values: &Tensor<T>, right: bool| -> Result<Tensor<i64>> {
+                if x.ndim() != 1 {
+                    let message = format!("bounds of shape {:?}: a vector is needed", x.shape());
+                    return Err(Error::shape("searchsorted", message));
+                }
+                let places = kernels::searchsorted("searchsorted", x.array(), values.array(), right);
+                Ok(places?.into())
+            }
+        )
     }
 
     /// The indices of the largest elements along `dim`, of equal ones the first.
@@ -120,28 +133,30 @@ impl<T: Float> Tensor<T> {
     /// it is empty.
     #[track_caller]
     pub fn quantile(&self, q: f64, d: isize) -> Result<Self> {
-        if self.ndim() == 0 {
-            return self.as_vector()?.quantile(q, d);
-        }
-        let n = self.size(d)?;
-        if !(0.0..=1.0).contains(&q) {
-            return Err(Error::argument("quantile", format!("share {q}: 0 to 1 is needed")).at_caller());
-        }
-        if n == 0 {
-            let message = format!("dimension {d} of shape {:?} has no element", self.shape());
-            return Err(Error::shape("quantile", message).at_caller());
-        }
-        let sorted = self.sort(d, false)?.0;
-        let place = q * (n - 1) as f64;
-        let below = place.floor();
-        let low = sorted.select(d, below as isize)?;
-        let value = match place - below {
-            0.0 => low,
-            share => between(&low, &sorted.select(d, below as isize + 1)?, share)?,
-        };
-        // NaN sorts to the end.
-        let last = sorted.select(d, -1)?;
-        last.isnan().where_cond(&last, &value)
+        body_once!(T: Float, [self, q, d], |x: &Tensor<T>, q: f64, d: isize| -> Result<Tensor<T>> {
+            if x.ndim() == 0 {
+                return x.as_vector()?.quantile(q, d);
+            }
+            let n = x.size(d)?;
+            if !(0.0..=1.0).contains(&q) {
+                return Err(Error::argument("quantile", format!("share {q}: 0 to 1 is needed")));
+            }
+            if n == 0 {
+                let message = format!("dimension {d} of shape {:?} has no element", x.shape());
+                return Err(Error::shape("quantile", message));
+            }
+            let sorted = x.sort(d, false)?.0;
+            let place = q * (n - 1) as f64;
+            let below = place.floor();
+            let low = sorted.select(d, below as isize)?;
+            let value = match place - below {
+                0.0 => low,
+                share => between(&low, &sorted.select(d, below as isize + 1)?, share)?,
+            };
+            // NaN sorts to the end.
+            let last = sorted.select(d, -1)?;
+            last.isnan().where_cond(&last, &value)
+        })
     }
 
     /// The middle element along `dim` and its index; of an even number the lower of the two. Of equal
@@ -151,24 +166,30 @@ impl<T: Float> Tensor<T> {
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
     pub fn median_dim(&self, d: isize, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
-        if self.ndim() == 0 {
-            let (value, index) = self.as_vector()?.median_dim(d, keepdim)?;
-            return Ok((value.as_scalar()?, index.as_scalar()?));
-        }
-        let n = self.size(d)?;
-        if n == 0 {
-            let message = format!("dimension {d} of shape {:?} has no element", self.shape());
-            return Err(Error::shape("median_dim", message).at_caller());
-        }
-        let (sorted, order) = self.detach().sort(d, false)?;
-        let nan = sorted.narrow(d, -1, 1)?.isnan();
-        let (last, middle) = (order.narrow(d, -1, 1)?, order.narrow(d, ((n - 1) / 2) as isize, 1)?);
-        let index = nan.where_cond(&last, &middle)?;
-        let value = self.gather(d, &index)?;
-        match keepdim {
-            true => Ok((value, index)),
-            false => Ok((value.squeeze(d)?, index.squeeze(d)?)),
-        }
+        body_once!(
+            T: Float,
+            [self, d, keepdim],
+            |x: &Tensor<T>, d: isize, keepdim: bool| -> Result<(Tensor<T>, Tensor<i64>)> {
+                if x.ndim() == 0 {
+                    let (value, index) = x.as_vector()?.median_dim(d, keepdim)?;
+                    return Ok((value.as_scalar()?, index.as_scalar()?));
+                }
+                let n = x.size(d)?;
+                if n == 0 {
+                    let message = format!("dimension {d} of shape {:?} has no element", x.shape());
+                    return Err(Error::shape("median_dim", message));
+                }
+                let (sorted, order) = x.detach().sort(d, false)?;
+                let nan = sorted.narrow(d, -1, 1)?.isnan();
+                let (last, middle) = (order.narrow(d, -1, 1)?, order.narrow(d, ((n - 1) / 2) as isize, 1)?);
+                let index = nan.where_cond(&last, &middle)?;
+                let value = x.gather(d, &index)?;
+                match keepdim {
+                    true => Ok((value, index)),
+                    false => Ok((value.squeeze(d)?, index.squeeze(d)?)),
+                }
+            }
+        )
     }
 }
 

@@ -1,11 +1,11 @@
 //! Scaling, adding, and sums of sparse tensors.
 
 use super::{Places, SparseLayout, SparseTensor};
-use autograd::Tensor;
+use autograd::{Tensor, body_once};
 use std::ops::{Add, Mul, Neg, Sub};
 use tensor_core::kernels::sparse::positions;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};
-use tensor_core::{Array, AtCaller, Error, Float, OrRaise, Result, kernels};
+use tensor_core::{Array, Error, Float, OrRaise, Result, kernels};
 
 impl<T: Float> SparseTensor<T> {
     /// Every element times a number, which may be a tracked scalar.
@@ -27,13 +27,19 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where the dense tensor has another shape.
     #[track_caller]
     pub fn mul_dense(&self, other: &Tensor<T>) -> Result<Self> {
-        if *other.shape() != self.shape()[..] {
-            let message =
-                format!("sparse {:?} and dense {:?} have different shapes", self.shape(), other.shape());
-            return Err(Error::shape("mul_dense", message).at_caller());
-        }
-        let at = self.positions("mul_dense").at_caller()?;
-        self.with_values(&self.values.try_mul(&other.flatten().index_select(0, &at)?)?)
+        body_once!(
+            T: Float,
+            [self, other],
+            |x: &SparseTensor<T>, other: &Tensor<T>| -> Result<SparseTensor<T>> {
+                if *other.shape() != x.shape()[..] {
+                    let message =
+                        format!("sparse {:?} and dense {:?} have different shapes", x.shape(), other.shape());
+                    return Err(Error::shape("mul_dense", message));
+                }
+                let at = x.positions("mul_dense")?;
+                x.with_values(&x.values.try_mul(&other.flatten().index_select(0, &at)?)?)
+            }
+        )
     }
 
     /// The sum of two sparse tensors of one shape, in the layout of this one.
@@ -50,7 +56,13 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where the shapes differ; out of memory.
     #[track_caller]
     pub fn try_add(&self, other: &Self) -> Result<Self> {
-        self.sum_with("add", other).at_caller()
+        body_once!(
+            T: Float,
+            [self, other],
+            |x: &SparseTensor<T>, other: &SparseTensor<T>| -> Result<SparseTensor<T>> {
+                x.sum_with("add", other)
+            }
+        )
     }
 
     /// The difference of two sparse tensors of one shape, in the layout of this one.
@@ -59,7 +71,13 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where the shapes differ; out of memory.
     #[track_caller]
     pub fn try_sub(&self, other: &Self) -> Result<Self> {
-        self.sum_with("sub", &-other).at_caller()
+        body_once!(
+            T: Float,
+            [self, other],
+            |x: &SparseTensor<T>, other: &SparseTensor<T>| -> Result<SparseTensor<T>> {
+                x.sum_with("sub", &-other)
+            }
+        )
     }
 
     fn sum_with(&self, op: &'static str, other: &Self) -> Result<Self> {
@@ -105,7 +123,13 @@ impl<T: Float> SparseTensor<T> {
     /// Index, for a dimension that does not exist; out of memory.
     #[track_caller]
     pub fn sum_dim(&self, dims: impl IntoDims) -> Result<Tensor<T>> {
-        self.sums(&dims.into_dims()).at_caller()
+        body_once!(
+            T: Float,
+            [self, &dims.into_dims()],
+            |x: &SparseTensor<T>, dims: &[isize]| -> Result<Tensor<T>> {
+                x.sums(dims)
+            }
+        )
     }
 
     fn sums(&self, dims: &[isize]) -> Result<Tensor<T>> {

@@ -1,7 +1,7 @@
 //! Between sparse layouts, dense tensors and devices. All of it is differentiable with respect to the values.
 
 use super::{Places, SparseLayout, SparseTensor, coalesce, positions};
-use autograd::Tensor;
+use autograd::{Tensor, body_once};
 use tensor_core::kernels::sparse::Pattern;
 use tensor_core::shape::{Dims, IntoDims, dim};
 use tensor_core::{Array, AtCaller, Device, Error, Float, Result, kernels};
@@ -21,15 +21,17 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, for a tensor without dimensions.
     #[track_caller]
     pub fn from_dense(x: &Tensor<T>) -> Result<Self> {
-        if x.ndim() == 0 {
-            return Err(Error::shape("from_dense", "a tensor without dimensions has no places").at_caller());
-        }
-        let places = x.detach().nonzero();
-        let mask = x.ne(T::ZERO)?;
-        let at = kernels::positions("from_dense", mask.array()).at_caller()?;
-        let values = x.flatten().index_select(0, &at.into())?;
-        let shape = Dims::from_slice(x.shape());
-        SparseTensor::from_places("from_dense", places.t()?.array(), &values, shape).at_caller()
+        body_once!(T: Float, [x], |x: &Tensor<T>| -> Result<SparseTensor<T>> {
+            if x.ndim() == 0 {
+                return Err(Error::shape("from_dense", "a tensor without dimensions has no places"));
+            }
+            let places = x.detach().nonzero();
+            let mask = x.ne(T::ZERO)?;
+            let at = kernels::positions("from_dense", mask.array())?;
+            let values = x.flatten().index_select(0, &at.into())?;
+            let shape = Dims::from_slice(x.shape());
+            SparseTensor::from_places("from_dense", places.t()?.array(), &values, shape)
+        })
     }
 
     /// The dense tensor: zeros where nothing is stored.
@@ -38,12 +40,14 @@ impl<T: Float> SparseTensor<T> {
     /// Out of memory.
     #[track_caller]
     pub fn to_dense(&self) -> Result<Tensor<T>> {
-        let shape = self.shape();
-        let at = self.positions("to_dense").at_caller()?;
-        let numel = tensor_core::shape::numel("to_dense", &shape).at_caller()?;
-        Tensor::from(Array::zeros_on(self.device(), &[numel]).at_caller()?)
-            .scatter_add(0, &at, &self.values)?
-            .reshape(shape)
+        body_once!(T: Float, [self], |x: &SparseTensor<T>| -> Result<Tensor<T>> {
+            let shape = x.shape();
+            let at = x.positions("to_dense")?;
+            let numel = tensor_core::shape::numel("to_dense", &shape)?;
+            Tensor::from(Array::zeros_on(x.device(), &[numel])?)
+                .scatter_add(0, &at, &x.values)?
+                .reshape(shape)
+        })
     }
 
     /// The position in row-major order of every stored element, where its value is.
@@ -80,7 +84,9 @@ impl<T: Float> SparseTensor<T> {
     /// Argument, for a shape of more than 2^63 places; out of memory.
     #[track_caller]
     pub fn coalesce(&self) -> Result<Self> {
-        self.coalesced("coalesce").at_caller()
+        body_once!(T: Float, [self], |x: &SparseTensor<T>| -> Result<SparseTensor<T>> {
+            x.coalesced("coalesce")
+        })
     }
 
     pub(super) fn coalesced(&self, op: &'static str) -> Result<Self> {
@@ -116,7 +122,9 @@ impl<T: Float> SparseTensor<T> {
     /// Out of memory.
     #[track_caller]
     pub fn to_coo(&self) -> Result<Self> {
-        self.coordinates("to_coo").at_caller()
+        body_once!(T: Float, [self], |x: &SparseTensor<T>| -> Result<SparseTensor<T>> {
+            x.coordinates("to_coo")
+        })
     }
 
     /// The same matrix with compressed rows; what was stored for one place is added up.
@@ -125,7 +133,9 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where this is not a matrix; out of memory.
     #[track_caller]
     pub fn to_csr(&self) -> Result<Self> {
-        self.compressed("to_csr", 0).at_caller()
+        body_once!(T: Float, [self], |x: &SparseTensor<T>| -> Result<SparseTensor<T>> {
+            x.compressed("to_csr", 0)
+        })
     }
 
     /// The same matrix with compressed columns; what was stored for one place is added up.
@@ -134,7 +144,9 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where this is not a matrix; out of memory.
     #[track_caller]
     pub fn to_csc(&self) -> Result<Self> {
-        self.compressed("to_csc", 1).at_caller()
+        body_once!(T: Float, [self], |x: &SparseTensor<T>| -> Result<SparseTensor<T>> {
+            x.compressed("to_csc", 1)
+        })
     }
 
     pub(super) fn compressed(&self, op: &'static str, along: usize) -> Result<Self> {
@@ -170,7 +182,13 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where `dims` are too few or too many; index, where they do not name each dimension once.
     #[track_caller]
     pub fn permute(&self, dims: impl IntoDims) -> Result<Self> {
-        self.permuted(&dims.into_dims()).at_caller()
+        body_once!(
+            T: Float,
+            [self, &dims.into_dims()],
+            |x: &SparseTensor<T>, dims: &[isize]| -> Result<SparseTensor<T>> {
+                x.permuted(dims)
+            }
+        )
     }
 
     fn permuted(&self, dims: &[isize]) -> Result<Self> {

@@ -7,7 +7,7 @@
 use super::SparseTensor;
 use autograd::{Tensor, jvp_batched, no_grad, vjp, vjp_batched};
 use tensor_core::kernels::sparse::Pattern;
-use tensor_core::{Array, AtCaller, Device, Error, Float, Result, kernels, memory};
+use tensor_core::{Array, AtCaller, Device, Error, Float, Result, compiled_once, kernels, memory};
 
 /// How the Jacobian of a function is computed from few passes, given where it can be other than zero: it serves every
 /// point at which that holds.
@@ -78,43 +78,7 @@ impl SparseJacobian {
     /// What `f` returns; out of memory.
     #[track_caller]
     pub fn detect<T: Float>(f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<Self> {
-        SparseJacobian::detected(f, &x.detach()).at_caller()
-    }
-
-    fn detected<T: Float>(f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<Self> {
-        let y = autograd::no_grad(|| f(x))?;
-        let (m, n) = (y.numel(), x.numel());
-        // A generator of its own: detection is the same at every call, and takes nothing from the program's numbers.
-        let op = "sparse_jacobian";
-        let noise = memory::collect(op, (0..n as u64).map(|i| T::of(spread(i))))?;
-        let noise = Tensor::from_vec(noise, x.shape())?.to_device(&x.device())?;
-        let near = x.try_add(&noise.try_mul(&(x.abs() + T::ONE))?)?;
-        let at_once = (LOOKED_AT / n.max(1)).clamp(1, m.max(1));
-        let mut places: Vec<Vec<i64>> = memory::vector(op, m, Vec::new())?;
-        for point in [x, &near] {
-            for start in (0..m).step_by(at_once) {
-                let rows = at_once.min(m - start);
-                let (_, lines) = vjp_batched(&f, point, &basis(x.device(), start, rows, m)?)?;
-                let found = lines.reshape([rows, n])?.nonzero().to_vec();
-                for pair in found.chunks_exact(2) {
-                    let row = &mut places[start + pair[0] as usize];
-                    memory::grow(op, row, 1)?;
-                    row.push(pair[1]);
-                }
-            }
-        }
-        for row in &mut places {
-            row.sort_unstable();
-            row.dedup();
-        }
-        let count = places.iter().map(Vec::len).sum();
-        let (mut rows, mut columns) = (memory::room(op, count)?, memory::room(op, count)?);
-        for (i, row) in (0i64..).zip(places) {
-            rows.extend(std::iter::repeat_n(i, row.len()));
-            columns.extend(row);
-        }
-        let [rows, columns] = [Array::from_vec(rows, &[count])?, Array::from_vec(columns, &[count])?];
-        SparseJacobian::for_pattern(Pattern::from_coordinates(op, &rows, &columns, [m, n])?)
+        detected(&f, &x.detach()).at_caller()
     }
 
     fn for_pattern(pattern: Pattern) -> Result<Self> {
@@ -181,47 +145,14 @@ impl SparseJacobian {
         f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
         x: &Tensor<T>,
     ) -> Result<SparseTensor<T>> {
-        self.evaluated(f, x).at_caller()
-    }
-
-    fn evaluated<T: Float>(
-        &self,
-        f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
-        x: &Tensor<T>,
-    ) -> Result<SparseTensor<T>> {
-        let (op, [m, n]) = ("sparse_jacobian", self.pattern.shape());
-        let device = x.device();
-        if x.numel() != n {
-            let message =
-                format!("x of shape {:?} for a pattern {:?}: it needs {n} elements", x.shape(), [m, n]);
-            return Err(Error::shape(op, message));
-        }
-        // Row g of the seeds has a one for each line of group g.
-        let lines = self.groups.numel();
-        let at = Tensor::from(self.groups.clone()).unsqueeze(0)?.to_device(&device)?;
-        let one = Tensor::from(Array::repeat_on(device, &[1, lines], T::ONE)?);
-        let seeds = Tensor::from(Array::zeros_on(device, &[self.count, lines])?).scatter_add(0, &at, &one)?;
-        let (y, compressed) =
-            if self.by_columns { jvp_batched(&f, x, &seeds)? } else { vjp_batched(&f, x, &seeds)? };
-        if y.numel() != m {
-            let message =
-                format!("the value has shape {:?} for a pattern {:?}: {m} elements", y.shape(), [m, n]);
-            return Err(Error::shape(op, message));
-        }
-        let at = Tensor::from(self.places.to_device(op, device)?);
-        let values = compressed.flatten().index_select(0, &at)?;
-        let jacobian = SparseTensor::of(self.pattern.clone(), values);
-        if self.checked {
-            self.compare(f, x, &jacobian, y.shape())?;
-        }
-        Ok(jacobian)
+        evaluated(self, &f, x).at_caller()
     }
 
     /// An error where u^T J, for a random u, is not that of the sparse matrix: an element outside of the pattern is
     /// missing there, and has come to others.
     fn compare<T: Float>(
         &self,
-        f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
+        f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
         x: &Tensor<T>,
         jacobian: &SparseTensor<T>,
         shape: &[usize],
@@ -246,6 +177,77 @@ impl SparseJacobian {
                 Err(Error::argument("sparse_jacobian", message))
             }
         }
+    }
+}
+
+compiled_once! {
+    fn detected<T: Float>(f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<SparseJacobian> {
+        let y = autograd::no_grad(|| f(x))?;
+        let (m, n) = (y.numel(), x.numel());
+        // A generator of its own: detection is the same at every call, and takes nothing from the program's numbers.
+        let op = "sparse_jacobian";
+        let noise = memory::collect(op, (0..n as u64).map(|i| T::of(spread(i))))?;
+        let noise = Tensor::from_vec(noise, x.shape())?.to_device(&x.device())?;
+        let near = x.try_add(&noise.try_mul(&(x.abs() + T::ONE))?)?;
+        let at_once = (LOOKED_AT / n.max(1)).clamp(1, m.max(1));
+        let mut places: Vec<Vec<i64>> = memory::vector(op, m, Vec::new())?;
+        for point in [x, &near] {
+            for start in (0..m).step_by(at_once) {
+                let rows = at_once.min(m - start);
+                let (_, lines) = vjp_batched(f, point, &basis(x.device(), start, rows, m)?)?;
+                let found = lines.reshape([rows, n])?.nonzero().to_vec();
+                for pair in found.chunks_exact(2) {
+                    let row = &mut places[start + pair[0] as usize];
+                    memory::grow(op, row, 1)?;
+                    row.push(pair[1]);
+                }
+            }
+        }
+        for row in &mut places {
+            row.sort_unstable();
+            row.dedup();
+        }
+        let count = places.iter().map(Vec::len).sum();
+        let (mut rows, mut columns) = (memory::room(op, count)?, memory::room(op, count)?);
+        for (i, row) in (0i64..).zip(places) {
+            rows.extend(std::iter::repeat_n(i, row.len()));
+            columns.extend(row);
+        }
+        let [rows, columns] = [Array::from_vec(rows, &[count])?, Array::from_vec(columns, &[count])?];
+        SparseJacobian::for_pattern(Pattern::from_coordinates(op, &rows, &columns, [m, n])?)
+    }
+
+    fn evaluated<T: Float>(
+        plan: &SparseJacobian,
+        f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
+        x: &Tensor<T>,
+    ) -> Result<SparseTensor<T>> {
+        let (op, [m, n]) = ("sparse_jacobian", plan.pattern.shape());
+        let device = x.device();
+        if x.numel() != n {
+            let message =
+                format!("x of shape {:?} for a pattern {:?}: it needs {n} elements", x.shape(), [m, n]);
+            return Err(Error::shape(op, message));
+        }
+        // Row g of the seeds has a one for each line of group g.
+        let lines = plan.groups.numel();
+        let at = Tensor::from(plan.groups.clone()).unsqueeze(0)?.to_device(&device)?;
+        let one = Tensor::from(Array::repeat_on(device, &[1, lines], T::ONE)?);
+        let seeds = Tensor::from(Array::zeros_on(device, &[plan.count, lines])?).scatter_add(0, &at, &one)?;
+        let (y, compressed) =
+            if plan.by_columns { jvp_batched(f, x, &seeds)? } else { vjp_batched(f, x, &seeds)? };
+        if y.numel() != m {
+            let message =
+                format!("the value has shape {:?} for a pattern {:?}: {m} elements", y.shape(), [m, n]);
+            return Err(Error::shape(op, message));
+        }
+        let at = Tensor::from(plan.places.to_device(op, device)?);
+        let values = compressed.flatten().index_select(0, &at)?;
+        let jacobian = SparseTensor::of(plan.pattern.clone(), values);
+        if plan.checked {
+            plan.compare(f, x, &jacobian, y.shape())?;
+        }
+        Ok(jacobian)
     }
 }
 

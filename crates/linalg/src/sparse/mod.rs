@@ -12,7 +12,7 @@ mod solve;
 
 pub use jacobian::SparseJacobian;
 
-use autograd::Tensor;
+use autograd::{Tensor, body_once};
 use tensor_core::kernels::sparse::{Pattern, coalesce, positions};
 use tensor_core::shape::{Dims, IntoShape};
 use tensor_core::{Array, AtCaller, Device, Error, Float, Result, kernels};
@@ -83,12 +83,14 @@ impl<T: Float> SparseTensor<T> {
     /// Out of memory.
     #[track_caller]
     pub fn eye_of(n: usize) -> Result<Self> {
-        let make = || {
-            let count = |n| kernels::arange("eye", Device::Cpu, n);
-            let pattern = Pattern::from_lines("eye", 0, &count(n.saturating_add(1))?, &count(n)?, [n, n])?;
-            Ok(SparseTensor::of(pattern, Array::full(&[n], T::ONE)?.into()))
-        };
-        make().at_caller()
+        body_once!(T: Float, [n], |n: usize| -> Result<SparseTensor<T>> {
+            let make = || {
+                let count = |n| kernels::arange("eye", Device::Cpu, n);
+                let pattern = Pattern::from_lines("eye", 0, &count(n.saturating_add(1))?, &count(n)?, [n, n])?;
+                Ok(SparseTensor::of(pattern, Array::full(&[n], T::ONE)?.into()))
+            };
+            make()
+        })
     }
 
     /// Element k at the place that column k of `indices`, `[d, nnz]`, names, in a tensor of d dimensions. Places may come
@@ -99,7 +101,13 @@ impl<T: Float> SparseTensor<T> {
     /// outside of the shape.
     #[track_caller]
     pub fn coo(indices: &Tensor<i64>, values: &Tensor<T>, shape: impl IntoShape) -> Result<Self> {
-        SparseTensor::from_places("coo", indices.array(), values, shape.into_shape()).at_caller()
+        body_once!(
+            T: Float,
+            [indices, values, &shape.into_shape()],
+            |indices: &Tensor<i64>, values: &Tensor<T>, shape: &[usize]| -> Result<SparseTensor<T>> {
+                SparseTensor::from_places("coo", indices.array(), values, Dims::from_slice(shape))
+            }
+        )
     }
 
     /// The matrix `[m, n]` whose row i has the elements from `crow_indices[i]` to `crow_indices[i + 1]`, in the columns
@@ -124,8 +132,14 @@ impl<T: Float> SparseTensor<T> {
         values: &Tensor<T>,
         shape: [usize; 2],
     ) -> Result<Self> {
-        let pattern = Pattern::from_lines("csr", 0, crow_indices.array(), col_indices.array(), shape);
-        SparseTensor::with_pattern("csr", pattern, values).at_caller()
+        body_once!(
+            T: Float,
+            [crow_indices, col_indices, values, shape],
+            |crow_indices: &Tensor<i64>, col_indices: &Tensor<i64>, values: &Tensor<T>, shape: [usize; 2]| -> Result<SparseTensor<T>> {
+                let pattern = Pattern::from_lines("csr", 0, crow_indices.array(), col_indices.array(), shape);
+                SparseTensor::with_pattern("csr", pattern, values)
+            }
+        )
     }
 
     /// The matrix `[m, n]` whose column j has the elements from `ccol_indices[j]` to `ccol_indices[j + 1]`, in the rows
@@ -140,8 +154,14 @@ impl<T: Float> SparseTensor<T> {
         values: &Tensor<T>,
         shape: [usize; 2],
     ) -> Result<Self> {
-        let pattern = Pattern::from_lines("csc", 1, ccol_indices.array(), row_indices.array(), shape);
-        SparseTensor::with_pattern("csc", pattern, values).at_caller()
+        body_once!(
+            T: Float,
+            [ccol_indices, row_indices, values, shape],
+            |ccol_indices: &Tensor<i64>, row_indices: &Tensor<i64>, values: &Tensor<T>, shape: [usize; 2]| -> Result<SparseTensor<T>> {
+                let pattern = Pattern::from_lines("csc", 1, ccol_indices.array(), row_indices.array(), shape);
+                SparseTensor::with_pattern("csc", pattern, values)
+            }
+        )
     }
 
     fn of(pattern: Pattern, values: Tensor<T>) -> Self {

@@ -5,9 +5,9 @@
 //! `grad x^T` sampled at the places of A; that sampling is bilinear in turn, and its rules are products with A's places.
 
 use super::SparseTensor;
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply, body_once};
 use tensor_core::kernels::sparse::{self, Pattern};
-use tensor_core::{Array, AtCaller, Error, Float, Result};
+use tensor_core::{Array, Error, Float, Result};
 
 /// A x, or A^T x, for the values of A and a vector or matrix x.
 pub(super) struct Product {
@@ -127,13 +127,19 @@ impl<T: Float> SparseTensor<T> {
 
     #[track_caller]
     fn times(&self, op: &'static str, x: &Tensor<T>, ndim: usize) -> Result<Tensor<T>> {
-        let pattern = self.pattern(op).at_caller()?.clone();
-        if x.ndim() != ndim {
-            let message =
-                format!("the dense operand has shape {:?}: {ndim} dimensions are needed", x.shape());
-            return Err(Error::shape(op, message).at_caller());
-        }
-        apply(Product { pattern, transposed: false }, [&self.values, x])
+        body_once!(
+            T: Float,
+            [self, op, x, ndim],
+            |this: &SparseTensor<T>, op: &'static str, x: &Tensor<T>, ndim: usize| -> Result<Tensor<T>> {
+                let pattern = this.pattern(op)?.clone();
+                if x.ndim() != ndim {
+                    let message =
+                        format!("the dense operand has shape {:?}: {ndim} dimensions are needed", x.shape());
+                    return Err(Error::shape(op, message));
+                }
+                apply(Product { pattern, transposed: false }, [&this.values, x])
+            }
+        )
     }
 
     /// Sparse matrix `[m, k]` times sparse matrix `[k, n]`: a sparse matrix, by rows, with an element wherever a
@@ -151,21 +157,27 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where these are not matrices that fit; out of memory.
     #[track_caller]
     pub fn mm_sparse(&self, b: &Self) -> Result<Self> {
-        let product = || {
-            let op = "mm_sparse";
-            let (m, k) = (self.pattern(op)?.shape(), b.pattern(op)?.shape());
-            if m[1] != k[0] {
-                let message =
-                    format!("sparse matrices {m:?} and {k:?} do not match: the second needs {} rows", m[1]);
-                return Err(Error::shape(op, message));
+        body_once!(
+            T: Float,
+            [self, b],
+            |x: &SparseTensor<T>, b: &SparseTensor<T>| -> Result<SparseTensor<T>> {
+                let product = || {
+                    let op = "mm_sparse";
+                    let (m, k) = (x.pattern(op)?.shape(), b.pattern(op)?.shape());
+                    if m[1] != k[0] {
+                        let message =
+                            format!("sparse matrices {m:?} and {k:?} do not match: the second needs {} rows", m[1]);
+                        return Err(Error::shape(op, message));
+                    }
+                    let (left, right) = (x.distinct(op)?, b.distinct(op)?);
+                    let (a, b) = (left.pattern(op)?.clone(), right.pattern(op)?.clone());
+                    let out = sparse::product_pattern(op, &a, &b)?;
+                    let values = apply(Masked { out: out.clone(), a, b }, [&left.values, &right.values])?;
+                    Ok(SparseTensor::of(out, values))
+                };
+                product()
             }
-            let (left, right) = (self.distinct(op)?, b.distinct(op)?);
-            let (a, b) = (left.pattern(op)?.clone(), right.pattern(op)?.clone());
-            let out = sparse::product_pattern(op, &a, &b)?;
-            let values = apply(Masked { out: out.clone(), a, b }, [&left.values, &right.values])?;
-            Ok(SparseTensor::of(out, values))
-        };
-        product().at_caller()
+        )
     }
 
     /// The same matrix with each place named once, and places that ascend along rows and columns.

@@ -4,10 +4,10 @@
 
 use super::SparseTensor;
 use super::product::{Product, Sampled};
-use autograd::{Keep, Kept, Op, Tensor, apply};
+use autograd::{Keep, Kept, Op, Tensor, apply, body_once};
 use std::sync::Arc;
 use tensor_core::kernels::sparse::{self, Factors, Method, Pattern};
-use tensor_core::{Array, AtCaller, Float, Result};
+use tensor_core::{Array, Float, Result};
 
 /// u v^T at the places of a matrix.
 fn sampled<T: Float>(pattern: &Pattern, u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
@@ -170,8 +170,14 @@ impl<T: Float> SparseTensor<T> {
 
     #[track_caller]
     fn solve_by(&self, op: &'static str, method: Method, b: &Tensor<T>) -> Result<Tensor<T>> {
-        let (values, pattern, factors) = self.factored(op, method).at_caller()?;
-        apply(Solve { pattern, factors, transposed: false }, [&values, b])
+        body_once!(
+            T: Float,
+            [self, op, method, b],
+            |x: &SparseTensor<T>, op: &'static str, method: Method, b: &Tensor<T>| -> Result<Tensor<T>> {
+                let (values, pattern, factors) = x.factored(op, method)?;
+                apply(Solve { pattern, factors, transposed: false }, [&values, b])
+            }
+        )
     }
 
     /// The x that makes ||b - A x|| least, for a matrix of full rank that has at least as many rows as columns, by a
@@ -193,8 +199,10 @@ impl<T: Float> SparseTensor<T> {
     /// `lsqr` takes such matrices; argument, for NaN and infinity.
     #[track_caller]
     pub fn lstsq(&self, b: &Tensor<T>) -> Result<Tensor<T>> {
-        let (values, pattern, factors) = self.factored("lstsq", Method::Qr).at_caller()?;
-        apply(LeastSquares { pattern, factors }, [&values, b])
+        body_once!(T: Float, [self, b], |x: &SparseTensor<T>, b: &Tensor<T>| -> Result<Tensor<T>> {
+            let (values, pattern, factors) = x.factored("lstsq", Method::Qr)?;
+            apply(LeastSquares { pattern, factors }, [&values, b])
+        })
     }
 
     fn factored(&self, op: &'static str, method: Method) -> Result<(Tensor<T>, Pattern, Arc<Factors<T>>)> {
