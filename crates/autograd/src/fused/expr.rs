@@ -3,12 +3,11 @@
 use super::program::{Action, write};
 use crate::ops::elementwise::{self as one, Elementwise, elementwise};
 use crate::ops::pairwise::{self as two, Pairwise, pairwise};
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 use tensor_core::Expression;
 
 /// A number of an expression that [`fused`](crate::fused) makes a function of: it has the operators, with other such
-/// numbers and with plain ones, and the functions of tensors of one and two elements. What else an expression may use,
-/// comparisons and choices, are the methods of [`Expression`].
+/// numbers and with plain ones, and the functions, comparisons and choices of tensors under their names.
 #[derive(Clone, Copy, Debug)]
 pub struct Expr {
     pub(super) place: u32,
@@ -83,6 +82,15 @@ static SAME: Pairwise = pairwise!(
     |g, _a, _b| g.nothing(),
     |g, _a, _b| g.nothing()
 );
+static AT_MOST_OTHER: Pairwise = pairwise!(
+    "compare",
+    |a, b| {
+        let (less, equal) = (a.below(&b), a.same(&b));
+        a.nothing().with(less, 1.0).with(equal, 1.0)
+    },
+    |g, _a, _b| g.nothing(),
+    |g, _a, _b| g.nothing()
+);
 static BOTH: Pairwise = pairwise!("both", |a, b| a * b, |g, _a, _b| g.nothing(), |g, _a, _b| g.nothing());
 
 impl Expr {
@@ -150,6 +158,79 @@ macro_rules! pairs {
 }
 pairs! {
     maximum MAXIMUM; minimum MINIMUM; atan2 ATAN2; hypot HYPOT; pow POW; xlogy XLOGY; logaddexp LOGADDEXP;
+}
+
+impl From<f64> for Expr {
+    fn from(c: f64) -> Self {
+        Expr::number(c)
+    }
+}
+
+impl Expr {
+    /// Where this is less.
+    #[must_use]
+    pub fn lt(self, other: impl Into<Expr>) -> Condition {
+        Condition(self.two(&BELOW, other.into()))
+    }
+
+    /// Where this is greater.
+    #[must_use]
+    pub fn gt(self, other: impl Into<Expr>) -> Condition {
+        Condition(other.into().two(&BELOW, self))
+    }
+
+    /// Where this is less or equal.
+    #[must_use]
+    pub fn le(self, other: impl Into<Expr>) -> Condition {
+        Condition(self.two(&AT_MOST_OTHER, other.into()))
+    }
+
+    /// Where this is greater or equal.
+    #[must_use]
+    pub fn ge(self, other: impl Into<Expr>) -> Condition {
+        Condition(other.into().two(&AT_MOST_OTHER, self))
+    }
+
+    /// Where this is equal.
+    #[must_use]
+    pub fn eq(self, other: impl Into<Expr>) -> Condition {
+        Condition(self.two(&SAME, other.into()))
+    }
+
+    /// The value without its derivative.
+    #[must_use]
+    pub fn detach(self) -> Self {
+        write(Action::Constant, &[self])
+    }
+}
+
+impl Condition {
+    /// `a` where the condition holds, else `b`: chosen, so that nothing of the other leaks.
+    #[must_use]
+    pub fn where_cond(self, a: impl Into<Expr>, b: impl Into<Expr>) -> Expr {
+        write(Action::Choose, &[self.0, a.into(), b.into()])
+    }
+}
+
+impl BitAnd for Condition {
+    type Output = Condition;
+    fn bitand(self, other: Condition) -> Condition {
+        Condition(self.0.two(&BOTH, other.0))
+    }
+}
+
+impl BitOr for Condition {
+    type Output = Condition;
+    fn bitor(self, other: Condition) -> Condition {
+        !(!self & !other)
+    }
+}
+
+impl Not for Condition {
+    type Output = Condition;
+    fn not(self) -> Condition {
+        Condition(self.0.one(&IS, [0.0; 2]))
+    }
 }
 
 macro_rules! operators {
@@ -242,7 +323,7 @@ impl Expression for Expr {
         Expr::number(0.0)
     }
     fn constant(self) -> Self {
-        write(Action::Constant, &[self])
+        self.detach()
     }
     fn within(self, bound: f64) -> Self {
         self.clamp(-bound, bound)
@@ -254,10 +335,10 @@ impl Expression for Expr {
         Condition(self.one(&IS, [c, 0.0]))
     }
     fn below(&self, other: &Self) -> Condition {
-        Condition(self.two(&BELOW, *other))
+        self.lt(*other)
     }
     fn same(&self, other: &Self) -> Condition {
-        Condition(self.two(&SAME, *other))
+        self.eq(*other)
     }
     fn under(&self, c: f64) -> Condition {
         Condition(self.one(&UNDER, [c, 0.0]))
@@ -272,12 +353,12 @@ impl Expression for Expr {
         Condition(self.one(&ISNAN, [0.0; 2]))
     }
     fn both(a: Condition, b: Condition) -> Condition {
-        Condition(a.0.two(&BOTH, b.0))
+        a & b
     }
     fn choose(mask: Condition, a: Self, b: Self) -> Self {
-        write(Action::Choose, &[mask.0, a, b])
+        mask.where_cond(a, b)
     }
     fn with(self, mask: Condition, c: f64) -> Self {
-        Expr::choose(mask, Expr::number(c), self)
+        mask.where_cond(c, self)
     }
 }
