@@ -12,9 +12,10 @@ pub use tensor_core::ndarray_0_15;
 #[cfg(feature = "ndarray-0_16")]
 pub use tensor_core::ndarray_0_16;
 pub use tensor_core::{
-    Array, Code, DType, Device, Element, Error, ErrorKind, Float, Formula, Layout, Memory, Number,
-    PrintOptions, Result, Scalar, cuda, dlpack, formula, io, kernels, memory, on_cpu, print_options, random,
-    set_print_options, shape, with_print_options,
+    Array, AtCaller, Closures, Code, DType, Device, Element, Error, ErrorKind, Float, Formula, Function,
+    Layout, Memory, Number, PrintOptions, Result, Scalar, compiled_once, cuda, dlpack, formula, formulas,
+    function, io, kernels, memory, on_cpu, print_options, random, set_print_options, shape,
+    with_print_options,
 };
 
 /// What functions of elements are written in, for [`formula!`]. The trait is not beside the tensors: its methods take
@@ -29,8 +30,8 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What most programs use: `use tapegrad::prelude::*;`.
 pub mod prelude {
     pub use autograd::{
-        AnyTensor, GradOptions, Tensor, arange, grad, grad_with, hessian, hvp, jacobian, jvp, linspace,
-        no_grad, value_and_grad, vjp,
+        AnyTensor, GradOptions, Tensor, arange, fused, grad, grad_with, hessian, hvp, jacobian, jvp,
+        linspace, no_grad, value_and_grad, vjp,
     };
     pub use linalg::{self, Linalg, SparseTensor, least_squares_loss};
     pub use ndarray::s;

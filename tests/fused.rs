@@ -1,7 +1,7 @@
 //! Functions fused from an expression: against the same composed of operations, in value and in derivatives.
 
 use tapegrad::prelude::*;
-use tapegrad::{Expr, Fused, check_op, fused};
+use tapegrad::{Expr, Fused, check_op};
 
 /// A fused function of two tensors, and the same composed.
 type Case = (&'static str, Fused<2>, fn(&Tensor, &Tensor) -> Result<Tensor>);

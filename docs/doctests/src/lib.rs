@@ -9,3 +9,21 @@ pub mod adding_an_op {}
 #[cfg(doctest)]
 #[doc = include_str!("../../guide-interop.md")]
 pub mod guide_interop {}
+
+#[cfg(test)]
+mod tests {
+    /// What adding-an-op.md quotes of the tree is there as it is quoted.
+    #[test]
+    fn rows_that_are_shown_are_those_of_the_tables() {
+        let tables = [
+            include_str!("../../../crates/autograd/src/ops/elementwise.rs"),
+            include_str!("../../../crates/tensor-core/src/kernels/index.rs"),
+        ];
+        let rows: Vec<&str> = include_str!("../../adding-an-op.md").split("```text\n").skip(1).collect();
+        assert_eq!(rows.len(), tables.len());
+        for (row, table) in rows.iter().zip(tables) {
+            let row = row.split("```").next().unwrap();
+            assert!(table.contains(row), "{row}");
+        }
+    }
+}
