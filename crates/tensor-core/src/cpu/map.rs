@@ -23,6 +23,9 @@ type Block<'a> = &'a (dyn Fn(SliceMut<'_>, &[Slice<'_>]) + Sync);
 /// Elements of a block that is gathered: few enough for the first-level cache.
 const BLOCK: usize = 512;
 
+/// Elements of a small result, for which a block of that size would take longer to clear than to fill.
+const FEW: usize = 32;
+
 /// An operand without its type.
 #[derive(Clone, Copy)]
 pub struct Operand<'a> {
@@ -204,7 +207,11 @@ fn write(
     if out.len() == 0 {
         return Ok(layout);
     }
-    run(op, out, &|from, out| walk(out, from, &walks, f))?;
+    if out.len() <= FEW {
+        walk::<FEW>(out, 0, &walks, f);
+    } else {
+        run(op, out, &|from, out| walk::<BLOCK>(out, from, &walks, f))?;
+    }
     Ok(layout)
 }
 
@@ -233,7 +240,11 @@ fn in_place(
     f: Block<'_>,
 ) -> Result<()> {
     let walks: SmallVec<[Walk<'_>; 3]> = others.iter().map(|x| Walk::from(x, x.layout.offset())).collect();
-    run(op, out, &|from, out| walk_in_place(out, from, &walks, own, f))
+    if out.len() <= FEW {
+        walk_in_place::<FEW>(out, 0, &walks, own, f);
+        return Ok(());
+    }
+    run(op, out, &|from, out| walk_in_place::<BLOCK>(out, from, &walks, own, f))
 }
 
 /// Runs `work(start, part)` over the parts of the result, on several threads where it is large.
@@ -287,14 +298,19 @@ impl<'a> Walk<'a> {
     }
 
     /// The elements at these positions: where they lie, or gathered.
-    fn block<'b>(&'b self, position: usize, n: usize, room: &'b mut Option<Gathered>) -> Slice<'b> {
+    fn block<'b, const W: usize>(
+        &'b self,
+        position: usize,
+        n: usize,
+        room: &'b mut Option<Box<Gathered<W>>>,
+    ) -> Slice<'b> {
         let (data, dtype) = (self.data, self.data.dtype());
         match &self.way {
             Way::Dense(start) => data.part(start + position, n),
             // The first block is the longest.
             Way::Repeated(place) => room
                 .get_or_insert_with(|| {
-                    let mut gathered = Gathered::NOTHING;
+                    let mut gathered = Box::new(Gathered::NOTHING);
                     gathered.fill(data, *place, n);
                     gathered
                 })
@@ -306,7 +322,7 @@ impl<'a> Walk<'a> {
                     nest.segments(position..position + n, |_, [place], _| start = place as usize);
                     return data.part(start, n);
                 }
-                let gathered = room.get_or_insert(Gathered::NOTHING);
+                let gathered = room.get_or_insert_with(|| Box::new(Gathered::NOTHING));
                 gathered.gather(data, nest, position, n);
                 gathered.slice(dtype, n)
             }
@@ -315,9 +331,9 @@ impl<'a> Walk<'a> {
 }
 
 /// A block of gathered elements. Truth values are bytes, but not every byte is one.
-struct Gathered {
-    words: [u64; BLOCK],
-    truths: [bool; BLOCK],
+struct Gathered<const W: usize> {
+    words: [u64; W],
+    truths: [bool; W],
 }
 
 /// The loops of gathering, for elements of one type.
@@ -337,8 +353,8 @@ fn gather<T: Copy>(out: &mut [T], data: &[T], nest: &Nest<1>, from: usize) {
     });
 }
 
-impl Gathered {
-    const NOTHING: Self = Gathered { words: [0; BLOCK], truths: [false; BLOCK] };
+impl<const W: usize> Gathered<W> {
+    const NOTHING: Self = Gathered { words: [0; W], truths: [false; W] };
 
     fn slice(&self, dtype: DType, n: usize) -> Slice<'_> {
         match dtype {
@@ -379,15 +395,15 @@ impl Gathered {
     }
 }
 
-/// Calls `f(offset, n)` for the blocks of `n` elements.
-fn blocks(n: usize, mut f: impl FnMut(usize, usize)) {
-    for from in (0..n).step_by(BLOCK) {
-        f(from, BLOCK.min(n - from));
+/// Calls `f(offset, n)` for blocks of up to `size` of `n` elements.
+fn blocks(n: usize, size: usize, mut f: impl FnMut(usize, usize)) {
+    for from in (0..n).step_by(size) {
+        f(from, size.min(n - from));
     }
 }
 
 /// Writes f(x..) at the positions from `from` on.
-fn walk(mut out: SliceMut<'_>, from: usize, walks: &[Walk<'_>], f: Block<'_>) {
+fn walk<const W: usize>(mut out: SliceMut<'_>, from: usize, walks: &[Walk<'_>], f: Block<'_>) {
     let n = out.len();
     if walks.iter().all(|walk| matches!(walk.way, Way::Dense(_))) {
         let x: SmallVec<[Slice<'_>; 4]> = walks
@@ -398,8 +414,8 @@ fn walk(mut out: SliceMut<'_>, from: usize, walks: &[Walk<'_>], f: Block<'_>) {
             .collect();
         return f(out, &x);
     }
-    let mut gathered: SmallVec<[Option<Gathered>; 3]> = walks.iter().map(|_| None).collect();
-    blocks(n, |at, n| {
+    let mut gathered: SmallVec<[Option<Box<Gathered<W>>>; 3]> = walks.iter().map(|_| None).collect();
+    blocks(n, W, |at, n| {
         let x: SmallVec<[Slice<'_>; 4]> =
             walks.iter().zip(&mut gathered).map(|(walk, room)| walk.block(from + at, n, room)).collect();
         f(out.part(at, n), &x);
@@ -407,11 +423,17 @@ fn walk(mut out: SliceMut<'_>, from: usize, walks: &[Walk<'_>], f: Block<'_>) {
 }
 
 /// Writes f(x..) over operand `own`, whose elements from `from` on are those of `out`.
-fn walk_in_place(mut out: SliceMut<'_>, from: usize, walks: &[Walk<'_>], own: usize, f: Block<'_>) {
-    let mut gathered: SmallVec<[Option<Gathered>; 3]> = walks.iter().map(|_| None).collect();
-    let mut values = Gathered::NOTHING;
+fn walk_in_place<const W: usize>(
+    mut out: SliceMut<'_>,
+    from: usize,
+    walks: &[Walk<'_>],
+    own: usize,
+    f: Block<'_>,
+) {
+    let mut gathered: SmallVec<[Option<Box<Gathered<W>>>; 3]> = walks.iter().map(|_| None).collect();
+    let mut values = Gathered::<W>::NOTHING;
     let dtype = out.dtype();
-    blocks(out.len(), |at, n| {
+    blocks(out.len(), W, |at, n| {
         let mut out = out.part(at, n);
         let others = walks.iter().zip(&mut gathered).map(|(walk, room)| walk.block(from + at, n, room));
         let mut x: SmallVec<[Slice<'_>; 4]> = others.collect();
