@@ -76,3 +76,30 @@ fn simulated_refusals() -> Result<()> {
     assert!(Device::cuda(99).unwrap_err().to_string().contains("cuda:99"));
     Ok(())
 }
+
+#[test]
+fn simulated_fused_functions_and_their_gradients() -> Result<()> {
+    let _alone = crate::alone();
+    let device = gpu()?;
+    let numbers = |shape: &[usize]| {
+        let n: usize = shape.iter().product();
+        Tensor::from_vec((0..n).map(|i| (i as f64 * 0.7).sin()).collect(), shape)
+    };
+    let f = fused(|[x, y, z]| (x - y).square() * z.tanh() + x.gt(y).where_cond(x * 0.5, y) - z);
+    let x = (numbers(&[7, 130])?, numbers(&[130])?, numbers(&[7, 1])?);
+    let run =
+        |x: &(Tensor, Tensor, Tensor)| value_and_grad(|(x, y, z)| Ok(f.call([x, y, z])?.square().sum()), x);
+    let (value, gradients) = run(&x)?;
+    let moved = (x.0.to_device(&device)?, x.1.to_device(&device)?, x.2.to_device(&device)?);
+    let (found, slopes) = run(&moved)?;
+    assert_eq!(found.device(), device);
+    assert!(found.cpu().allclose(&value, 1e-12, 0.0)?);
+    for (found, expected) in [(slopes.0, gradients.0), (slopes.1, gradients.1), (slopes.2, gradients.2)] {
+        assert!(found.cpu().allclose(&expected, 1e-11, 1e-11)?, "{found} {expected}");
+    }
+    // A kernel takes seven operands.
+    let many = fused(|x: [tapegrad::Expr; 8]| x.into_iter().reduce(|a, b| a + b).unwrap());
+    let e = many.call([&moved.0; 8]).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::Device);
+    Ok(())
+}
