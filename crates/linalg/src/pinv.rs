@@ -56,7 +56,7 @@ compiled_once! {
                 }),
             )?;
             let large =
-                kernels::zip(op, &size, &bound, &Closures::new(|s, b| s > b, |[s, b]: [Code; 2]| b.below(&s)))?;
+                kernels::zip(op, &size, &bound, &Closures::new(|s, b| s > b, |[s, b]: [Code; 2]| b.lt_other(&s)))?;
             let reciprocal = kernels::map(op, &s, &formula!(|s: T| s.reciprocal()))?;
             kernels::select(op, &large, &reciprocal, &Array::scalar(T::ZERO))?
         };

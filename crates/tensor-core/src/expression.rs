@@ -109,17 +109,17 @@ pub trait Expression:
     fn round(self) -> Self;
 
     /// Where this is `c`.
-    fn is(&self, c: f64) -> Self::Mask;
+    fn eq_number(&self, c: f64) -> Self::Mask;
     /// Where this is less than `other`.
-    fn below(&self, other: &Self) -> Self::Mask;
+    fn lt_other(&self, other: &Self) -> Self::Mask;
     /// Where this equals `other`.
-    fn same(&self, other: &Self) -> Self::Mask;
+    fn eq_other(&self, other: &Self) -> Self::Mask;
     /// Where this is less than `c`.
-    fn under(&self, c: f64) -> Self::Mask;
+    fn lt_number(&self, c: f64) -> Self::Mask;
     /// Where this is at most `c`.
-    fn at_most(&self, c: f64) -> Self::Mask;
+    fn le_number(&self, c: f64) -> Self::Mask;
     /// Where this is greater than `c`.
-    fn over(&self, c: f64) -> Self::Mask;
+    fn gt_number(&self, c: f64) -> Self::Mask;
     /// Where this is not a number.
     fn isnan(&self) -> Self::Mask;
     /// Where both hold.
@@ -265,27 +265,27 @@ impl<T: Float> Expression for T {
         self.within(T::LARGEST.to_f64())
     }
     #[inline(always)]
-    fn is(&self, c: f64) -> bool {
+    fn eq_number(&self, c: f64) -> bool {
         *self == T::of(c)
     }
     #[inline(always)]
-    fn below(&self, other: &Self) -> bool {
+    fn lt_other(&self, other: &Self) -> bool {
         self < other
     }
     #[inline(always)]
-    fn same(&self, other: &Self) -> bool {
+    fn eq_other(&self, other: &Self) -> bool {
         self == other
     }
     #[inline(always)]
-    fn under(&self, c: f64) -> bool {
+    fn lt_number(&self, c: f64) -> bool {
         *self < T::of(c)
     }
     #[inline(always)]
-    fn at_most(&self, c: f64) -> bool {
+    fn le_number(&self, c: f64) -> bool {
         *self <= T::of(c)
     }
     #[inline(always)]
-    fn over(&self, c: f64) -> bool {
+    fn gt_number(&self, c: f64) -> bool {
         *self > T::of(c)
     }
     #[inline(always)]
@@ -381,22 +381,22 @@ impl Expression for Code {
     fn nothing(self) -> Self {
         self.number(0.0)
     }
-    fn is(&self, c: f64) -> Code {
+    fn eq_number(&self, c: f64) -> Code {
         self.test("$0 == $1", self.number(c))
     }
-    fn below(&self, other: &Self) -> Code {
+    fn lt_other(&self, other: &Self) -> Code {
         self.test("$0 < $1", *other)
     }
-    fn same(&self, other: &Self) -> Code {
+    fn eq_other(&self, other: &Self) -> Code {
         self.test("$0 == $1", *other)
     }
-    fn under(&self, c: f64) -> Code {
+    fn lt_number(&self, c: f64) -> Code {
         self.test("$0 < $1", self.number(c))
     }
-    fn at_most(&self, c: f64) -> Code {
+    fn le_number(&self, c: f64) -> Code {
         self.test("$0 <= $1", self.number(c))
     }
-    fn over(&self, c: f64) -> Code {
+    fn gt_number(&self, c: f64) -> Code {
         self.test("$0 > $1", self.number(c))
     }
     fn isnan(&self) -> Code {
@@ -413,6 +413,6 @@ impl Expression for Code {
     }
     fn sigmoid(self) -> Self {
         let e = (-self.abs()).exp();
-        e.with(self.over(0.0), 1.0) / Expression::plus(e, 1.0)
+        e.with(self.gt_number(0.0), 1.0) / Expression::plus(e, 1.0)
     }
 }

@@ -35,7 +35,7 @@ static FINITE: Elementwise = elementwise!(
     () | x | x.finite(),
     Input | g,
     x | {
-        let infinite = x.abs().is(f64::INFINITY);
+        let infinite = x.abs().eq_number(f64::INFINITY);
         g.with(infinite, 0.0)
     }
 );
@@ -58,16 +58,16 @@ macro_rules! conditions {
     )* };
 }
 conditions! {
-    IS |x| x.0.is(x.1);
-    UNDER |x| x.0.under(x.1);
-    AT_MOST |x| x.0.at_most(x.1);
-    OVER |x| x.0.over(x.1);
+    IS |x| x.0.eq_number(x.1);
+    UNDER |x| x.0.lt_number(x.1);
+    AT_MOST |x| x.0.le_number(x.1);
+    OVER |x| x.0.gt_number(x.1);
     ISNAN |x| x.0.isnan();
 }
 static BELOW: Pairwise = pairwise!(
     "compare",
     |a, b| {
-        let holds = a.below(&b);
+        let holds = a.lt_other(&b);
         a.nothing().with(holds, 1.0)
     },
     |g, _a, _b| g.nothing(),
@@ -76,7 +76,7 @@ static BELOW: Pairwise = pairwise!(
 static SAME: Pairwise = pairwise!(
     "compare",
     |a, b| {
-        let holds = a.same(&b);
+        let holds = a.eq_other(&b);
         a.nothing().with(holds, 1.0)
     },
     |g, _a, _b| g.nothing(),
@@ -85,7 +85,7 @@ static SAME: Pairwise = pairwise!(
 static AT_MOST_OTHER: Pairwise = pairwise!(
     "compare",
     |a, b| {
-        let (less, equal) = (a.below(&b), a.same(&b));
+        let (less, equal) = (a.lt_other(&b), a.eq_other(&b));
         a.nothing().with(less, 1.0).with(equal, 1.0)
     },
     |g, _a, _b| g.nothing(),
@@ -331,22 +331,22 @@ impl Expression for Expr {
     fn finite(self) -> Self {
         self.one(&FINITE, [0.0; 2])
     }
-    fn is(&self, c: f64) -> Condition {
+    fn eq_number(&self, c: f64) -> Condition {
         Condition(self.one(&IS, [c, 0.0]))
     }
-    fn below(&self, other: &Self) -> Condition {
+    fn lt_other(&self, other: &Self) -> Condition {
         self.lt(*other)
     }
-    fn same(&self, other: &Self) -> Condition {
+    fn eq_other(&self, other: &Self) -> Condition {
         self.eq(*other)
     }
-    fn under(&self, c: f64) -> Condition {
+    fn lt_number(&self, c: f64) -> Condition {
         Condition(self.one(&UNDER, [c, 0.0]))
     }
-    fn at_most(&self, c: f64) -> Condition {
+    fn le_number(&self, c: f64) -> Condition {
         Condition(self.one(&AT_MOST, [c, 0.0]))
     }
-    fn over(&self, c: f64) -> Condition {
+    fn gt_number(&self, c: f64) -> Condition {
         Condition(self.one(&OVER, [c, 0.0]))
     }
     fn isnan(&self) -> Condition {

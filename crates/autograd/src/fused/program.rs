@@ -19,7 +19,7 @@ pub(super) enum Action {
     Choose,
 }
 
-pub(super) static CHOOSE: Function<3> = function!(|mask, a, b| E::choose(mask.is(1.0), a, b));
+pub(super) static CHOOSE: Function<3> = function!(|mask, a, b| E::choose(mask.eq_number(1.0), a, b));
 
 impl Action {
     /// How many values it takes.

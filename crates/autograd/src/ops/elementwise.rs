@@ -248,10 +248,10 @@ functions! {
     pub softplus SOFTPLUS() |x| softplus(x), Input |g, x| g * x.sigmoid();
     /// The larger of x and 0; its derivative at 0 is 0.
     pub relu RELU() |x| {
-        let below = x.under(0.0);
+        let below = x.lt_number(0.0);
         x.with(below, 0.0)
     }, Output |g, y| {
-        let flat = y.is(0.0);
+        let flat = y.eq_number(0.0);
         g.with(flat, 0.0)
     };
     /// x sigmoid(x), also called swish.
@@ -302,7 +302,7 @@ functions! {
     pub(super) huber HUBER(delta) as "huber_loss" |x| {
         let size = x.clone().abs();
         let far = size.clone().plus(-0.5 * delta).times(delta);
-        E::choose(size.at_most(delta), x.square().times(0.5), far)
+        E::choose(size.le_number(delta), x.square().times(0.5), far)
     }, Input |g, x| {
         // x, but no farther from 0 than delta
         g * x.within(delta)
@@ -310,9 +310,9 @@ functions! {
     /// The derivative of order `n` of [`Tensor::digamma`]. Orders are counted far enough for the one after the last.
     pub(super) polygamma_of POLYGAMMA(n) as "polygamma" |x| x.polygamma(n as u64), Input |g, x| g * x.polygamma(n as u64 + 1);
     /// x above 0, `alpha` (e^x - 1) elsewhere (Clevert, Unterthiner and Hochreiter 2015).
-    pub elu ELU(alpha) |x| E::choose(x.over(0.0), x.clone(), x.expm1().times(alpha)), Input |g, x| {
+    pub elu ELU(alpha) |x| E::choose(x.gt_number(0.0), x.clone(), x.expm1().times(alpha)), Input |g, x| {
         // alpha e^x below 0; the exponential of what is above is never formed
-        let above = x.over(0.0);
+        let above = x.gt_number(0.0);
         let below = g.clone() * x.with(above.clone(), 0.0).exp().times(alpha);
         E::choose(above, g, below)
     };
@@ -321,13 +321,13 @@ functions! {
         let below = match slope {
             // 0 at -inf too.
             0.0 => {
-                let below = x.under(0.0);
+                let below = x.lt_number(0.0);
                 x.clone().with(below, 0.0)
             }
             slope => x.clone().times(slope),
         };
-        E::choose(x.over(0.0), x, below)
-    }, Input |g, x| E::choose(x.over(0.0), g.clone(), g.times(slope));
+        E::choose(x.gt_number(0.0), x, below)
+    }, Input |g, x| E::choose(x.gt_number(0.0), g.clone(), g.times(slope));
     /// x, but `min` below it and `max` above it (which wins, where they cross); infinities stand for
     /// no bound. The derivative is 0 at and beyond the bounds, and NaN stays NaN.
     ///
@@ -338,12 +338,12 @@ functions! {
     /// assert_eq!(x.clamp(f64::NEG_INFINITY, 1.0).to_vec(), [-2.0, 0.5, 1.0]);
     /// ```
     pub clamp CLAMP(min, max) |x| {
-        let below = x.under(min);
+        let below = x.lt_number(min);
         let x = x.with(below, min);
-        let above = x.over(max);
+        let above = x.gt_number(max);
         x.with(above, max)
     }, Input |g, x| {
-        let inside = E::both(x.over(min), x.under(max));
+        let inside = E::both(x.gt_number(min), x.lt_number(max));
         E::choose(inside, g.clone(), g.nothing())
     };
     /// x^p for a constant p. Its derivative is 0 for p = 0, also at 0.
@@ -356,14 +356,14 @@ functions! {
 /// max(x, 0) + ln(1 + e^-|x|): the exponential cannot overflow.
 #[inline(always)]
 fn softplus<E: Expression>(x: E) -> E {
-    let below = x.under(0.0);
+    let below = x.lt_number(0.0);
     x.clone().with(below, 0.0) + (-x.abs()).exp().log1p()
 }
 
 /// x times a share from 0 to 1 that falls faster than x grows.
 #[inline(always)]
 fn part<E: Expression>(x: E, share: E) -> E {
-    let none = share.is(0.0);
+    let none = share.eq_number(0.0);
     (x * share).with(none, 0.0)
 }
 

@@ -56,22 +56,22 @@ impl<T: Float> Expression for Tensor<T> {
     fn finite(self) -> Self {
         self.within(T::LARGEST.to_f64())
     }
-    fn is(&self, c: f64) -> Tensor<bool> {
+    fn eq_number(&self, c: f64) -> Tensor<bool> {
         self.eq(T::of(c)).or_raise()
     }
-    fn below(&self, other: &Self) -> Tensor<bool> {
+    fn lt_other(&self, other: &Self) -> Tensor<bool> {
         self.lt(other).or_raise()
     }
-    fn same(&self, other: &Self) -> Tensor<bool> {
+    fn eq_other(&self, other: &Self) -> Tensor<bool> {
         self.eq(other).or_raise()
     }
-    fn under(&self, c: f64) -> Tensor<bool> {
+    fn lt_number(&self, c: f64) -> Tensor<bool> {
         self.lt(T::of(c)).or_raise()
     }
-    fn at_most(&self, c: f64) -> Tensor<bool> {
+    fn le_number(&self, c: f64) -> Tensor<bool> {
         self.le(T::of(c)).or_raise()
     }
-    fn over(&self, c: f64) -> Tensor<bool> {
+    fn gt_number(&self, c: f64) -> Tensor<bool> {
         self.gt(T::of(c)).or_raise()
     }
     fn isnan(&self) -> Tensor<bool> {

@@ -34,13 +34,13 @@ impl<T: Float> Op<T, 1> for Norm {
             return Ok([Some(x.sign().try_mul(&g)?)]);
         }
         let y = kept.output(0);
-        let zero = y.is(0.0);
+        let zero = y.eq_number(0.0);
         let (y, g) = (y.with(zero.clone(), 1.0), g.with(zero, 0.0));
         let direction = match p {
             2.0 => x.try_div(&y)?,
             // Below 2 the power's own derivatives at 0 are infinite, and never formed.
             p if p < 2.0 => {
-                let size = Tensor::abs(&x).with(x.is(0.0), 1.0);
+                let size = Tensor::abs(&x).with(x.eq_number(0.0), 1.0);
                 let power = match p {
                     // Of elements far apart the two powers are in the range, and their ratio is not.
                     p if p > 0.0 => size.powf(p - 1.0).try_mul(&y.powf(1.0 - p))?,

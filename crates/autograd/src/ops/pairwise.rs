@@ -181,11 +181,11 @@ macro_rules! pairs {
 // would be right in first order, and 0 times infinity in second.
 pairs! {
     /// The larger of the two, NaN if either is; equal ones share the gradient evenly.
-    pub maximum MAXIMUM |a, b| pick(a.below(&b), a, b),
+    pub maximum MAXIMUM |a, b| pick(a.lt_other(&b), a, b),
         |g, a, b| share(g, &b, &a),
         |g, a, b| share(g, &a, &b);
     /// The smaller of the two, NaN if either is; equal ones share the gradient evenly.
-    pub minimum MINIMUM |a, b| pick(b.below(&a), a, b),
+    pub minimum MINIMUM |a, b| pick(b.lt_other(&a), a, b),
         |g, a, b| share(g, &a, &b),
         |g, a, b| share(g, &b, &a);
     /// The angle in radians of the points (x, y) = (`other`, `self`), from -pi to pi; its gradient at
@@ -204,16 +204,16 @@ pairs! {
         |g, a, b| {
             // b a^(b - 1), and 0 at 0^0, where the factor is infinite, and where the factor is 0 and b infinite. As the
             // slope by b of 0^b is 0, this has none by b either.
-            let flat = E::both(a.is(0.0), (-b.clone()).at_most(0.0));
+            let flat = E::both(a.eq_number(0.0), (-b.clone()).le_number(0.0));
             let b = E::choose(flat, b.clone().constant(), b);
-            let origin = E::both(a.is(0.0), b.is(0.0));
+            let origin = E::both(a.eq_number(0.0), b.eq_number(0.0));
             let factor = a.pow(b.clone().with(origin, 1.0).plus(-1.0));
             g * (b.finite() * factor)
         },
         |g, a, b| {
             // a^b ln a, and 0, as of 1^b, for a = 0 and b >= 0, and for a = inf and b < 0
-            let flat = E::both(a.is(0.0), (-b.clone()).at_most(0.0));
-            let far = E::both(a.is(f64::INFINITY), b.under(0.0));
+            let flat = E::both(a.eq_number(0.0), (-b.clone()).le_number(0.0));
+            let far = E::both(a.eq_number(f64::INFINITY), b.lt_number(0.0));
             let a = a.with(flat, 1.0).with(far, 1.0);
             g * (a.clone().pow(b) * a.log())
         };
@@ -221,12 +221,12 @@ pairs! {
     pub xlogy XLOGY |a, b| {
             // 0 times whatever is not NaN
             let product = a.clone() * b.clone().log();
-            let none = a.is(0.0);
+            let none = a.eq_number(0.0);
             E::choose(b.isnan(), b, product.with(none, 0.0))
         },
         |g, a, b| {
             // ln b, and 0 for a = 0 and b <= 0
-            let flat = E::both(a.is(0.0), b.at_most(0.0));
+            let flat = E::both(a.eq_number(0.0), b.le_number(0.0));
             g * b.with(flat, 1.0).log()
         },
         |g, a, b| g * (a / b);
@@ -264,8 +264,8 @@ pairs! {
     pub(super) logit_loss LOGIT_LOSS as "binary_cross_entropy_with_logits" |x, t| {
             // (1 - t) x + max(-x, 0) + ln(1 + e^-|x|), where the first two are w |x| for the weight w of the wrong side:
             // for t from 0 to 1 nothing cancels. Without weight nothing counts, an infinite logit neither.
-            let weight = E::choose(x.under(0.0), t.clone(), (-t).plus(1.0));
-            let none = weight.is(0.0);
+            let weight = E::choose(x.lt_number(0.0), t.clone(), (-t).plus(1.0));
+            let none = weight.eq_number(0.0);
             let size = x.abs();
             (size.clone() * weight).with(none, 0.0) + (-size).exp().log1p()
         },
@@ -280,16 +280,16 @@ pairs! {
 /// The cotangent of the argument that wins where it is not below (in `minimum`: above) the other.
 #[inline(always)]
 fn share<E: Expression>(g: E, low: &E, high: &E) -> E {
-    let (wins, loses) = (low.below(high), high.below(low));
+    let (wins, loses) = (low.lt_other(high), high.lt_other(low));
     // Neither is so where they are equal, or one is NaN, when both get everything.
-    let equal = E::choose(low.same(high), g.clone().times(0.5), g.clone());
+    let equal = E::choose(low.eq_other(high), g.clone().times(0.5), g.clone());
     E::choose(wins, g, equal.with(loses, 0.0))
 }
 
 /// The length of (a, b), and 1 at the origin.
 #[inline(always)]
 fn length<E: Expression>(a: E, b: E) -> E {
-    let origin = E::both(a.is(0.0), b.is(0.0));
+    let origin = E::both(a.eq_number(0.0), b.eq_number(0.0));
     // At the origin the length has a kink, and its own rule no second derivative.
     a.with(origin.clone(), 1.0).hypot(b.with(origin, 0.0))
 }
@@ -305,6 +305,6 @@ fn pick<E: Expression>(better: E::Mask, a: E, b: E) -> E {
 #[inline(always)]
 fn logaddexp<E: Expression>(a: E, b: E) -> E {
     // Equal infinities have no difference.
-    let apart = (a.clone() - b.clone()).abs().with(a.same(&b), 0.0);
-    pick(a.below(&b), a, b) + (-apart).exp().log1p()
+    let apart = (a.clone() - b.clone()).abs().with(a.eq_other(&b), 0.0);
+    pick(a.lt_other(&b), a, b) + (-apart).exp().log1p()
 }

@@ -122,7 +122,7 @@ impl<T: Float> Op<T, 1> for VarOver {
         }
         let y = kept.output(0);
         // A constant has no direction: the root's infinite slope is never evaluated.
-        let flat = y.is(0.0);
+        let flat = y.eq_number(0.0);
         let (y, g) = (y.with(flat.clone(), 1.0), g.with(flat, 0.0) / T::of(d));
         let direction = centred.try_div(&self.over.stretch(&y, kept.shape(0))?)?;
         Ok([Some(self.over.stretch(&g, kept.shape(0))?.try_mul(&direction)?)])

@@ -18,19 +18,19 @@ const NONE: Parameters = [0.0; 2];
 /// x, but 0 in place of what is not finite.
 static FINITE: Function<1> = function!(|x| {
     let (nan, distance) = (x.isnan(), x.clone().abs());
-    let infinite = distance.is(f64::INFINITY);
+    let infinite = distance.eq_number(f64::INFINITY);
     x.with(nan, 0.0).with(infinite, 0.0)
 });
 static SHIFTED_EXP: Function<2> = function!(|x, shift| (x - shift).exp());
 /// x, but 0 in place of 1.
 static BELOW_ONE: Function<1> = function!(|x| {
-    let one = x.is(1.0);
+    let one = x.eq_number(1.0);
     x.with(one, 0.0)
 });
 /// ln of a sum of numbers of which the largest is 1, if any is not 0, from it and from the sum of those below 1.
 static LOG_OF_SUM: Function<2> = function!(|sum, others| {
     // A sum below 3/2 has a single 1.
-    let single = E::both(sum.over(0.5), sum.under(1.5));
+    let single = E::both(sum.gt_number(0.5), sum.lt_number(1.5));
     E::choose(single, others, sum.plus(-1.0)).log1p()
 });
 static SUM: Function<2> = function!(|a, b| a + b);
@@ -82,11 +82,11 @@ impl<T: Float> Op<T, 1> for LogSumExp {
         if y.as_slice().is_some_and(|y| y.iter().all(|y| y.is_finite())) {
             return Ok([Some(shares(&x)?.try_mul(&g)?)]);
         }
-        let (empty, full) = (y.is(f64::NEG_INFINITY), y.is(f64::INFINITY));
+        let (empty, full) = (y.eq_number(f64::NEG_INFINITY), y.eq_number(f64::INFINITY));
         // Infinities are replaced before they meet: what is not chosen has slopes, too.
         let (zero, low) = (Tensor::scalar(T::ZERO), Tensor::scalar(-T::INFINITY));
         let finite = empty.logical_or(&full)?.where_cond(&zero, &x)?;
-        let infinite = x.detach().is(f64::INFINITY).where_cond(&zero, &low)?;
+        let infinite = x.detach().eq_number(f64::INFINITY).where_cond(&zero, &low)?;
         let infinite = full.where_cond(&infinite, &zero)?;
         let weights = full.where_cond(&shares(&infinite)?, &empty.where_cond(&zero, &shares(&finite)?)?)?;
         Ok([Some(weights.try_mul(&g)?)])
@@ -149,7 +149,7 @@ impl<T: Float> Op<T, 1> for Softmax {
 fn log_softmax_cotangent<E: Expression>(g: E, y: E, total: E) -> E {
     let near = (g.clone() - total.clone()) - y.clone().expm1() * total.clone();
     let far = g - y.clone().exp() * total;
-    E::choose(y.over(-LN_2), near, far)
+    E::choose(y.gt_number(-LN_2), near, far)
 }
 
 impl<T: Float> Tensor<T> {

@@ -74,7 +74,7 @@ fn sizes<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], unit: Unit) ->
 /// A magnitude that can be divided by, or 1.
 #[inline(always)]
 fn usable<E: Expression>(m: E, largest: f64) -> E {
-    let (zero, infinite, nan) = (m.is(0.0), m.over(largest), m.isnan());
+    let (zero, infinite, nan) = (m.eq_number(0.0), m.gt_number(largest), m.isnan());
     m.with(zero, 1.0).with(infinite, 1.0).with(nan, 1.0)
 }
 
@@ -141,7 +141,7 @@ fn root_of<E: Expression>(s: E, p: f64) -> E {
     let y = s.clone().power(1.0 / p);
     let quotient = s / y.clone().power(p);
     // 0 and infinity have no error, and where the root leaves the range none is left to find.
-    let (nan, above, below) = (quotient.isnan(), quotient.over(2.0), quotient.under(0.5));
+    let (nan, above, below) = (quotient.isnan(), quotient.gt_number(2.0), quotient.lt_number(0.5));
     let error = quotient.with(nan, 1.0).with(above, 1.0).with(below, 1.0).plus(-1.0);
     y * error.times(1.0 / p).plus(1.0)
 }
