@@ -67,9 +67,13 @@ kernels! {
     }
 }
 
-/// The positions of the true elements, in row-major order.
-pub fn positions(op: &'static str, mask: &Array<bool>) -> Result<Array<i64>> {
-    run_on!(op, [mask], cpu::index::positions(op, mask), |gpu| cuda::index::positions(gpu, op, mask))
+kernels! {
+    /// The positions of the true elements, in row-major order.
+    pub fn positions(op, mask: &Array<bool>) -> Result<Array<i64>> {
+        on mask;
+        cpu::index::positions;
+        cuda::index::positions
+    }
 }
 
 /// 0, 1, .., n - 1, on a device.

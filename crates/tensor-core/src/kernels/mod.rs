@@ -8,16 +8,16 @@
 macro_rules! kernels {
     ($(
         $(#[$meta:meta])*
-        $vis:vis fn $name:ident<$T:ident: $Bound:ident>($op:ident $(, $arg:ident: $Arg:ty)* $(,)?) -> $Out:ty {
+        $vis:vis fn $name:ident $(<$T:ident: $Bound:ident>)? ($op:ident $(, $arg:ident: $Arg:ty)* $(,)?) -> $Out:ty {
             $(check $check:expr;)?
             on $($x:expr),+;
             $cpu:path;
             $cuda:path
         }
-    )+) => {
-        $crate::once::compiled_once! { $(
+    )+) => { $(
+        kernels! { @ [$($T: $Bound)?] {
             $(#[$meta])*
-            $vis fn $name<$T: $Bound>($op: &'static str $(, $arg: $Arg)*) -> $Out {
+            $vis fn $name $(<$T: $Bound>)? ($op: &'static str $(, $arg: $Arg)*) -> $Out {
                 $($check?;)?
                 #[cfg(feature = "cuda")]
                 if $($x.is_on_gpu())||+ {
@@ -26,20 +26,14 @@ macro_rules! kernels {
                 }
                 $crate::heap::work::kernel($op, || $cpu($op $(, $arg)*))
             }
-        )+ }
+        } }
+    )+ };
+    (@ [$T:ident: $Bound:ident] { $($function:tt)+ }) => {
+        $crate::once::compiled_once! { $($function)+ }
     };
-}
-
-/// Runs what is no row of the table where its operands are: the first expression on the CPU, the second on the GPU.
-macro_rules! run_on {
-    ($op:expr, [$($x:expr),+], $cpu:expr, |$gpu:ident| $cuda:expr) => {{
-        #[cfg(feature = "cuda")]
-        if $($x.is_on_gpu())||+ {
-            let $gpu = $crate::cuda::operand::shared_gpu($op, &[$($crate::cuda::operand::Placed::place($x)),+])?;
-            return $cuda;
-        }
-        $crate::heap::work::kernel($op, || $cpu)
-    }};
+    (@ [] { $($function:tt)+ }) => {
+        $($function)+
+    };
 }
 
 mod copy;

@@ -15,7 +15,8 @@ use crate::error::Result;
 use crate::expression::Expression;
 use crate::formula;
 use crate::formula::on_cpu;
-use crate::once::compiled_once;
+#[cfg(feature = "cuda")]
+use crate::gpu::context::Gpu;
 
 /// The smallest normal number and the largest number of a type.
 fn ends<T: Float>() -> [T; 2] {
@@ -78,29 +79,43 @@ fn usable<E: Expression>(m: E, largest: f64) -> E {
     m.with(zero, 1.0).with(infinite, 1.0).with(nan, 1.0)
 }
 
-compiled_once! {
+kernels! {
     /// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; p is finite and not 0. No intermediate leaves
     /// the range where the result is in it.
     ///
     /// # Errors
     /// Out of memory.
-    pub fn norm<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], p: f64) -> Result<Array<T>> {
-        if p == 1.0 {
-            return sum(op, &map(op, x, &formula!(|x: T| x.abs()))?, mask, true);
-        }
-        run_on!(op, [x], norm_on_cpu(op, x, mask, p), |gpu| {
-            if p == 2.0 {
-                return cuda::reduce::length(gpu, op, x, mask, true);
-            }
-            let unit = sizes(op, x, mask, if p > 0.0 { Unit::Largest } else { Unit::Smallest })?;
-            let scaled = zip(op, x, &unit, &formula!(|x: T, u: T| x / u))?;
-            let root = root(op, powers(op, &scaled, mask, p)?, p)?;
-            zip_owned(op, root, &unit, &formula!(|y: T, u: T| y * u))
-        })
+    pub fn norm<T: Float>(op, x: &Array<T>, mask: &[bool], p: f64) -> Result<Array<T>> {
+        on x;
+        norm_on_cpu;
+        norm_on_gpu
     }
 }
 
+#[cfg(feature = "cuda")]
+fn norm_on_gpu<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    x: &Array<T>,
+    mask: &[bool],
+    p: f64,
+) -> Result<Array<T>> {
+    let unit = match p {
+        1.0 => return sum(op, &map(op, x, &formula!(|x: T| x.abs()))?, mask, true),
+        2.0 => return cuda::reduce::length(gpu, op, x, mask, true),
+        p if p > 0.0 => Unit::Largest,
+        _ => Unit::Smallest,
+    };
+    let unit = sizes(op, x, mask, unit)?;
+    let scaled = zip(op, x, &unit, &formula!(|x: T, u: T| x / u))?;
+    let root = root(op, powers(op, &scaled, mask, p)?, p)?;
+    zip_owned(op, root, &unit, &formula!(|y: T, u: T| y * u))
+}
+
 fn norm_on_cpu<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], p: f64) -> Result<Array<T>> {
+    if p == 1.0 {
+        return sum(op, &map(op, x, &formula!(|x: T| x.abs()))?, mask, true);
+    }
     let sums = powers(op, x, mask, p)?;
     let unit = match p {
         2.0 => Unit::PowerOfTwo,
@@ -151,14 +166,16 @@ fn count<T: Float>(x: &Array<T>, mask: &[bool]) -> T {
     T::of(x.shape().iter().zip(mask).filter(|(_, m)| **m).map(|(d, _)| d).product::<usize>() as f64)
 }
 
-compiled_once! {
+kernels! {
     /// The mean over the dimensions of a mask, which keep size 1 where `keepdim`; NaN over no elements. It is in the range
     /// where the elements are, even if their sum is not.
     ///
     /// # Errors
     /// Out of memory.
-    pub fn mean<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], keepdim: bool) -> Result<Array<T>> {
-        run_on!(op, [x], mean_on_cpu(op, x, mask, keepdim), |gpu| cuda::reduce::mean(gpu, op, x, mask, keepdim))
+    pub fn mean<T: Float>(op, x: &Array<T>, mask: &[bool], keepdim: bool) -> Result<Array<T>> {
+        on x;
+        mean_on_cpu;
+        cuda::reduce::mean
     }
 }
 
@@ -179,30 +196,43 @@ fn reduced<T: Float>(x: &Array<T>, mask: &[bool], keepdim: bool) -> crate::shape
     sizes.map(|(&d, &reduced)| if reduced { 1 } else { d }).collect()
 }
 
-compiled_once! {
+kernels! {
     /// The sum of the squared distances from the mean over `d`, or its square root, over the dimensions of a mask, which
     /// keep size 1 where `keepdim`. No intermediate leaves the range where the result is in it.
     ///
     /// # Errors
     /// Out of memory.
     pub fn variance<T: Float>(
-        op: &'static str,
+        op,
         x: &Array<T>,
         mask: &[bool],
         keepdim: bool,
         d: f64,
         root: bool,
     ) -> Result<Array<T>> {
-        let d = T::of(d);
-        run_on!(op, [x], variance_on_cpu(op, x, mask, keepdim, d, root), |gpu| {
-            let mean = cuda::reduce::mean(gpu, op, x, mask, true)?;
-            let centred = zip(op, x, &mean, &formula!(|x: T, m: T| x - m))?;
-            let length = cuda::reduce::length(gpu, op, &centred, mask, keepdim)?;
-            match root {
-                true => map_owned(op, length, &formula!(|y: T| y / d.sqrt())),
-                false => map_owned(op, length, &formula!(|y: T| (y / d.sqrt()).square())),
-            }
-        })
+        on x;
+        variance_on_cpu;
+        variance_on_gpu
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn variance_on_gpu<T: Float>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    x: &Array<T>,
+    mask: &[bool],
+    keepdim: bool,
+    d: f64,
+    root: bool,
+) -> Result<Array<T>> {
+    let d = T::of(d);
+    let mean = cuda::reduce::mean(gpu, op, x, mask, true)?;
+    let centred = zip(op, x, &mean, &formula!(|x: T, m: T| x - m))?;
+    let length = cuda::reduce::length(gpu, op, &centred, mask, keepdim)?;
+    match root {
+        true => map_owned(op, length, &formula!(|y: T| y / d.sqrt())),
+        false => map_owned(op, length, &formula!(|y: T| (y / d.sqrt()).square())),
     }
 }
 
@@ -211,10 +241,10 @@ fn variance_on_cpu<T: Float>(
     x: &Array<T>,
     mask: &[bool],
     keepdim: bool,
-    d: T,
+    d: f64,
     root: bool,
 ) -> Result<Array<T>> {
-    let n = count(x, mask);
+    let (n, d) = (count(x, mask), T::of(d));
     // Two passes, the mean first: a sum of squares less the square of the sum would cancel.
     let total = |x: &Array<T>, keepdim: bool| {
         let mean = map_owned(op, sum(op, x, mask, true)?, &formula!(|s: T| s / n))?;

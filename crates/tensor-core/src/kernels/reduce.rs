@@ -50,22 +50,26 @@ fn not_empty(op: &'static str, shape: &[usize], dim: usize) -> Result<()> {
     Err(Error::shape(op, format!("dimension {dim} of shape {shape:?} is empty: it has no extreme element")))
 }
 
-/// Truth values along the dimensions marked in `mask`, which keep size 1 where `keepdim`: whether all of them hold.
-///
-/// # Errors
-/// Out of memory.
-pub fn all(op: &'static str, x: &Array<bool>, mask: &[bool], keepdim: bool) -> Result<Array<bool>> {
-    run_on!(op, [x], cpu::reduce::all(op, x, mask, keepdim), |gpu| cuda::reduce::all(
-        gpu, op, x, mask, keepdim
-    ))
+kernels! {
+    /// Truth values along the dimensions marked in `mask`, which keep size 1 where `keepdim`: whether all of them hold.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn all(op, x: &Array<bool>, mask: &[bool], keepdim: bool) -> Result<Array<bool>> {
+        on x;
+        cpu::reduce::all;
+        cuda::reduce::all
+    }
 }
 
-/// As [`all`]: whether any of them holds.
-///
-/// # Errors
-/// Out of memory.
-pub fn any(op: &'static str, x: &Array<bool>, mask: &[bool], keepdim: bool) -> Result<Array<bool>> {
-    run_on!(op, [x], cpu::reduce::any(op, x, mask, keepdim), |gpu| cuda::reduce::any(
-        gpu, op, x, mask, keepdim
-    ))
+kernels! {
+    /// As [`all`]: whether any of them holds.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn any(op, x: &Array<bool>, mask: &[bool], keepdim: bool) -> Result<Array<bool>> {
+        on x;
+        cpu::reduce::any;
+        cuda::reduce::any
+    }
 }
