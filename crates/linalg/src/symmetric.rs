@@ -134,7 +134,7 @@ compiled_once! {
         }
         let w = Array::from_vec(values, &shape)?.to_device(op, device)?;
         let spectrum = Arc::new(Spectrum { w, v });
-        Ok(apply_many(Derivative { f: f, spectrum }, &[a])?.swap_remove(0))
+        Ok(apply_many(Derivative { f, spectrum }, &[a])?.swap_remove(0))
     }
 }
 
