@@ -14,6 +14,7 @@ mod checkpoint;
 mod cotangent;
 mod create;
 mod files;
+mod function;
 mod functional;
 mod fused;
 mod gradient;

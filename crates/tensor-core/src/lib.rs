@@ -22,6 +22,7 @@ mod device;
 mod display;
 mod draws;
 mod element;
+mod element_types;
 mod error;
 mod expression;
 mod formula;

@@ -1,14 +1,12 @@
 //! Programs read over numbers, over blocks of them, and as the text of a kernel.
 
 use super::program::{Action, CHOOSE, Program};
+use crate::function::NONE;
 use smallvec::SmallVec;
 use tensor_core::{Code, EachFloat, Elements, Float, ForFloat, Formula, Slice, SliceMut};
 
 /// Elements that go through the whole program at a time: few enough for the first-level cache.
 const BLOCK: usize = 256;
-
-/// Without parameters.
-const NONE: [f64; 2] = [0.0; 2];
 
 impl<T: Float> Formula<Elements<T>, T> for Program {
     fn one(&self, x: Elements<T>) -> T {

@@ -1,17 +1,11 @@
 //! The numbers of an expression that is being written down.
 
 use super::program::{Action, write};
-use crate::ops::elementwise::{self as one, Elementwise, elementwise};
-use crate::ops::pairwise::{self as two, Pairwise, pairwise};
+use crate::function::{Elementwise, Expr, Pairwise, elementwise, pairwise};
+use crate::ops::elementwise as one;
+use crate::ops::pairwise as two;
 use std::ops::{Add, BitAnd, BitOr, Div, Mul, Neg, Not, Sub};
 use tensor_core::Expression;
-
-/// A number of an expression that [`fused`](crate::fused) makes a function of: it has the operators, with other such
-/// numbers and with plain ones, and the functions, comparisons and choices of tensors under their names.
-#[derive(Clone, Copy, Debug)]
-pub struct Expr {
-    pub(super) place: u32,
-}
 
 /// Where a condition on an [`Expr`] holds.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,8 @@ mod evaluate;
 mod expr;
 mod program;
 
-pub use expr::{Condition, Expr};
+pub use crate::function::Expr;
+pub use expr::Condition;
 
 use crate::apply_once;
 use crate::op::{KeepMany, Kept, OpMany};

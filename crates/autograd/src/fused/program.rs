@@ -1,8 +1,6 @@
 //! Expressions written down.
 
-use super::expr::Expr;
-use crate::ops::elementwise::Elementwise;
-use crate::ops::pairwise::Pairwise;
+use crate::function::{Elementwise, Expr, Pairwise};
 use std::cell::RefCell;
 use tensor_core::{Expression, Function, Parameters, function};
 

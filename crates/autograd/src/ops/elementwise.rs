@@ -5,71 +5,14 @@
 //! writes into the cotangent's buffer, in first order; over tensors under `create_graph`; and as the text of a GPU's
 //! kernel. All are compiled here: a function is a static, and one operation serves all of them.
 
-use crate::fused::Expr;
+use crate::function::{Elementwise, Reads, elementwise};
 use crate::op::{Keep, Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, LOG10_E, PI};
 use std::panic::Location;
 use tensor_core::{
-    Array, EachFloat, Element, Expressed, Expression, Float, ForFloat, Function, Number, OrRaise, Parameters,
-    Result, compiled_once, kernels,
+    Array, Element, Expression, Float, Number, OrRaise, Parameters, Result, compiled_once, kernels,
 };
-
-/// What a function's cotangent is computed from.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Reads {
-    Nothing,
-    Input,
-    Output,
-}
-
-/// A differentiable function of one element.
-pub(crate) struct Elementwise {
-    name: &'static str,
-    reads: Reads,
-    value: Function<1>,
-    cotangent: Function<2>,
-    cotangent_of_tensors: EachFloat<CotangentOf>,
-    cotangent_of_expr: fn(Parameters, [Expr; 2]) -> Expr,
-}
-
-/// A cotangent over tensors.
-struct CotangentOf;
-
-impl ForFloat for CotangentOf {
-    type Of<T: Float> = fn(Parameters, [Tensor<T>; 2]) -> Tensor<T>;
-}
-
-impl Elementwise {
-    pub(crate) const fn of<Value: Expressed<1>, Cotangent: Expressed<2>>(
-        name: &'static str,
-        reads: Reads,
-    ) -> Self {
-        Elementwise {
-            name,
-            reads,
-            value: Function::of::<Value>(),
-            cotangent: Function::of::<Cotangent>(),
-            cotangent_of_tensors: EachFloat { f32: Cotangent::value, f64: Cotangent::value },
-            cotangent_of_expr: Cotangent::value,
-        }
-    }
-
-    /// The value.
-    pub(crate) fn value(&'static self) -> &'static Function<1> {
-        &self.value
-    }
-
-    /// The cotangent of x for that of y = f(x), written down.
-    pub(crate) fn cotangent_of_expr(&self, parameters: Parameters, g: Expr, x: Expr, y: Expr) -> Expr {
-        let v = match self.reads {
-            Reads::Nothing => g,
-            Reads::Input => x,
-            Reads::Output => y,
-        };
-        (self.cotangent_of_expr)(parameters, [g, v])
-    }
-}
 
 /// An [`Elementwise`] function applied to every element.
 struct Each {
@@ -133,32 +76,6 @@ compiled_once! {
         apply_at(here, Each { function, parameters }, [x])
     }
 }
-
-/// A function: its name, its parameters, its value, and its cotangent.
-macro_rules! elementwise {
-    ($name:expr, ($($p:ident),*) |$x:ident| $value:expr, $Reads:ident |$g:ident, $v:ident| $cotangent:expr) => {{
-        struct Value;
-        impl ::tensor_core::Expressed<1> for Value {
-            #[inline(always)]
-            fn value<E: ::tensor_core::Expression>([$($p,)* ..]: ::tensor_core::Parameters, [$x]: [E; 1]) -> E {
-                $value
-            }
-        }
-        struct Cotangent;
-        impl ::tensor_core::Expressed<2> for Cotangent {
-            #[inline(always)]
-            fn value<E: ::tensor_core::Expression>([$($p,)* ..]: ::tensor_core::Parameters, [$g, $v]: [E; 2]) -> E {
-                $(let _ = $p;)*
-                $cotangent
-            }
-        }
-        $crate::ops::elementwise::Elementwise::of::<Value, Cotangent>(
-            $name,
-            $crate::ops::elementwise::Reads::$Reads,
-        )
-    }};
-}
-pub(crate) use elementwise;
 
 /// Functions as statics, and as methods of tensors that take their parameters.
 macro_rules! functions {

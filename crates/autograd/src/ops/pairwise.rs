@@ -4,60 +4,11 @@
 //! the output's cotangent, `a` and `b` the arguments. As in `elementwise.rs` each expression is read
 //! twice: as one pass over scalars in first order, over tensors under `create_graph`.
 
-use crate::fused::Expr;
+use crate::function::{NONE, Pairwise, pairwise};
 use crate::op::{Keep, Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use std::panic::Location;
-use tensor_core::{
-    Array, EachFloat, Expressed, Expression, Float, ForFloat, Function, Parameters, Result, compiled_once,
-    kernels,
-};
-
-/// A differentiable function of two elements.
-pub(crate) struct Pairwise {
-    name: &'static str,
-    value: Function<2>,
-    cotangents: [Function<3>; 2],
-    cotangents_of_tensors: EachFloat<CotangentsOf>,
-    cotangents_of_expr: [fn(Parameters, [Expr; 3]) -> Expr; 2],
-}
-
-/// The cotangents over tensors.
-struct CotangentsOf;
-
-impl ForFloat for CotangentsOf {
-    type Of<T: Float> = [fn(Parameters, [Tensor<T>; 3]) -> Tensor<T>; 2];
-}
-
-impl Pairwise {
-    pub(crate) const fn of<Value: Expressed<2>, Left: Expressed<3>, Right: Expressed<3>>(
-        name: &'static str,
-    ) -> Self {
-        Pairwise {
-            name,
-            value: Function::of::<Value>(),
-            cotangents: [Function::of::<Left>(), Function::of::<Right>()],
-            cotangents_of_tensors: EachFloat {
-                f32: [Left::value, Right::value],
-                f64: [Left::value, Right::value],
-            },
-            cotangents_of_expr: [Left::value, Right::value],
-        }
-    }
-
-    /// The value.
-    pub(crate) fn value(&'static self) -> &'static Function<2> {
-        &self.value
-    }
-
-    /// The cotangent of argument `k` for that of the value, written down.
-    pub(crate) fn cotangent_of_expr(&self, k: usize, g: Expr, a: Expr, b: Expr) -> Expr {
-        (self.cotangents_of_expr[k])(NONE, [g, a, b])
-    }
-}
-
-/// None of these functions has parameters.
-const NONE: Parameters = [0.0; 2];
+use tensor_core::{Array, Expression, Float, Result, compiled_once, kernels};
 
 /// A [`Pairwise`] function applied to every two elements.
 struct Each(&'static Pairwise);
@@ -109,43 +60,6 @@ compiled_once! {
         apply_at(here, Each(function), [a, b])
     }
 }
-
-/// A function: its name, its value, and the cotangent of each argument.
-macro_rules! pairwise {
-    ($name:expr, |$a:ident, $b:ident| $value:expr,
-        |$lg:ident, $la:ident, $lb:ident| $left:expr,
-        |$rg:ident, $ra:ident, $rb:ident| $right:expr) => {{
-        struct Value;
-        impl ::tensor_core::Expressed<2> for Value {
-            #[inline(always)]
-            fn value<E: ::tensor_core::Expression>(_: ::tensor_core::Parameters, [$a, $b]: [E; 2]) -> E {
-                $value
-            }
-        }
-        struct Left;
-        impl ::tensor_core::Expressed<3> for Left {
-            #[inline(always)]
-            fn value<E: ::tensor_core::Expression>(
-                _: ::tensor_core::Parameters,
-                [$lg, $la, $lb]: [E; 3],
-            ) -> E {
-                $left
-            }
-        }
-        struct Right;
-        impl ::tensor_core::Expressed<3> for Right {
-            #[inline(always)]
-            fn value<E: ::tensor_core::Expression>(
-                _: ::tensor_core::Parameters,
-                [$rg, $ra, $rb]: [E; 3],
-            ) -> E {
-                $right
-            }
-        }
-        $crate::ops::pairwise::Pairwise::of::<Value, Left, Right>($name)
-    }};
-}
-pub(crate) use pairwise;
 
 /// Functions as statics, and as methods of tensors.
 macro_rules! pairs {
