@@ -83,10 +83,11 @@ fn places(program: &Program) -> (Vec<Place>, usize) {
     let (mut places, mut free, mut count) = (Vec::with_capacity(statements.len()), Vec::new(), 0);
     for (k, s) in statements.iter().enumerate() {
         // A register is written while what is read from others is still there.
+        let kept = matches!(s.action, Action::Number(_));
         let place = match s.action {
             Action::Input(input) => Place::Input(input),
             Action::Constant => places[s.args().next().unwrap_or(0)],
-            _ => Place::Register(free.pop().unwrap_or_else(|| {
+            _ => Place::Register(if kept { None } else { free.pop() }.unwrap_or_else(|| {
                 count += 1;
                 count - 1
             })),
