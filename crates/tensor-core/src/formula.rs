@@ -13,7 +13,7 @@
 use crate::code::Code;
 use crate::element::{EachFloat, Element, Float, ForFloat, Slice, SliceMut};
 use crate::expression::Expression;
-use crate::simd::{Kernel, dispatch};
+use crate::simd::{Kernel, dispatch, map};
 use smallvec::SmallVec;
 use std::array::from_fn;
 
@@ -190,9 +190,9 @@ impl<T: Float, F: Expressed<N>, const N: usize> Kernel for Block<'_, T, F, N> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let n = self.out.len();
-        let (x, parameters) = (self.x.map(|x| &x[..n]), self.parameters);
+        let (x, parameters) = (map(self.x, |x| &x[..n]), self.parameters);
         for (k, out) in self.out.iter_mut().enumerate() {
-            *out = F::value(parameters, x.map(|x| x[k]));
+            *out = F::value(parameters, map(x, |x| x[k]));
         }
     }
 }
