@@ -93,15 +93,14 @@ fn places(program: &Program) -> (Vec<Place>, usize) {
             })),
         };
         places.push(place);
-        for arg in s.args().filter(|&arg| last_use[arg] == k) {
+        for arg in s.args().filter(|&arg| last_use[arg] == k && !matches!(s.action, Action::Constant)) {
             let computed =
                 matches!(statements[arg].action, Action::One(..) | Action::Two(_) | Action::Choose);
-            if let (true, Place::Register(r)) =
-                (computed && !matches!(s.action, Action::Constant), places[arg])
+            if let Place::Register(r) = places[arg]
+                && computed
+                && !free.contains(&r)
             {
-                if !free.contains(&r) {
-                    free.push(r);
-                }
+                free.push(r);
             }
         }
     }
