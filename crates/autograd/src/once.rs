@@ -1,6 +1,6 @@
 //! Operations that are compiled in the crate that writes them.
 
-/// [`apply`] for an operation of a library: compiled in the crate that writes this, once for each element type of a
+/// [`apply`](crate::apply) for an operation of a library: compiled in the crate that writes this, once for each element type of a
 /// bound, with its rule and whatever that calls, and not anew in every program. Within a method that is
 /// `#[track_caller]`, and not in a closure there.
 ///
@@ -27,7 +27,7 @@
 /// # Ok::<(), tensor_core::Error>(())
 /// ```
 ///
-/// `owned [x, y]` takes the operands by value, as [`apply_owned`] does; `many x` takes a slice, as [`apply_many`].
+/// `owned [x, y]` takes the operands by value, as [`apply_owned`](crate::apply_owned) does; `many x` takes a slice, as [`apply_many`](crate::apply_many).
 #[macro_export]
 macro_rules! apply_once {
     ($T:ident: $Bound:ident, $op:expr => $Op:ty, [$($x:expr),+ $(,)?]) => {{

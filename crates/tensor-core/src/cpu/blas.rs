@@ -49,10 +49,17 @@ mod linked {
         (row == 1).then(|| line(col, rows)).flatten().map(|step| (CBLAS_TRANSPOSE::CblasTrans, step))
     }
 
+    /// A matrix, and its strides of rows and columns.
+    type Strided<'a, T> = (&'a [T], [isize; 2]);
+    /// See [`Routines::gemm`].
+    type Gemm<T> = fn([usize; 3], T, Strided<'_, T>, Strided<'_, T>, &mut [T]) -> bool;
+    /// See [`Routines::gesdd`].
+    type Gesdd<T> = fn(&mut [T], usize, usize, &mut [T], &mut [T], &mut [T]) -> Option<i32>;
+
     /// The routines of one type. `None`, or `false`, where the library cannot be asked.
     pub struct Routines<T> {
         /// out += alpha A B, for A `m x k` and B `k x n` with strides of rows and columns.
-        pub gemm: fn([usize; 3], T, (&[T], [isize; 2]), (&[T], [isize; 2]), &mut [T]) -> bool,
+        pub gemm: Gemm<T>,
         /// `getrf` of a column-major matrix of order n: the pivots count from one; the order of the first zero pivot,
         /// or 0.
         pub getrf: fn(&mut [T], usize, &mut [i32]) -> Option<i32>,
@@ -61,7 +68,7 @@ mod linked {
         /// `syevd`: the vectors take the place of the symmetric matrix; 0 where it converged.
         pub syevd: fn(&mut [T], usize, &mut [T]) -> Option<i32>,
         /// `gesdd` of a column-major matrix `m x n`, thin: U, s and V^T, column-major; 0 where it converged.
-        pub gesdd: fn(&mut [T], usize, usize, &mut [T], &mut [T], &mut [T]) -> Option<i32>,
+        pub gesdd: Gesdd<T>,
     }
 
     struct RoutinesOf;
