@@ -45,7 +45,7 @@ impl Derived {
 }
 
 /// Makes one function of tensors from an expression of their elements: it reads them once and writes the result once,
-/// where composed operations would write every intermediate; and so does its derivative, for each operand. The operands
+/// where composed operations would write and keep every intermediate; and so does its derivative, for each operand. The operands
 /// broadcast, on the CPU and on a GPU (up to seven there, and six where they are differentiated), and derivatives go to
 /// any order.
 ///
