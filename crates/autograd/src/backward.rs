@@ -242,8 +242,8 @@ pub fn grad_with<T: Float, W: Float>(
     };
     let cotangent = options.cotangent.map(|g| if options.create_graph { g } else { g.detach() });
     let (seed, many) = match options.batched {
-        false => (seed("grad", y, cotangent.as_ref()).at_caller()?, None),
-        true => many_seeds(y, cotangent.as_ref()).at_caller()?,
+        false => (seed("grad", y, cotangent).at_caller()?, None),
+        true => many_seeds(y, cotangent).at_caller()?,
     };
     asked(gradients(smallvec![(edge.clone(), seed)], many, wrt, graph))
 }
@@ -282,7 +282,7 @@ compiled_once! {
         for (y, cotangent) in ys.iter().zip(cotangents) {
             if let Some(edge) = y.edge() {
                 let cotangent = cotangent.map(|g| if graph == GraphUse::Create { g } else { g.detach() });
-                roots.push((edge.clone(), seed("grad", y, cotangent.as_ref())?));
+                roots.push((edge.clone(), seed("grad", y, cotangent)?));
             }
         }
         gradients(roots, None, &wrt.iter().collect::<Vec<_>>(), graph)
@@ -291,10 +291,10 @@ compiled_once! {
 
 compiled_once! {
     /// The cotangent a walk starts from.
-    fn seed<T: Float>(op: &'static str, y: &Tensor<T>, cotangent: Option<&Tensor<T>>) -> Result<Cotangent> {
+    fn seed<T: Float>(op: &'static str, y: &Tensor<T>, cotangent: Option<Tensor<T>>) -> Result<Cotangent> {
         match cotangent {
             None => Ok(Cotangent::new(Tensor::constant(Array::repeat_on(y.device(), y.shape(), T::ONE)?))),
-            Some(g) if g.shape() == y.shape() => Ok(Cotangent::new(g.clone())),
+            Some(g) if g.shape() == y.shape() => Ok(Cotangent::new(g)),
             Some(g) => {
                 let message =
                     format!("a cotangent of shape {:?} does not fit y of shape {:?}", g.shape(), y.shape());
@@ -306,12 +306,12 @@ compiled_once! {
 
 compiled_once! {
     /// The cotangents a walk with many of them starts from, and their number.
-    fn many_seeds<T: Float>(y: &Tensor<T>, cotangent: Option<&Tensor<T>>) -> Result<(Cotangent, Option<usize>)> {
+    fn many_seeds<T: Float>(y: &Tensor<T>, cotangent: Option<Tensor<T>>) -> Result<(Cotangent, Option<usize>)> {
         if let Some(g) = cotangent {
             if let Some((&many, rest)) = g.shape().split_first()
                 && *rest == *y.shape()
             {
-                return Ok((Cotangent::new(g.clone()), Some(many)));
+                return Ok((Cotangent::new(g), Some(many)));
             }
             let message =
                 format!("cotangents of shape {:?} are not many of y's shape {:?}", g.shape(), y.shape());
@@ -347,7 +347,7 @@ impl<T: Float> Tensor<T> {
         let graph = if retain_graph { GraphUse::Retain } else { GraphUse::Consume };
         // A gradient in a leaf's slot is a plain value: a graph there would hold itself alive.
         let cotangent = cotangent.map(|g| g.detach());
-        let seed = seed("backward", self, cotangent.as_ref()).at_caller()?;
+        let seed = seed("backward", self, cotangent).at_caller()?;
         asked(walk(smallvec![(edge.clone(), seed)], None, None, graph))?;
         Ok(())
     }
