@@ -173,7 +173,7 @@ pub fn cast<T: Element, U: Element>(op: &'static str, x: &Array<T>) -> Result<Ar
 /// f of the elements of any number of arrays of one type, broadcast.
 ///
 /// # Errors
-/// Shape, where the shapes do not broadcast, or there is no array; device, for more than seven arrays on a GPU.
+/// Shape, where the shapes do not broadcast; device, for more than seven arrays on a GPU.
 pub fn zip_many<T: Element>(
     op: &'static str,
     x: &[&Array<T>],
