@@ -65,8 +65,8 @@ for line in sys.stdin:
     fields = re.fullmatch(r"[0-9a-f]+ ([0-9a-f]+) [tTwW] (.+)", line.strip())
     if not fields:
         continue
-    # The function of a type or trait is <T as ..>::name.
-    name = fields[2].lstrip("<&( ").removeprefix("mut ")
+    # The function of a type or trait is <T as ..>::name, and that of any type, which a trait has, <K as ..>::name.
+    name = re.sub(r"^\w+ as ", "", fields[2].lstrip("<&( ").removeprefix("mut "))
     for label, pattern in groups.items():
         if re.match(pattern, name):
             found[label][0] += 1

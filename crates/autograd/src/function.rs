@@ -43,8 +43,8 @@ impl Elementwise {
         Elementwise {
             name,
             reads,
-            value: Function::of::<Value>(),
-            cotangent: Function::of::<Cotangent>(),
+            value: Function::<1>::of::<Value>(),
+            cotangent: Function::<2>::of::<Cotangent>(),
             cotangent_of_tensors: EachFloat { f32: Cotangent::value, f64: Cotangent::value },
             cotangent_of_expr: Cotangent::value,
         }
@@ -117,8 +117,8 @@ impl Pairwise {
     ) -> Self {
         Pairwise {
             name,
-            value: Function::of::<Value>(),
-            cotangents: [Function::of::<Left>(), Function::of::<Right>()],
+            value: Function::<2>::of::<Value>(),
+            cotangents: [Function::<3>::of::<Left>(), Function::<3>::of::<Right>()],
             cotangents_of_tensors: EachFloat {
                 f32: [Left::value, Right::value],
                 f64: [Left::value, Right::value],

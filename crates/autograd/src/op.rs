@@ -289,13 +289,25 @@ impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule
     }
 
     fn vjp(&self, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
-        if let Some(many) = context.many.filter(|_| !self.op.batches()) {
-            return one_by_one(self, many, context, g, out);
-        }
         let kept = Kept { context, inputs: &self.inputs, outputs: &self.outputs };
-        let grads = self.op.vjp(&kept, g.tensor())?;
-        deliver(self.op.name(), self.op.broadcasts(), context, grads, out)
+        answer(self, &self.op, &kept, g, out)
     }
+}
+
+/// The cotangents of an operation: for all operations of these types in one piece.
+fn answer<T: Element, U: Element, const N: usize>(
+    rule: &dyn Rule,
+    op: &dyn Op<T, N, U>,
+    kept: &Kept<'_, T, U>,
+    g: Cotangent,
+    out: Out<'_>,
+) -> Result<()> {
+    let context = kept.context;
+    if let Some(many) = context.many.filter(|_| !op.batches()) {
+        return one_by_one(rule, many, context, g, out);
+    }
+    let grads = op.vjp(kept, g.tensor())?;
+    deliver(op.name(), op.broadcasts(), context, grads, out)
 }
 
 /// Whether `t` is a number on the CPU that is differentiated.
@@ -316,6 +328,15 @@ fn join<T: Element>(gpu: &Device, x: &mut [Tensor<T>]) -> Result<()> {
         *t = t.to_device(gpu)?;
         Ok(())
     })
+}
+
+/// The operands on the GPU of some, where others are lonely numbers.
+#[inline]
+fn joined<T: Element, const N: usize>(x: &[&Tensor<T>; N]) -> Result<Option<[Tensor<T>; N]>> {
+    let Some(gpu) = to_join(x) else { return Ok(None) };
+    let mut joined = x.map(Tensor::clone);
+    join(&gpu, &mut joined)?;
+    Ok(Some(joined))
 }
 
 /// Applies an operation, and records it where an input is tracked.
@@ -341,23 +362,46 @@ pub fn apply_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     op: O,
     x: [&Tensor<T>; N],
 ) -> Result<Tensor<U>> {
-    if let Some(gpu) = to_join(&x) {
-        let mut joined = x.map(Tensor::clone);
-        join(&gpu, &mut joined).map_err(|e| e.at(here))?;
+    if let Some(joined) = joined(&x).map_err(|e| e.at(here))? {
         return apply_at(here, op, joined.each_ref());
     }
+    let (value, kept) = run(here, &op, &x)?;
+    record_op(here, op, value, kept, x.map(Tensor::edge))
+}
+
+/// What an operation keeps: inputs, and the output.
+type KeptArrays<T, U, const N: usize> = ([Option<Array<T>>; N], [Option<Array<U>>; 1]);
+
+/// The value, and what is kept where the operation is to be recorded: for all operations of these types in one piece.
+fn run<T: Element, U: Element, const N: usize>(
+    here: &'static Location<'static>,
+    op: &dyn Op<T, N, U>,
+    x: &[&Tensor<T>; N],
+) -> Result<(Array<U>, Option<KeptArrays<T, U, N>>)> {
     let value = op.forward(x.map(Tensor::array)).map_err(|e| e.at(here))?;
     if is_detecting() {
         anomaly::search(op.name(), &x.map(Tensor::array), &value).map_err(|e| e.at(here))?;
     }
     if x.iter().all(|t| t.edge().is_none()) || !is_grad_enabled() {
-        return Ok(Tensor::from_parts(value, None));
+        return Ok((value, None));
     }
     let keep = op.keep(from_fn(|i| x[i].edge().is_some()));
     let inputs = from_fn(|i| keep.inputs[i].then(|| x[i].array().clone()));
     let outputs = [keep.output.then(|| value.clone())];
-    let rule = Arc::new(Recorded { op, inputs, outputs });
-    let edge = record(rule, &x.map(Tensor::edge), value.shape(), here)?;
+    Ok((value, Some((inputs, outputs))))
+}
+
+/// A value with its node on the tape, where something is kept for that.
+#[inline]
+fn record_op<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
+    here: &'static Location<'static>,
+    op: O,
+    value: Array<U>,
+    kept: Option<KeptArrays<T, U, N>>,
+    edges: [Option<&Edge>; N],
+) -> Result<Tensor<U>> {
+    let Some((inputs, outputs)) = kept else { return Ok(Tensor::from_parts(value, None)) };
+    let edge = record(Arc::new(Recorded { op, inputs, outputs }), &edges, value.shape(), here)?;
     Ok(Tensor::from_parts(value, Some(edge)))
 }
 
@@ -386,22 +430,30 @@ pub fn apply_owned_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
         // The inputs stay as they are, to be looked at after the operation.
         return apply_at(here, op, x.each_ref());
     }
-    if let Some(gpu) = to_join(&x.each_ref()) {
-        join(&gpu, &mut x).map_err(|e| e.at(here))?;
+    if let Some(joined) = joined(&x.each_ref()).map_err(|e| e.at(here))? {
+        x = joined;
     }
     let edges: [Option<Edge>; N] = from_fn(|i| x[i].take_edge());
-    let values = x.map(Tensor::into_array);
+    let (value, kept) = run_owned(here, &op, x.map(Tensor::into_array), &edges)?;
+    record_op(here, op, value, kept, edges.each_ref().map(Option::as_ref))
+}
+
+/// [`run`], where the inputs may be overwritten.
+fn run_owned<T: Element, U: Element, const N: usize>(
+    here: &'static Location<'static>,
+    op: &dyn Op<T, N, U>,
+    x: [Array<T>; N],
+    edges: &[Option<Edge>; N],
+) -> Result<(Array<U>, Option<KeptArrays<T, U, N>>)> {
     if edges.iter().all(Option::is_none) || !is_grad_enabled() {
-        return Ok(Tensor::from_parts(op.forward_owned(values).map_err(|e| e.at(here))?, None));
+        return Ok((op.forward_owned(x).map_err(|e| e.at(here))?, None));
     }
     // What is kept is held before the operation runs, and so is never overwritten by it.
     let keep = op.keep(from_fn(|i| edges[i].is_some()));
-    let inputs = from_fn(|i| keep.inputs[i].then(|| values[i].clone()));
-    let value = op.forward_owned(values).map_err(|e| e.at(here))?;
+    let inputs = from_fn(|i| keep.inputs[i].then(|| x[i].clone()));
+    let value = op.forward_owned(x).map_err(|e| e.at(here))?;
     let outputs = [keep.output.then(|| value.clone())];
-    let rule = Arc::new(Recorded { op, inputs, outputs });
-    let edge = record(rule, &edges.each_ref().map(Option::as_ref), value.shape(), here)?;
-    Ok(Tensor::from_parts(value, Some(edge)))
+    Ok((value, Some((inputs, outputs))))
 }
 
 /// What an operation of any number of inputs and outputs keeps for its rule.

@@ -13,9 +13,9 @@
 use crate::code::Code;
 use crate::element::{EachFloat, Element, Float, ForFloat, Slice, SliceMut};
 use crate::expression::Expression;
-use crate::simd::{Kernel, dispatch, map};
+use crate::simd::{Kernel, dispatch, dispatch_vectors, has_vectors};
 use smallvec::SmallVec;
-use std::array::from_fn;
+use std::marker::PhantomData;
 
 /// A function of elements of the types of the tuple `X`, with values of type `U`: what kernels that go over elements
 /// take. They are compiled once, whatever the function.
@@ -177,48 +177,6 @@ impl<const N: usize> ForFloat for ReadingsOf<N> {
     type Of<T: Float> = Readings<T, N>;
 }
 
-/// out = f(x..) over slices of one length.
-struct Block<'a, T, F, const N: usize> {
-    out: &'a mut [T],
-    x: [&'a [T]; N],
-    parameters: Parameters,
-    f: std::marker::PhantomData<F>,
-}
-
-impl<T: Float, F: Expressed<N>, const N: usize> Kernel for Block<'_, T, F, N> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let n = self.out.len();
-        let (x, parameters) = (map(self.x, |x| &x[..n]), self.parameters);
-        for (k, out) in self.out.iter_mut().enumerate() {
-            *out = F::value(parameters, map(x, |x| x[k]));
-        }
-    }
-}
-
-fn block<T: Float, F: Expressed<N>, const N: usize>(parameters: Parameters, out: &mut [T], x: [&[T]; N]) {
-    dispatch(Block { out, x, parameters, f: std::marker::PhantomData::<F> });
-}
-
-impl<const N: usize> Function<N> {
-    /// The function of an expression.
-    pub const fn of<F: Expressed<N>>() -> Self {
-        Function {
-            readings: EachFloat {
-                f32: Readings { one: F::value::<f32>, block: block::<f32, F, N> },
-                f64: Readings { one: F::value::<f64>, block: block::<f64, F, N> },
-            },
-            text: F::value::<Code>,
-        }
-    }
-
-    /// The function of these parameters.
-    pub const fn with(&'static self, parameters: Parameters) -> Applied<N> {
-        Applied { function: self, parameters }
-    }
-}
-
 /// A [`Function`] and its parameters: a [`Formula`].
 #[derive(Clone, Copy)]
 pub struct Applied<const N: usize> {
@@ -226,26 +184,80 @@ pub struct Applied<const N: usize> {
     parameters: Parameters,
 }
 
-macro_rules! applied {
-    ($N:literal: $($T:ident $x:ident),+) => {
+impl<const N: usize> Function<N> {
+    /// The function of these parameters.
+    pub const fn with(&'static self, parameters: Parameters) -> Applied<N> {
+        Applied { function: self, parameters }
+    }
+}
+
+/// out = f(x..) over slices of one length.
+struct Block<'a, T, F, const N: usize> {
+    parameters: Parameters,
+    out: &'a mut [T],
+    x: [&'a [T]; N],
+    f: PhantomData<F>,
+}
+
+/// Functions of each number of arguments. Over arrays of slices, one loop for all of them is several times as much work
+/// for the compiler.
+macro_rules! functions {
+    ($N:literal: $($T:ident $x:ident $k:literal),+) => {
+        impl<T: Float, F: Expressed<$N>> Kernel for Block<'_, T, F, $N> {
+            type Output = ();
+            #[inline(always)]
+            fn run<const FMA: bool>(self) {
+                let Block { parameters, out, x: [$($x),+], .. } = self;
+                $(let $x = &$x[..out.len()];)+
+                for k in 0..out.len() {
+                    out[k] = F::value(parameters, [$($x[k]),+]);
+                }
+            }
+        }
+
+        impl Function<$N> {
+            /// The function of an expression.
+            pub const fn of<F: Expressed<$N>>() -> Self {
+                Function {
+                    readings: EachFloat { f32: Self::readings::<f32, F>(), f64: Self::readings::<f64, F>() },
+                    text: F::value::<Code>,
+                }
+            }
+
+            const fn readings<T: Float, F: Expressed<$N>>() -> Readings<T, $N> {
+                Readings {
+                    one: F::value::<T>,
+                    block: |parameters, out, x| {
+                        dispatch_vectors(Block { parameters, out, x, f: PhantomData::<F> });
+                    },
+                }
+            }
+        }
+
         impl<T: Float> Formula<($($T,)+), T> for Applied<$N> {
             #[inline]
             fn one(&self, ($($x,)+): ($($T,)+)) -> T {
                 (T::of_floats(&self.function.readings).one)(self.parameters, [$($x),+])
             }
             fn block(&self, out: SliceMut<'_>, x: &[Slice<'_>]) {
-                let block = T::of_floats(&self.function.readings).block;
-                block(self.parameters, T::typed_mut(out), from_fn(|k| T::typed(x[k])));
+                let Readings { one, block } = T::of_floats(&self.function.readings);
+                let (parameters, out, [$($x),+]) = (self.parameters, T::typed_mut(out), [$(T::typed(x[$k])),+]);
+                if has_vectors() {
+                    return block(parameters, out, [$($x),+]);
+                }
+                for k in 0..out.len() {
+                    out[k] = one(parameters, [$($x[k]),+]);
+                }
             }
             fn text(&self, x: &[Code]) -> Option<Code> {
-                Some((self.function.text)(self.parameters, from_fn(|k| x[k])))
+                Some((self.function.text)(self.parameters, [$(x[$k]),+]))
             }
         }
     };
 }
-applied!(1: T a);
-applied!(2: T a, T b);
-applied!(3: T a, T b, T c);
+functions!(1: T a 0);
+functions!(2: T a 0, T b 1);
+functions!(3: T a 0, T b 1, T c 2);
 
 /// A [`Function`](crate::Function) as one expression over its arguments, to be made a `static`: what it computes is
 /// compiled in the crate that holds that, and in no other.
@@ -274,7 +286,7 @@ macro_rules! function {
                 $body
             }
         }
-        $crate::Function::of::<Written>()
+        $crate::Function::<{ [$(stringify!($x)),+].len() }>::of::<Written>()
     }};
 }
 

@@ -24,31 +24,41 @@ pub trait Kernel {
 /// Runs a kernel with the best instruction set of this processor.
 #[inline]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    if is_wide() { dispatch_wide(kernel) } else { plain(kernel) }
+    if has_vectors() { dispatch_vectors(kernel) } else { plain(kernel) }
 }
 
-/// Whether the processor's vectors are known to hold 32 bytes or more.
+/// Whether the processor has vectors that are worth a body of their own: on x86-64 AVX2, elsewhere what it is compiled
+/// for.
 #[inline]
-pub fn is_wide() -> bool {
+pub fn has_vectors() -> bool {
     #[cfg(target_arch = "x86_64")]
     return x86::level() != x86::Level::Baseline;
     #[cfg(not(target_arch = "x86_64"))]
-    return false;
+    return true;
 }
 
-/// Runs a kernel that is written for wide vectors, where there are such; see [`is_wide`].
+/// [`dispatch`] where there is another way without vectors, so that no body is compiled for that; see [`has_vectors`].
 #[inline]
-pub fn dispatch_wide<K: Kernel>(kernel: K) -> K::Output {
+pub fn dispatch_vectors<K: Kernel>(kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
-    match x86::level() {
+    {
+        use x86::{Level, Vectors};
+        let run: unsafe fn(K) -> K::Output = match x86::level() {
+            Level::Avx512 => K::avx512,
+            Level::Avx2 => K::avx2,
+            Level::Baseline => no_vectors(),
+        };
         // SAFETY: the level is what the processor was found to support.
-        x86::Level::Avx512 => return unsafe { x86::avx512(kernel) },
-        // SAFETY: as above.
-        x86::Level::Avx2 => return unsafe { x86::avx2(kernel) },
-        x86::Level::Baseline => {}
+        unsafe { run(kernel) }
     }
-    drop(kernel);
-    unreachable!("wide vectors were asked for on a processor without")
+    #[cfg(not(target_arch = "x86_64"))]
+    plain(kernel)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[cold]
+fn no_vectors() -> ! {
+    unreachable!("vectors were asked for on a processor without")
 }
 
 /// Runs a kernel with what every processor of the architecture has.
@@ -104,14 +114,26 @@ mod x86 {
         level
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    pub fn avx512<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run::<true>()
+    /// The bodies of a kernel. As methods of its type they are compiled beside it, and not all in this file's unit.
+    pub trait Vectors: Kernel {
+        /// # Safety
+        /// The processor has AVX-512.
+        unsafe fn avx512(self) -> Self::Output;
+        /// # Safety
+        /// The processor has AVX2 and FMA.
+        unsafe fn avx2(self) -> Self::Output;
     }
 
-    #[target_feature(enable = "avx2,fma")]
-    pub fn avx2<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run::<true>()
+    impl<K: Kernel> Vectors for K {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        unsafe fn avx512(self) -> Self::Output {
+            self.run::<true>()
+        }
+
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn avx2(self) -> Self::Output {
+            self.run::<true>()
+        }
     }
 }
 
@@ -278,11 +300,17 @@ impl<T: Float> Kernel for Dot<'_, T> {
 /// the additions.
 #[inline(always)]
 pub fn dot_line<T: Float, const FMA: bool>(a: &[T], b: &[T]) -> T {
-    let [sum] = match (has_16_lanes::<T>(), b.len()) {
-        (true, 256..) => dot_rows::<T, 1, 64, FMA>([a], b, 0),
-        (true, _) => dot_rows::<T, 1, 16, FMA>([a], b, 0),
-        (false, 128..) => dot_rows::<T, 1, 32, FMA>([a], b, 0),
-        (false, _) => dot_rows::<T, 1, 8, FMA>([a], b, 0),
+    // As a constant, so that only the branch of this type is compiled.
+    let [sum] = if const { has_16_lanes::<T>() } {
+        match b.len() {
+            256.. => dot_rows::<T, 1, 64, FMA>([a], b, 0),
+            _ => dot_rows::<T, 1, 16, FMA>([a], b, 0),
+        }
+    } else {
+        match b.len() {
+            128.. => dot_rows::<T, 1, 32, FMA>([a], b, 0),
+            _ => dot_rows::<T, 1, 8, FMA>([a], b, 0),
+        }
     };
     sum
 }

@@ -1,6 +1,7 @@
 //! Products of arrays: matrix by vector, and batches of matrices by matrices.
 
 use super::gemv::gemv;
+use super::parallel::deal_parts;
 use super::small::{self, Matrices, for_groups};
 use super::view::{MatRef, VecRef};
 use crate::array::Array;
@@ -11,7 +12,6 @@ use crate::nest::Nest;
 use crate::shape::{self, Dims};
 use crate::simd::{Kernel, dispatch, multiply_add};
 use faer::Par;
-use rayon::prelude::*;
 
 /// Multiplications from which a batch is dealt out to the threads.
 const PARALLEL_FROM: usize = 1 << 18;
@@ -131,10 +131,7 @@ pub fn addmm<T: Float>(
     };
     // Large matrices are shared among the threads one at a time, small ones are dealt out.
     if matrices > 1 && work < PARALLEL_FROM_ONE && work.saturating_mul(matrices) >= PARALLEL_FROM {
-        let part = matrices.div_ceil(4 * rayon::current_num_threads());
-        data.par_chunks_mut(part * m * n)
-            .enumerate()
-            .for_each(|(i, out)| range(i * part, out.len() / (m * n), out, Par::Seq));
+        deal_parts(data, m * n, &|from, out| range(from / (m * n), out.len() / (m * n), out, Par::Seq));
     } else {
         range(0, matrices, data, if work >= PARALLEL_FROM_ONE { Par::rayon(0) } else { Par::Seq });
     }

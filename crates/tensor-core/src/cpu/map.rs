@@ -24,7 +24,7 @@ type Block<'a> = &'a (dyn Fn(SliceMut<'_>, &[Slice<'_>]) + Sync);
 const BLOCK: usize = 512;
 
 /// Elements of a small result, for which a block of that size would take longer to clear than to fill.
-const FEW: usize = 32;
+const FEW: usize = 16;
 
 /// An operand without its type.
 #[derive(Clone, Copy)]
@@ -38,6 +38,12 @@ impl<'a> Operand<'a> {
     #[inline]
     pub fn of<T: Element>(x: &'a Array<T>) -> Self {
         Operand { data: T::slice(x.storage()), layout: x.layout() }
+    }
+
+    /// The `n` elements of a contiguous one.
+    #[inline]
+    fn dense(&self, n: usize) -> Slice<'a> {
+        self.data.part(self.layout.offset(), n)
     }
 }
 
@@ -64,7 +70,10 @@ pub fn map_owned<T: Element>(
     if x.single().is_none()
         && let Some(data) = x.as_mut_slice()
     {
-        in_place(op, T::slice_mut(data), &[], 0, &|out, x| f.block(out, x))?;
+        match Few::of(data) {
+            Some(few) => f.block(T::slice_mut(data), &[T::slice(few.get())]),
+            None => in_place(op, T::slice_mut(data), &[], 0, &|out, x| f.block(out, x))?,
+        }
         return Ok(x);
     }
     map(op, &x, f)
@@ -99,7 +108,10 @@ pub fn zip_owned<A: Element, B: Element>(
     if fits(b, a.shape())
         && let Some(data) = a.as_mut_slice()
     {
-        in_place(op, A::slice_mut(data), &[Operand::of(b)], 0, &|out, x| f.block(out, x))?;
+        match Few::pair(data, b) {
+            Some((x, y)) => f.block(A::slice_mut(data), &[A::slice(x.get()), B::slice(y)]),
+            None => in_place(op, A::slice_mut(data), &[Operand::of(b)], 0, &|out, x| f.block(out, x))?,
+        }
         return Ok(a);
     }
     zip(op, &a, b, f)
@@ -118,7 +130,10 @@ pub fn zip_either<T: Element>(
         && fits(&a, b.shape())
         && let Some(data) = b.as_mut_slice()
     {
-        in_place(op, T::slice_mut(data), &[Operand::of(&a)], 1, &|out, x| f.block(out, x))?;
+        match Few::pair(data, &a) {
+            Some((y, x)) => f.block(T::slice_mut(data), &[T::slice(x), T::slice(y.get())]),
+            None => in_place(op, T::slice_mut(data), &[Operand::of(&a)], 1, &|out, x| f.block(out, x))?,
+        }
         return Ok(b);
     }
     zip_owned(op, a, &b, f)
@@ -161,6 +176,33 @@ pub fn zip_many<T: Element>(
     fresh(op, shape, &operands, &|out, x| f.block(out, x))
 }
 
+/// A copy of few elements, so that their place can be written from it.
+struct Few<T> {
+    elements: [T; FEW],
+    count: usize,
+}
+
+impl<T: Element> Few<T> {
+    /// None where they are more.
+    #[inline]
+    fn of(x: &[T]) -> Option<Self> {
+        let mut elements = [T::default(); FEW];
+        elements.get_mut(..x.len())?.copy_from_slice(x);
+        Some(Few { elements, count: x.len() })
+    }
+
+    /// With the elements of another operand, where those are as many.
+    #[inline]
+    fn pair<'b, B: Element>(x: &[T], b: &'b Array<B>) -> Option<(Self, &'b [B])> {
+        Some((Few::of(x)?, b.as_slice().filter(|b| b.len() == x.len())?))
+    }
+
+    #[inline]
+    fn get(&self) -> &[T] {
+        &self.elements[..self.count]
+    }
+}
+
 #[inline]
 fn broadcast(op: &'static str, a: &[usize], b: &[usize]) -> Result<Dims> {
     if shape::same(a, b) { Ok(Dims::from_slice(a)) } else { shape::broadcast(op, a, b) }
@@ -181,7 +223,19 @@ pub fn fresh<U: Element>(
     operands: &[Operand<'_>],
     f: Block<'_>,
 ) -> Result<Array<U>> {
-    let mut out = Buffer::<U>::for_overwrite(op, shape::numel(op, &shape)?)?;
+    let n = shape::numel(op, &shape)?;
+    let mut out = Buffer::<U>::for_overwrite(op, n)?;
+    // Short vectors that lie in the order of the result need no walk.
+    if n <= BLOCK && operands.iter().all(|x| x.layout.is_contiguous() && shape::same(x.layout.shape(), &shape)) {
+        let out_slice = U::slice_mut(&mut out);
+        match operands {
+            [a] => f(out_slice, &[a.dense(n)]),
+            [a, b] => f(out_slice, &[a.dense(n), b.dense(n)]),
+            [a, b, c] => f(out_slice, &[a.dense(n), b.dense(n), c.dense(n)]),
+            _ => f(out_slice, &operands.iter().map(|x| x.dense(n)).collect::<SmallVec<[Slice<'_>; 8]>>()),
+        }
+        return Ok(Array::from_buffer(shape, out));
+    }
     let layout = write(op, U::slice_mut(&mut out), shape, operands, f)?;
     Ok(Array::with_layout(layout, out))
 }

@@ -11,19 +11,24 @@ pub const MIN_ELEMENTS: usize = 1 << 16;
 /// long enough. Each element is written by itself, so how `out` is cut cannot change a result.
 #[inline]
 pub fn for_parts<U: Send>(out: &mut [U], work: impl Fn(usize, &mut [U]) + Sync) {
-    if out.len() < MIN_ELEMENTS { work(0, out) } else { deal_parts(out, &work) }
+    if out.len() < MIN_ELEMENTS { work(0, out) } else { deal_parts(out, 64, &work) }
 }
 
-/// [`for_parts`] of what is long enough. What follows is compiled once, and not for every kernel.
-fn deal_parts<U: Send>(out: &mut [U], work: &(dyn Fn(usize, &mut [U]) + Sync)) {
+/// [`for_parts`] of whatever is worth it, in parts of a multiple of `unit` elements. What follows is compiled once, and
+/// not for every kernel.
+pub fn deal_parts<U: Send>(out: &mut [U], unit: usize, work: &(dyn Fn(usize, &mut [U]) + Sync)) {
     let threads = rayon::current_num_threads();
-    if threads == 1 {
+    if threads == 1 || out.is_empty() {
         return work(0, out);
     }
-    // Four parts a thread even out what a busy machine takes away from one of them.
-    let part = out.len().div_ceil(4 * threads).next_multiple_of(64);
+    let part = part_of(out.len().div_ceil(unit)) * unit;
     let parts = out.chunks_mut(part).enumerate().map(|(k, chunk)| (k * part, chunk));
     share(parts, Order::Forwards, |(start, chunk)| work(start, chunk));
+}
+
+/// How many of `count` pieces make a part: four parts a thread even out what a busy machine takes away from one of them.
+pub fn part_of(count: usize) -> usize {
+    count.div_ceil(4 * rayon::current_num_threads())
 }
 
 /// The order in which a thread works through its items.
@@ -37,7 +42,10 @@ pub enum Order {
 /// some hundred thousand additions. Every thread has a stretch of the items to begin with, so that it
 /// finds in its caches what it worked on in an earlier call, and then takes from the others.
 pub fn share<I: Send>(items: impl Iterator<Item = I>, order: Order, work: impl Fn(I) + Sync) {
-    let items: Vec<Mutex<Option<I>>> = work::collect(items.map(|item| Mutex::new(Some(item))));
+    share_items(work::collect(items.map(|item| Mutex::new(Some(item)))), order, &work);
+}
+
+fn share_items<I: Send>(items: Vec<Mutex<Option<I>>>, order: Order, work: &(dyn Fn(I) + Sync)) {
     share_numbers(items.len(), order, &|k| {
         // Every number comes once.
         if let Some(item) = items[k].lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -77,10 +85,16 @@ fn share_numbers(count: usize, order: Order, work: &(dyn Fn(usize) + Sync)) {
 
 /// Runs both, at the same time where `wide`.
 #[inline]
-pub fn join<A: Send, B: Send>(
-    wide: bool,
-    a: impl FnOnce() -> A + Send,
-    b: impl FnOnce() -> B + Send,
-) -> (A, B) {
-    if wide { rayon::join(a, b) } else { (a(), b()) }
+pub fn join(wide: bool, a: impl FnOnce() + Send, b: impl FnOnce() + Send) {
+    if !wide {
+        a();
+        return b();
+    }
+    let (mut a, mut b) = (Some(a), Some(b));
+    join_both(&mut || a.take().into_iter().for_each(|a| a()), &mut || b.take().into_iter().for_each(|b| b()));
+}
+
+/// rayon's `join`, compiled once.
+fn join_both(a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send)) {
+    rayon::join(a, b);
 }

@@ -4,7 +4,7 @@
 //! summation": the error of pairwise summation grows with log n). The tree depends on shape and
 //! strides only; threads work on its branches, so their number cannot change a result.
 
-use super::parallel::{MIN_ELEMENTS, for_parts, join};
+use super::parallel::{MIN_ELEMENTS, deal_parts, for_parts, join};
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::Result;
@@ -115,12 +115,7 @@ fn repeated<T: Element, R: Reduction<T>>(x: T, mut times: usize, r: R) -> T {
 
 /// [`for_parts`], for outputs that stand for `each` elements of work.
 fn for_parts_of<T: Element>(out: &mut [T], each: usize, work: impl Fn(usize, &mut [T]) + Sync) {
-    use rayon::prelude::*;
-    if each == 1 {
-        return for_parts(out, work);
-    }
-    let part = out.len().div_ceil(4 * rayon::current_num_threads());
-    out.par_chunks_mut(part).enumerate().for_each(|(k, out)| work(k * part, out));
+    if each == 1 { for_parts(out, work) } else { deal_parts(out, 1, &work) }
 }
 
 /// Every output by itself: the case of rows that lie in one piece, and the general one.
@@ -187,8 +182,9 @@ fn tree<T: Element, R: Reduction<T>>(x: &[T], r: R) -> T {
         return dispatch(Tree { x, r });
     }
     let (a, b) = x.split_at(middle(x.len()));
-    let (a, b) = join(true, || tree(a, r), || tree(b, r));
-    r.combine(a, b)
+    let [mut left, mut right] = [r.neutral(); 2];
+    join(true, || left = tree(a, r), || right = tree(b, r));
+    r.combine(left, right)
 }
 
 /// Where a stretch is cut: at a multiple of the leaf.

@@ -1,10 +1,10 @@
 //! The matrices of a batch, dealt out to threads.
 
 use crate::array::Array;
+use crate::cpu::parallel::{Order, part_of, share};
 use crate::cpu::small;
 use crate::element::Float;
 use crate::shape::Dims;
-use rayon::prelude::*;
 
 /// Multiplications in a batch from which its matrices are dealt out to threads.
 const PARALLEL_FROM: usize = 1 << 15;
@@ -26,9 +26,9 @@ pub fn for_batch<A: Send, B: Send>(
     if count < 2 || cost.saturating_mul(count) < PARALLEL_FROM {
         return run(0, a, b);
     }
-    let part = count.div_ceil(4 * rayon::current_num_threads());
-    (a.par_chunks_mut(part * a_size).zip(b.par_chunks_mut(part * b_size)).enumerate())
-        .for_each(|(i, (a, b))| run(i * part, a, b));
+    let part = part_of(count);
+    let parts = a.chunks_mut(part * a_size).zip(b.chunks_mut(part * b_size)).enumerate();
+    share(parts, Order::Forwards, |(i, (a, b))| run(i * part, a, b));
 }
 
 /// Whether the matrices of a batch are small and many enough for lanes.

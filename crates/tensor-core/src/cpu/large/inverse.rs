@@ -2,12 +2,12 @@
 
 use super::lu::{largest, lu};
 use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, solve_upper, task_split};
+use crate::cpu::parallel::{deal_parts, join};
 use crate::element::{Element, Float};
 use crate::heap::work;
 use crate::simd::subtract_multiple;
 use faer::reborrow::ReborrowMut;
 use faer::{MatMut, MatRef};
-use rayon::prelude::*;
 
 /// Writes `A^-1` for the row-major `n x n` matrix `a` to `out`.
 ///
@@ -107,13 +107,8 @@ fn invert_strips<T: Float>(lu: MatRef<'_, T>, x: MatMut<'_, T>, first: usize) {
     if k >= 2 * SMALLEST_TASK {
         let at = task_split(k);
         let (left, right) = x.split_at_col_mut(at);
-        if n.saturating_mul(n).saturating_mul(k) >= PARALLEL_PRODUCT {
-            rayon::join(|| invert_strips(lu, left, first), || invert_strips(lu, right, first + at));
-        } else {
-            invert_strips(lu, left, first);
-            invert_strips(lu, right, first + at);
-        }
-        return;
+        let wide = n.saturating_mul(n).saturating_mul(k) >= PARALLEL_PRODUCT;
+        return join(wide, || invert_strips(lu, left, first), || invert_strips(lu, right, first + at));
     }
     let rest = n - first;
     let trailing = lu.submatrix(first, first, rest, rest);
@@ -127,7 +122,7 @@ fn permute_columns<T: Float>(x: &mut [T], n: usize, pivots: &[usize]) {
     for i in (0..n).rev() {
         source.swap(i, pivots[i]);
     }
-    let permute = |rows: &mut [T]| {
+    let permute = |_, rows: &mut [T]| {
         let mut copy = work::vector(n, T::ZERO);
         for row in rows.chunks_exact_mut(n) {
             copy.copy_from_slice(row);
@@ -137,8 +132,8 @@ fn permute_columns<T: Float>(x: &mut [T], n: usize, pivots: &[usize]) {
         }
     };
     if n * n >= PARALLEL_PRODUCT / 16 {
-        x.par_chunks_mut(SMALLEST_TASK * n).for_each(permute);
+        deal_parts(x, n, &permute);
     } else {
-        permute(x);
+        permute(0, x);
     }
 }

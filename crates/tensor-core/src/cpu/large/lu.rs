@@ -5,6 +5,7 @@ use super::transpose::transpose;
 use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, subtract_product, task_split};
 #[cfg(feature = "blas")]
 use crate::cpu::blas;
+use crate::cpu::parallel::join;
 use crate::element::{Element, Float};
 use crate::heap::work;
 use crate::simd::{Kernel, dispatch, sub_mul};
@@ -174,7 +175,7 @@ fn update_right<T: Float>(left: MatRef<'_, T>, pivots: &[usize], right: MatMut<'
     let work = m.saturating_mul(n).saturating_mul(k);
     if work >= 2 * PARALLEL_PRODUCT && n >= 4 * SMALLEST_TASK {
         let (first, second) = right.split_at_col_mut(task_split(n));
-        rayon::join(|| update_right(left, pivots, first), || update_right(left, pivots, second));
+        join(true, || update_right(left, pivots, first), || update_right(left, pivots, second));
         return;
     }
     exchange_rows(right.rb_mut(), pivots);

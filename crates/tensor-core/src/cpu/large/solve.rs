@@ -2,6 +2,7 @@
 
 use super::lu::exchange_rows;
 use super::triangular::{PARALLEL_PRODUCT, SMALLEST_TASK, solve_lower, solve_upper, task_split};
+use crate::cpu::parallel::join;
 use crate::element::Float;
 use crate::heap::work;
 use crate::simd::{Kernel, dispatch, sub_mul, subtract_multiple};
@@ -71,7 +72,7 @@ fn solve_strips<T: Float>(f: MatRef<'_, T>, lower_unit: bool, b: MatMut<'_, T>) 
     let mut b = b;
     if n.saturating_mul(n).saturating_mul(k) >= PARALLEL_PRODUCT && k >= 2 * SMALLEST_TASK {
         let (left, right) = b.split_at_col_mut(task_split(k));
-        rayon::join(|| solve_strips(f, lower_unit, left), || solve_strips(f, lower_unit, right));
+        join(true, || solve_strips(f, lower_unit, left), || solve_strips(f, lower_unit, right));
         return;
     }
     solve_lower(f, lower_unit, b.rb_mut());

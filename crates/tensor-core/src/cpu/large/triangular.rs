@@ -1,6 +1,7 @@
 //! Triangular systems with many right-hand sides, and the products that the blocked algorithms are
 //! made of.
 
+use crate::cpu::parallel::join;
 use crate::element::Float;
 use crate::matrix::part::Triangle;
 use crate::simd::{Kernel, dispatch, sub_mul};
@@ -33,12 +34,12 @@ pub(super) fn subtract_product<T: Float>(dst: MatMut<'_, T>, lhs: MatRef<'_, T>,
         let at = task_split(m);
         let (top, bottom) = dst.split_at_row_mut(at);
         let (lhs_top, lhs_bottom) = lhs.split_at_row(at);
-        rayon::join(|| subtract_product(top, lhs_top, rhs), || subtract_product(bottom, lhs_bottom, rhs));
+        join(true, || subtract_product(top, lhs_top, rhs), || subtract_product(bottom, lhs_bottom, rhs));
     } else {
         let at = task_split(n);
         let (left, right) = dst.split_at_col_mut(at);
         let (rhs_left, rhs_right) = rhs.split_at_col(at);
-        rayon::join(|| subtract_product(left, lhs, rhs_left), || subtract_product(right, lhs, rhs_right));
+        join(true, || subtract_product(left, lhs, rhs_left), || subtract_product(right, lhs, rhs_right));
     }
 }
 
@@ -47,7 +48,7 @@ pub(super) fn solve_strips<T: Float>(l: MatRef<'_, T>, unit: bool, b: MatMut<'_,
     let (n, k) = (b.nrows(), b.ncols());
     if n.saturating_mul(n).saturating_mul(k) >= PARALLEL_PRODUCT && k >= 2 * SMALLEST_TASK {
         let (left, right) = b.split_at_col_mut(task_split(k));
-        rayon::join(|| solve_strips(l, unit, left), || solve_strips(l, unit, right));
+        join(true, || solve_strips(l, unit, left), || solve_strips(l, unit, right));
     } else {
         solve_lower(l, unit, b);
     }

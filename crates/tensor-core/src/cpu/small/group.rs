@@ -6,7 +6,7 @@ use crate::cpu::parallel::{Order, share};
 use crate::element::{Element, Float};
 use crate::error::Result;
 use crate::heap::work;
-use crate::simd::{Kernel, dispatch_wide, is_wide, plain};
+use crate::simd::{Kernel, dispatch_vectors, has_vectors, plain};
 use std::borrow::Cow;
 
 /// Matrices (or vectors, of one column) that lie at equal distances.
@@ -109,21 +109,21 @@ pub fn for_groups<T: Float, F: Small<T>, const O: usize>(
 ) {
     let sizes = outputs.each_ref().map(|(_, size)| *size);
     let outputs = outputs.map(|(data, _)| data);
-    let whole = Part { f, inputs, outputs, sizes, first: 0, count, one: &one };
-    match (F::ALONE && count < FEWEST, is_wide(), size_of::<T>()) {
-        (true, ..) => plain(Groups::<_, _, _, O, 1>(whole)),
-        // Two registers of AVX2, or one of AVX-512.
-        (_, true, 4) => whole.share::<16>(|groups| dispatch_wide(groups)),
-        (_, true, _) => whole.share::<8>(|groups| dispatch_wide(groups)),
-        // One of SSE2 or NEON.
-        (_, false, 4) => whole.share::<4>(|groups| plain(groups)),
-        (_, false, _) => whole.share::<2>(|groups| plain(groups)),
+    let whole = Part { inputs, outputs, sizes, first: 0, count, one: &one };
+    if F::ALONE && count < FEWEST || !has_vectors() {
+        whole.share::<F, 1>(f, |groups| plain(groups));
+    } else if const { size_of::<T>() == 4 } {
+        whole.share::<F, { WIDTH / 4 }>(f, |groups| dispatch_vectors(groups));
+    } else {
+        whole.share::<F, { WIDTH / 8 }>(f, |groups| dispatch_vectors(groups));
     }
 }
 
+/// Bytes of the lanes of one number: two registers of AVX2, or one of AVX-512; one of NEON.
+const WIDTH: usize = if cfg!(target_arch = "x86_64") { 64 } else { 16 };
+
 /// A stretch of the batch.
-struct Part<'a, T: Float, F, G, const O: usize> {
-    f: &'a F,
+struct Part<'a, T: Float, G, const O: usize> {
     inputs: &'a [Matrices<'a, T>],
     outputs: [&'a mut [T]; O],
     sizes: [usize; O],
@@ -132,14 +132,14 @@ struct Part<'a, T: Float, F, G, const O: usize> {
     one: &'a G,
 }
 
-impl<'a, T: Float, F: Small<T>, G: Fn(usize, [&mut [T]; O]) + Sync, const O: usize> Part<'a, T, F, G, O> {
+impl<'a, T: Float, G: Fn(usize, [&mut [T]; O]) + Sync, const O: usize> Part<'a, T, G, O> {
     /// Deals the batch out to the threads, where it is worth it, and runs each part.
-    fn share<const W: usize>(self, run: impl Fn(Groups<'_, T, F, G, O, W>) + Sync) {
-        let Part { f, inputs, outputs, sizes, first, count, one } = self;
+    fn share<F: Small<T>, const W: usize>(self, f: &F, run: fn((&F, Groups<'_, T, G, O, W>))) {
+        let Part { inputs, outputs, sizes, first, count, one } = self;
         let numbers: usize = f.sizes().iter().sum();
         let (groups, threads) = (count.div_ceil(W), rayon::current_num_threads());
         if threads == 1 || groups < 2 || count * numbers < PARALLEL_FROM {
-            return run(Groups(Part { f, inputs, outputs, sizes, first, count, one }));
+            return run((f, Groups(Part { inputs, outputs, sizes, first, count, one })));
         }
         // Two parts a thread even out what a busy machine takes away from one of them.
         let part = groups.div_ceil(2 * threads) * W;
@@ -154,22 +154,23 @@ impl<'a, T: Float, F: Small<T>, G: Fn(usize, [&mut [T]; O]) + Sync, const O: usi
                 *data = tail;
                 head
             });
-            Part { f, inputs, outputs, sizes, first: first + start, count, one }
+            Part { inputs, outputs, sizes, first: first + start, count, one }
         });
-        share(parts, Order::Forwards, |part| run(Groups(part)));
+        share(parts, Order::Forwards, |part| run((f, Groups(part))));
     }
 }
 
-struct Groups<'a, T: Float, F, G, const O: usize, const W: usize>(Part<'a, T, F, G, O>);
+struct Groups<'a, T: Float, G, const O: usize, const W: usize>(Part<'a, T, G, O>);
 
+/// The type of what is done with the matrices comes first: its file's unit is where this is compiled.
 impl<T: Float, F: Small<T>, G: Fn(usize, [&mut [T]; O]) + Sync, const O: usize, const W: usize> Kernel
-    for Groups<'_, T, F, G, O, W>
+    for (&F, Groups<'_, T, G, O, W>)
 {
     type Output = ();
 
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let Part { f, inputs, mut outputs, sizes, first, count, one } = self.0;
+        let (f, Groups(Part { inputs, mut outputs, sizes, first, count, one })) = self;
         let [input_size, output_size, work_size] = f.sizes();
         let mut memory = work::vector(input_size + output_size + work_size, Lanes::<T, W>::ZERO);
         let (input, rest) = memory.split_at_mut(input_size);
