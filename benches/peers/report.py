@@ -23,14 +23,23 @@ class Part(enum.Enum):
     GRADIENTS = "measured"
     LINALG = "linear algebra"
     SPARSE = "sparse products"
+    ELEMENTWISE = "elements and reductions"
 
     @property
     def flag(self) -> str:
-        return {Part.GRADIENTS: "", Part.LINALG: "linalg", Part.SPARSE: "sparse"}[self]
+        flags = {Part.LINALG: "linalg", Part.SPARSE: "sparse", Part.ELEMENTWISE: "elementwise"}
+        return flags.get(self, "")
+
+    @property
+    def groups(self) -> set[str]:
+        """What ids begin with; the gradients have all that no other part has."""
+        return {self.flag, "reduce"} if self is Part.ELEMENTWISE else {self.flag}
 
     def holds(self, id: str) -> bool:
         group = id.split("/")[0]
-        return group == self.flag if self.flag else group not in {part.flag for part in Part}
+        if self is Part.GRADIENTS:
+            return not any(group in part.groups for part in Part)
+        return group in self.groups
 
     @property
     def marks(self) -> tuple[str, str]:
@@ -73,7 +82,28 @@ goes on: libraries whose threads wait for one another suffer from it far more th
 
 <!-- sparse products: begin -->
 <!-- sparse products: end -->
+
+<!-- elements and reductions: begin -->
+<!-- elements and reductions: end -->
 """
+# Written with the results, so that the section needs nothing but its marks.
+ELEMENTWISE = """## Elements and reductions
+
+Arithmetic, functions of elements, reductions, softmax, scans, places, sorting and copies beside NumPy and
+PyTorch on the CPU, and a perceptron on 128 images with its loss. This command measures them and writes this
+section; with `--filter` it measures some rows, and prints the section:
+
+    python benches/peers/compare.py --elementwise
+
+x is a vector of n elements, s and m are square matrices of n; rows of a length are as many as n elements fill,
+and columns are those of rows of 100. A gradient is the value and the gradient of its sum, with respect to every
+operand. All have two threads, where they use them; what is a view is copied on all sides. NumPy is measured
+where it has the operation, and has no gradients; its `sort` returns no places, which the others do.
+
+In each round the sides measure each row one after another, in an order that is turned round every second
+round. A ratio is our time over the peer's in the same round: the columns have the medians of these. The spread
+is the least and greatest ratio to the peer with the smaller median time. Behind are the types for which the
+median ratio to that peer is above 1, in bold where it is in every round."""
 
 Seconds = dict[str, float]
 
@@ -198,6 +228,71 @@ def report(results: Results) -> str:
     return "\n\n".join([*parts, "## Ratios against the targets", table(head, met)])
 
 
+def row_of(id: str) -> tuple[str, str, int]:
+    """The name of the row that an id stands in, its dtype and its size."""
+    _, name, dtype, what, n = id.split("/")
+    return name if what == "forward" else f"{name}, gradient", dtype, int(n)
+
+
+def better_peer(results: Results, id: str) -> str | None:
+    """The one with the smaller median time."""
+    times = {peer: results.median(id, peer) for peer in ("numpy", "torch")}
+    return min((peer for peer in times if times[peer]), key=lambda peer: times[peer], default=None)
+
+
+def to_better(results: Results, id: str) -> list[float]:
+    """The ratios of our time to that of the better peer, of every round."""
+    peer = better_peer(results, id)
+    return results.ratios(Target(id, "tapegrad", peer, 1.0)) if peer else []
+
+
+def ratio_cells(results: Results, id: str) -> list[str]:
+    ratios = [results.ratios(Target(id, "tapegrad", peer, 1.0)) for peer in ("numpy", "torch")]
+    spread = to_better(results, id)
+    medians = [f"{statistics.median(r):.2f}" if r else "–" for r in ratios]
+    return [*medians, f"{min(spread):.2f} to {max(spread):.2f}" if spread else "–"]
+
+
+def behind(results: Results, id: str) -> bool:
+    ratios = to_better(results, id)
+    return bool(ratios) and statistics.median(ratios) > 1
+
+
+def behind_cell(results: Results, ids: dict[str, str]) -> str:
+    """The dtypes for which a row is behind."""
+    told = {dtype: id for dtype, id in ids.items() if behind(results, id)}
+    return ", ".join(f"**{d}**" if min(to_better(results, id)) > 1 else d for d, id in told.items())
+
+
+def elementwise_report(results: Results) -> str:
+    sizes: dict[int, dict[str, dict[str, str]]] = {}
+    for id in results.rounds:
+        name, dtype, n = row_of(id)
+        sizes.setdefault(n, {}).setdefault(name, {})[dtype] = id
+    counts = []
+    for n, rows in sizes.items():
+        ids = [id for of_dtype in rows.values() for id in of_dtype.values() if to_better(results, id)]
+        counts.append(f"{sum(behind(results, id) for id in ids)} of {len(ids)} at n = {n:,}")
+    facts = [*results.facts, f"Behind the better peer, each type counted: {', '.join(counts)}"]
+    parts = [ELEMENTWISE, "\n".join(f"- {fact}" for fact in facts)]
+    ratios = [cell for d in DTYPES for cell in (f"{d} / NumPy", f"{d} / PyTorch", f"{d} spread")]
+    times = [f"{d} {side}" for d in DTYPES for side in ("tapegrad", "NumPy", "PyTorch")]
+    for n, rows in sizes.items():
+        lines = []
+        for name, of in rows.items():
+            cells = (cell for d in DTYPES for cell in ratio_cells(results, of.get(d, "")))
+            lines.append([name, *cells, behind_cell(results, of)])
+        parts += [f"### Ratios, n = {n:,}", table([f"n = {n:,}", *ratios, "behind"], lines)]
+    for n, rows in sizes.items():
+        sides = [(d, side) for d in DTYPES for side in ("tapegrad", "numpy", "torch")]
+        lines = [
+            [name, *(readable(results.median(of.get(d, ""), side)) for d, side in sides)]
+            for name, of in rows.items()
+        ]
+        parts += [f"### Times, n = {n:,}", table([f"n = {n:,}", *times], lines)]
+    return "\n\n".join(parts)
+
+
 def plot(results: Results) -> None:
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "tapegrad"})
     figure = Figure(figsize=(11, 5.6), layout="constrained")
@@ -219,13 +314,19 @@ def plot(results: Results) -> None:
     figure.savefig(PLOT, metadata={"Date": None})
 
 
+def text_of(results: Results, part: Part) -> str:
+    return elementwise_report(results) if part is Part.ELEMENTWISE else report(results)
+
+
 def write_docs(results: Results, part: Part) -> None:
-    """Replaces what stands between the marks of the part, and keeps the rest as it is."""
+    """Replaces what stands between the marks of the part, or adds it at the end; keeps the rest as it is."""
     DOCS.parent.mkdir(exist_ok=True)
     begin, end = part.marks
-    before, _, rest = (DOCS.read_text() if DOCS.exists() else INTRODUCTION).partition(begin)
-    after = rest.partition(end)[2]
-    text = report(results)
+    before, found, rest = (DOCS.read_text() if DOCS.exists() else INTRODUCTION).partition(begin)
+    after = rest.partition(end)[2] if found else "\n"
+    if not found:
+        before = before.rstrip("\n") + "\n\n"
+    text = text_of(results, part)
     if part is Part.GRADIENTS:
         text = f"![Time of the gradient against d]({PLOT.name})\n\n{text}"
         plot(results)

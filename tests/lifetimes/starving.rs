@@ -343,24 +343,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
 
 /// Operations that are differentiated twice.
 const TWICE: &[&str] = &[
-    "chain",
-    "pow",
-    "cumprod",
-    "softmax",
-    "gather",
-    "mm",
-    "least_squares_loss",
-    "det",
-    "solve",
-    "cholesky",
-    "qr",
-    "svd",
-    "eigh",
-    "pinv",
-    "symmetric_exp",
-    "sparse mv",
-    "sparse solve",
-    "checkpoint",
+    "chain", "pow", "cumprod", "softmax", "gather", "mm", "least_squares_loss", "det", "solve", "cholesky",
+    "qr", "svd", "eigh", "pinv", "symmetric_exp", "sparse mv", "sparse solve", "checkpoint",
 ];
 
 /// Whether an error says that there was no memory, also where another library has wrapped it.

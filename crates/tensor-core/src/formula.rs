@@ -12,6 +12,7 @@
 
 use crate::code::Code;
 use crate::element::{EachFloat, Element, Float, ForFloat, Slice, SliceMut};
+use crate::elementary::{Elementary, Lane};
 use crate::expression::Expression;
 use crate::simd::{Kernel, dispatch, dispatch_vectors, has_vectors};
 use smallvec::SmallVec;
@@ -168,7 +169,10 @@ pub struct Function<const N: usize> {
 
 struct Readings<T, const N: usize> {
     one: fn(Parameters, [T; N]) -> T,
-    block: fn(Parameters, &mut [T], [&[T]; N]),
+    /// Whether there are values that have to be computed one by one.
+    block: fn(Parameters, &mut [T], [&[T]; N]) -> bool,
+    /// Whether a value is one of those.
+    unknown: fn(T) -> bool,
 }
 
 struct ReadingsOf<const N: usize>;
@@ -203,15 +207,24 @@ struct Block<'a, T, F, const N: usize> {
 /// for the compiler.
 macro_rules! functions {
     ($N:literal: $($T:ident $x:ident $k:literal),+) => {
-        impl<T: Float, F: Expressed<$N>> Kernel for Block<'_, T, F, $N> {
-            type Output = ();
+        impl<T: Elementary, F: Expressed<$N>> Kernel for Block<'_, T, F, $N> {
+            /// Whether a value is marked as unknown.
+            type Output = bool;
             #[inline(always)]
-            fn run<const FMA: bool>(self) {
+            fn run<const FMA: bool>(self) -> bool {
                 let Block { parameters, out, x: [$($x),+], .. } = self;
                 $(let $x = &$x[..out.len()];)+
+                let mut far = false;
                 for k in 0..out.len() {
-                    out[k] = F::value(parameters, [$($x[k]),+]);
+                    if FMA {
+                        let y = F::value(parameters, [$(Lane::of($x[k])),+]);
+                        out[k] = y.known();
+                        far |= y.far;
+                    } else {
+                        out[k] = F::value(parameters, [$($x[k]),+]);
+                    }
                 }
+                far
             }
         }
 
@@ -224,29 +237,33 @@ macro_rules! functions {
                 }
             }
 
-            const fn readings<T: Float, F: Expressed<$N>>() -> Readings<T, $N> {
+            const fn readings<T: Elementary, F: Expressed<$N>>() -> Readings<T, $N> {
                 Readings {
                     one: F::value::<T>,
-                    block: |parameters, out, x| {
-                        dispatch_vectors(Block { parameters, out, x, f: PhantomData::<F> });
-                    },
+                    block: |parameters, out, x| dispatch_vectors(Block { parameters, out, x, f: PhantomData::<F> }),
+                    unknown: |y| y.to_bits() == T::UNKNOWN.to_bits(),
                 }
             }
         }
 
         impl<T: Float> Formula<($($T,)+), T> for Applied<$N> {
-            #[inline]
+            /// As of a block, to the last bit.
             fn one(&self, ($($x,)+): ($($T,)+)) -> T {
-                (T::of_floats(&self.function.readings).one)(self.parameters, [$($x),+])
+                let mut out = [T::ZERO];
+                Formula::<($($T,)+), T>::block(self, T::slice_mut(&mut out), &[$(T::slice(&[$x])),+]);
+                out[0]
             }
             fn block(&self, out: SliceMut<'_>, x: &[Slice<'_>]) {
-                let Readings { one, block } = T::of_floats(&self.function.readings);
+                let Readings { one, block, unknown } = T::of_floats(&self.function.readings);
                 let (parameters, out, [$($x),+]) = (self.parameters, T::typed_mut(out), [$(T::typed(x[$k])),+]);
-                if has_vectors() {
-                    return block(parameters, out, [$($x),+]);
+                let vectors = has_vectors();
+                if vectors && !block(parameters, out, [$($x),+]) {
+                    return;
                 }
                 for k in 0..out.len() {
-                    out[k] = one(parameters, [$($x[k]),+]);
+                    if !vectors || unknown(out[k]) {
+                        out[k] = one(parameters, [$($x[k]),+]);
+                    }
                 }
             }
             fn text(&self, x: &[Code]) -> Option<Code> {

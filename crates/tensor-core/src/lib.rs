@@ -23,6 +23,7 @@ mod display;
 mod draws;
 mod element;
 mod element_types;
+mod elementary;
 mod error;
 mod expression;
 mod formula;

@@ -105,6 +105,9 @@ impl<T: Float> Op<T, 1> for Softmax {
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let op = Op::<T, 1>::name(self);
+        if let Some(y) = kernels::softmax(op, x, &self.mask, self.log)? {
+            return Ok(y);
+        }
         if self.log {
             // m and the logarithm of the sum are never added up: large elements would take its digits.
             let [shift, log] = shifted_logsumexp(op, x, &self.mask)?;
@@ -133,6 +136,11 @@ impl<T: Float> Op<T, 1> for Softmax {
             }
             let f = LOG_SOFTMAX_COTANGENT.with(NONE);
             return Ok([Some(kernels::zip3("log_softmax", g.array(), y.array(), total.array(), &f)?.into())]);
+        }
+        if !kept.create_graph()
+            && let Some(g) = kernels::softmax_cotangent("softmax", y.array(), g.array(), &self.mask)?
+        {
+            return Ok([Some(g.into())]);
         }
         // The mean of the gradients is taken off twice: what rounding leaves of it the first time is as large as the
         // result where one element has almost all of the sum.

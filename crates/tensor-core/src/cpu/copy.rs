@@ -1,6 +1,6 @@
 //! Strided copies.
 
-use super::parallel::{MIN_ELEMENTS, for_parts};
+use super::parallel::{MIN_ELEMENTS, deal_parts, for_parts};
 use crate::array::Array;
 use crate::element::Element;
 use crate::error::Result;
@@ -8,7 +8,6 @@ use crate::heap::buffer::Buffer;
 use crate::layout::Layout;
 use crate::nest::Nest;
 use crate::shape::{self, Dims};
-use rayon::prelude::*;
 use std::borrow::Cow;
 
 /// Rows and columns of the square that a transposing copy moves at a time, so that the lines of
@@ -60,8 +59,8 @@ pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
 
 /// out[i, j] = data[p + i + j step], tile by tile.
 fn transpose<T: Element>(out: &mut [T], data: &[T], p: isize, columns: usize, step: isize) {
-    let strip = |(k, out): (usize, &mut [T])| {
-        let (p, height) = (p + (k * TILE) as isize, out.len() / columns);
+    let strip = |first_row: usize, out: &mut [T]| {
+        let (p, height) = (p + first_row as isize, out.len() / columns);
         for j0 in (0..columns).step_by(TILE) {
             for j in j0..columns.min(j0 + TILE) {
                 let column = &data[(p + j as isize * step) as usize..][..height];
@@ -71,10 +70,12 @@ fn transpose<T: Element>(out: &mut [T], data: &[T], p: isize, columns: usize, st
             }
         }
     };
-    match out.len() < MIN_ELEMENTS {
-        true => out.chunks_mut(TILE * columns).enumerate().for_each(strip),
-        false => out.par_chunks_mut(TILE * columns).enumerate().for_each(strip),
-    }
+    let strips = |start: usize, out: &mut [T]| {
+        for (k, out) in out.chunks_mut(TILE * columns).enumerate() {
+            strip(start / columns + k * TILE, out);
+        }
+    };
+    if out.len() < MIN_ELEMENTS { strips(0, out) } else { deal_parts(out, TILE * columns, &strips) }
 }
 
 /// `x` at the places of `layout` within zeros of `shape`.

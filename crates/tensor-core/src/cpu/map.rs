@@ -4,7 +4,7 @@
 //! slice where it lies in that order; what lies otherwise, or repeats one value, is gathered into a slice on the
 //! stack. The formula goes over slices alone.
 
-use super::parallel::{MIN_ELEMENTS, for_parts};
+use super::parallel::{ALONE, for_parts};
 use crate::array::Array;
 use crate::element::{DType, Element, Slice, SliceMut};
 use crate::error::Result;
@@ -226,7 +226,9 @@ pub fn fresh<U: Element>(
     let n = shape::numel(op, &shape)?;
     let mut out = Buffer::<U>::for_overwrite(op, n)?;
     // Short vectors that lie in the order of the result need no walk.
-    if n <= BLOCK && operands.iter().all(|x| x.layout.is_contiguous() && shape::same(x.layout.shape(), &shape)) {
+    if (1..=BLOCK).contains(&n)
+        && operands.iter().all(|x| x.layout.is_contiguous() && shape::same(x.layout.shape(), &shape))
+    {
         let out_slice = U::slice_mut(&mut out);
         match operands {
             [a] => f(out_slice, &[a.dense(n)]),
@@ -303,7 +305,7 @@ fn in_place(
 
 /// Runs `work(start, part)` over the parts of the result, on several threads where it is large.
 fn run(op: &'static str, out: SliceMut<'_>, work: &(dyn Fn(usize, SliceMut<'_>) + Sync)) -> Result<()> {
-    if out.len() < MIN_ELEMENTS {
+    if out.len() <= ALONE {
         work(0, out);
         return Ok(());
     }

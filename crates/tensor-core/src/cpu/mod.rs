@@ -4,6 +4,7 @@ pub mod batch;
 #[cfg(feature = "blas")]
 pub mod blas;
 pub mod copy;
+mod crew;
 pub mod finite;
 pub mod gemm;
 pub mod gemv;
@@ -17,6 +18,7 @@ pub mod random;
 pub mod reduce;
 pub mod scale;
 pub mod small;
+pub mod softmax;
 pub mod sparse;
 pub mod sparse_solve;
 pub mod view;

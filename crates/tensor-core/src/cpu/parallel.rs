@@ -1,20 +1,53 @@
 //! When work is spread over rayon's threads.
 
+use super::crew;
 use crate::heap::work;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Elements from which an elementwise loop is worth waking other threads for.
 pub const MIN_ELEMENTS: usize = 1 << 16;
 
-/// Runs `work(start, part)` over consecutive parts of `out`, on several threads where `out` is
-/// long enough. Each element is written by itself, so how `out` is cut cannot change a result.
+/// Elements of a loop that are timed before other threads are woken for the rest.
+const SAMPLE: usize = 1 << 13;
+
+/// Elements up to which [`for_parts`] wakes nobody.
+pub const ALONE: usize = 2 * SAMPLE;
+
+/// What waking another thread costs, and half of what is left has to be worth.
+const WAKING: Duration = Duration::from_micros(10);
+
+/// Runs `work(start, part)` over consecutive parts of `out`, on several threads where it takes long enough: an addition
+/// is done a hundred times sooner than a gamma function, so a part is timed. Each element is written by itself, so how
+/// `out` is cut cannot change a result.
 #[inline]
 pub fn for_parts<U: Send>(out: &mut [U], work: impl Fn(usize, &mut [U]) + Sync) {
-    if out.len() < MIN_ELEMENTS { work(0, out) } else { deal_parts(out, 64, &work) }
+    for_pieces(out, 64, work);
 }
 
-/// [`for_parts`] of whatever is worth it, in parts of a multiple of `unit` elements. What follows is compiled once, and
+/// [`for_parts`] that are multiples of `piece` elements, but for the last.
+#[inline]
+pub fn for_pieces<U: Send>(out: &mut [U], piece: usize, work: impl Fn(usize, &mut [U]) + Sync) {
+    if out.len() <= ALONE { work(0, out) } else { deal_timed(out, piece, &work) }
+}
+
+fn deal_timed<U: Send>(out: &mut [U], piece: usize, work: &(dyn Fn(usize, &mut [U]) + Sync)) {
+    let sample = SAMPLE.next_multiple_of(piece);
+    if rayon::current_num_threads() == 1 || out.len() <= sample {
+        return work(0, out);
+    }
+    let (first, rest) = out.split_at_mut(sample);
+    let began = Instant::now();
+    work(0, first);
+    let samples = rest.len().div_ceil(sample) as u32;
+    match began.elapsed() * samples < 2 * WAKING {
+        true => work(sample, rest),
+        false => deal_parts(rest, piece, &|start, part| work(sample + start, part)),
+    }
+}
+
+/// [`for_parts`] of what is known to be worth it, in parts of a multiple of `unit` elements. This is compiled once, and
 /// not for every kernel.
 pub fn deal_parts<U: Send>(out: &mut [U], unit: usize, work: &(dyn Fn(usize, &mut [U]) + Sync)) {
     let threads = rayon::current_num_threads();
@@ -38,8 +71,7 @@ pub enum Order {
     Backwards,
 }
 
-/// Runs `work` on every item: on this thread, and on others as they wake up, which takes as long as
-/// some hundred thousand additions. Every thread has a stretch of the items to begin with, so that it
+/// Runs `work` on every item: on this thread, and on others as they wake up. Every thread has a stretch of the items to begin with, so that it
 /// finds in its caches what it worked on in an earlier call, and then takes from the others.
 pub fn share<I: Send>(items: impl Iterator<Item = I>, order: Order, work: impl Fn(I) + Sync) {
     share_items(work::collect(items.map(|item| Mutex::new(Some(item)))), order, &work);
@@ -74,13 +106,7 @@ fn share_numbers(count: usize, order: Order, work: &(dyn Fn(usize) + Sync)) {
             }
         }
     };
-    rayon::in_place_scope(|scope| {
-        for thread in 1..threads {
-            let run = &run;
-            scope.spawn(move |_| run(thread));
-        }
-        run(0);
-    });
+    crew::run(threads, &run);
 }
 
 /// Runs both, at the same time where `wide`.

@@ -350,16 +350,8 @@ pub(super) fn getrf_batched<T: Float>(
     // SAFETY: as for `Gemm`.
     with_handle(gpu, op, |handle| unsafe {
         call!(
-            T,
-            cublasSgetrfBatched,
-            cublasDgetrfBatched,
-            handle,
-            n,
-            a as *const _,
-            n,
-            pivots as *mut _,
-            info as *mut _,
-            count,
+            T, cublasSgetrfBatched, cublasDgetrfBatched, handle, n, a as *const _, n, pivots as *mut _,
+            info as *mut _, count,
         )
     })
 }

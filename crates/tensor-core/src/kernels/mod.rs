@@ -45,6 +45,7 @@ pub mod norm;
 mod pattern;
 mod products;
 mod reduce;
+mod softmax;
 pub mod sparse;
 mod transfer;
 
@@ -65,3 +66,4 @@ pub use matrix::{
 };
 pub use products::{product_slopes, products};
 pub use reduce::{all, any, arg_extreme, max, min, sum};
+pub use softmax::{softmax, softmax_cotangent};

@@ -14,19 +14,8 @@ use std::ffi::CStr;
 pub(crate) static SOLVER: Family = Family {
     text: include_str!("../kernels/solver.cu"),
     kernels: &[
-        c"addresses",
-        c"failed",
-        c"make_finite",
-        c"near_one",
-        c"unscale",
-        c"row_order",
-        c"permute_rows",
-        c"determinants",
-        c"near_singular",
-        c"minors",
-        c"lower",
-        c"zero_on_diagonal",
-        c"upper",
+        c"addresses", c"failed", c"make_finite", c"near_one", c"unscale", c"row_order", c"permute_rows",
+        c"determinants", c"near_singular", c"minors", c"lower", c"zero_on_diagonal", c"upper",
     ],
     variants: &[Variant::of(DType::F32), Variant::of(DType::F64)],
 };

@@ -21,20 +21,8 @@ const EDGES: [u64; 10] = [0, 1, 7, 0x7f, 0xff, 0xffff, 1 << 31, u32::MAX as u64,
 
 /// Texts that headers go wrong at.
 const WORDS: [&[u8]; 14] = [
-    b"1152921504606846976",
-    b"18446744073709551616",
-    b"-1",
-    b"((((((((",
-    b"[[[[[[[[",
-    b"{\"x\":",
-    b"'shape': ",
-    b"True",
-    b">i2",
-    b"|b1",
-    b"\"BOOL\"",
-    b"\xff\xfe",
-    b"nan",
-    b"\"",
+    b"1152921504606846976", b"18446744073709551616", b"-1", b"((((((((", b"[[[[[[[[", b"{\"x\":",
+    b"'shape': ", b"True", b">i2", b"|b1", b"\"BOOL\"", b"\xff\xfe", b"nan", b"\"",
 ];
 
 fn damage(file: &mut Vec<u8>, rng: &mut SmallRng) {

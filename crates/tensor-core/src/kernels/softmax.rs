@@ -1,0 +1,34 @@
+//! Softmax in one go, where the host has it so.
+
+use crate::array::Array;
+use crate::cpu;
+use crate::device::Device;
+use crate::element::Float;
+use crate::error::Result;
+use crate::heap::work;
+use crate::once::compiled_once;
+
+compiled_once! {
+    /// e^x over its sum along the dimensions of a mask, or the logarithm of that; None where it is to be put together of
+    /// other kernels: on a GPU, and but for rows that lie in one piece.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn softmax<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], log: bool) -> Result<Option<Array<T>>> {
+        match x.device() {
+            Device::Cpu => work::kernel(op, || cpu::softmax::softmax(op, x, mask, log)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The cotangent of x for the cotangent `g` of y = softmax(x); None as in [`softmax`].
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn softmax_cotangent<T: Float>(op: &'static str, y: &Array<T>, g: &Array<T>, mask: &[bool]) -> Result<Option<Array<T>>> {
+        match (y.device(), g.device()) {
+            (Device::Cpu, Device::Cpu) => work::kernel(op, || cpu::softmax::softmax_cotangent(op, y, g, mask)),
+            _ => Ok(None),
+        }
+    }
+}
