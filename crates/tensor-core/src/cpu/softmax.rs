@@ -90,8 +90,8 @@ fn sum<T: Elementary>(n: usize, f: impl Fn(usize) -> T) -> T {
         let mut lanes = [T::ZERO; LANES];
         let mut k = from;
         while k + LANES <= end {
-            for l in 0..LANES {
-                lanes[l] = lanes[l] + f(k + l);
+            for (l, lane) in lanes.iter_mut().enumerate() {
+                *lane += f(k + l);
             }
             k += LANES;
         }
@@ -99,15 +99,15 @@ fn sum<T: Elementary>(n: usize, f: impl Fn(usize) -> T) -> T {
         while width > 1 {
             width /= 2;
             for l in 0..width {
-                lanes[l] = lanes[l] + lanes[l + width];
+                lanes[l] += lanes[l + width];
             }
         }
         let mut rest = T::ZERO;
         while k < end {
-            rest = rest + f(k);
+            rest += f(k);
             k += 1;
         }
-        total = total + (lanes[0] + rest);
+        total += lanes[0] + rest;
     }
     total
 }
@@ -144,7 +144,7 @@ impl<T: Elementary, const LOG: bool> Kernel for Softmax<'_, T, LOG> {
             let e: &[T] = out;
             let total = sum(e.len(), |k| e[k]);
             if !LOG {
-                out.iter_mut().for_each(|e| *e = *e / total);
+                out.iter_mut().for_each(|e| *e /= total);
                 continue;
             }
             // Where one element is far above the others, their sum has digits that 1 plus it has not.
@@ -181,7 +181,7 @@ impl<T: Elementary> Kernel for Cotangent<'_, T> {
             let almost: &[T] = out;
             let rest = sum(almost.len(), |k| almost[k]);
             for (out, &y) in out.iter_mut().zip(y) {
-                *out = *out - rest * y;
+                *out -= rest * y;
             }
         }
     }

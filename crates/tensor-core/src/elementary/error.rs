@@ -89,7 +89,7 @@ impl ErrorFunction for f64 {
 
 impl ErrorFunction for f32 {
     const ERF_MOST: Self = 4.0;
-    const ERF_CENTRE: Self = 1.28515625;
+    const ERF_CENTRE: Self = 1.285_156_3;
     const ERF_AT_CENTRE: Self = 2.671581;
 
     // Error relative to erf 2^-29.2.

@@ -141,7 +141,7 @@ pub fn lgamma<T: Gamma>(x: T) -> T {
         (first * second).mul_add(T::LGAMMA_MIDDLE[0] + rest, if lower { -logarithm } else { logarithm });
     // Stirling's series, with ln(2 pi) / 2 - 1 / 2.
     let inverse = one / x;
-    let rest = inverse.mul_add(T::lgamma_rest(inverse * inverse), T::of(0.418_938_533_204_672_74));
+    let rest = inverse.mul_add(T::lgamma_rest(inverse * inverse), T::of(0.418_938_533_204_672_7));
     let far = (x - T::of(0.5)).mul_add(logarithm - one, rest);
     if large { far } else { near }
 }

@@ -30,10 +30,10 @@ pub trait Trigonometric: Real {
 }
 
 impl Trigonometric for f64 {
-    const HALF_PI: [Self; 3] = [1.5707963267948966, 6.12323399409214e-17, 1.6446256936324258e-26];
+    const HALF_PI: [Self; 3] = [std::f64::consts::FRAC_PI_2, 6.12323399409214e-17, 1.6446256936324258e-26];
     // k stays below 2^22.
     const FAR: Self = 6.5e6;
-    const QUARTER_PI: [Self; 2] = [0.7853981633974483, 3.061616997868383e-17];
+    const QUARTER_PI: [Self; 2] = [std::f64::consts::FRAC_PI_4, 3.061616997868383e-17];
     const SCALES: [Self; 3] = [
         f64::from_bits((1023 + 500) << 52),
         f64::from_bits((1023 + 400) << 52),
@@ -81,10 +81,11 @@ impl Trigonometric for f64 {
 }
 
 impl Trigonometric for f32 {
-    const HALF_PI: [Self; 3] = [1.5707962512969971, 7.549533620476723e-08, 2.5633440682570896e-12];
+    #[expect(clippy::approx_constant, reason = "the first part is truncated, not rounded")]
+    const HALF_PI: [Self; 3] = [1.5707963, 7.5495336e-8, 2.563344e-12];
     // k stays below 2^10.
     const FAR: Self = 1600.0;
-    const QUARTER_PI: [Self; 2] = [0.78539819, -2.1855695e-8];
+    const QUARTER_PI: [Self; 2] = [std::f32::consts::FRAC_PI_4, -2.1855695e-8];
     const SCALES: [Self; 3] = [
         f32::from_bits((127 + 40) << 23),
         f32::from_bits((127 + 60) << 23),
