@@ -51,7 +51,9 @@ impl<T: Number> Reduction<T> for Max {
     }
     #[inline(always)]
     fn combine(self, a: T, b: T) -> T {
-        if b > a || b.is_nan() { b } else { a }
+        // Two choices, each of which is one vector instruction.
+        let larger = if b > a { b } else { a };
+        if b.is_nan() { b } else { larger }
     }
 }
 
@@ -64,7 +66,8 @@ impl<T: Number> Reduction<T> for Min {
     }
     #[inline(always)]
     fn combine(self, a: T, b: T) -> T {
-        if b < a || b.is_nan() { b } else { a }
+        let smaller = if b < a { b } else { a };
+        if b.is_nan() { b } else { smaller }
     }
 }
 
