@@ -51,9 +51,7 @@ impl<T: Number> Reduction<T> for Max {
     }
     #[inline(always)]
     fn combine(self, a: T, b: T) -> T {
-        // Two choices, each of which is one vector instruction.
-        let larger = if b > a { b } else { a };
-        if b.is_nan() { b } else { larger }
+        if (b > a) | b.is_nan() { b } else { a }
     }
 }
 
@@ -66,8 +64,7 @@ impl<T: Number> Reduction<T> for Min {
     }
     #[inline(always)]
     fn combine(self, a: T, b: T) -> T {
-        let smaller = if b < a { b } else { a };
-        if b.is_nan() { b } else { smaller }
+        if (b < a) | b.is_nan() { b } else { a }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::heap::work;
 use crate::nest::Nest;
 use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;
-use crate::simd::{Kernel, dispatch, map};
+use crate::simd::{Kernel, dispatch};
 use std::hint::black_box;
 
 /// Elements from which waking another thread costs less than it brings: a reduction reads each of them once, and
@@ -226,7 +226,9 @@ impl<T: Element, R: Reduction<T>> Kernel for Lines<'_, T, R> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let Lines { data, start, across, len, out, r } = self;
-        if (1..SHORT).contains(&len) && across == len as isize {
+        // Of truth values many fit a vector: few left of each row are enough.
+        let left = if const { size_of::<T>() == 1 } { len >> len.trailing_zeros().min(4) } else { len };
+        if (1..SHORT).contains(&left) && across == len as isize {
             return short_rows(&data[start as usize..][..len * out.len()], len, out, r);
         }
         for (k, o) in out.iter_mut().enumerate() {
@@ -249,9 +251,7 @@ fn short_rows<T: Element, R: Reduction<T>>(x: &[T], len: usize, out: &mut [T], r
             let (to, from) = if halving % 2 == 0 { (&mut even, &other) } else { (&mut other, &even) };
             let from = if halving == 0 { x } else { &from[..n] };
             n /= 2;
-            for (o, &[a, b]) in to[..n].iter_mut().zip(from.as_chunks().0) {
-                *o = r.combine(a, b);
-            }
+            halve(from, &mut to[..n], r);
         }
         let left = match halvings {
             0 => x,
@@ -268,12 +268,25 @@ fn short_rows<T: Element, R: Reduction<T>>(x: &[T], len: usize, out: &mut [T], r
     }
 }
 
+/// Combines neighbours; a function, so that the compiler knows `x` and `out` apart.
+#[inline(always)]
+fn halve<T: Element, R: Reduction<T>>(x: &[T], out: &mut [T], r: R) {
+    let x = &x[..2 * out.len()];
+    for (k, o) in out.iter_mut().enumerate() {
+        *o = r.combine(x[2 * k], x[2 * k + 1]);
+    }
+}
+
 /// The tree over what `read` makes of the elements of a line of fewer than [`MIN_ELEMENTS`].
 #[inline(always)]
 pub(super) fn line<T: Element, R: Reduction<T>>(x: &[T], r: R, read: impl Fn(T) -> T + Copy) -> T {
     // Constants, so that only the branch of this type is compiled: up to four of the widest vectors, to hide the
     // latency of the additions.
-    if const { size_of::<T>() <= 4 } { in_lanes::<_, _, 64>(x, r, read) } else { in_lanes::<_, _, 32>(x, r, read) }
+    if const { size_of::<T>() <= 4 } {
+        in_lanes::<_, _, 64>(x, r, read)
+    } else {
+        in_lanes::<_, _, 32>(x, r, read)
+    }
 }
 
 /// The elements in lanes, and then these by halves; what is left over is combined in fewer lanes, and one by one.
@@ -284,36 +297,60 @@ fn in_lanes<T: Element, R: Reduction<T>, const LANES: usize>(
     read: impl Fn(T) -> T + Copy,
 ) -> T {
     let (chunks, rest) = x.as_chunks::<LANES>();
-    let mut few = [r.neutral(); FEW];
+    let mut few = Lanes([r.neutral(); FEW]);
     if !chunks.is_empty() {
-        let mut lanes =
-            if chunks.len() <= CHAIN { chain(chunks, r, read) } else { tree_of_lanes(chunks, r, read) };
+        let mut lanes = Lanes(if chunks.len() <= CHAIN {
+            chain(chunks, r, read)
+        } else {
+            tree_of_lanes(chunks, r, read)
+        });
         let mut width = LANES;
         while width > FEW {
             width /= 2;
             // Out of the compiler's sight, which in one piece with the loop would take the lanes apart.
             lanes = black_box(lanes);
             for k in 0..width {
-                lanes[k] = r.combine(lanes[k], lanes[k + width]);
+                lanes.0[k] = r.combine(lanes.0[k], lanes.0[k + width]);
             }
         }
-        few.copy_from_slice(&lanes[..FEW]);
+        few.0.copy_from_slice(&lanes.0[..FEW]);
     }
     let (chunks, rest) = rest.as_chunks::<FEW>();
-    for &chunk in chunks {
-        few = side_by_side(few, map(chunk, read), r);
+    for chunk in chunks {
+        few.0 = side_by_side(few.0, chunk, r, read);
     }
-    let [a, b, c, d, e, f, g, h] = black_box(few);
-    let [a, b, c, d] = side_by_side([a, b, c, d], [e, f, g, h], r);
-    let [a, b] = side_by_side([a, b], [c, d], r);
+    let [a, b, c, d, e, f, g, h] = black_box(few).0;
+    let [a, b, c, d] = side_by_side([a, b, c, d], &[e, f, g, h], r, |x| x);
+    let [a, b] = side_by_side([a, b], &[c, d], r, |x| x);
     rest.iter().fold(r.combine(a, b), |total, &x| r.combine(total, read(x)))
 }
 
+/// Lanes in memory, where a vector that crosses a line of the cache is late to be read again.
+#[repr(align(64))]
+struct Lanes<A>(A);
+
+/// `a = a b`, side by side: in place, as copies of lanes would keep them in memory.
 #[inline(always)]
-fn side_by_side<T: Element, R: Reduction<T>, const N: usize>(mut a: [T; N], b: [T; N], r: R) -> [T; N] {
+fn combine_lanes<T: Element, R: Reduction<T>, const N: usize>(
+    a: &mut [T; N],
+    b: &[T; N],
+    r: R,
+    read: impl Fn(T) -> T,
+) {
     for k in 0..N {
-        a[k] = r.combine(a[k], b[k]);
+        a[k] = r.combine(a[k], read(b[k]));
     }
+}
+
+/// [`combine_lanes`] of few enough to be copied.
+#[inline(always)]
+fn side_by_side<T: Element, R: Reduction<T>, const N: usize>(
+    mut a: [T; N],
+    b: &[T; N],
+    r: R,
+    read: impl Fn(T) -> T,
+) -> [T; N] {
+    combine_lanes(&mut a, b, r, read);
     a
 }
 
@@ -323,9 +360,9 @@ fn chain<T: Element, R: Reduction<T>, const N: usize>(
     r: R,
     read: impl Fn(T) -> T + Copy,
 ) -> [T; N] {
-    let mut lanes = map(chunks[0], read);
-    for &chunk in &chunks[1..] {
-        lanes = side_by_side(lanes, map(chunk, read), r);
+    let mut lanes = [r.neutral(); N];
+    for chunk in chunks {
+        combine_lanes(&mut lanes, chunk, r, read);
     }
     lanes
 }
@@ -344,7 +381,7 @@ fn tree_of_lanes<T: Element, R: Reduction<T>, const N: usize>(
         let mut lanes = black_box(chain(chunks, r, read));
         let mut level = 0;
         while count >> level & 1 == 1 {
-            lanes = side_by_side(lanes, levels[level], r);
+            combine_lanes(&mut lanes, &levels[level], r, |x| x);
             level += 1;
         }
         levels[level] = lanes;
@@ -354,7 +391,7 @@ fn tree_of_lanes<T: Element, R: Reduction<T>, const N: usize>(
     let mut lanes = levels[count.trailing_zeros() as usize];
     count &= count - 1;
     while count > 0 {
-        lanes = side_by_side(lanes, levels[count.trailing_zeros() as usize], r);
+        combine_lanes(&mut lanes, &levels[count.trailing_zeros() as usize], r, |x| x);
         count &= count - 1;
     }
     lanes
@@ -434,12 +471,9 @@ impl<T: Element, R: Reduction<T>> Kernel for Rows<'_, T, R> {
                 out.copy_from_slice(row(0));
                 k = 1;
             }
-            // Two at a time, so that the output is read and written half as often.
-            while k + 2 <= count {
-                for ((o, &x), &y) in out.iter_mut().zip(row(k)).zip(row(k + 1)) {
-                    *o = r.combine(*o, r.combine(x, y));
-                }
-                k += 2;
+            while k + 4 <= count {
+                combine_four(out, row(k), row(k + 1), row(k + 2), row(k + 3), r);
+                k += 4;
             }
             for k in k..count {
                 for (o, &x) in out.iter_mut().zip(row(k)) {
@@ -447,5 +481,15 @@ impl<T: Element, R: Reduction<T>> Kernel for Rows<'_, T, R> {
                 }
             }
         });
+    }
+}
+
+/// Four rows in one go, so that the output is read and written a quarter as often; a function, as is [`halve`].
+#[inline(always)]
+fn combine_four<T: Element, R: Reduction<T>>(out: &mut [T], a: &[T], b: &[T], c: &[T], d: &[T], r: R) {
+    let n = out.len();
+    let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
+    for k in 0..n {
+        out[k] = r.combine(out[k], r.combine(r.combine(a[k], b[k]), r.combine(c[k], d[k])));
     }
 }
