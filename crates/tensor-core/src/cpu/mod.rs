@@ -19,4 +19,5 @@ pub mod scale;
 pub mod small;
 pub mod sparse;
 pub mod sparse_solve;
+pub mod spread;
 pub mod view;
