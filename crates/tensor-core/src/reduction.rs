@@ -51,7 +51,7 @@ impl<T: Number> Reduction<T> for Max {
     }
     #[inline(always)]
     fn combine(self, a: T, b: T) -> T {
-        if b > a || b.is_nan() { b } else { a }
+        if (b > a) | b.is_nan() { b } else { a }
     }
 }
 
@@ -64,7 +64,7 @@ impl<T: Number> Reduction<T> for Min {
     }
     #[inline(always)]
     fn combine(self, a: T, b: T) -> T {
-        if b < a || b.is_nan() { b } else { a }
+        if (b < a) | b.is_nan() { b } else { a }
     }
 }
 

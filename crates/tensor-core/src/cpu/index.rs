@@ -1,6 +1,7 @@
 //! Kernels that find or place elements by index.
 
 use super::copy::elements;
+use super::reduce::line;
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::{Error, Result};
@@ -8,7 +9,9 @@ use crate::formula::on_cpu;
 use crate::heap::vectors;
 use crate::layout::Layout;
 use crate::nest::Nest;
+use crate::reduction::{Max, Min, Reduction};
 use crate::shape::Dims;
+use crate::simd::{Kernel, dispatch};
 
 /// The index of the first extreme element along `dim`, which is not empty: of the largest, or of the
 /// smallest where `smallest`. NaN counts as more extreme than anything.
@@ -20,7 +23,7 @@ pub fn arg_extreme<T: Number>(
 ) -> Result<Array<i64>> {
     let step = x.layout().strides()[dim];
     // Of elements that are one and the same the first is the answer.
-    let n = if step == 0 { 1 } else { x.shape()[dim] };
+    let len = if step == 0 { 1 } else { x.shape()[dim] };
     let first = x.slice(op, dim, 0, 1, 1)?.remove_dim(op, dim)?;
     let data = x.storage();
     let shape = Dims::from_slice(first.shape());
@@ -28,21 +31,73 @@ pub fn arg_extreme<T: Number>(
     let mut places = Array::build(op, shape, |_| {})?;
     let out = places.fresh_mut();
     let (_, [across]) = nest.inner();
-    nest.segments(0..out.len(), |position, [p], count| {
-        for k in 0..count {
-            let p = p + k as isize * across;
-            let (mut best, mut at) = (data[p as usize], 0);
-            for i in 1..n {
-                let x = data[(p + i as isize * step) as usize];
-                let better = if smallest { x < best } else { x > best };
-                if better || (x.is_nan() && !best.is_nan()) {
-                    (best, at) = (x, i as i64);
+    nest.segments(0..out.len(), |position, [start], count| {
+        let out = &mut out[position..][..count];
+        match smallest {
+            _ if step != 1 || len < SCANNED => {
+                for (k, o) in out.iter_mut().enumerate() {
+                    *o = first_extreme(data, start + k as isize * across, step, len, smallest);
                 }
             }
-            out[position + k] = at;
+            true => dispatch(Extremes { data, start, across, len, out, r: Min }),
+            false => dispatch(Extremes { data, start, across, len, out, r: Max }),
         }
     });
     Ok(places)
+}
+
+/// Lines of fewer elements are not worth a look at all of them before the extreme one is looked for.
+const SCANNED: usize = 32;
+
+fn first_extreme<T: Number>(data: &[T], start: isize, step: isize, len: usize, smallest: bool) -> i64 {
+    let (mut best, mut at) = (data[start as usize], 0);
+    for i in 1..len {
+        let x = data[(start + i as isize * step) as usize];
+        let better = if smallest { x < best } else { x > best };
+        if better || (x.is_nan() && !best.is_nan()) {
+            (best, at) = (x, i as i64);
+        }
+    }
+    at
+}
+
+/// Contiguous lines, which begin `across` apart: the index of the first extreme element of each.
+struct Extremes<'a, T, R> {
+    data: &'a [T],
+    start: isize,
+    across: isize,
+    len: usize,
+    out: &'a mut [i64],
+    r: R,
+}
+
+impl<T: Number, R: Reduction<T>> Kernel for Extremes<'_, T, R> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        /// Elements that are still in the first-level cache when the extreme one is looked for.
+        const BLOCK: usize = 2048;
+        let Extremes { data, start, across, len, out, r } = self;
+        let same = |x: T, y: T| (x == y) | (x.is_nan() & y.is_nan());
+        for (k, o) in out.iter_mut().enumerate() {
+            let x = &data[(start + k as isize * across) as usize..][..len];
+            let (mut best, mut from) = (x[0], 0);
+            for (block, x) in x.chunks(BLOCK).enumerate() {
+                let beyond = r.combine(best, line(x, r, |x| x));
+                if !same(beyond, best) {
+                    (best, from) = (beyond, block * BLOCK);
+                }
+            }
+            // By chunks, in which nothing depends on what was found.
+            let found = |x: &[T]| x.iter().fold(false, |any, &x| any | same(x, best));
+            while let Some((chunk, _)) = x[from..].split_first_chunk::<16>()
+                && !found(chunk)
+            {
+                from += 16;
+            }
+            *o = x[from..].iter().position(|&x| same(x, best)).map_or(0, |at| (from + at) as i64);
+        }
+    }
 }
 
 /// The layout of what an index of `shape` selects from along `dim`, before the index moves it; and

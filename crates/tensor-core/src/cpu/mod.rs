@@ -21,4 +21,5 @@ pub mod small;
 pub mod softmax;
 pub mod sparse;
 pub mod sparse_solve;
+pub mod spread;
 pub mod view;

@@ -4,7 +4,7 @@
 //! summation": the error of pairwise summation grows with log n). The tree depends on shape and
 //! strides only; threads work on its branches, so their number cannot change a result.
 
-use super::parallel::{MIN_ELEMENTS, deal_parts, for_parts, join};
+use super::parallel::{deal_parts, for_parts, join};
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::Result;
@@ -13,13 +13,21 @@ use crate::nest::Nest;
 use crate::reduction::{All, Any, Max, Min, Reduction, Sum};
 use crate::shape::Dims;
 use crate::simd::{Kernel, dispatch};
+use std::hint::black_box;
 
+/// Elements from which waking another thread costs less than it brings: a reduction reads each of them once, and
+/// writes next to nothing.
+pub(super) const MIN_ELEMENTS: usize = 1 << 18;
 /// Elements at the leaves of the tree over a contiguous stretch.
 const LEAF: usize = 512;
-/// Elements that are combined side by side within a leaf.
-const LANES: usize = 32;
 /// Rows at the leaves of the tree over rows.
-const ROWS: usize = 32;
+const ROWS: usize = 64;
+/// Chunks of lanes that are combined one after another, at the leaves of that tree.
+const CHAIN: usize = 16;
+/// Lanes for what is less than all of them.
+const FEW: usize = 8;
+/// Rows of fewer elements are reduced many at a time.
+const SHORT: usize = 32;
 /// Columns that are combined in one go, so that they stay in the first-level cache.
 const COLUMNS: usize = 1024;
 
@@ -129,9 +137,13 @@ fn reduce_each<T: Element, R: Reduction<T>>(
 ) {
     let (_, [across]) = kept.inner();
     let (len, [step]) = along.inner();
-    kept.segments(from..from + out.len(), |position, [p], n| {
-        for (k, o) in out[position - from..][..n].iter_mut().enumerate() {
-            let p = p + k as isize * across;
+    kept.segments(from..from + out.len(), |position, [start], n| {
+        let out = &mut out[position - from..][..n];
+        if along.dims().len() == 1 && step == 1 && len < MIN_ELEMENTS {
+            return dispatch(Lines { data, start, across, len, out, r });
+        }
+        for (k, o) in out.iter_mut().enumerate() {
+            let p = start + k as isize * across;
             *o = match along.dims() {
                 [_] => tree_strided(data, p, step, len, r),
                 _ => tree_rows(along, 0..along.len() / len, &|q| tree_strided(data, p + q, step, len, r), r),
@@ -164,6 +176,10 @@ fn tree_strided<T: Element, R: Reduction<T>>(data: &[T], p: isize, step: isize, 
     if step == 1 {
         return tree(&data[p as usize..][..n], r);
     }
+    let at = |k: usize| data[(p + k as isize * step) as usize];
+    if n < SHORT {
+        return (1..n).fold(at(0), |total, k| r.combine(total, at(k)));
+    }
     if n > LEAF {
         let half = n / 2;
         let a = tree_strided(data, p, step, half, r);
@@ -171,18 +187,20 @@ fn tree_strided<T: Element, R: Reduction<T>>(data: &[T], p: isize, step: isize, 
     }
     let mut gathered = [r.neutral(); LEAF];
     for (k, g) in gathered[..n].iter_mut().enumerate() {
-        *g = data[(p + k as isize * step) as usize];
+        *g = at(k);
     }
     tree(&gathered[..n], r)
 }
 
 /// The tree over a contiguous stretch.
 fn tree<T: Element, R: Reduction<T>>(x: &[T], r: R) -> T {
+    let [mut left, mut right] = [r.neutral(); 2];
     if x.len() < MIN_ELEMENTS {
-        return dispatch(Tree { x, r });
+        let out = std::slice::from_mut(&mut left);
+        dispatch(Lines { data: x, start: 0, across: 0, len: x.len(), out, r });
+        return left;
     }
     let (a, b) = x.split_at(middle(x.len()));
-    let [mut left, mut right] = [r.neutral(); 2];
     join(true, || left = tree(a, r), || right = tree(b, r));
     r.combine(left, right)
 }
@@ -193,61 +211,190 @@ fn middle(n: usize) -> usize {
     (n / 2).next_multiple_of(LEAF)
 }
 
-struct Tree<'a, T, R> {
-    x: &'a [T],
+/// Contiguous lines of fewer than [`MIN_ELEMENTS`], which begin `across` apart, an output for each.
+struct Lines<'a, T, R> {
+    data: &'a [T],
+    start: isize,
+    across: isize,
+    len: usize,
+    out: &'a mut [T],
     r: R,
 }
 
-impl<T: Element, R: Reduction<T>> Kernel for Tree<'_, T, R> {
-    type Output = T;
+impl<T: Element, R: Reduction<T>> Kernel for Lines<'_, T, R> {
+    type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> T {
-        let (x, r) = (self.x, self.r);
-        // The tree without recursion, which could not be inlined: leaves enter a binary counter,
-        // in which equal powers of two combine.
-        let mut levels = [r.neutral(); usize::BITS as usize];
-        let mut leaves = 0usize;
-        for chunk in x.chunks(LEAF) {
-            let mut total = leaf(chunk, r);
-            let mut level = 0;
-            while leaves >> level & 1 == 1 {
-                total = r.combine(levels[level], total);
-                level += 1;
-            }
-            levels[level] = total;
-            leaves += 1;
+    fn run<const FMA: bool>(self) {
+        let Lines { data, start, across, len, out, r } = self;
+        // Of truth values many fit a vector: few left of each row are enough.
+        let left = if const { size_of::<T>() == 1 } { len >> len.trailing_zeros().min(4) } else { len };
+        if (1..SHORT).contains(&left) && across == len as isize {
+            return short_rows(&data[start as usize..][..len * out.len()], len, out, r);
         }
-        let mut total: Option<T> = None;
-        for (level, &part) in levels.iter().enumerate() {
-            if leaves >> level & 1 == 1 {
-                total = Some(total.map_or(part, |t| r.combine(part, t)));
-            }
+        for (k, o) in out.iter_mut().enumerate() {
+            *o = line(&data[(start + k as isize * across) as usize..][..len], r, |x| x);
         }
-        total.unwrap_or(r.neutral())
     }
 }
 
-/// The elements of a leaf in lanes, then the lanes by halves.
+/// Short rows one after another: while their length is even, neighbours are combined in all of them at once; what is
+/// left of each is combined by itself.
 #[inline(always)]
-fn leaf<T: Element, R: Reduction<T>>(x: &[T], r: R) -> T {
+fn short_rows<T: Element, R: Reduction<T>>(x: &[T], len: usize, out: &mut [T], r: R) {
+    let halvings = len.trailing_zeros() as usize;
+    let odd = len >> halvings;
+    let rows = LEAF / len;
+    let [mut even, mut other] = [[r.neutral(); LEAF / 2]; 2];
+    for (x, out) in x.chunks(rows * len).zip(out.chunks_mut(rows)) {
+        let mut n = x.len();
+        for halving in 0..halvings {
+            let (to, from) = if halving % 2 == 0 { (&mut even, &other) } else { (&mut other, &even) };
+            let from = if halving == 0 { x } else { &from[..n] };
+            n /= 2;
+            halve(from, &mut to[..n], r);
+        }
+        let left = match halvings {
+            0 => x,
+            _ if halvings % 2 == 1 => &even[..n],
+            _ => &other[..n],
+        };
+        if odd == 1 {
+            out.copy_from_slice(left);
+        } else {
+            for (o, row) in out.iter_mut().zip(left.chunks_exact(odd)) {
+                *o = row[1..].iter().fold(row[0], |a, &b| r.combine(a, b));
+            }
+        }
+    }
+}
+
+/// Combines neighbours; a function, so that the compiler knows `x` and `out` apart.
+#[inline(always)]
+fn halve<T: Element, R: Reduction<T>>(x: &[T], out: &mut [T], r: R) {
+    let x = &x[..2 * out.len()];
+    for (k, o) in out.iter_mut().enumerate() {
+        *o = r.combine(x[2 * k], x[2 * k + 1]);
+    }
+}
+
+/// The tree over what `read` makes of the elements of a line of fewer than [`MIN_ELEMENTS`].
+#[inline(always)]
+pub(super) fn line<T: Element, R: Reduction<T>>(x: &[T], r: R, read: impl Fn(T) -> T + Copy) -> T {
+    // Constants, so that only the branch of this type is compiled: up to four of the widest vectors, to hide the
+    // latency of the additions.
+    if const { size_of::<T>() <= 4 } {
+        in_lanes::<_, _, 64>(x, r, read)
+    } else {
+        in_lanes::<_, _, 32>(x, r, read)
+    }
+}
+
+/// The elements in lanes, and then these by halves; what is left over is combined in fewer lanes, and one by one.
+#[inline(always)]
+fn in_lanes<T: Element, R: Reduction<T>, const LANES: usize>(
+    x: &[T],
+    r: R,
+    read: impl Fn(T) -> T + Copy,
+) -> T {
     let (chunks, rest) = x.as_chunks::<LANES>();
-    let Some((first, chunks)) = chunks.split_first() else {
-        return rest.iter().fold(r.neutral(), |a, &b| r.combine(a, b));
-    };
-    let mut lanes = *first;
+    let mut few = Lanes([r.neutral(); FEW]);
+    if !chunks.is_empty() {
+        let mut lanes = Lanes(if chunks.len() <= CHAIN {
+            chain(chunks, r, read)
+        } else {
+            tree_of_lanes(chunks, r, read)
+        });
+        let mut width = LANES;
+        while width > FEW {
+            width /= 2;
+            // Out of the compiler's sight, which in one piece with the loop would take the lanes apart.
+            lanes = black_box(lanes);
+            for k in 0..width {
+                lanes.0[k] = r.combine(lanes.0[k], lanes.0[k + width]);
+            }
+        }
+        few.0.copy_from_slice(&lanes.0[..FEW]);
+    }
+    let (chunks, rest) = rest.as_chunks::<FEW>();
     for chunk in chunks {
-        for (a, &b) in lanes.iter_mut().zip(chunk) {
-            *a = r.combine(*a, b);
-        }
+        few.0 = side_by_side(few.0, chunk, r, read);
     }
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for k in 0..width {
-            lanes[k] = r.combine(lanes[k], lanes[k + width]);
-        }
+    let [a, b, c, d, e, f, g, h] = black_box(few).0;
+    let [a, b, c, d] = side_by_side([a, b, c, d], &[e, f, g, h], r, |x| x);
+    let [a, b] = side_by_side([a, b], &[c, d], r, |x| x);
+    rest.iter().fold(r.combine(a, b), |total, &x| r.combine(total, read(x)))
+}
+
+/// Lanes in memory, where a vector that crosses a line of the cache is late to be read again.
+#[repr(align(64))]
+struct Lanes<A>(A);
+
+/// `a = a b`, side by side: in place, as copies of lanes would keep them in memory.
+#[inline(always)]
+fn combine_lanes<T: Element, R: Reduction<T>, const N: usize>(
+    a: &mut [T; N],
+    b: &[T; N],
+    r: R,
+    read: impl Fn(T) -> T,
+) {
+    for k in 0..N {
+        a[k] = r.combine(a[k], read(b[k]));
     }
-    rest.iter().fold(lanes[0], |a, &b| r.combine(a, b))
+}
+
+/// [`combine_lanes`] of few enough to be copied.
+#[inline(always)]
+fn side_by_side<T: Element, R: Reduction<T>, const N: usize>(
+    mut a: [T; N],
+    b: &[T; N],
+    r: R,
+    read: impl Fn(T) -> T,
+) -> [T; N] {
+    combine_lanes(&mut a, b, r, read);
+    a
+}
+
+#[inline(always)]
+fn chain<T: Element, R: Reduction<T>, const N: usize>(
+    chunks: &[[T; N]],
+    r: R,
+    read: impl Fn(T) -> T + Copy,
+) -> [T; N] {
+    let mut lanes = [r.neutral(); N];
+    for chunk in chunks {
+        combine_lanes(&mut lanes, chunk, r, read);
+    }
+    lanes
+}
+
+/// The tree without recursion, which could not be inlined: chains enter a binary counter, in which equal powers of two
+/// combine.
+#[inline(always)]
+fn tree_of_lanes<T: Element, R: Reduction<T>, const N: usize>(
+    chunks: &[[T; N]],
+    r: R,
+    read: impl Fn(T) -> T + Copy,
+) -> [T; N] {
+    let mut levels = [[r.neutral(); N]; (MIN_ELEMENTS / LEAF).ilog2() as usize + 1];
+    let mut count = 0usize;
+    for chunks in chunks.chunks(CHAIN) {
+        let mut lanes = black_box(chain(chunks, r, read));
+        let mut level = 0;
+        while count >> level & 1 == 1 {
+            combine_lanes(&mut lanes, &levels[level], r, |x| x);
+            level += 1;
+        }
+        levels[level] = lanes;
+        count += 1;
+    }
+    // What is left stands where the count has ones, the latest in the lowest.
+    let mut lanes = levels[count.trailing_zeros() as usize];
+    count &= count - 1;
+    while count > 0 {
+        combine_lanes(&mut lanes, &levels[count.trailing_zeros() as usize], r, |x| x);
+        count &= count - 1;
+    }
+    lanes
 }
 
 /// Many outputs side by side, each over the same walk: whole rows are combined into the output.
@@ -318,16 +465,31 @@ impl<T: Element, R: Reduction<T>> Kernel for Rows<'_, T, R> {
         let n = out.len();
         let first = range.start;
         along.segments(range, |position, [q], count| {
-            for k in 0..count {
-                let row = &data[(p + q + k as isize * step) as usize..][..n];
-                if position + k == first {
-                    out.copy_from_slice(row);
-                } else {
-                    for (o, &x) in out.iter_mut().zip(row) {
-                        *o = r.combine(*o, x);
-                    }
+            let row = |k: usize| &data[(p + q + k as isize * step) as usize..][..n];
+            let mut k = 0;
+            if position == first {
+                out.copy_from_slice(row(0));
+                k = 1;
+            }
+            while k + 4 <= count {
+                combine_four(out, row(k), row(k + 1), row(k + 2), row(k + 3), r);
+                k += 4;
+            }
+            for k in k..count {
+                for (o, &x) in out.iter_mut().zip(row(k)) {
+                    *o = r.combine(*o, x);
                 }
             }
         });
+    }
+}
+
+/// Four rows in one go, so that the output is read and written a quarter as often; a function, as is [`halve`].
+#[inline(always)]
+fn combine_four<T: Element, R: Reduction<T>>(out: &mut [T], a: &[T], b: &[T], c: &[T], d: &[T], r: R) {
+    let n = out.len();
+    let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
+    for k in 0..n {
+        out[k] = r.combine(out[k], r.combine(r.combine(a[k], b[k]), r.combine(c[k], d[k])));
     }
 }

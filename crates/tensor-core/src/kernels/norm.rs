@@ -8,6 +8,7 @@
 use super::map::{map, map_owned, zip, zip_owned};
 use super::reduce::{max, min, sum};
 use crate::array::Array;
+use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::element::{DType, Float};
@@ -245,8 +246,11 @@ fn variance_on_cpu<T: Float>(
     root: bool,
 ) -> Result<Array<T>> {
     let (n, d) = (count(x, mask), T::of(d));
-    // Two passes, the mean first: a sum of squares less the square of the sum would cancel.
+    // The mean first: a sum of squares less the square of the sum would cancel.
     let total = |x: &Array<T>, keepdim: bool| {
+        if let Some(totals) = cpu::spread::squared_distances(op, x, mask, reduced(x, mask, keepdim))? {
+            return Ok(totals);
+        }
         let mean = map_owned(op, sum(op, x, mask, true)?, &formula!(|s: T| s / n))?;
         let squares = zip(op, x, &mean, &formula!(|x: T, m: T| (x - m) * (x - m)))?;
         sum(op, &squares, mask, keepdim)
