@@ -315,28 +315,13 @@ fn is_lonely<T: Element>(t: &Tensor<T>) -> bool {
     t.is_tracked() && t.ndim() == 0 && t.device() == Device::Cpu
 }
 
-/// The GPU of operands beside which there are lonely numbers: moved there, their cotangents come back to them.
+/// The operands on the GPU of some of them, where others are lonely numbers; the cotangents of those come back to them.
 #[inline]
-fn to_join<T: Element>(x: &[&Tensor<T>]) -> Option<Device> {
-    let gpu = x.iter().map(|t| t.device()).find(|d| *d != Device::Cpu)?;
-    x.iter().any(|t| is_lonely(t)).then_some(gpu)
-}
-
-/// Moves the lonely numbers to the GPU of the others.
-fn join<T: Element>(gpu: &Device, x: &mut [Tensor<T>]) -> Result<()> {
-    x.iter_mut().filter(|t| is_lonely(t)).try_for_each(|t| {
-        *t = t.to_device(gpu)?;
-        Ok(())
-    })
-}
-
-/// The operands on the GPU of some, where others are lonely numbers.
-#[inline]
-fn joined<T: Element, const N: usize>(x: &[&Tensor<T>; N]) -> Result<Option<[Tensor<T>; N]>> {
-    let Some(gpu) = to_join(x) else { return Ok(None) };
-    let mut joined = x.map(Tensor::clone);
-    join(&gpu, &mut joined)?;
-    Ok(Some(joined))
+fn joined<T: Element>(x: &[&Tensor<T>]) -> Result<Option<Vec<Tensor<T>>>> {
+    let gpu = x.iter().map(|t| t.device()).find(|d| *d != Device::Cpu);
+    let Some(gpu) = gpu.filter(|_| x.iter().any(|t| is_lonely(t))) else { return Ok(None) };
+    let moved = |t: &&Tensor<T>| if is_lonely(t) { t.to_device(&gpu) } else { Ok((*t).clone()) };
+    x.iter().map(moved).collect::<Result<_>>().map(Some)
 }
 
 /// Applies an operation, and records it where an input is tracked.
@@ -363,21 +348,21 @@ pub fn apply_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     x: [&Tensor<T>; N],
 ) -> Result<Tensor<U>> {
     if let Some(joined) = joined(&x).map_err(|e| e.at(here))? {
-        return apply_at(here, op, joined.each_ref());
+        return apply_at(here, op, from_fn(|i| &joined[i]));
     }
     let (value, kept) = run(here, &op, &x)?;
     record_op(here, op, value, kept, x.map(Tensor::edge))
 }
 
-/// What an operation keeps: inputs, and the output.
-type KeptArrays<T, U, const N: usize> = ([Option<Array<T>>; N], [Option<Array<U>>; 1]);
+/// What an operation keeps, inputs and the output, where it is recorded.
+type KeptArrays<T, U, const N: usize> = Option<([Option<Array<T>>; N], [Option<Array<U>>; 1])>;
 
 /// The value, and what is kept where the operation is to be recorded: for all operations of these types in one piece.
 fn run<T: Element, U: Element, const N: usize>(
     here: &'static Location<'static>,
     op: &dyn Op<T, N, U>,
     x: &[&Tensor<T>; N],
-) -> Result<(Array<U>, Option<KeptArrays<T, U, N>>)> {
+) -> Result<(Array<U>, KeptArrays<T, U, N>)> {
     let value = op.forward(x.map(Tensor::array)).map_err(|e| e.at(here))?;
     if is_detecting() {
         anomaly::search(op.name(), &x.map(Tensor::array), &value).map_err(|e| e.at(here))?;
@@ -397,7 +382,7 @@ fn record_op<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     here: &'static Location<'static>,
     op: O,
     value: Array<U>,
-    kept: Option<KeptArrays<T, U, N>>,
+    kept: KeptArrays<T, U, N>,
     edges: [Option<&Edge>; N],
 ) -> Result<Tensor<U>> {
     let Some((inputs, outputs)) = kept else { return Ok(Tensor::from_parts(value, None)) };
@@ -431,7 +416,7 @@ pub fn apply_owned_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
         return apply_at(here, op, x.each_ref());
     }
     if let Some(joined) = joined(&x.each_ref()).map_err(|e| e.at(here))? {
-        x = joined;
+        x = from_fn(|i| joined[i].clone());
     }
     let edges: [Option<Edge>; N] = from_fn(|i| x[i].take_edge());
     let (value, kept) = run_owned(here, &op, x.map(Tensor::into_array), &edges)?;
@@ -444,7 +429,7 @@ fn run_owned<T: Element, U: Element, const N: usize>(
     op: &dyn Op<T, N, U>,
     x: [Array<T>; N],
     edges: &[Option<Edge>; N],
-) -> Result<(Array<U>, Option<KeptArrays<T, U, N>>)> {
+) -> Result<(Array<U>, KeptArrays<T, U, N>)> {
     if edges.iter().all(Option::is_none) || !is_grad_enabled() {
         return Ok((op.forward_owned(x).map_err(|e| e.at(here))?, None));
     }
@@ -582,9 +567,9 @@ pub fn apply_many_at<T: Element>(
     x: &[&Tensor<T>],
 ) -> Result<Vec<Tensor<T>>> {
     // Operations that do not broadcast may mean to have operands on different devices.
-    if let Some(gpu) = to_join(x).filter(|_| op.broadcasts()) {
-        let mut joined: Vec<Tensor<T>> = x.iter().map(|&t| t.clone()).collect();
-        join(&gpu, &mut joined).map_err(|e| e.at(here))?;
+    if op.broadcasts()
+        && let Some(joined) = joined(x).map_err(|e| e.at(here))?
+    {
         return apply_many_at(here, op, &joined.iter().collect::<Vec<_>>());
     }
     let arrays: Vec<&Array<T>> = x.iter().map(|t| t.array()).collect();

@@ -14,7 +14,7 @@ use crate::code::Code;
 use crate::element::{EachFloat, Element, Float, ForFloat, Slice, SliceMut};
 use crate::elementary::{Elementary, Lane};
 use crate::expression::Expression;
-use crate::simd::{Kernel, dispatch, dispatch_vectors, has_vectors};
+use crate::simd::{Kernel, dispatch, dispatch_scalar, dispatch_vectors, has_vectors};
 use smallvec::SmallVec;
 use std::marker::PhantomData;
 
@@ -168,6 +168,8 @@ pub struct Function<const N: usize> {
 }
 
 struct Readings<T, const N: usize> {
+    /// Of the standard library's functions: where there are no vectors, or they do not reach.
+    slow: fn(Parameters, [T; N]) -> T,
     one: fn(Parameters, [T; N]) -> T,
     /// Whether there are values that have to be computed one by one.
     block: fn(Parameters, &mut [T], [&[T]; N]) -> bool,
@@ -203,6 +205,13 @@ struct Block<'a, T, F, const N: usize> {
     f: PhantomData<F>,
 }
 
+/// f(x..), to the last bit as in a block.
+struct One<T, F, const N: usize> {
+    parameters: Parameters,
+    x: [T; N],
+    f: PhantomData<F>,
+}
+
 /// Functions of each number of arguments. Over arrays of slices, one loop for all of them is several times as much work
 /// for the compiler.
 macro_rules! functions {
@@ -228,6 +237,18 @@ macro_rules! functions {
             }
         }
 
+        impl<T: Elementary, F: Expressed<$N>> Kernel for One<T, F, $N> {
+            type Output = T;
+            #[inline(always)]
+            fn run<const FMA: bool>(self) -> T {
+                let [$($x),+] = self.x;
+                match FMA {
+                    true => F::value(self.parameters, [$(Lane::of($x)),+]).known(),
+                    false => F::value(self.parameters, [$($x),+]),
+                }
+            }
+        }
+
         impl Function<$N> {
             /// The function of an expression.
             pub const fn of<F: Expressed<$N>>() -> Self {
@@ -239,7 +260,8 @@ macro_rules! functions {
 
             const fn readings<T: Elementary, F: Expressed<$N>>() -> Readings<T, $N> {
                 Readings {
-                    one: F::value::<T>,
+                    slow: F::value::<T>,
+                    one: |parameters, x| dispatch_scalar(One { parameters, x, f: PhantomData::<F> }),
                     block: |parameters, out, x| dispatch_vectors(Block { parameters, out, x, f: PhantomData::<F> }),
                     unknown: |y| y.to_bits() == T::UNKNOWN.to_bits(),
                 }
@@ -247,14 +269,18 @@ macro_rules! functions {
         }
 
         impl<T: Float> Formula<($($T,)+), T> for Applied<$N> {
-            /// As of a block, to the last bit.
             fn one(&self, ($($x,)+): ($($T,)+)) -> T {
-                let mut out = [T::ZERO];
-                Formula::<($($T,)+), T>::block(self, T::slice_mut(&mut out), &[$(T::slice(&[$x])),+]);
-                out[0]
+                let Readings { slow, one, unknown, .. } = T::of_floats(&self.function.readings);
+                if !has_vectors() {
+                    return slow(self.parameters, [$($x),+]);
+                }
+                match one(self.parameters, [$($x),+]) {
+                    y if unknown(y) => slow(self.parameters, [$($x),+]),
+                    y => y,
+                }
             }
             fn block(&self, out: SliceMut<'_>, x: &[Slice<'_>]) {
-                let Readings { one, block, unknown } = T::of_floats(&self.function.readings);
+                let Readings { slow, block, unknown, .. } = T::of_floats(&self.function.readings);
                 let (parameters, out, [$($x),+]) = (self.parameters, T::typed_mut(out), [$(T::typed(x[$k])),+]);
                 let vectors = has_vectors();
                 if vectors && !block(parameters, out, [$($x),+]) {
@@ -262,7 +288,7 @@ macro_rules! functions {
                 }
                 for k in 0..out.len() {
                     if !vectors || unknown(out[k]) {
-                        out[k] = one(parameters, [$($x[k]),+]);
+                        out[k] = slow(parameters, [$($x[k]),+]);
                     }
                 }
             }

@@ -4,6 +4,8 @@ use crate::element::Number;
 
 /// An associative operation with a neutral element.
 pub trait Reduction<T>: Copy + Send + Sync {
+    /// Whether `combine` is one instruction, beside which reading and writing counts.
+    const LIGHT: bool = true;
     /// Its name in CUDA C++.
     #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "the CPU names nothing"))]
     const NAME: &'static str;
@@ -43,6 +45,7 @@ impl<T: Number> Reduction<T> for Sum {
 }
 
 impl<T: Number> Reduction<T> for Max {
+    const LIGHT: bool = false;
     const NAME: &'static str = "Max";
 
     #[inline(always)]
@@ -56,6 +59,7 @@ impl<T: Number> Reduction<T> for Max {
 }
 
 impl<T: Number> Reduction<T> for Min {
+    const LIGHT: bool = false;
     const NAME: &'static str = "Min";
 
     #[inline(always)]

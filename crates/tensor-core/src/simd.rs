@@ -55,6 +55,19 @@ pub fn dispatch_vectors<K: Kernel>(kernel: K) -> K::Output {
     plain(kernel)
 }
 
+/// [`dispatch_vectors`] of a kernel without loops, to which wider vectors bring nothing.
+#[inline]
+pub fn dispatch_scalar<K: Kernel>(kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    match x86::level() {
+        // SAFETY: both levels have what is asked for.
+        x86::Level::Avx512 | x86::Level::Avx2 => unsafe { x86::Vectors::avx2(kernel) },
+        x86::Level::Baseline => no_vectors(),
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    plain(kernel)
+}
+
 #[cfg(target_arch = "x86_64")]
 #[cold]
 fn no_vectors() -> ! {

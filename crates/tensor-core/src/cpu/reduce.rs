@@ -471,7 +471,7 @@ impl<T: Element, R: Reduction<T>> Kernel for Rows<'_, T, R> {
                 out.copy_from_slice(row(0));
                 k = 1;
             }
-            while k + 4 <= count {
+            while R::LIGHT && k + 4 <= count {
                 combine_four(out, row(k), row(k + 1), row(k + 2), row(k + 3), r);
                 k += 4;
             }
