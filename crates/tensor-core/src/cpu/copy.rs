@@ -46,15 +46,23 @@ pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
         for_parts(out, |from, out| {
             nest.segments(from..from + out.len(), |position, [p], n| {
                 let out = &mut out[position - from..][..n];
-                if step == 1 {
-                    return out.copy_from_slice(&data[p as usize..][..n]);
-                }
-                for (k, o) in out.iter_mut().enumerate() {
-                    *o = data[(p + k as isize * step) as usize];
-                }
+                strided(out, data, p, step);
             });
         });
     })
+}
+
+/// out[k] = data[p + k step].
+pub fn strided<T: Copy>(out: &mut [T], data: &[T], p: isize, step: isize) {
+    let (p, n) = (p as usize, out.len());
+    match step {
+        0 => out.fill(data[p]),
+        1 => out.copy_from_slice(&data[p..][..n]),
+        // Without a check of each place, so that it is vectorised.
+        -1 => out.iter_mut().zip(data[p + 1 - n..=p].iter().rev()).for_each(|(o, &x)| *o = x),
+        2.. => out.iter_mut().zip(data[p..].iter().step_by(step as usize)).for_each(|(o, &x)| *o = x),
+        _ => out.iter_mut().zip(data[..=p].iter().rev().step_by(-step as usize)).for_each(|(o, &x)| *o = x),
+    }
 }
 
 /// out[i, j] = data[p + i + j step], tile by tile.

@@ -1,12 +1,13 @@
 //! Kernels that find or place elements by index.
 
 use super::copy::elements;
+use super::parallel::for_pieces;
 use super::reduce::line;
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::{Error, Result};
 use crate::formula::on_cpu;
-use crate::heap::vectors;
+use crate::heap::{vectors, work};
 use crate::layout::Layout;
 use crate::nest::Nest;
 use crate::reduction::{Max, Min, Reduction};
@@ -134,12 +135,14 @@ fn each_place(
             f((q + k * t + at as isize * step) as usize, position + k as usize);
         }
     });
-    wrong.map_or(Ok(()), |i| {
-        let shape = layout.shape();
-        let message =
-            format!("index {i} is out of range for dimension {dim} of shape {shape:?}: it has {n} elements");
-        Err(Error::index(op, message))
-    })
+    wrong.map_or(Ok(()), |i| Err(out_of_range(op, i, dim, layout.shape())))
+}
+
+fn out_of_range(op: &'static str, i: i64, dim: usize, shape: &[usize]) -> Error {
+    let n = shape[dim];
+    let message =
+        format!("index {i} is out of range for dimension {dim} of shape {shape:?}: it has {n} elements");
+    Error::index(op, message)
 }
 
 /// The elements of `x` at `index` along `dim`, at the index's own place in the other dimensions, in
@@ -153,8 +156,53 @@ pub fn gather<T: Element>(
     let data = x.storage();
     let mut values = Array::build(op, Dims::from_slice(index.shape()), |_| {})?;
     let out = values.fresh_mut();
+    if let Some(lines) = lines_of(x, dim, index) {
+        return copy_lines(op, x, dim, &lines, out).map(|()| values);
+    }
     each_place(op, x.layout(), dim, index, |place, position| out[position] = data[place])?;
     Ok(values)
+}
+
+/// Elements of a line that is copied as such.
+const SHORTEST: usize = 4;
+
+/// The index as a vector, where it is one that is repeated over all other dimensions, and these are those of a
+/// row-major `x`: then it names whole lines of memory.
+fn lines_of<T: Element>(x: &Array<T>, dim: usize, index: &Array<i64>) -> Option<Vec<i64>> {
+    let (shape, strides) = (index.shape(), index.layout().strides());
+    let others = || (0..shape.len()).filter(|&k| k != dim);
+    let repeated = others().all(|k| shape[k] == x.shape()[k] && (strides[k] == 0 || shape[k] == 1));
+    let inner: usize = shape[dim + 1..].iter().product();
+    (x.layout().is_contiguous() && repeated && inner >= SHORTEST && index.numel() > 0).then(|| {
+        let place = |k: usize| (index.layout().offset() as isize + k as isize * strides[dim]) as usize;
+        work::collect((0..shape[dim]).map(|k| index.storage()[place(k)]))
+    })
+}
+
+/// out = the lines of a row-major `x` that `lines` names along `dim`.
+fn copy_lines<T: Element>(
+    op: &'static str,
+    x: &Array<T>,
+    dim: usize,
+    lines: &[i64],
+    out: &mut [T],
+) -> Result<()> {
+    let size = x.shape()[dim];
+    let mut places = work::vector(lines.len(), 0);
+    for (place, &line) in places.iter_mut().zip(lines) {
+        let at = if line < 0 { line.saturating_add(size as i64) } else { line };
+        let inside = usize::try_from(at).ok().filter(|&at| at < size);
+        *place = inside.ok_or_else(|| out_of_range(op, line, dim, x.shape()))?;
+    }
+    let inner: usize = x.shape()[dim + 1..].iter().product();
+    let data = &x.storage()[x.layout().offset()..];
+    for_pieces(out, inner, |from, out| {
+        for (k, out) in out.chunks_mut(inner).enumerate() {
+            let (block, line) = ((from / inner + k) / places.len(), (from / inner + k) % places.len());
+            out.copy_from_slice(&data[(block * size + places[line]) * inner..][..inner]);
+        }
+    });
+    Ok(())
 }
 
 /// `x` with each element of `source` added at `index` along `dim`, at the index's own place in the
@@ -195,6 +243,10 @@ pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bo
     if block == 0 {
         return Ok(out);
     }
+    if inner == 1 {
+        for_pieces(out.fresh_mut(), n, |_, rows| running_sums(rows, n, reverse));
+        return Ok(out);
+    }
     for block in out.fresh_mut().chunks_exact_mut(block) {
         for k in 1..n {
             // Row by row, so that the inner loop runs along memory.
@@ -205,6 +257,30 @@ pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bo
         }
     }
     Ok(out)
+}
+
+/// The running sums of rows of `n`, several rows at once, as each sum waits for the one before.
+fn running_sums<T: Number>(rows: &mut [T], n: usize, reverse: bool) {
+    const TOGETHER: usize = 8;
+    let step = |k: usize| if reverse { n - 1 - k } else { k };
+    let mut groups = rows.chunks_exact_mut(TOGETHER * n);
+    for group in &mut groups {
+        let mut sums = [T::ZERO; TOGETHER];
+        let mut lines = group.chunks_exact_mut(n);
+        let mut lines: [&mut [T]; TOGETHER] = std::array::from_fn(|_| lines.next().unwrap_or_default());
+        for k in 0..n {
+            for (sum, line) in sums.iter_mut().zip(&mut lines) {
+                let x = &mut line[step(k)];
+                *sum = if k == 0 { *x } else { sum.plus(*x) };
+                *x = *sum;
+            }
+        }
+    }
+    for row in groups.into_remainder().chunks_exact_mut(n) {
+        for k in 1..n {
+            row[step(k)] = row[step(k)].plus(row[step(k - 1)]);
+        }
+    }
 }
 
 /// The index of the extreme element so far along `dim`, of the last where several are equal: of the

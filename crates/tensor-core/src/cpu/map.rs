@@ -4,6 +4,7 @@
 //! slice where it lies in that order; what lies otherwise, or repeats one value, is gathered into a slice on the
 //! stack. The formula goes over slices alone.
 
+use super::copy::strided;
 use super::parallel::{ALONE, for_parts};
 use crate::array::Array;
 use crate::element::{DType, Element, Slice, SliceMut};
@@ -396,16 +397,7 @@ struct Gathered<const W: usize> {
 fn gather<T: Copy>(out: &mut [T], data: &[T], nest: &Nest<1>, from: usize) {
     let (_, [step]) = nest.inner();
     nest.segments(from..from + out.len(), |position, [place], n| {
-        let out = &mut out[position - from..][..n];
-        match step {
-            1 => out.copy_from_slice(&data[place as usize..][..n]),
-            0 => out.fill(data[place as usize]),
-            _ => {
-                for (k, out) in out.iter_mut().enumerate() {
-                    *out = data[(place + k as isize * step) as usize];
-                }
-            }
-        }
+        strided(&mut out[position - from..][..n], data, place, step);
     });
 }
 

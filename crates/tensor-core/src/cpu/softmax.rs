@@ -1,11 +1,12 @@
 //! Softmax of rows that lie in one piece: all passes over a row while it is in the cache.
 
-use super::parallel::for_pieces;
+use super::parallel::{MIN_ELEMENTS, deal_parts, for_pieces};
 use crate::array::Array;
 use crate::element::{EachFloat, Float, ForFloat};
 use crate::elementary::{Elementary, Lane};
 use crate::error::Result;
 use crate::expression::Expression;
+use crate::heap::work;
 use crate::shape::Dims;
 use crate::simd::{Kernel, dispatch_vectors, has_vectors};
 
@@ -27,6 +28,7 @@ fn row_length<T: Float>(x: &Array<T>, mask: &[bool]) -> Option<usize> {
 struct Readings<T> {
     softmax: fn(out: &mut [T], x: &[T], n: usize),
     log_softmax: fn(out: &mut [T], x: &[T], n: usize),
+    logsumexp: fn(out: &mut [T], x: &[T], n: usize),
     cotangent: fn(out: &mut [T], y: &[T], g: &[T], n: usize),
 }
 
@@ -42,6 +44,7 @@ const fn readings<T: Elementary>() -> Readings<T> {
     Readings {
         softmax: |out, x, n| dispatch_vectors(Softmax::<T, false> { out, x, n }),
         log_softmax: |out, x, n| dispatch_vectors(Softmax::<T, true> { out, x, n }),
+        logsumexp: |out, x, n| dispatch_vectors(LogSumExp { out, x, n }),
         cotangent: |out, y, g, n| dispatch_vectors(Cotangent { out, y, g, n }),
     }
 }
@@ -59,6 +62,20 @@ pub fn softmax<T: Float>(
     Array::build(op, Dims::from_slice(x.shape()), |out| {
         for_pieces(out, n, |from, out| rows(out, &data[from..][..out.len()], n));
     })
+    .map(Some)
+}
+
+/// The logarithm of the sum of e^x along the dimensions of a mask, which keep size 1; None as in [`softmax`].
+pub fn logsumexp<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool]) -> Result<Option<Array<T>>> {
+    let Some((n, data)) = row_length(x, mask).zip(x.as_slice()) else { return Ok(None) };
+    let rows = T::of_floats(&READINGS).logsumexp;
+    let shape: Dims = x.shape().iter().zip(mask).map(|(&d, &reduced)| if reduced { 1 } else { d }).collect();
+    let work = |from: usize, out: &mut [T]| rows(out, &data[from * n..][..out.len() * n], n);
+    Array::build(
+        op,
+        shape,
+        |out| if data.len() < MIN_ELEMENTS { work(0, out) } else { deal_parts(out, 1, &work) },
+    )
     .map(Some)
 }
 
@@ -126,6 +143,24 @@ fn shift<T: Elementary>(x: &[T]) -> T {
     if largest.is_finite() { largest } else { T::ZERO }
 }
 
+/// out = e^(x - shift)
+#[inline(always)]
+fn exponentials<T: Elementary>(out: &mut [T], x: &[T], shift: T) {
+    for (out, &x) in out.iter_mut().zip(x) {
+        *out = Lane::of(x - shift).exp().value;
+    }
+}
+
+/// The logarithm of the sum of numbers of which the largest is 1, if any is not 0.
+#[inline(always)]
+fn log_of_sum<T: Elementary>(e: &[T]) -> T {
+    let total = sum(e.len(), |k| e[k]);
+    // Where one element is far above the others, their sum has digits that 1 plus it has not.
+    let others = sum(e.len(), |k| if e[k] == T::ONE { T::ZERO } else { e[k] });
+    let single = total > T::of(0.5) && total < T::of(1.5);
+    Lane::of(if single { others } else { total - T::ONE }).log1p().value
+}
+
 struct Softmax<'a, T, const LOG: bool> {
     out: &'a mut [T],
     x: &'a [T],
@@ -138,23 +173,35 @@ impl<T: Elementary, const LOG: bool> Kernel for Softmax<'_, T, LOG> {
     fn run<const FMA: bool>(self) {
         for (out, x) in self.out.chunks_exact_mut(self.n).zip(self.x.chunks_exact(self.n)) {
             let shift = shift(x);
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = Lane::of(x - shift).exp().value;
-            }
+            exponentials(out, x, shift);
             let e: &[T] = out;
-            let total = sum(e.len(), |k| e[k]);
-            if !LOG {
+            if LOG {
+                // The shift and the logarithm are never added up: large elements would take its digits.
+                let log = log_of_sum(e);
+                out.iter_mut().zip(x).for_each(|(out, &x)| *out = (x - shift) - log);
+            } else {
+                let total = sum(e.len(), |k| e[k]);
                 out.iter_mut().for_each(|e| *e /= total);
-                continue;
             }
-            // Where one element is far above the others, their sum has digits that 1 plus it has not.
-            let others = sum(e.len(), |k| if e[k] == T::ONE { T::ZERO } else { e[k] });
-            let single = total > T::of(0.5) && total < T::of(1.5);
-            let log = Lane::of(if single { others } else { total - T::ONE }).log1p().value;
-            // The shift and the logarithm are never added up: large elements would take its digits.
-            for (out, &x) in out.iter_mut().zip(x) {
-                *out = (x - shift) - log;
-            }
+        }
+    }
+}
+
+struct LogSumExp<'a, T> {
+    out: &'a mut [T],
+    x: &'a [T],
+    n: usize,
+}
+
+impl<T: Elementary> Kernel for LogSumExp<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let mut e = work::vector(self.n, T::ZERO);
+        for (out, x) in self.out.iter_mut().zip(self.x.chunks_exact(self.n)) {
+            let shift = shift(x);
+            exponentials(&mut e, x, shift);
+            *out = shift + log_of_sum(&e);
         }
     }
 }

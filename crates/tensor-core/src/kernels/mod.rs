@@ -66,4 +66,4 @@ pub use matrix::{
 };
 pub use products::{product_slopes, products};
 pub use reduce::{all, any, arg_extreme, max, min, sum};
-pub use softmax::{softmax, softmax_cotangent};
+pub use softmax::{logsumexp, softmax, softmax_cotangent};

@@ -21,6 +21,17 @@ compiled_once! {
         }
     }
 
+    /// The logarithm of the sum of e^x along the dimensions of a mask, which keep size 1; None as in [`softmax`].
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn logsumexp<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool]) -> Result<Option<Array<T>>> {
+        match x.device() {
+            Device::Cpu => work::kernel(op, || cpu::softmax::logsumexp(op, x, mask)),
+            _ => Ok(None),
+        }
+    }
+
     /// The cotangent of x for the cotangent `g` of y = softmax(x); None as in [`softmax`].
     ///
     /// # Errors
