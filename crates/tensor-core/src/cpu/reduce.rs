@@ -23,7 +23,7 @@ const LEAF: usize = 512;
 /// Rows at the leaves of the tree over rows.
 const ROWS: usize = 64;
 /// Chunks of lanes that are combined one after another, at the leaves of that tree.
-const CHAIN: usize = 16;
+const CHAIN: usize = 8;
 /// Lanes for what is less than all of them.
 const FEW: usize = 8;
 /// Rows of fewer elements are reduced many at a time.
@@ -228,11 +228,17 @@ impl<T: Element, R: Reduction<T>> Kernel for Lines<'_, T, R> {
         let Lines { data, start, across, len, out, r } = self;
         // Of truth values many fit a vector: few left of each row are enough.
         let left = if const { size_of::<T>() == 1 } { len >> len.trailing_zeros().min(4) } else { len };
-        if (1..SHORT).contains(&left) && across == len as isize {
+        let short = (1..SHORT).contains(&left);
+        if short && across == len as isize {
             return short_rows(&data[start as usize..][..len * out.len()], len, out, r);
         }
         for (k, o) in out.iter_mut().enumerate() {
-            *o = line(&data[(start + k as isize * across) as usize..][..len], r, |x| x);
+            let x = &data[(start + k as isize * across) as usize..][..len];
+            match short {
+                // In the same order as among others.
+                true => short_rows(x, len, std::slice::from_mut(o), r),
+                false => *o = line(x, r, |x| x),
+            }
         }
     }
 }
@@ -375,7 +381,8 @@ fn tree_of_lanes<T: Element, R: Reduction<T>, const N: usize>(
     r: R,
     read: impl Fn(T) -> T + Copy,
 ) -> [T; N] {
-    let mut levels = [[r.neutral(); N]; (MIN_ELEMENTS / LEAF).ilog2() as usize + 1];
+    // There are 32 lanes or more.
+    let mut levels = [[r.neutral(); N]; (MIN_ELEMENTS / (32 * CHAIN)).ilog2() as usize + 1];
     let mut count = 0usize;
     for chunks in chunks.chunks(CHAIN) {
         let mut lanes = black_box(chain(chunks, r, read));
