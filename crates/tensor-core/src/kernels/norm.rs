@@ -18,6 +18,7 @@ use crate::formula;
 use crate::formula::on_cpu;
 #[cfg(feature = "cuda")]
 use crate::gpu::context::Gpu;
+use std::cmp::Reverse;
 
 /// The smallest normal number and the largest number of a type.
 fn ends<T: Float>() -> [T; 2] {
@@ -124,9 +125,21 @@ fn norm_on_cpu<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], p: f64) 
         _ => Unit::Smallest,
     };
     let Some(units) = units(op, x, mask, &sums, least(), unit)? else { return root(op, sums, p) };
-    let scaled = zip(op, x, &units, &formula!(|x: T, u: T| x / u))?;
+    let scaled = over(op, x, &units)?;
     let root = root(op, powers(op, &scaled, mask, p)?, p)?;
     zip_owned(op, root, &units, &formula!(|y: T, u: T| y * u))
+}
+
+/// x / units in the order that x has in memory, which the order of sums follows: what a line adds up to does not depend
+/// on whether others are scaled.
+fn over<T: Float>(op: &'static str, x: &Array<T>, units: &Array<T>) -> Result<Array<T>> {
+    let strides = x.layout().strides();
+    let mut dims: Vec<usize> = (0..x.ndim()).collect();
+    dims.sort_by_key(|&d| Reverse(strides[d].unsigned_abs()));
+    let mut back = vec![0; dims.len()];
+    dims.iter().enumerate().for_each(|(k, &d)| back[d] = k);
+    let (x, units) = (x.permute(op, &dims)?, units.permute(op, &dims)?);
+    zip(op, &x, &units, &formula!(|x: T, u: T| x / u))?.permute(op, &back)
 }
 
 /// The least sum of terms that are not negative in which no digit of any of them was lost below the normal range.
@@ -186,7 +199,7 @@ fn mean_on_cpu<T: Float>(op: &'static str, x: &Array<T>, mask: &[bool], keepdim:
     let Some(units) = units(op, x, mask, &sums, T::ZERO, Unit::PowerOfTwo)? else {
         return map_owned(op, sums, &formula!(|s: T| s / n));
     };
-    let scaled = zip(op, x, &units, &formula!(|x: T, u: T| x / u))?;
+    let scaled = over(op, x, &units)?;
     let sums = sum(op, &scaled, mask, true)?;
     zip_owned(op, sums, &units, &formula!(|s: T, u: T| s / n * u))?.reshape(op, &reduced(x, mask, keepdim))
 }
@@ -262,7 +275,7 @@ fn variance_on_cpu<T: Float>(
             false => map_owned(op, totals, &formula!(|s: T| s / d)),
         };
     };
-    let scaled = zip(op, x, &units, &formula!(|x: T, u: T| x / u))?;
+    let scaled = over(op, x, &units)?;
     let totals = total(&scaled, true)?;
     let result = match root {
         true => zip_owned(op, totals, &units, &formula!(|s: T, u: T| (s / d).sqrt() * u))?,
