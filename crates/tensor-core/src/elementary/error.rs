@@ -1,4 +1,4 @@
-//! The error function and its complement, branch-free. All coefficients are minimax fits by fit/error.py.
+//! The error function and its complement, branch-free. All coefficients are minimax fits by tests/accuracy/fit/error.py.
 
 use super::exponential::{Exponential, capped, polynomial};
 use super::real::Bits;

@@ -1,4 +1,4 @@
-//! Exponentials, and what is made of them. Coefficients are fitted by tools `fit/exponential.py`.
+//! Exponentials, and what is made of them. Coefficients are fitted by `tests/accuracy/fit/exponential.py`.
 
 use super::real::{Bits, Real};
 

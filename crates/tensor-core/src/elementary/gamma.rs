@@ -1,5 +1,5 @@
 //! The logarithm of the gamma function and its derivative, branch-free for positive arguments. All coefficients are
-//! minimax fits by fit/gamma.py.
+//! minimax fits by tests/accuracy/fit/gamma.py.
 
 use super::exponential::polynomial;
 use super::logarithm::{Logarithm, log};

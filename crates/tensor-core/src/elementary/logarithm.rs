@@ -1,4 +1,4 @@
-//! Logarithms, and what is made of them. Coefficients are fitted by tools `fit/logarithm.py`.
+//! Logarithms, and what is made of them. Coefficients are fitted by `tests/accuracy/fit/logarithm.py`.
 
 use super::exponential::{Exponential, polynomial, quotient};
 use super::real::{Bits, Real};

@@ -1,4 +1,4 @@
-//! Powers and roots. Coefficients are fitted by tools `fit/power.py`.
+//! Powers. Coefficients are fitted by `tests/accuracy/fit/power.py`.
 
 use super::exponential::{capped, exp_near_zero, floored, polynomial};
 use super::logarithm::{Logarithm, split};

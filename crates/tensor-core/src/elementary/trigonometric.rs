@@ -2,7 +2,7 @@
 //!
 //! The reduction is Cody and Waite's (Software Manual for the Elementary Functions, 1980) in three parts with fused
 //! multiplication; the inverses divide once and mend the quotient by its remainder (Muller, Elementary Functions).
-//! All coefficients are minimax fits by fit/trigonometric.py.
+//! All coefficients are minimax fits by tests/accuracy/fit/trigonometric.py.
 
 use super::exponential::polynomial;
 use super::real::{Bits, Real};
