@@ -12,8 +12,3 @@ for n, bits in [(3, 24), (8, 53)]:
 for bits in (24, 53):
     h = rounded(twelfth, bits)
     print("1/12", bits, repr(float(h)), repr(float(rounded(twelfth - h, bits))))
-# (1 - e)^(-1/3) = 1 + e C(e).
-root = lambda e: (mp.cbrt(1 / (1 - e)) - 1) / e
-for n, bits, size in [(4, 24, "0.107")]:
-    got = fit(root, -mpf(size), mpf(size), n, lambda e: mpf(1), bits)
-    shown(f"((1 - e)^(-1/3) - 1) / e, |e| <= {size}, {bits}", got)
