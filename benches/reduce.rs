@@ -2,8 +2,7 @@
 //! benches/elementwise.rs says how they are measured; the ids here are
 //! `reduce/<row>/<f64|f32>/<forward|gradient>/<n>`.
 
-// The loop that measures; the rows of that program are not wanted here.
-#[allow(dead_code)]
+#[expect(dead_code, reason = "the loop that measures is wanted here, and the rows of that program are not")]
 #[path = "elementwise.rs"]
 mod elementwise;
 

@@ -368,6 +368,73 @@ fn numbers_keep_their_signs_and_their_tails() -> Result<()> {
 // Sums and extremes.
 
 #[test]
+fn running_sums_of_rows_are_those_of_each() -> Result<()> {
+    for rows in [1, 7, 8, 9, 19] {
+        for n in [1, 2, 5, 33] {
+            let x = Tensor::randn([rows, n]).requires_grad();
+            let (whole, g) = (x.cumsum(1)?, Tensor::randn([rows, n]));
+            whole.try_mul(&g)?.sum().backward()?;
+            for r in 0..rows as isize {
+                let row = x.row(r)?.to_vec();
+                let sums: Vec<f64> =
+                    row.iter().scan(0.0, |s, x| Some(*s + x).inspect(|sum| *s = *sum)).collect();
+                assert_eq!(whole.row(r)?.to_vec(), sums);
+                // From the end: the sums of g behind each.
+                let g = g.row(r)?.to_vec();
+                let back: Vec<f64> =
+                    g.iter().rev().scan(0.0, |s, g| Some(*s + g).inspect(|sum| *s = *sum)).collect();
+                let slopes = x.grad().unwrap().row(r)?.to_vec();
+                assert_eq!(slopes, back.into_iter().rev().collect::<Vec<_>>());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn lines_are_selected_along_any_dimension() -> Result<()> {
+    let x = arange(0, 5 * 6 * 7, 1)?.reshape([5, 6, 7])?;
+    for dim in 0..3isize {
+        let index = [2i64, -1, 0, 2];
+        let lines: Vec<_> = index.iter().map(|&k| x.select(dim, k as isize)).collect::<Result<_>>()?;
+        let stacked = Tensor::stack(&lines.iter().collect::<Vec<_>>(), dim)?;
+        assert_eq!(x.index_select(dim, &Tensor::from(index))?.to_vec(), stacked.to_vec());
+        for wrong in [7i64, -8] {
+            let error = x.index_select(dim, &Tensor::from([0, wrong])).unwrap_err();
+            assert!(error.to_string().contains(&format!("index {wrong} is out of range")), "{error}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn softmax_of_rows_is_that_of_columns() -> Result<()> {
+    type Function = fn(&Tensor, isize) -> Result<Tensor>;
+    let functions: [(&str, Function); 3] = [
+        ("softmax", |x, d| x.softmax(d)),
+        ("log_softmax", |x, d| x.log_softmax(d)),
+        ("logsumexp", |x, d| x.logsumexp(d, true)),
+    ];
+    // Columns are put together of other kernels.
+    for (name, f) in functions {
+        for n in [2, 3, 16, 100, 600] {
+            let (x, g) = (Tensor::randn([9, n]) * 5.0, Tensor::randn([9, n]));
+            let slopes = |d: isize, x: &Tensor, g: &Tensor| {
+                value_and_grad(|x: &Tensor| Ok((f(x, d)? * g).sum()), x).map(|(_, slope)| slope)
+            };
+            let columns = |x: &Tensor| Ok::<_, Error>(x.t()?.contiguous());
+            let value = f(&columns(&x)?, 0)?.t()?;
+            let slope = slopes(0, &columns(&x)?, &columns(&g)?)?.t()?;
+            for (a, b) in [(f(&x, 1)?, value), (slopes(1, &x, &g)?, slope)] {
+                let apart = (&a - &b).abs().max()?.item()?;
+                assert!(apart < 1e-13 * (1.0 + b.abs().max()?.item()?), "{name} of {n}: {apart}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn sums_are_accurate() -> Result<()> {
     let tenths = Tensor::full([500_000], 0.1f32);
     assert!((tenths.sum().item()? - 50_000.0).abs() < 0.01);

@@ -91,3 +91,61 @@ pub fn run(threads: usize, work: &Work<'_>) {
         resume_unwind(panic);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::time::Duration;
+
+    #[test]
+    fn nobody_is_at_work_when_it_is_over() {
+        for round in 0..200 {
+            let (begun, ended) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            run(4, &|number| {
+                begun.fetch_add(1, Relaxed);
+                std::thread::sleep(Duration::from_micros(if number == 0 { round } else { 100 }));
+                ended.fetch_add(1, Relaxed);
+            });
+            assert!(begun.load(Relaxed) >= 1);
+            assert_eq!(begun.load(Relaxed), ended.load(Relaxed));
+        }
+    }
+
+    #[test]
+    fn a_panic_on_any_thread_is_the_callers_after_the_others_have_ended() {
+        let ended = AtomicUsize::new(0);
+        let own = catch_unwind(AssertUnwindSafe(|| {
+            run(2, &|number| match number {
+                0 => {
+                    std::thread::sleep(Duration::from_millis(20));
+                    panic!("own")
+                }
+                _ => {
+                    std::thread::sleep(Duration::from_millis(40));
+                    ended.fetch_add(1, Relaxed);
+                }
+            });
+        }));
+        assert_eq!(*own.unwrap_err().downcast::<&str>().unwrap(), "own");
+        let until = ended.load(Relaxed);
+        std::thread::sleep(Duration::from_millis(60));
+        assert_eq!(ended.load(Relaxed), until);
+        let others = catch_unwind(|| {
+            let inside = AtomicUsize::new(0);
+            run(2, &|number| match number {
+                // Waits until the other has come.
+                0 => {
+                    while inside.load(Relaxed) == 0 {
+                        std::thread::yield_now();
+                    }
+                }
+                _ => {
+                    inside.store(1, Relaxed);
+                    panic!("other")
+                }
+            });
+        });
+        assert_eq!(*others.unwrap_err().downcast::<&str>().unwrap(), "other");
+    }
+}

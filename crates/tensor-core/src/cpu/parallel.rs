@@ -71,8 +71,8 @@ pub enum Order {
     Backwards,
 }
 
-/// Runs `work` on every item: on this thread, and on others as they wake up. Every thread has a stretch of the items to begin with, so that it
-/// finds in its caches what it worked on in an earlier call, and then takes from the others.
+/// Runs `work` on every item: on this thread, and on others as they wake up. Every thread has a stretch of the items to
+/// begin with, so that it finds in its caches what it worked on in an earlier call, and then takes from the others.
 pub fn share<I: Send>(items: impl Iterator<Item = I>, order: Order, work: impl Fn(I) + Sync) {
     share_items(work::collect(items.map(|item| Mutex::new(Some(item)))), order, &work);
 }

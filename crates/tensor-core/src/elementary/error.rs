@@ -1,7 +1,7 @@
 //! The error function and its complement, branch-free. All coefficients are minimax fits by tests/accuracy/fit/error.py.
 
-use super::exponential::{Exponential, capped, polynomial};
-use super::real::Bits;
+use super::exponential::Exponential;
+use super::real::{Bits, capped, polynomial};
 
 /// What the error functions need of a type beside the exponential.
 pub trait ErrorFunction: Exponential {

@@ -1,6 +1,6 @@
 //! Exponentials, and what is made of them. Coefficients are fitted by `tests/accuracy/fit/exponential.py`.
 
-use super::real::{Bits, Real};
+use super::real::{Bits, Real, capped, floored, polynomial};
 
 /// The constants of the exponentials of a type.
 pub trait Exponential: Real {
@@ -98,48 +98,6 @@ impl Exponential for f64 {
             ],
         )
     }
-}
-
-/// c[0] + c[1] x + c[2] x^2 + .. for up to 32 coefficients: Estrin's scheme, in steps that the compiler sees through
-/// without unrolling a loop, which comes too late for loops around it to be vectorised.
-#[inline(always)]
-pub(super) fn polynomial<T: Real, const N: usize>(x: T, c: [T; N]) -> T {
-    #[inline(always)]
-    fn two<T: Real, const N: usize>(x: T, c: &[T; N], i: usize) -> T {
-        if i + 1 < N { x.mul_add(c[i + 1], c[i]) } else { c[i] }
-    }
-    #[inline(always)]
-    fn four<T: Real, const N: usize>(x: [T; 2], c: &[T; N], i: usize) -> T {
-        if i + 2 < N { x[1].mul_add(two(x[0], c, i + 2), two(x[0], c, i)) } else { two(x[0], c, i) }
-    }
-    #[inline(always)]
-    fn eight<T: Real, const N: usize>(x: [T; 3], c: &[T; N], i: usize) -> T {
-        let low = four([x[0], x[1]], c, i);
-        if i + 4 < N { x[2].mul_add(four([x[0], x[1]], c, i + 4), low) } else { low }
-    }
-    #[inline(always)]
-    fn sixteen<T: Real, const N: usize>(x: [T; 4], c: &[T; N], i: usize) -> T {
-        let low = eight([x[0], x[1], x[2]], c, i);
-        if i + 8 < N { x[3].mul_add(eight([x[0], x[1], x[2]], c, i + 8), low) } else { low }
-    }
-    const { assert!(N <= 32) }
-    let x2 = x * x;
-    let x4 = x2 * x2;
-    let x8 = x4 * x4;
-    let low = sixteen([x, x2, x4, x8], &c, 0);
-    if 16 < N { (x8 * x8).mul_add(sixteen([x, x2, x4, x8], &c, 16), low) } else { low }
-}
-
-/// The smaller of both; NaN stays.
-#[inline(always)]
-pub(super) fn capped<T: Real>(x: T, bound: T) -> T {
-    if bound < x { bound } else { x }
-}
-
-/// The larger of both; NaN stays.
-#[inline(always)]
-pub(super) fn floored<T: Real>(x: T, bound: T) -> T {
-    if bound > x { bound } else { x }
 }
 
 /// k = x / ln 2 to the nearest: its bits are the lowest of the second, which is k + ROUNDER + BIAS.

@@ -1,8 +1,8 @@
 //! The logarithm of the gamma function and its derivative, branch-free for positive arguments. All coefficients are
 //! minimax fits by tests/accuracy/fit/gamma.py.
 
-use super::exponential::polynomial;
 use super::logarithm::{Logarithm, log};
+use super::real::polynomial;
 
 /// What the gamma functions need of a type beside the logarithm.
 pub trait Gamma: Logarithm {

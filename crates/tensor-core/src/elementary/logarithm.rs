@@ -1,7 +1,7 @@
 //! Logarithms, and what is made of them. Coefficients are fitted by `tests/accuracy/fit/logarithm.py`.
 
-use super::exponential::{Exponential, polynomial, quotient};
-use super::real::{Bits, Real};
+use super::exponential::{Exponential, quotient};
+use super::real::{Bits, Real, polynomial};
 
 /// The constants of the logarithms of a type.
 pub trait Logarithm: Exponential {

@@ -1,8 +1,8 @@
 //! Powers. Coefficients are fitted by `tests/accuracy/fit/power.py`.
 
-use super::exponential::{capped, exp_near_zero, floored, polynomial};
+use super::exponential::exp_near_zero;
 use super::logarithm::{Logarithm, split};
-use super::real::Bits;
+use super::real::{Bits, capped, floored, polynomial};
 
 /// The constants of the powers of a type.
 pub trait Power: Logarithm {

@@ -4,8 +4,7 @@
 //! multiplication; the inverses divide once and mend the quotient by its remainder (Muller, Elementary Functions).
 //! All coefficients are minimax fits by tests/accuracy/fit/trigonometric.py.
 
-use super::exponential::polynomial;
-use super::real::{Bits, Real};
+use super::real::{Bits, Real, polynomial};
 
 /// What the trigonometric functions need of a type.
 pub trait Trigonometric: Real {
