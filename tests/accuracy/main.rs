@@ -7,6 +7,7 @@ use tapegrad::{Float, Tensor};
 fn allowed(function: &str, single: bool) -> f64 {
     match function {
         "lgamma" | "digamma" => 4.0,
+        "gelu" if single => 1.5,
         _ if single => 1.0,
         _ => 2.0,
     }
@@ -35,6 +36,10 @@ fn apply<T: Float>(function: &str, x: &[T]) -> T {
         "acosh" => a.acosh(),
         "atanh" => a.atanh(),
         "sigmoid" => a.sigmoid(),
+        "gelu" => a.gelu(),
+        "softplus" => a.softplus(),
+        "log_sigmoid" => a.log_sigmoid(),
+        "silu" => a.silu(),
         "erf" => a.erf(),
         "erfc" => a.erfc(),
         "lgamma" => a.lgamma(),

@@ -11,8 +11,19 @@ import gmpy2
 CASES = Path(__file__).with_name("cases.txt")
 # Precision, least exponent, largest exponent, and how bits are packed.
 TYPES = {"f32": (24, -148, 128, ">I", ">f"), "f64": (53, -1073, 1024, ">Q", ">d")}
+
+
+def softplus(x):
+    # e^1e10 is too large even here.
+    return x + gmpy2.log1p(gmpy2.exp(-x)) if x > 0 else gmpy2.log1p(gmpy2.exp(x))
+
+
 FUNCTIONS = {
     "sigmoid": lambda x: 1 / (1 + gmpy2.exp(-x)),
+    "gelu": lambda x: -gmpy2.zero() if x == -gmpy2.inf() else x * gmpy2.erfc(-x / gmpy2.sqrt(2)) / 2,
+    "softplus": softplus,
+    "log_sigmoid": lambda x: -softplus(-x),
+    "silu": lambda x: -gmpy2.zero() if x == -gmpy2.inf() else x / (1 + gmpy2.exp(-x)),
     "lgamma": lambda x: gmpy2.lgamma(x)[0],
     "pow": lambda a, b: a**b,
 }

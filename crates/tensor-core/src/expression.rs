@@ -4,6 +4,7 @@
 use crate::code::Code;
 use crate::element::Float;
 use crate::special;
+use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// Functions that an expression may use, over numbers, over [`Code`] and over tensors alike: so that one
@@ -131,6 +132,47 @@ pub trait Expression:
 
     /// 1 / (1 + e^-x) with an exponential that cannot overflow.
     fn sigmoid(self) -> Self;
+    /// ln(1 + e^x) as max(x, 0) + ln(1 + e^-|x|): the exponential cannot overflow.
+    #[inline(always)]
+    fn softplus(self) -> Self {
+        let below = self.lt_number(0.0);
+        self.clone().with(below, 0.0) + (-self.abs()).exp().log1p()
+    }
+    /// x times its sigmoid.
+    #[inline(always)]
+    fn silu(self) -> Self {
+        let share = self.clone().sigmoid();
+        part(self, share)
+    }
+    /// The slope of `silu`.
+    #[inline(always)]
+    fn silu_slope(self) -> Self {
+        // Beyond the bound the slope is 0 and 1.
+        let x = self.within(1000.0);
+        x.clone().sigmoid() + x.clone() * x.times(0.5).sech_square().times(0.25)
+    }
+    /// x times the normal distribution's share below x.
+    #[inline(always)]
+    fn gelu(self) -> Self {
+        let share = (-self.clone()).times(FRAC_1_SQRT_2).erfc().times(0.5);
+        part(self, share)
+    }
+    /// The slope of `gelu`.
+    #[inline(always)]
+    fn gelu_slope(self) -> Self {
+        // Beyond the bound the slope is 0 and 1.
+        let x = self.within(100.0);
+        let below = (-x.clone()).times(FRAC_1_SQRT_2).erfc().times(0.5);
+        let density = (-x.clone().square()).times(0.5).exp().times((2.0 * PI).sqrt().recip());
+        below + x * density
+    }
+}
+
+/// x times a share from 0 to 1 that falls faster than x grows.
+#[inline(always)]
+fn part<E: Expression>(x: E, share: E) -> E {
+    let none = share.eq_number(0.0);
+    (x * share).with(none, 0.0)
 }
 
 macro_rules! by_number {

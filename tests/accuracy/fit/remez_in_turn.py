@@ -60,7 +60,8 @@ def remez(points, values, weights, exponents, rounds=12):
     return best[1], best[0]
 
 
-def fit(name, f, lo, hi, n, kind, weight=None, first=0, step=1, fixed=(), density=24, exact=4, comment=""):
+def fit(name, f, lo, hi, n, kind, weight=None, first=0, step=1, fixed=(), density=24, exact=4, comment="",
+        rounds=12):
     """n coefficients of x^first, x^(first+step), ..; `fixed` are given leading ones. Prints a Rust array."""
     total = density * n
     lo, hi = mp.mpf(lo), mp.mpf(hi)
@@ -73,7 +74,7 @@ def fit(name, f, lo, hi, n, kind, weight=None, first=0, step=1, fixed=(), densit
     while len(known) < n:
         k = len(known)
         rest = [v - mp.fsum(c * x ** e for c, e in zip(known, exponents)) for x, v in zip(points, values)]
-        c, worst = remez(points, rest, weights, exponents[k:])
+        c, worst = remez(points, rest, weights, exponents[k:], rounds)
         if ideal is None:
             ideal = worst
         if k < exact:

@@ -279,7 +279,7 @@ impl Expression for Expr {
     type Mask = Condition;
 
     own_methods!(abs square reciprocal sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh);
-    own_methods!(asinh acosh atanh sigmoid erf erfc lgamma floor ceil trunc round sign);
+    own_methods!(asinh acosh atanh sigmoid softplus silu gelu erf erfc lgamma floor ceil trunc round sign);
     fn times(self, c: f64) -> Self {
         self * c
     }
@@ -312,6 +312,12 @@ impl Expression for Expr {
     }
     fn one_minus_square(self) -> Self {
         self.one(&one::ONE_MINUS_SQUARE, [0.0; 2])
+    }
+    fn silu_slope(self) -> Self {
+        self.one(&one::SILU_SLOPE, [0.0; 2])
+    }
+    fn gelu_slope(self) -> Self {
+        self.one(&one::GELU_SLOPE, [0.0; 2])
     }
     fn nothing(self) -> Self {
         Expr::number(0.0)

@@ -8,7 +8,7 @@
 use crate::function::{Elementwise, Reads, elementwise};
 use crate::op::{Keep, Kept, Op, apply_at};
 use crate::tensor::Tensor;
-use std::f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, LOG10_E, PI};
+use std::f64::consts::{LN_2, LOG2_E, LOG10_E, PI};
 use std::panic::Location;
 use tensor_core::{
     Array, Element, Expression, Float, Number, OrRaise, Parameters, Result, compiled_once, kernels,
@@ -162,7 +162,7 @@ functions! {
     /// 1 / (1 + e^-x), without overflow.
     pub sigmoid SIGMOID() |x| x.sigmoid(), Input |g, x| g * x.times(0.5).sech_square().times(0.25);
     /// ln(1 + e^x), without overflow.
-    pub softplus SOFTPLUS() |x| softplus(x), Input |g, x| g * x.sigmoid();
+    pub softplus SOFTPLUS() |x| x.softplus(), Input |g, x| g * x.sigmoid();
     /// The larger of x and 0; its derivative at 0 is 0.
     pub relu RELU() |x| {
         let below = x.lt_number(0.0);
@@ -172,27 +172,11 @@ functions! {
         g.with(flat, 0.0)
     };
     /// x sigmoid(x), also called swish.
-    pub silu SILU() |x| {
-        let share = x.clone().sigmoid();
-        part(x, share)
-    }, Input |g, x| {
-        // Beyond the bound the slope is 0 and 1.
-        let x = x.within(1000.0);
-        g * (x.clone().sigmoid() + x.clone() * x.times(0.5).sech_square().times(0.25))
-    };
+    pub silu SILU() |x| x.silu(), Input |g, x| g * x.silu_slope();
     /// x times the normal distribution's share below x (Hendrycks and Gimpel 2016), by the error function.
-    pub gelu GELU() |x| {
-        let share = (-x.clone()).times(FRAC_1_SQRT_2).erfc().times(0.5);
-        part(x, share)
-    }, Input |g, x| {
-        // Beyond the bound the slope is 0 and 1.
-        let x = x.within(100.0);
-        let below = (-x.clone()).times(FRAC_1_SQRT_2).erfc().times(0.5);
-        let density = (-x.clone().square()).times(0.5).exp().times((2.0 * PI).sqrt().recip());
-        g * (below + x * density)
-    };
+    pub gelu GELU() |x| x.gelu(), Input |g, x| g * x.gelu_slope();
     /// The logarithm of the sigmoid, without overflow.
-    pub log_sigmoid LOG_SIGMOID() |x| -softplus(-x), Input |g, x| g * (-x).sigmoid();
+    pub log_sigmoid LOG_SIGMOID() |x| -(-x).softplus(), Input |g, x| g * (-x).sigmoid();
     /// The error function, 2 / sqrt(pi) times the integral of e^-t^2 from 0 to x.
     pub erf ERF() |x| x.erf(), Input |g, x| g * normal(x);
     /// 1 - erf(x), exact where that is small.
@@ -213,6 +197,19 @@ functions! {
     pub(super) sech_square SECH_SQUARE() |x| x.sech_square(),
         // -2 grad sech(x)^2 tanh(x)
         Input |g, x| g * (x.clone().sech_square() * x.tanh()).times(-2.0);
+    /// The slope of silu, s + x s (1 - s) of the sigmoid s.
+    pub(super) silu_slope SILU_SLOPE() |x| x.silu_slope(), Input |g, x| {
+        // s (1 - s) (2 - x tanh(x / 2)); beyond the bound the first is 0
+        let half = x.within(1000.0).times(0.5);
+        g * half.clone().sech_square().times(0.5) * (-(half.clone() * half.tanh())).plus(1.0)
+    };
+    /// The slope of gelu, the share below x and x times the density.
+    pub(super) gelu_slope GELU_SLOPE() |x| x.gelu_slope(), Input |g, x| {
+        // (2 - x^2) times the density, which is 0 beyond the bound
+        let x = x.within(100.0);
+        let density = (-x.clone().square()).times(0.5).exp().times((2.0 * PI).sqrt().recip());
+        g * density * (-x.square()).plus(2.0)
+    };
     /// 1 - x^2
     pub(super) one_minus_square ONE_MINUS_SQUARE() |x| x.one_minus_square(), Input |g, x| g * x.times(-2.0);
     /// The elements of `huber_loss`, of what is left: x^2 / 2 up to delta, delta (|x| - delta / 2) beyond.
@@ -268,20 +265,6 @@ functions! {
         0.0 => g.nothing(),
         p => g * x.power(p - 1.0).times(p),
     };
-}
-
-/// max(x, 0) + ln(1 + e^-|x|): the exponential cannot overflow.
-#[inline(always)]
-fn softplus<E: Expression>(x: E) -> E {
-    let below = x.lt_number(0.0);
-    x.clone().with(below, 0.0) + (-x.abs()).exp().log1p()
-}
-
-/// x times a share from 0 to 1 that falls faster than x grows.
-#[inline(always)]
-fn part<E: Expression>(x: E, share: E) -> E {
-    let none = share.eq_number(0.0);
-    (x * share).with(none, 0.0)
 }
 
 /// 1 / sqrt(1 + x^2)

@@ -16,7 +16,7 @@ impl<T: Float> Expression for Tensor<T> {
 
     tensor_methods!(abs square reciprocal sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan);
     tensor_methods!(sinh cosh tanh asinh acosh atanh sigmoid erf erfc lgamma floor ceil trunc round sign);
-    tensor_methods!(sech_square one_minus_square);
+    tensor_methods!(sech_square one_minus_square softplus silu silu_slope gelu gelu_slope);
     fn times(self, c: f64) -> Self {
         self * T::of(c)
     }

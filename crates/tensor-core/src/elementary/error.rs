@@ -155,7 +155,7 @@ pub fn erf<T: ErrorFunction>(x: T) -> T {
 pub fn erfc<T: ErrorFunction>(x: T) -> T {
     // 1 - x - x q, the first difference with its rounding error.
     let first = T::ONE - x;
-    let near = first + ((T::ONE - first) - x - x * T::erf_small_excess(x * x));
+    let near = first + x.mul_add(-T::erf_small_excess(x * x), (T::ONE - first) - x);
 
     // e^(-a^2) = 2^k (1 + r + rest), the square in two parts.
     let a = capped(x.abs(), T::ERFC_MOST);

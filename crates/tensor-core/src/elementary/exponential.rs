@@ -143,35 +143,26 @@ fn scaled_sum<T: Real>(base: T, scale: T, high: T, low: T) -> (T, T) {
     (sum, scale.mul_add(low, scale.mul_add(high, base - sum)))
 }
 
-/// e^x for x <= 0 in two parts, and what they are still to be multiplied by: where e^x is subnormal, less than 1.
+/// k = x / ln 2 to the nearest, and 2^k as two factors: one alone may be no normal number.
 #[inline(always)]
-fn lifted_decay<T: Exponential>(x: T) -> (T, T, T) {
-    let (sum, high, low) = parts(x);
-    let small = x < T::EXP_NORMAL;
-    let lift = if small { T::Bits::of(T::LIFT << T::MANTISSA) } else { T::Bits::of(0) };
-    let scale = T::from_bits(sum.to_bits().shl(T::MANTISSA).plus(lift));
-    let (y, y_low) = scaled_sum(scale, scale, high, low);
-    (y, y_low, if small { T::LOWER } else { T::ONE })
-}
-
-/// e^-x for x >= 0 in two parts. Where it is subnormal, the first is as good as a subnormal can be.
-#[inline(always)]
-pub(super) fn decay<T: Exponential>(x: T) -> (T, T) {
-    let (high, low, lower) = lifted_decay(floored(-x, T::EXP_LEAST));
-    (high * lower, low * lower)
+pub(super) fn scales<T: Exponential>(x: T) -> (T, [T; 2]) {
+    // The lowest bits of the sums are k + 2 BIAS and about k / 2 + BIAS.
+    let bias = T::of(T::BIAS as f64);
+    let rounder = T::ROUNDER + (bias + bias);
+    let sum = x.mul_add(T::LOG2_E, rounder);
+    let half = x.mul_add(T::of(0.5) * T::LOG2_E, T::ROUNDER + bias).to_bits();
+    let scale = |bits: T::Bits| T::from_bits(bits.shl(T::MANTISSA));
+    (sum - rounder, [scale(half), scale(sum.to_bits().minus(half))])
 }
 
 /// e^x.
 #[inline(always)]
 pub fn exp<T: Exponential>(x: T) -> T {
-    let bounded = floored(x, T::EXP_LEAST);
-    let sum = bounded.mul_add(T::LOG2_E, T::ROUNDER);
-    let k = sum - T::ROUNDER;
-    let r = k.mul_add(-T::LN_2[1], k.mul_add(-T::LN_2[0], bounded));
-    let y = exp_near_zero(r, T::ZERO);
-    let y = times_power_of_two(y, sum, bounded < T::EXP_NORMAL);
-    // Past the end, infinity; NaN stays.
-    if x <= T::EXP_MOST { y } else { x + T::INFINITY }
+    // Beyond these bounds the factors make it 0 and infinity.
+    let x = floored(capped(x, T::EXP_MOST + T::of(0.3)), T::EXP_LEAST);
+    let (k, scale) = scales(x);
+    let r = k.mul_add(-T::LN_2[1], k.mul_add(-T::LN_2[0], x));
+    exp_near_zero(r, T::ZERO) * scale[0] * scale[1]
 }
 
 /// e^(r + r_low) for |r| <= ln 2 / 2.
@@ -228,14 +219,26 @@ pub fn expm1<T: Exponential>(x: T) -> T {
 /// 1 / (1 + e^-x).
 #[inline(always)]
 pub fn sigmoid<T: Exponential>(x: T) -> T {
-    // With u = e^-|x|: 1 / (1 + u) or u / (1 + u).
-    let (u, u_low) = decay(x.abs());
-    let d = T::ONE + u;
-    let d_low = ((T::ONE - d) + u) + u_low;
-    let below = x < T::ZERO;
-    let n = if below { u } else { T::ONE };
-    let n_low = if below { u_low } else { T::ZERO };
-    quotient_rounded((n, n_low), (d, d_low))
+    let (y, y_low, scale, _) = scaled_sigmoid(floored(x, T::EXP_LEAST));
+    (y + y_low) * (scale[0] * scale[1])
+}
+
+/// 1 / (1 + e^-x) for x from EXP_LEAST on, in two parts and two factors,
+/// and e^-r - 1 where x = k ln 2 + r.
+#[inline(always)]
+pub(super) fn scaled_sigmoid<T: Exponential>(x: T) -> (T, T, [T; 2], T) {
+    // 2^k / (2^k + e^-r), x = k ln 2 + r: of no sign of x nothing cancels.
+    let x = capped(x, T::of(2.0) * T::SATURATED);
+    let (k, scale) = scales(x);
+    let r = k.mul_add(-T::LN_2[1], k.mul_add(-T::LN_2[0], x));
+    let e = (r * r).mul_add(T::exp_tail(-r), -r);
+    let power = scale[0] * scale[1];
+    let whole = T::ONE + power;
+    let whole_low = power - (whole - T::ONE);
+    let d = whole + e;
+    let d_low = (e - (d - whole)) + whole_low;
+    let y = T::ONE / d;
+    (y, y * y.mul_add(-d_low, y.mul_add(-d, T::ONE)), scale, e)
 }
 
 /// The quotient of two numbers in two parts each: one step of Newton corrects that of the leading parts.
@@ -257,16 +260,20 @@ fn quotient_rounded<T: Real>((n, n_low): (T, T), (d, d_low): (T, T)) -> T {
 /// The hyperbolic tangent.
 #[inline(always)]
 pub fn tanh<T: Exponential>(x: T) -> T {
-    // (e^2a - 1) / (e^2a + 1), a = |x|, from the parts of e^2a, k >= 0.
+    // (e^2a - 1) / (e^2a + 1), a = |x|, with e^2a = 2^k (1 + e).
     let a = capped(x.abs(), T::SATURATED);
-    let (sum, high, low) = parts(a + a);
+    let (k, sum) = halvings(a + a);
+    let r = k.mul_add(-T::LN_2[1], k.mul_add(-T::LN_2[0], a + a));
+    let rest = (r * r) * r.mul_add(T::exp_cubic(r), T::of(0.5));
+    let e = r + rest;
+    let e_low = (r - e) + rest;
     let scale = T::from_bits(sum.to_bits().shl(T::MANTISSA));
     // 2^k - 1 is taken from 2^k + 1: an error that both have does not matter.
     let above = scale + T::ONE;
     let below = above - T::of(2.0);
-    let n = scaled_sum(below, scale, high, low);
-    let d = scaled_sum(above, scale, high, low);
-    quotient_rounded(n, d).copysign(x)
+    let (n, n_low) = scaled_sum(below, scale, e, e_low);
+    let d = scaled_sum(above, scale, e, e_low);
+    quotient_rounded((n, n_low), d).copysign(x)
 }
 
 /// 2^(k - 1), high and low with e^a / 2 = 2^(k - 1) (1 + high + low) for a >= 0; 2^(k - 2) where large.
@@ -318,13 +325,15 @@ pub fn cosh<T: Exponential>(x: T) -> T {
 /// 1 / cosh(x)^2, the slope of the hyperbolic tangent.
 #[inline(always)]
 pub fn sech_square<T: Exponential>(x: T) -> T {
-    // 4 u / (1 + u)^2, u = e^-2|x|, of which a subnormal u would be too coarse.
-    let (n, n_low, lower) = lifted_decay(floored(-(x.abs() + x.abs()), T::EXP_LEAST - T::of(4.0)));
-    let (u, u_low) = (n * lower, n_low * lower);
-    let one = T::ONE + u;
-    let one_low = ((T::ONE - one) + u) + u_low;
-    let d = one * one;
-    let d_low = one.mul_add(one, -d) + (one + one) * one_low;
-    let (q, q_low) = quotient((n, n_low), (d, d_low));
-    (q + q_low) * (T::of(4.0) * lower)
+    // 4 u / (1 + u)^2, u = e^-2|x| = 2^k e, where 2^k comes last: a subnormal u would be too coarse.
+    let t = floored(-(x.abs() + x.abs()), T::EXP_LEAST - T::of(4.0));
+    let (k, scale) = scales(t);
+    let r = k.mul_add(-T::LN_2[1], k.mul_add(-T::LN_2[0], t));
+    let e = T::ONE + (r * r).mul_add(T::exp_tail(r), r);
+    let u = e * scale[0] * scale[1];
+    let sum = T::ONE + u;
+    let lost = (T::ONE - sum) + u;
+    let inverse = T::ONE / sum;
+    let inverse = (inverse * lost).mul_add(-inverse, inverse);
+    T::of(4.0) * (e * inverse) * inverse * scale[0] * scale[1]
 }

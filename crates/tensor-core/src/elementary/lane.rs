@@ -1,6 +1,6 @@
 //! A number in a loop over vectors: its functions are those of this module, which have no branches.
 
-use super::{Elementary, error, exponential, gamma, hypot, logarithm, power, trigonometric};
+use super::{Elementary, activation, error, exponential, gamma, hypot, logarithm, power, trigonometric};
 use crate::element::Float;
 use crate::expression::Expression;
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -92,6 +92,8 @@ impl<T: Elementary> Expression for Lane<T> {
         asinh => logarithm::asinh; acosh => logarithm::acosh; atanh => logarithm::atanh;
         asin => trigonometric::asin; acos => trigonometric::acos; atan => trigonometric::atan;
         erf => error::erf; erfc => error::erfc;
+        gelu => activation::gelu; gelu_slope => activation::gelu_slope; softplus => activation::softplus;
+        silu => activation::silu; silu_slope => activation::silu_slope;
         abs => Float::abs; sqrt => Float::sqrt; floor => Float::floor; ceil => Float::ceil; trunc => Float::trunc;
         round => Float::round_ties_even; sign => Expression::sign; nothing => Expression::nothing;
         square => Expression::square; reciprocal => Expression::reciprocal; finite => Expression::finite;
@@ -127,11 +129,17 @@ impl<T: Elementary> Expression for Lane<T> {
     fn plus(self, c: f64) -> Self {
         self.map(|x| Expression::plus(x, c))
     }
-    /// As of a number: products where the exponent is a small integer.
+    /// As of a number: products where the exponent is a small integer. Written out, as the library's function, once it is
+    /// in sight, is called for every element, and its value not used.
     #[inline(always)]
     fn power(self, p: f64) -> Self {
         match p {
-            0.0 | 1.0 | 2.0 | 3.0 | 0.5 | -1.0 => self.map(|x| x.power(p)),
+            0.0 => self.map(|_| T::ONE),
+            1.0 => self,
+            2.0 => self.map(|x| x * x),
+            3.0 => self.map(|x| x * x * x),
+            0.5 => self.map(Float::sqrt),
+            -1.0 => self.map(|x| T::ONE / x),
             _ => self.map(|x| power::pow(x, T::of(p))),
         }
     }

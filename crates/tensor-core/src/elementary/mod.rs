@@ -4,6 +4,7 @@
 //! They are for processors with fused multiplication and addition, and give the same bits on each of those. Where there
 //! is none, and where an argument is too far out for a formula without branches, the standard library's serve.
 
+mod activation;
 mod error;
 mod exponential;
 mod gamma;
@@ -18,7 +19,7 @@ pub use lane::Lane;
 
 /// The types that have all of them: f32 and f64.
 pub trait Elementary:
-    error::ErrorFunction + gamma::Gamma + power::Power + trigonometric::Trigonometric
+    activation::Activation + gamma::Gamma + power::Power + trigonometric::Trigonometric
 {
     /// What stands where a [`Lane`] was too far: one of the values that are not numbers.
     const UNKNOWN: Self;

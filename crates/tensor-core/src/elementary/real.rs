@@ -108,34 +108,41 @@ macro_rules! real {
 real!(f32 i32 u32 23 127);
 real!(f64 i64 u64 52 1023);
 
-/// c[0] + c[1] x + c[2] x^2 + .. for up to 32 coefficients: Estrin's scheme, in steps that the compiler sees through
-/// without unrolling a loop, which comes too late for loops around it to be vectorised.
+/// c[0] + c[1] x + c[2] x^2 + .. for up to 32 coefficients: Horner's scheme in x^2 for the even and the odd powers, in x^4
+/// for long ones. A processor is at several steps of a loop at once, so few operations matter more than short chains.
+/// Written in steps that the compiler sees through without unrolling a loop, which comes too late for loops around it to
+/// be vectorised.
 #[inline(always)]
 pub fn polynomial<T: Real, const N: usize>(x: T, c: [T; N]) -> T {
-    #[inline(always)]
-    fn two<T: Real, const N: usize>(x: T, c: &[T; N], i: usize) -> T {
-        if i + 1 < N { x.mul_add(c[i + 1], c[i]) } else { c[i] }
+    // c[first] + c[first + step] y + c[first + 2 step] y^2 + ..
+    macro_rules! powers {
+        ($y:expr, $first:literal by $step:literal: $($i:literal)*) => {{
+            let mut sum = T::ZERO;
+            $(if $first + $i < N {
+                sum = if $first + $i + $step < N { $y.mul_add(sum, c[$first + $i]) } else { c[$first + $i] };
+            })*
+            sum
+        }};
     }
-    #[inline(always)]
-    fn four<T: Real, const N: usize>(x: [T; 2], c: &[T; N], i: usize) -> T {
-        if i + 2 < N { x[1].mul_add(two(x[0], c, i + 2), two(x[0], c, i)) } else { two(x[0], c, i) }
+    const { assert!(1 <= N && N <= 32) }
+    let square = x * x;
+    // The first two by themselves: what the others round weighs less.
+    let start = if N > 1 { x.mul_add(c[1], c[0]) } else { c[0] };
+    if N <= 2 {
+        return start;
     }
-    #[inline(always)]
-    fn eight<T: Real, const N: usize>(x: [T; 3], c: &[T; N], i: usize) -> T {
-        let low = four([x[0], x[1]], c, i);
-        if i + 4 < N { x[2].mul_add(four([x[0], x[1]], c, i + 4), low) } else { low }
+    if N <= 11 {
+        let even = powers!(square, 2 by 2: 8 6 4 2 0);
+        let odd = powers!(square, 3 by 2: 8 6 4 2 0);
+        return square.mul_add(if N > 3 { x.mul_add(odd, even) } else { even }, start);
     }
-    #[inline(always)]
-    fn sixteen<T: Real, const N: usize>(x: [T; 4], c: &[T; N], i: usize) -> T {
-        let low = eight([x[0], x[1], x[2]], c, i);
-        if i + 8 < N { x[3].mul_add(eight([x[0], x[1], x[2]], c, i + 8), low) } else { low }
-    }
-    const { assert!(N <= 32) }
-    let x2 = x * x;
-    let x4 = x2 * x2;
-    let x8 = x4 * x4;
-    let low = sixteen([x, x2, x4, x8], &c, 0);
-    if 16 < N { (x8 * x8).mul_add(sixteen([x, x2, x4, x8], &c, 16), low) } else { low }
+    let fourth = square * square;
+    let first = powers!(fourth, 4 by 4: 24 20 16 12 8 4 0);
+    let second = powers!(fourth, 5 by 4: 24 20 16 12 8 4 0);
+    let third = powers!(fourth, 2 by 4: 28 24 20 16 12 8 4 0);
+    let last = powers!(fourth, 3 by 4: 28 24 20 16 12 8 4 0);
+    let middle = square.mul_add(x.mul_add(last, third), start);
+    fourth.mul_add(x.mul_add(second, first), middle)
 }
 
 /// The smaller of both; NaN stays.
