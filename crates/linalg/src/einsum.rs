@@ -94,6 +94,9 @@ fn contract_all<T: Float>(equation: &str, tensors: &[&Tensor<T>]) -> Result<Tens
         let Some((i, j)) = pairs.min_by(|p, q| cost(p).total_cmp(&cost(q))) else { break };
         let (b, a) = (operands.swap_remove(j), operands.swap_remove(i));
         let kept = |l: &Label| output.contains(l) || operands.iter().any(|o| o.labels.contains(l));
+        // The one that has the result's last dimension goes to the right, so that this runs along memory.
+        let last = output.iter().rev().find(|l| a.labels.contains(l) != b.labels.contains(l));
+        let (a, b) = if last.is_some_and(|l| a.labels.contains(l)) { (b, a) } else { (a, b) };
         let product = contract(a, b, &kept)?;
         operands.push(product);
     }
@@ -336,4 +339,23 @@ pub fn tensordot<T: Float>(a: &Tensor<T>, b: &Tensor<T>, n: usize) -> Result<Ten
             bmm(&a.reshape([1, count(left), count(inner)])?, &b.reshape([1, count(inner), count(right)])?)?;
         product.reshape([left, right].concat())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_dimension_of_a_result_runs_along_memory() {
+        for (equation, shapes) in [
+            ("kij,nkj->nki", [&[3, 4, 5][..], &[6, 3, 5]]),
+            ("ij,jk->ki", [&[3, 4], &[4, 5]]),
+            ("ij,kj->ik", [&[3, 4], &[5, 4]]),
+            ("i,j->ji", [&[3], &[4]]),
+        ] {
+            let [a, b] = shapes.map(|shape| Tensor::<f64>::ones(shape));
+            let y = einsum(equation, &[&a, &b]).unwrap();
+            assert_eq!(y.array().layout().strides().last(), Some(&1), "{equation}");
+        }
+    }
 }

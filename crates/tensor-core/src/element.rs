@@ -29,10 +29,12 @@ pub(crate) mod sealed {
         /// # Panics
         /// Where they are of another type.
         fn typed_mut(x: SliceMut<'_>) -> &mut [Self];
+        /// A number in the order of the elements: NaN comes after all others, and the two zeros are equal.
+        fn rank(self) -> u64;
     }
 
     macro_rules! sealed {
-        ($($T:ident $Variant:ident;)*) => { $(
+        ($($T:ident $Variant:ident $rank:expr;)*) => { $(
             impl Sealed for $T {
                 #[inline(always)]
                 fn of_each<F: ForElement>(each: &EachElement<F>) -> &F::Of<Self> {
@@ -60,10 +62,27 @@ pub(crate) mod sealed {
                         _ => super::another_type(),
                     }
                 }
+                #[inline(always)]
+                fn rank(self) -> u64 {
+                    let rank: fn($T) -> u64 = $rank;
+                    rank(self)
+                }
             }
         )* };
     }
-    sealed! { f32 F32; f64 F64; i64 I64; bool Bool; }
+    // Of negative floating-point numbers all bits are turned around, of others the first.
+    sealed! {
+        f32 F32 |x| {
+            let bits = if x.is_nan() { f32::NAN } else { x + 0.0 }.to_bits();
+            u64::from(bits ^ ((bits as i32 >> 31) as u32 | 1 << 31))
+        };
+        f64 F64 |x| {
+            let bits = if x.is_nan() { f64::NAN } else { x + 0.0 }.to_bits();
+            bits ^ ((bits as i64 >> 63) as u64 | 1 << 63)
+        };
+        i64 I64 |x| x as u64 ^ 1 << 63;
+        bool Bool |x| u64::from(x);
+    }
 }
 
 #[cold]

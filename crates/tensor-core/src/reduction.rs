@@ -4,8 +4,6 @@ use crate::element::Number;
 
 /// An associative operation with a neutral element.
 pub trait Reduction<T>: Copy + Send + Sync {
-    /// Whether `combine` is one instruction, beside which reading and writing counts.
-    const LIGHT: bool = true;
     /// Its name in CUDA C++.
     #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "the CPU names nothing"))]
     const NAME: &'static str;
@@ -13,6 +11,11 @@ pub trait Reduction<T>: Copy + Send + Sync {
     fn neutral(self) -> T;
     /// Combines two results.
     fn combine(self, a: T, b: T) -> T;
+    /// Combines a result with four.
+    #[inline(always)]
+    fn combine_four(self, a: T, [b, c, d, e]: [T; 4]) -> T {
+        self.combine(a, self.combine(self.combine(b, c), self.combine(d, e)))
+    }
 }
 
 /// a + b.
@@ -45,7 +48,6 @@ impl<T: Number> Reduction<T> for Sum {
 }
 
 impl<T: Number> Reduction<T> for Max {
-    const LIGHT: bool = false;
     const NAME: &'static str = "Max";
 
     #[inline(always)]
@@ -56,10 +58,16 @@ impl<T: Number> Reduction<T> for Max {
     fn combine(self, a: T, b: T) -> T {
         if (b > a) | b.is_nan() { b } else { a }
     }
+    /// NaN is looked for in pairs, which is one comparison.
+    #[inline(always)]
+    fn combine_four(self, a: T, [b, c, d, e]: [T; 4]) -> T {
+        let further = |a: T, b: T| if b > a { b } else { a };
+        let known = further(further(further(further(a, b), c), d), e);
+        if (b.is_nan() | c.is_nan()) | (d.is_nan() | e.is_nan()) { b.plus(c).plus(d).plus(e) } else { known }
+    }
 }
 
 impl<T: Number> Reduction<T> for Min {
-    const LIGHT: bool = false;
     const NAME: &'static str = "Min";
 
     #[inline(always)]
@@ -69,6 +77,13 @@ impl<T: Number> Reduction<T> for Min {
     #[inline(always)]
     fn combine(self, a: T, b: T) -> T {
         if (b < a) | b.is_nan() { b } else { a }
+    }
+    /// NaN is looked for in pairs, which is one comparison.
+    #[inline(always)]
+    fn combine_four(self, a: T, [b, c, d, e]: [T; 4]) -> T {
+        let further = |a: T, b: T| if b < a { b } else { a };
+        let known = further(further(further(further(a, b), c), d), e);
+        if (b.is_nan() | c.is_nan()) | (d.is_nan() | e.is_nan()) { b.plus(c).plus(d).plus(e) } else { known }
     }
 }
 

@@ -37,6 +37,13 @@ pub fn has_vectors() -> bool {
     return true;
 }
 
+/// Whether the processor has AVX-512, and what comes with it: `popcnt`.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+pub(crate) fn has_avx512() -> bool {
+    x86::level() == x86::Level::Avx512
+}
+
 /// [`dispatch`] where there is another way without vectors, so that no body is compiled for that; see [`has_vectors`].
 #[inline]
 pub fn dispatch_vectors<K: Kernel>(kernel: K) -> K::Output {
@@ -117,7 +124,8 @@ mod x86 {
         let avx512 = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl");
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("popcnt");
         let level = match (avx2, avx512) {
             (true, true) => Level::Avx512,
             (true, false) => Level::Avx2,

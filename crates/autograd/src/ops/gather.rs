@@ -27,9 +27,19 @@ impl<T: Number> Op<T, 1> for Gather {
     }
     /// grad added to zeros at the index: duplicates accumulate
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-        let zeros = Tensor::constant(Array::zeros_on(g.device(), kept.shape(0))?);
-        Ok([Some(apply_owned(ScatterAdd { dim: self.dim, index: self.index.clone() }, [zeros, g])?)])
+        Ok([Some(added_at(&self.index, self.dim, kept.shape(0), g)?)])
     }
+}
+
+/// `g` added to zeros of `shape` at an index along a dimension.
+pub(super) fn added_at<T: Number>(
+    index: &Array<i64>,
+    dim: usize,
+    shape: &[usize],
+    g: Tensor<T>,
+) -> Result<Tensor<T>> {
+    let zeros = Tensor::constant(Array::zeros_on(g.device(), shape)?);
+    apply_owned(ScatterAdd { dim, index: index.clone() }, [zeros, g])
 }
 
 /// The first input with the second added at an index along a dimension.
@@ -302,8 +312,19 @@ impl<T: Element> Tensor<T> {
                     .map(|k| {
                         let inner = x.shape()[k + 1..].iter().product::<usize>() as i64;
                         let size = x.shape()[k] as i64;
-                        let along = &formula!(|place: i64| place.floor_divide(inner).remainder(size));
-                        Ok(kernels::map("nonzero", &places, along)?.into())
+                        // Divisions take longer than all the rest: in each column those that change it.
+                        let column = match (k, inner) {
+                            (0, 1) => places.clone(),
+                            (0, _) => {
+                                kernels::map("nonzero", &places, &formula!(|place: i64| place.floor_divide(inner)))?
+                            }
+                            (_, 1) => kernels::map("nonzero", &places, &formula!(|place: i64| place.remainder(size)))?,
+                            _ => {
+                                let along = &formula!(|place: i64| place.floor_divide(inner).remainder(size));
+                                kernels::map("nonzero", &places, along)?
+                            }
+                        };
+                        Ok(column.into())
                     })
                     .collect::<Result<_>>()?;
                 match columns.is_empty() {

@@ -1,6 +1,8 @@
 //! Losses: means over all elements, or over the rows of a batch.
 
+use super::softmax::CrossEntropy;
 use crate::body_once;
+use crate::op::apply;
 use crate::tensor::Tensor;
 use tensor_core::{Error, Float, Result};
 
@@ -78,7 +80,7 @@ impl<T: Float> Tensor<T> {
                 );
                 return Err(Error::shape("cross_entropy", message));
             }
-            Ok(x.log_softmax(1)?.gather(1, &target.unsqueeze(1)?)?.mean().neg())
+            Ok(apply(CrossEntropy(target.clone()), [x])?.mean())
         })
     }
 }

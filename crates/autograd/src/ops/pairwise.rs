@@ -36,17 +36,15 @@ impl<T: Float> Op<T, 2> for Each {
 
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let Pairwise { name, cotangents, cotangents_of_tensors, .. } = self.0;
-        let cotangent = |k: usize| {
-            kept.wrt(k, || {
-                if kept.create_graph() {
-                    let x = [g.clone(), kept.input(0), kept.input(1)];
-                    return Ok(T::of_floats(cotangents_of_tensors)[k](NONE, x));
-                }
-                let (a, b) = (kept.input_array(0), kept.input_array(1));
-                Ok(kernels::zip3(name, g.array(), a, b, &cotangents[k].with(NONE))?.into())
-            })
+        let cotangent = |k: usize, g: Tensor<T>| {
+            if kept.create_graph() {
+                let x = [g, kept.input(0), kept.input(1)];
+                return Ok(T::of_floats(cotangents_of_tensors)[k](NONE, x));
+            }
+            let (a, b) = (kept.input_array(0), kept.input_array(1));
+            Ok(kernels::zip3_owned(name, g.into_array(), a, b, &cotangents[k].with(NONE))?.into())
         };
-        Ok([cotangent(0)?, cotangent(1)?])
+        Ok([kept.wrt(0, || cotangent(0, g.clone()))?, kept.wrt(1, || cotangent(1, g))?])
     }
 }
 

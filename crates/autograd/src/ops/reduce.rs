@@ -166,11 +166,13 @@ impl<T: Number> Op<T, 1> for Extreme {
             Pick::Smallest => kernels::min(op, x, mask, *keepdim),
             Pick::Middle => {
                 let all = x.reshape(op, &[x.numel()])?;
-                let order = kernels::argsort(op, &all, 0, false)?;
-                let sorted = kernels::gather(op, &all, 0, &order)?;
-                // NaN sorts to the end.
-                let last = sorted.select(op, 0, x.numel() - 1)?;
-                if last.item(op)?.is_nan() { Ok(last) } else { sorted.select(op, 0, (x.numel() - 1) / 2) }
+                // NaN is the largest of all.
+                let largest = kernels::max(op, &all, &[true], false)?;
+                if largest.item(op)?.is_nan() {
+                    return Ok(largest);
+                }
+                let middle = (x.numel() - 1) / 2;
+                kernels::sort(op, &all, 0, false, middle..middle + 1)?.0.select(op, 0, 0)
             }
         }
     }

@@ -33,6 +33,7 @@ static LOG_OF_SUM: Function<2> = function!(|sum, others| {
     let single = E::both(sum.gt_number(0.5), sum.lt_number(1.5));
     E::choose(single, others, sum.plus(-1.0)).log1p()
 });
+static NEGATIVE: Function<1> = function!(|x| -x);
 static SUM: Function<2> = function!(|a, b| a + b);
 static RATIO: Function<2> = function!(|a, b| a / b);
 static SHIFTED_TWICE: Function<3> = function!(|x, first, second| (x - first) - second);
@@ -83,6 +84,11 @@ impl<T: Float> Op<T, 1> for LogSumExp {
         let (x, y) = (kept.input(0), kept.output(0).detach());
         let shares = |x: &Tensor<T>| apply(Softmax { mask: self.0.clone(), log: false }, [x]);
         if y.as_slice().is_some_and(|y| y.iter().all(|y| y.is_finite())) {
+            if !kept.create_graph()
+                && let Some(g) = kernels::logsumexp_cotangent("logsumexp", x.array(), g.array(), &self.0)?
+            {
+                return Ok([Some(g.into())]);
+            }
             return Ok([Some(shares(&x)?.try_mul(&g)?)]);
         }
         let (empty, full) = (y.eq_number(f64::NEG_INFINITY), y.eq_number(f64::INFINITY));
@@ -129,6 +135,17 @@ impl<T: Float> Op<T, 1> for Softmax {
     /// softmax: result (grad - sum(grad result)); log_softmax: grad - e^result sum(grad)
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let y = kept.output(0);
+        if !kept.create_graph()
+            && let Some(g) = kernels::softmax_cotangent(
+                Op::<T, 1>::name(self),
+                y.array(),
+                g.array(),
+                &self.mask,
+                self.log,
+            )?
+        {
+            return Ok([Some(g.into())]);
+        }
         let ndim = self.mask.len();
         let dims = (0..ndim).filter(|&k| self.mask[k]).map(|k| k as isize - ndim as isize);
         let dims: Vec<isize> = dims.collect();
@@ -138,12 +155,9 @@ impl<T: Float> Op<T, 1> for Softmax {
                 return Ok([Some(log_softmax_cotangent(g, y, total))]);
             }
             let f = LOG_SOFTMAX_COTANGENT.with(NONE);
-            return Ok([Some(kernels::zip3("log_softmax", g.array(), y.array(), total.array(), &f)?.into())]);
-        }
-        if !kept.create_graph()
-            && let Some(g) = kernels::softmax_cotangent("softmax", y.array(), g.array(), &self.mask)?
-        {
-            return Ok([Some(g.into())]);
+            return Ok([Some(
+                kernels::zip3_owned("log_softmax", g.into_array(), y.array(), total.array(), &f)?.into(),
+            )]);
         }
         // The mean of the gradients is taken off twice: what rounding leaves of it the first time is as large as the
         // result where one element has almost all of the sum.
@@ -151,6 +165,49 @@ impl<T: Float> Op<T, 1> for Softmax {
         let almost = (g - mean) * &y;
         let rest = almost.sum_dim(&dims, true)?;
         Ok([Some(almost - rest * y)])
+    }
+}
+
+/// -ln softmax(x) at a class of each row of a matrix.
+pub(super) struct CrossEntropy(pub Tensor<i64>);
+
+impl<T: Float> Op<T, 1> for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        if let Some(losses) = kernels::cross_entropy("cross_entropy", x, self.0.array())? {
+            return Ok(losses);
+        }
+        let logarithms = Softmax { mask: SmallVec::from_slice(&[false, true]), log: true }.forward([x])?;
+        let classes = self.0.unsqueeze(1)?;
+        let chosen = kernels::gather("cross_entropy", &logarithms, 1, classes.array())?;
+        kernels::map_owned("cross_entropy", chosen.remove_dim("cross_entropy", 1)?, &NEGATIVE.with(NONE))
+    }
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::inputs([true])
+    }
+    fn holds(&self) -> usize {
+        self.0.array().allocation().1
+    }
+    /// softmax(x) grad, less grad at the class
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        if !kept.create_graph()
+            && let Some(g) = kernels::cross_entropy_cotangent(
+                "cross_entropy",
+                kept.input_array(0),
+                self.0.array(),
+                g.array(),
+            )?
+        {
+            return Ok([Some(g.into())]);
+        }
+        let x = kept.input(0);
+        let y = apply(Softmax { mask: SmallVec::from_slice(&[false, true]), log: true }, [&x])?;
+        let total = g.unsqueeze(1)?.neg();
+        let zeros = Tensor::constant(Array::zeros_on(g.device(), x.shape())?);
+        let chosen = zeros.scatter_add(1, &self.0.unsqueeze(1)?, &total)?;
+        Ok([Some(log_softmax_cotangent(chosen, y, total))])
     }
 }
 

@@ -1,10 +1,57 @@
 //! Order: sorting, and the places of extremes. Values are gathered at the indices that were found,
 //! so their gradients go to exactly these elements.
 
+use super::gather::added_at;
 use crate::body_once;
+use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
 use tensor_core::shape::dim;
-use tensor_core::{AtCaller, Error, Float, Number, Result, kernels};
+use tensor_core::{Array, AtCaller, Error, Float, Number, Result, kernels};
+
+/// The elements in order along a dimension, those whose number in the order is in `part`.
+struct Sort {
+    dim: usize,
+    descending: bool,
+    part: Range<usize>,
+    /// Where they were: found with them.
+    order: Arc<OnceLock<Array<i64>>>,
+}
+
+impl<T: Number> Op<T, 1> for Sort {
+    fn name(&self) -> &'static str {
+        "sort"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        let (values, order) = kernels::sort("sort", x, self.dim, self.descending, self.part.clone())?;
+        // An operation is applied once.
+        let _ = self.order.set(order);
+        Ok(values)
+    }
+    fn holds(&self) -> usize {
+        self.order.get().map_or(0, |order| order.allocation().1)
+    }
+    /// grad at the places where the elements were
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let order = self.order.get().expect("a rule runs after its operation");
+        Ok([Some(added_at(order, self.dim, kept.shape(0), g)?)])
+    }
+}
+
+/// The elements of `x`, which has dimensions, that are in `part` of the order along `d`, and their indices.
+fn sorted<T: Number>(
+    x: &Tensor<T>,
+    d: isize,
+    descending: bool,
+    part: Range<usize>,
+) -> Result<(Tensor<T>, Tensor<i64>)> {
+    let dim = dim("sort", d, x.ndim())?;
+    let order = Arc::new(OnceLock::new());
+    let values = apply(Sort { dim, descending, part, order: order.clone() }, [x])?;
+    let order = order.get().expect("the operation has run").clone();
+    Ok((values, order.into()))
+}
 
 impl<T: Number> Tensor<T> {
     /// The indices that sort the elements along `dim`. Equal ones keep their order; NaN counts as
@@ -33,8 +80,17 @@ impl<T: Number> Tensor<T> {
     /// Index, for a dimension that does not exist.
     #[track_caller]
     pub fn sort(&self, d: isize, descending: bool) -> Result<(Self, Tensor<i64>)> {
-        let index = self.argsort(d, descending)?;
-        Ok((self.gather(d, &index)?, index))
+        body_once!(
+            T: Number,
+            [self, d, descending],
+            |x: &Tensor<T>, d: isize, descending: bool| -> Result<(Tensor<T>, Tensor<i64>)> {
+                if x.ndim() == 0 {
+                    let (values, index) = x.as_vector()?.sort(d, descending)?;
+                    return Ok((values.as_scalar()?, index.as_scalar()?));
+                }
+                sorted(x, d, descending, 0..x.size(d)?)
+            }
+        )
     }
 
     /// The `k` largest elements along `dim` (the smallest, where not `largest`) in order, the most
@@ -64,8 +120,7 @@ impl<T: Number> Tensor<T> {
                     let message = format!("{k} elements of dimension {d} of shape {:?}: it has {size}", x.shape());
                     return Err(Error::index("topk", message));
                 }
-                let index = x.argsort(d, largest)?.narrow(d, 0, k)?;
-                Ok((x.gather(d, &index)?, index))
+                sorted(x, d, largest, 0..k)
             }
         )
     }
@@ -145,16 +200,13 @@ impl<T: Float> Tensor<T> {
                 let message = format!("dimension {d} of shape {:?} has no element", x.shape());
                 return Err(Error::shape("quantile", message));
             }
-            let sorted = x.sort(d, false)?.0;
             let place = q * (n - 1) as f64;
-            let below = place.floor();
-            let low = sorted.select(d, below as isize)?;
-            let value = match place - below {
-                0.0 => low,
-                share => between(&low, &sorted.select(d, below as isize + 1)?, share)?,
-            };
-            // NaN sorts to the end.
-            let last = sorted.select(d, -1)?;
+            let (below, share) = (place.floor() as usize, place.fract());
+            let beside = sorted(x, d, false, below..below + 1 + usize::from(share > 0.0))?.0;
+            let low = beside.select(d, 0)?;
+            let value = if share > 0.0 { between(&low, &beside.select(d, 1)?, share)? } else { low };
+            // NaN is the largest of all.
+            let last = x.gather(d, &x.argmax(d, true)?)?.squeeze(d)?;
             last.isnan().where_cond(&last, &value)
         })
     }
@@ -179,10 +231,10 @@ impl<T: Float> Tensor<T> {
                     let message = format!("dimension {d} of shape {:?} has no element", x.shape());
                     return Err(Error::shape("median_dim", message));
                 }
-                let (sorted, order) = x.detach().sort(d, false)?;
-                let nan = sorted.narrow(d, -1, 1)?.isnan();
-                let (last, middle) = (order.narrow(d, -1, 1)?, order.narrow(d, ((n - 1) / 2) as isize, 1)?);
-                let index = nan.where_cond(&last, &middle)?;
+                let middle = (n - 1) / 2;
+                let middle = sorted(&x.detach(), d, false, middle..middle + 1)?.1;
+                let last = x.argmax(d, true)?;
+                let index = x.detach().gather(d, &last)?.isnan().where_cond(&last, &middle)?;
                 let value = x.gather(d, &index)?;
                 match keepdim {
                     true => Ok((value, index)),

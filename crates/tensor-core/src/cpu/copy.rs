@@ -1,6 +1,7 @@
 //! Strided copies.
 
-use super::parallel::{MIN_ELEMENTS, deal_parts, for_parts};
+use super::parallel::{for_parts, for_pieces};
+use super::transpose::{ROWS, transpose};
 use crate::array::Array;
 use crate::element::Element;
 use crate::error::Result;
@@ -9,10 +10,6 @@ use crate::layout::Layout;
 use crate::nest::Nest;
 use crate::shape::{self, Dims};
 use std::borrow::Cow;
-
-/// Rows and columns of the square that a transposing copy moves at a time, so that the lines of
-/// memory it reads stay in the cache until they are used up.
-const TILE: usize = 16;
 
 /// The elements in row-major order, where they lie if they lie so.
 pub fn elements<'a, T: Element>(op: &'static str, x: &'a Array<T>) -> Result<Cow<'a, [T]>> {
@@ -38,7 +35,7 @@ pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
             return planes.segments(0..planes.len(), |plane, [p], n| {
                 for k in 0..n {
                     let out = &mut out[(plane + k) * rows * columns..][..rows * columns];
-                    transpose(out, data, p + k as isize * stride, columns, step);
+                    transposed(out, data, p + k as isize * stride, columns, step);
                 }
             });
         }
@@ -53,6 +50,7 @@ pub fn copy<T: Element>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
 }
 
 /// out[k] = data[p + k step].
+#[inline(always)]
 pub fn strided<T: Copy>(out: &mut [T], data: &[T], p: isize, step: isize) {
     let (p, n) = (p as usize, out.len());
     match step {
@@ -65,25 +63,25 @@ pub fn strided<T: Copy>(out: &mut [T], data: &[T], p: isize, step: isize) {
     }
 }
 
-/// out[i, j] = data[p + i + j step], tile by tile.
-fn transpose<T: Element>(out: &mut [T], data: &[T], p: isize, columns: usize, step: isize) {
+/// out[i, j] = data[p + i + j step], for step > 0 by strips of rows.
+fn transposed<T: Element>(out: &mut [T], data: &[T], p: isize, columns: usize, step: isize) {
     let strip = |first_row: usize, out: &mut [T]| {
         let (p, height) = (p + first_row as isize, out.len() / columns);
-        for j0 in (0..columns).step_by(TILE) {
-            for j in j0..columns.min(j0 + TILE) {
-                let column = &data[(p + j as isize * step) as usize..][..height];
-                for (i, &x) in column.iter().enumerate() {
-                    out[i * columns + j] = x;
-                }
+        if step > 0 {
+            return transpose(out, columns, &data[p as usize..], step as usize, height);
+        }
+        for j in 0..columns {
+            let column = &data[(p + j as isize * step) as usize..][..height];
+            for (i, &x) in column.iter().enumerate() {
+                out[i * columns + j] = x;
             }
         }
     };
-    let strips = |start: usize, out: &mut [T]| {
-        for (k, out) in out.chunks_mut(TILE * columns).enumerate() {
-            strip(start / columns + k * TILE, out);
+    for_pieces(out, ROWS * columns, |start: usize, out: &mut [T]| {
+        for (k, out) in out.chunks_mut(ROWS * columns).enumerate() {
+            strip(start / columns + k * ROWS, out);
         }
-    };
-    if out.len() < MIN_ELEMENTS { strips(0, out) } else { deal_parts(out, TILE * columns, &strips) }
+    });
 }
 
 /// `x` at the places of `layout` within zeros of `shape`.
@@ -98,6 +96,42 @@ pub fn embed<T: Element>(
     Ok(Array::from_buffer(Dims::from_slice(shape), out))
 }
 
+/// Row-major arrays behind one another along `dim`.
+pub fn cat<T: Element>(out: &mut [T], arrays: &[&Array<T>], dim: usize) {
+    /// Rows that are written before the next ones, while they are in the cache.
+    const TOGETHER: usize = 256;
+    let parts = || {
+        let length = |a: &Array<T>| a.shape()[dim..].iter().product::<usize>();
+        arrays.iter().map(move |a| (a.as_slice().unwrap_or(&[]), length(a))).filter(|(x, _)| !x.is_empty())
+    };
+    let row: usize = parts().map(|(_, length)| length).sum();
+    if row == out.len() {
+        let mut out = out;
+        for (x, length) in parts() {
+            let (part, rest) = out.split_at_mut(length);
+            for_parts(part, |from, out| out.copy_from_slice(&x[from..][..out.len()]));
+            out = rest;
+        }
+        return;
+    }
+    for_pieces(out, row, |from, out| {
+        for (k, out) in out.chunks_mut(TOGETHER * row).enumerate() {
+            let (first, count) = (from / row + k * TOGETHER, out.len() / row);
+            let mut column = 0;
+            for (x, length) in parts() {
+                let x = &x[first * length..][..count * length];
+                if length == 1 {
+                    out[column..].iter_mut().step_by(row).zip(x).for_each(|(o, &x)| *o = x);
+                } else {
+                    let rows = out.chunks_mut(row).zip(x.chunks_exact(length));
+                    rows.for_each(|(out, x)| out[column..][..length].copy_from_slice(x));
+                }
+                column += length;
+            }
+        }
+    });
+}
+
 /// Writes `x` into the places of `layout` in `out`; both have one shape.
 pub fn assign<T: Element>(out: &mut [T], layout: &Layout, x: &Array<T>) {
     let data = x.storage();
@@ -106,6 +140,12 @@ pub fn assign<T: Element>(out: &mut [T], layout: &Layout, x: &Array<T>) {
     nest.segments(0..nest.len(), |_, [p, q], n| {
         if (s, t) == (1, 1) {
             return out[p as usize..][..n].copy_from_slice(&data[q as usize..][..n]);
+        }
+        if s > 0 && t > 0 {
+            // Without a check of each place.
+            let places = out[p as usize..].iter_mut().step_by(s as usize);
+            let elements = data[q as usize..].iter().step_by(t as usize);
+            return places.zip(elements).take(n).for_each(|(o, &x)| *o = x);
         }
         for k in 0..n as isize {
             out[(p + k * s) as usize] = data[(q + k * t) as usize];

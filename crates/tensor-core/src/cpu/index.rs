@@ -1,18 +1,20 @@
 //! Kernels that find or place elements by index.
 
-use super::copy::elements;
-use super::parallel::for_pieces;
+use super::copy::{elements, strided};
+use super::parallel::{MIN_ELEMENTS, Order, deal_parts, for_parts, for_pieces, part_of, share};
 use super::reduce::line;
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::{Error, Result};
-use crate::formula::on_cpu;
-use crate::heap::{vectors, work};
+use crate::heap::work;
 use crate::layout::Layout;
 use crate::nest::Nest;
 use crate::reduction::{Max, Min, Reduction};
 use crate::shape::Dims;
-use crate::simd::{Kernel, dispatch};
+use crate::simd::{Kernel, dispatch, plain};
+use std::hint::select_unpredictable;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// The index of the first extreme element along `dim`, which is not empty: of the largest, or of the
 /// smallest where `smallest`. NaN counts as more extreme than anything.
@@ -101,48 +103,65 @@ impl<T: Number, R: Reduction<T>> Kernel for Extremes<'_, T, R> {
     }
 }
 
-/// The layout of what an index of `shape` selects from along `dim`, before the index moves it; and
-/// how far one step of the index goes.
-fn indexed(layout: &Layout, shape: &[usize], dim: usize) -> (Layout, isize) {
-    let mut strides = layout.strides();
-    let step = std::mem::replace(&mut strides[dim], 0);
-    (Layout::strided(Dims::from_slice(shape), &strides, layout.offset()), step)
+/// What an index names along a dimension: where it lies, and for each of its elements the place in a buffer that it
+/// would have if the index were 0 there.
+struct Walk<'a> {
+    index: &'a [i64],
+    nest: Nest<2>,
+    /// The elements along the dimension, and how far they lie apart.
+    n: usize,
+    step: isize,
+    /// Of the innermost loop, where one number of the index stands for all of it, and the nest is that of the others:
+    /// its length and its step.
+    line: Option<(usize, isize)>,
 }
 
-/// Calls `f(place, position)` for every element of `index`, in row-major order: its place in the
-/// buffer behind `layout`, and its position among the elements. Negative indices count from the end.
-fn each_place(
-    op: &'static str,
-    layout: &Layout,
-    dim: usize,
-    index: &Array<i64>,
-    mut f: impl FnMut(usize, usize),
-) -> Result<()> {
-    let n = layout.shape()[dim] as i64;
-    let (moved, step) = indexed(layout, index.shape(), dim);
-    let nest = Nest::new(index.shape(), [index.layout(), &moved]);
-    let (_, [s, t]) = nest.inner();
-    let data = index.storage();
-    let mut wrong = None;
-    nest.segments(0..nest.len(), |position, [p, q], count| {
-        for k in 0..count as isize {
-            let i = data[(p + k * s) as usize];
-            let at = if i < 0 { i.saturating_add(n) } else { i };
-            if at < 0 || at >= n {
-                wrong.get_or_insert(i);
-                return;
+impl<'a> Walk<'a> {
+    fn new(layout: &Layout, dim: usize, index: &'a Array<i64>) -> Self {
+        let mut strides = layout.strides();
+        let step = std::mem::replace(&mut strides[dim], 0);
+        let moved = Layout::strided(Dims::from_slice(index.shape()), &strides, layout.offset());
+        let nest = Nest::new(index.shape(), [index.layout(), &moved]);
+        let (index, n) = (index.storage(), layout.shape()[dim]);
+        match nest.inner() {
+            (len, [0, t]) if len > 1 => {
+                let others = nest.dims()[..nest.dims().len() - 1].iter().copied();
+                Walk { index, nest: Nest::of(others, nest.start()), n, step, line: Some((len, t)) }
             }
-            f((q + k * t + at as isize * step) as usize, position + k as usize);
+            _ => Walk { index, nest, n, step, line: None },
         }
-    });
-    wrong.map_or(Ok(()), |i| Err(out_of_range(op, i, dim, layout.shape())))
+    }
+
+    /// How many elements one number of the index stands for.
+    fn each(&self) -> usize {
+        self.line.map_or(1, |(len, _)| len)
+    }
+
+    /// The error of the first number that is out of range.
+    #[cold]
+    fn out_of_range(&self, op: &'static str, dim: usize, shape: &[usize]) -> Error {
+        let (_, [s, _]) = self.nest.inner();
+        let mut wrong = None;
+        self.nest.segments(0..self.nest.len(), |_, [p, _], count| {
+            let numbers = (0..count as isize).map(|k| self.index[(p + k * s) as usize]);
+            wrong = wrong.or_else(|| numbers.into_iter().find(|&i| place_of(i, self.n) >= self.n));
+        });
+        out_of_range(op, wrong.unwrap_or_default(), dim, shape)
+    }
 }
 
+#[cold]
 fn out_of_range(op: &'static str, i: i64, dim: usize, shape: &[usize]) -> Error {
     let n = shape[dim];
     let message =
         format!("index {i} is out of range for dimension {dim} of shape {shape:?}: it has {n} elements");
     Error::index(op, message)
+}
+
+/// A number of an index, counted from the front of `n` elements: `n` or more where it is out of range.
+#[inline(always)]
+fn place_of(i: i64, n: usize) -> usize {
+    (if i < 0 { i.wrapping_add(n as i64) } else { i }) as usize
 }
 
 /// The elements of `x` at `index` along `dim`, at the index's own place in the other dimensions, in
@@ -153,56 +172,88 @@ pub fn gather<T: Element>(
     dim: usize,
     index: &Array<i64>,
 ) -> Result<Array<T>> {
-    let data = x.storage();
-    let mut values = Array::build(op, Dims::from_slice(index.shape()), |_| {})?;
-    let out = values.fresh_mut();
-    if let Some(lines) = lines_of(x, dim, index) {
-        return copy_lines(op, x, dim, &lines, out).map(|()| values);
+    let walk = Walk::new(x.layout(), dim, index);
+    if walk.n == 0 && index.numel() > 0 {
+        return Err(walk.out_of_range(op, dim, x.shape()));
     }
-    each_place(op, x.layout(), dim, index, |place, position| out[position] = data[place])?;
-    Ok(values)
+    let wrong = AtomicBool::new(false);
+    let values = Array::build(op, Dims::from_slice(index.shape()), |out| {
+        for_pieces(out, if walk.each() > 1 { walk.each() } else { 64 }, |from, out| {
+            let gather = Gather { walk: &walk, data: x.storage(), from, out };
+            // The processor's own gathers of four bytes take longer than as many loads.
+            if if size_of::<T>() == 4 { plain(gather) } else { dispatch(gather) } {
+                wrong.store(true, Relaxed);
+            }
+        });
+    })?;
+    if wrong.into_inner() { Err(walk.out_of_range(op, dim, x.shape())) } else { Ok(values) }
 }
 
-/// Elements of a line that is copied as such.
-const SHORTEST: usize = 4;
-
-/// The index as a vector, where it is one that is repeated over all other dimensions, and these are those of a
-/// row-major `x`: then it names whole lines of memory.
-fn lines_of<T: Element>(x: &Array<T>, dim: usize, index: &Array<i64>) -> Option<Vec<i64>> {
-    let (shape, strides) = (index.shape(), index.layout().strides());
-    let others = || (0..shape.len()).filter(|&k| k != dim);
-    let repeated = others().all(|k| shape[k] == x.shape()[k] && (strides[k] == 0 || shape[k] == 1));
-    let inner: usize = shape[dim + 1..].iter().product();
-    (x.layout().is_contiguous() && repeated && inner >= SHORTEST && index.numel() > 0).then(|| {
-        let place = |k: usize| (index.layout().offset() as isize + k as isize * strides[dim]) as usize;
-        work::collect((0..shape[dim]).map(|k| index.storage()[place(k)]))
-    })
+/// Reads what the index names, from a position in row-major order on; whether a number is out of range, in whose
+/// place the last element is read.
+struct Gather<'a, T> {
+    walk: &'a Walk<'a>,
+    data: &'a [T],
+    from: usize,
+    out: &'a mut [T],
 }
 
-/// out = the lines of a row-major `x` that `lines` names along `dim`.
-fn copy_lines<T: Element>(
+impl<T: Element> Kernel for Gather<'_, T> {
+    type Output = bool;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> bool {
+        let Gather { walk, data, from, out } = self;
+        let &Walk { index, ref nest, n, step, line } = walk;
+        let (_, [s, t]) = nest.inner();
+        let (each, mut wrong) = (walk.each(), false);
+        nest.segments(from / each..(from + out.len()) / each, |position, [p, q], count| {
+            let out = &mut out[position * each - from..][..count * each];
+            match line {
+                Some((len, along)) => {
+                    for (k, out) in out.chunks_exact_mut(len).enumerate() {
+                        let at = place_of(index[(p + k as isize * s) as usize], n);
+                        wrong |= at >= n;
+                        strided(out, data, q + k as isize * t + at.min(n - 1) as isize * step, along);
+                    }
+                }
+                None if (s, t, step) == (1, 0, 1) => {
+                    let (row, mut any) = (&data[q as usize..][..n], false);
+                    for (out, &i) in out.iter_mut().zip(&index[p as usize..][..count]) {
+                        let at = place_of(i, row.len());
+                        any |= at >= row.len();
+                        *out = row[at.min(row.len() - 1)];
+                    }
+                    wrong |= any;
+                }
+                None => {
+                    for (k, out) in out.iter_mut().enumerate() {
+                        let at = place_of(index[(p + k as isize * s) as usize], n);
+                        wrong |= at >= n;
+                        *out = data[(q + k as isize * t + at.min(n - 1) as isize * step) as usize];
+                    }
+                }
+            }
+        });
+        wrong
+    }
+}
+
+/// An index along a dimension of `x`, from its beginning.
+pub(super) fn places<T: Element>(
     op: &'static str,
     x: &Array<T>,
     dim: usize,
-    lines: &[i64],
-    out: &mut [T],
-) -> Result<()> {
+    index: &[i64],
+) -> Result<Vec<usize>> {
     let size = x.shape()[dim];
-    let mut places = work::vector(lines.len(), 0);
-    for (place, &line) in places.iter_mut().zip(lines) {
-        let at = if line < 0 { line.saturating_add(size as i64) } else { line };
-        let inside = usize::try_from(at).ok().filter(|&at| at < size);
-        *place = inside.ok_or_else(|| out_of_range(op, line, dim, x.shape()))?;
-    }
-    let inner: usize = x.shape()[dim + 1..].iter().product();
-    let data = &x.storage()[x.layout().offset()..];
-    for_pieces(out, inner, |from, out| {
-        for (k, out) in out.chunks_mut(inner).enumerate() {
-            let (block, line) = ((from / inner + k) / places.len(), (from / inner + k) % places.len());
-            out.copy_from_slice(&data[(block * size + places[line]) * inner..][..inner]);
+    let mut places = work::vector(index.len(), 0);
+    for (place, &i) in places.iter_mut().zip(index) {
+        *place = place_of(i, size);
+        if *place >= size {
+            return Err(out_of_range(op, i, dim, x.shape()));
         }
-    });
-    Ok(())
+    }
+    Ok(places)
 }
 
 /// `x` with each element of `source` added at `index` along `dim`, at the index's own place in the
@@ -216,101 +267,159 @@ pub fn scatter_add<T: Number>(
 ) -> Result<Array<T>> {
     let added = elements(op, source)?;
     let layout = Layout::row_major(Dims::from_slice(x.shape()));
+    let walk = Walk::new(&layout, dim, index);
+    if walk.n == 0 && index.numel() > 0 {
+        return Err(walk.out_of_range(op, dim, layout.shape()));
+    }
     if x.as_mut_slice().is_none() {
         x = super::copy::copy(op, &x)?;
     }
+    if index.numel() == 0 {
+        return Ok(x);
+    }
+    /// Elements for which one number of an index stands from which all threads can read the whole index.
+    const FEW: usize = 8;
+    let wrong = AtomicBool::new(false);
+    let add = |start: usize, out: &mut [T], positions: Range<usize>, taken: Range<usize>| {
+        if dispatch(Scatter { walk: &walk, added: &added, positions, taken, start, out }) {
+            wrong.store(true, Relaxed);
+        }
+    };
     let out = x.fresh_mut();
-    each_place(op, &layout, dim, index, |place, position| out[place] = out[place].plus(added[position]))?;
-    Ok(x)
+    // Each thread has places of its own, and adds there in row-major order.
+    let (outer, all) = (layout.shape()[..dim].iter().product::<usize>(), 0..walk.n);
+    let (numbers, threads) = (walk.nest.len(), rayon::current_num_threads());
+    if index.numel() < MIN_ELEMENTS || threads == 1 {
+        add(0, out, 0..numbers, all);
+    } else if outer > 1 && index.shape()[..dim] == layout.shape()[..dim] && numbers % outer == 0 {
+        let (block, each) = (out.len() / outer, numbers / outer);
+        let count = part_of(outer);
+        let parts = out.chunks_mut(count * block).enumerate();
+        share(parts, Order::Forwards, |(k, out)| {
+            let first = k * count;
+            add(first * block, out, first * each..(first + out.len() / block) * each, all.clone());
+        });
+    } else if outer == 1 && walk.each() >= FEW {
+        let block = out.len() / walk.n;
+        let count = walk.n.div_ceil(threads);
+        let parts = out.chunks_mut(count * block).enumerate();
+        share(parts, Order::Forwards, |(k, out)| {
+            let first = k * count;
+            add(first * block, out, 0..numbers, first..first + out.len() / block);
+        });
+    } else {
+        add(0, out, 0..numbers, all);
+    }
+    if wrong.into_inner() { Err(walk.out_of_range(op, dim, layout.shape())) } else { Ok(x) }
+}
+
+/// Adds at the numbers of the index whose positions these are, as far as they are in `taken`, in a part of the result
+/// that begins at `start`; whether a number is out of range, in whose place nothing is of use.
+struct Scatter<'a, T> {
+    walk: &'a Walk<'a>,
+    added: &'a [T],
+    positions: Range<usize>,
+    taken: Range<usize>,
+    start: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Number> Kernel for Scatter<'_, T> {
+    type Output = bool;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> bool {
+        let Scatter { walk, added, positions, taken, start, out } = self;
+        let &Walk { index, ref nest, n, step, line } = walk;
+        let (_, [s, t]) = nest.inner();
+        let (each, mut wrong) = (walk.each(), false);
+        nest.segments(positions, |position, [p, q], count| {
+            let added = &added[position * each..][..count * each];
+            let q = q - start as isize;
+            match line {
+                Some((len, along)) => {
+                    for (k, added) in added.chunks_exact(len).enumerate() {
+                        let at = place_of(index[(p + k as isize * s) as usize], n);
+                        wrong |= at >= n;
+                        if !taken.contains(&at) {
+                            continue;
+                        }
+                        let place = q + k as isize * t + at as isize * step;
+                        if along == 1 {
+                            for (out, &x) in out[place as usize..][..len].iter_mut().zip(added) {
+                                *out = out.plus(x);
+                            }
+                            continue;
+                        }
+                        for (k, &x) in added.iter().enumerate() {
+                            let out = &mut out[(place + k as isize * along) as usize];
+                            *out = out.plus(x);
+                        }
+                    }
+                }
+                None if (s, t, step) == (1, 0, 1) => {
+                    let (row, mut any) = (&mut out[q as usize..][..n], false);
+                    for (&i, &x) in index[p as usize..][..count].iter().zip(added) {
+                        let at = place_of(i, n);
+                        any |= at >= n;
+                        let out = &mut row[at.min(n - 1)];
+                        *out = out.plus(x);
+                    }
+                    wrong |= any;
+                }
+                None => {
+                    for (k, &x) in added.iter().enumerate() {
+                        let at = place_of(index[(p + k as isize * s) as usize], n);
+                        wrong |= at >= n;
+                        let place = q + k as isize * t + at.min(n - 1) as isize * step;
+                        let out = &mut out[place as usize];
+                        *out = out.plus(x);
+                    }
+                }
+            }
+        });
+        wrong
+    }
 }
 
 /// The positions of the true elements, in row-major order.
 pub fn positions(op: &'static str, mask: &Array<bool>) -> Result<Array<i64>> {
+    /// Elements that are looked at in one go.
+    const STRETCH: usize = 1 << 14;
+    /// Positions that are collected where there is room for all, so that none is a branch.
+    const ROOM: usize = 64;
     let mask = elements(op, mask)?;
-    let count = mask.iter().filter(|m| **m).count();
-    Array::build(op, Dims::from_slice(&[count]), |out| {
-        let places = mask.iter().zip(0..).filter(|(m, _)| **m);
-        out.iter_mut().zip(places).for_each(|(out, (_, i))| *out = i);
+    let mut counts = work::vector(mask.len().div_ceil(STRETCH), 0);
+    let count = |start: usize, counts: &mut [usize]| {
+        for (mask, count) in mask[start * STRETCH..].chunks(STRETCH).zip(counts) {
+            *count = mask.iter().map(|&m| usize::from(m)).sum();
+        }
+    };
+    let wide = mask.len() >= MIN_ELEMENTS;
+    if wide {
+        deal_parts(&mut counts, 1, &count)
+    } else {
+        count(0, &mut counts)
+    }
+    let find = |(k, (mask, mut out)): (usize, (&[bool], &mut [i64]))| {
+        for (mask, first) in mask.chunks(ROOM).zip((k * STRETCH..).step_by(ROOM)) {
+            let (mut found, mut some) = ([0; ROOM], 0);
+            for (i, &m) in mask.iter().enumerate() {
+                found[some % ROOM] = (first + i) as i64;
+                some += usize::from(m);
+            }
+            let (next, rest) = out.split_at_mut(some);
+            next.copy_from_slice(&found[..some]);
+            out = rest;
+        }
+    };
+    Array::build(op, Dims::from_slice(&[counts.iter().sum()]), |mut out| {
+        let parts = mask.chunks(STRETCH).zip(&counts).map(|(mask, &count)| {
+            let (own, rest) = std::mem::take(&mut out).split_at_mut(count);
+            out = rest;
+            (mask, own)
+        });
+        if wide { share(parts.enumerate(), Order::Forwards, find) } else { parts.enumerate().for_each(find) }
     })
-}
-
-/// The running sums along `dim`, from the end where `reverse`.
-pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bool) -> Result<Array<T>> {
-    let mut out = super::copy::copy(op, x)?;
-    let n = x.shape()[dim];
-    let inner: usize = x.shape()[dim + 1..].iter().product();
-    let block = n * inner;
-    if block == 0 {
-        return Ok(out);
-    }
-    if inner == 1 {
-        for_pieces(out.fresh_mut(), n, |_, rows| running_sums(rows, n, reverse));
-        return Ok(out);
-    }
-    for block in out.fresh_mut().chunks_exact_mut(block) {
-        for k in 1..n {
-            // Row by row, so that the inner loop runs along memory.
-            let (from, to) = if reverse { (n - k, n - k - 1) } else { (k - 1, k) };
-            for i in 0..inner {
-                block[to * inner + i] = block[to * inner + i].plus(block[from * inner + i]);
-            }
-        }
-    }
-    Ok(out)
-}
-
-/// The running sums of rows of `n`, several rows at once, as each sum waits for the one before.
-fn running_sums<T: Number>(rows: &mut [T], n: usize, reverse: bool) {
-    const TOGETHER: usize = 8;
-    let step = |k: usize| if reverse { n - 1 - k } else { k };
-    let mut groups = rows.chunks_exact_mut(TOGETHER * n);
-    for group in &mut groups {
-        let mut sums = [T::ZERO; TOGETHER];
-        let mut lines = group.chunks_exact_mut(n);
-        let mut lines: [&mut [T]; TOGETHER] = std::array::from_fn(|_| lines.next().unwrap_or_default());
-        for k in 0..n {
-            for (sum, line) in sums.iter_mut().zip(&mut lines) {
-                let x = &mut line[step(k)];
-                *sum = if k == 0 { *x } else { sum.plus(*x) };
-                *x = *sum;
-            }
-        }
-    }
-    for row in groups.into_remainder().chunks_exact_mut(n) {
-        for k in 1..n {
-            row[step(k)] = row[step(k)].plus(row[step(k - 1)]);
-        }
-    }
-}
-
-/// The index of the extreme element so far along `dim`, of the last where several are equal: of the
-/// largest, or of the smallest where `smallest`. NaN counts as more extreme than anything.
-pub fn cum_arg_extreme<T: Number>(
-    op: &'static str,
-    x: &Array<T>,
-    dim: usize,
-    smallest: bool,
-) -> Result<Array<i64>> {
-    let n = x.shape()[dim];
-    let inner: usize = x.shape()[dim + 1..].iter().product();
-    let values = elements(op, x)?;
-    let mut all = Array::<i64>::zeros(x.shape())?;
-    let places = all.fresh_mut();
-    for start in (0..values.len()).step_by((n * inner).max(1)) {
-        for i in 0..inner {
-            let at = |k: usize| start + k * inner + i;
-            let mut best = 0;
-            for k in 1..n {
-                let (x, so_far) = (values[at(k)], values[at(best)]);
-                let beyond = if smallest { x <= so_far } else { x >= so_far };
-                if beyond || x.is_nan() {
-                    best = k;
-                }
-                places[at(k)] = best as i64;
-            }
-        }
-    }
-    Ok(all)
 }
 
 /// Where each of `values` would go into `sorted`, a vector in order: before what is equal, or after it
@@ -321,56 +430,59 @@ pub fn searchsorted<T: Number>(
     values: &Array<T>,
     right: bool,
 ) -> Result<Array<i64>> {
-    let sorted = elements(op, sorted)?;
-    let place = |v: T| {
-        sorted.partition_point(|&s| match (s.is_nan(), v.is_nan()) {
-            (true, true) => right,
-            (s, v) if s != v => v,
-            _ => s < v || (right && s == v),
-        }) as i64
-    };
-    super::map::map(op, values, &on_cpu(place))
+    let (sorted, elements) = (elements(op, sorted)?, elements(op, values)?);
+    Array::build(op, Dims::from_slice(values.shape()), |out| {
+        for_parts(out, |from, out| {
+            let values = &elements[from..][..out.len()];
+            dispatch(Search { sorted: &sorted, values, right, out });
+        });
+    })
 }
 
-/// The order that sorts the elements along `dim`: equal ones keep theirs, and NaN counts as larger
-/// than everything.
-pub fn argsort<T: Number>(
-    op: &'static str,
-    x: &Array<T>,
-    dim: usize,
-    descending: bool,
-) -> Result<Array<i64>> {
-    let n = x.shape()[dim];
-    let step = x.layout().strides()[dim];
-    let mut order = Array::<i64>::build(op, Dims::from_slice(x.shape()), |_| {})?;
-    if x.numel() == 0 {
-        return Ok(order);
-    }
-    let whole = Layout::row_major(Dims::from_slice(x.shape()));
-    let along = whole.strides()[dim];
-    let starts = [&whole.slice(dim, 0, 1, 1), &x.layout().slice(dim, 0, 1, 1)];
-    let nest = Nest::new(starts[0].shape(), starts);
-    let (_, [s, t]) = nest.inner();
-    let (data, out) = (x.storage(), order.fresh_mut());
-    let mut places: Vec<usize> = vectors::room(op, n)?;
-    nest.segments(0..nest.len(), |_, [p, q], count| {
-        for k in 0..count as isize {
-            let at = |i: usize| data[(q + k * t + i as isize * step) as usize];
-            places.clear();
-            places.extend(0..n);
-            let rank = |a: T, b: T| match (a.is_nan(), b.is_nan()) {
-                (false, false) => a.partial_cmp(&b).unwrap_or(std::cmp::Ordering::Equal),
-                (a, b) => a.cmp(&b),
-            };
-            // By the place where elements are equal: a stable sort takes memory that it does not ask for.
-            places.sort_unstable_by(|&i, &j| {
-                let (a, b) = (at(i), at(j));
-                if descending { rank(b, a) } else { rank(a, b) }.then(i.cmp(&j))
-            });
-            for (i, &place) in places.iter().enumerate() {
-                out[(p + k * s + i as isize * along) as usize] = place as i64;
-            }
-        }
-    });
-    Ok(order)
+/// Searches by halves, several at once, as each step of one waits for memory.
+struct Search<'a, T> {
+    sorted: &'a [T],
+    values: &'a [T],
+    right: bool,
+    out: &'a mut [i64],
 }
+
+impl<T: Number> Kernel for Search<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        const TOGETHER: usize = 8;
+        let Search { sorted, values, right, out } = self;
+        let (chunks, rest) = values.as_chunks::<TOGETHER>();
+        let (out_chunks, out_rest) = out.as_chunks_mut::<TOGETHER>();
+        for (values, out) in chunks.iter().zip(out_chunks) {
+            search(sorted, values, right, out);
+        }
+        for (&value, out) in rest.iter().zip(out_rest) {
+            search(sorted, &[value], right, std::array::from_mut(out));
+        }
+    }
+}
+
+#[inline(always)]
+fn search<T: Number, const N: usize>(sorted: &[T], values: &[T; N], right: bool, out: &mut [i64; N]) {
+    let before = |s: T, v: T| (s < v) | (right & (s == v)) | (v.is_nan() & (right | !s.is_nan()));
+    let (mut from, mut size) = ([0; N], sorted.len());
+    if size == 0 {
+        return out.fill(0);
+    }
+    while size > 1 {
+        let half = size / 2;
+        for (from, &v) in from.iter_mut().zip(values) {
+            // Computed, and not guessed.
+            *from = select_unpredictable(before(sorted[*from + half], v), *from + half, *from);
+        }
+        size -= half;
+    }
+    for ((out, &from), &v) in out.iter_mut().zip(&from).zip(values) {
+        *out = (from + usize::from(before(sorted[from], v))) as i64;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,52 +1,25 @@
 //! Formulas over elements of any layout: one walk, whatever the types and the formula.
 //!
-//! The positions of the result, in its order in memory, are cut into blocks. Of each block, an operand gives the
-//! slice where it lies in that order; what lies otherwise, or repeats one value, is gathered into a slice on the
-//! stack. The formula goes over slices alone.
+//! The positions of the result, in its order in memory, are cut into blocks (`blocks.rs`), of each of which an operand
+//! gives a slice. The formula goes over slices alone.
 
-use super::copy::strided;
-use super::parallel::{ALONE, for_parts};
+use super::blocks::{BLOCK, Cut, Gathered, Operand, Walk};
+use super::parallel::{ALONE, for_pieces};
 use crate::array::Array;
-use crate::element::{DType, Element, Slice, SliceMut};
+use crate::element::{Element, Slice, SliceMut};
 use crate::error::Result;
 use crate::formula::{Elements, Formula};
 use crate::heap::buffer::Buffer;
 use crate::heap::work;
 use crate::layout::Layout;
-use crate::nest::Nest;
 use crate::shape::{self, Dims};
-use bytemuck::{cast_slice, cast_slice_mut};
 use smallvec::SmallVec;
 
 /// A formula over slices of one length.
 type Block<'a> = &'a (dyn Fn(SliceMut<'_>, &[Slice<'_>]) + Sync);
 
-/// Elements of a block that is gathered: few enough for the first-level cache.
-const BLOCK: usize = 512;
-
-/// Elements of a small result, for which a block of that size would take longer to clear than to fill.
+/// Elements of a small result that is written over an operand.
 const FEW: usize = 16;
-
-/// An operand without its type.
-#[derive(Clone, Copy)]
-pub struct Operand<'a> {
-    data: Slice<'a>,
-    layout: &'a Layout,
-}
-
-impl<'a> Operand<'a> {
-    /// An array as an operand.
-    #[inline]
-    pub fn of<T: Element>(x: &'a Array<T>) -> Self {
-        Operand { data: T::slice(x.storage()), layout: x.layout() }
-    }
-
-    /// The `n` elements of a contiguous one.
-    #[inline]
-    fn dense(&self, n: usize) -> Slice<'a> {
-        self.data.part(self.layout.offset(), n)
-    }
-}
 
 /// f(x).
 #[inline]
@@ -73,7 +46,7 @@ pub fn map_owned<T: Element>(
     {
         match Few::of(data) {
             Some(few) => f.block(T::slice_mut(data), &[T::slice(few.get())]),
-            None => in_place(op, T::slice_mut(data), &[], 0, &|out, x| f.block(out, x))?,
+            None => in_place(op, T::slice_mut(data), &[], &[], 0, &|out, x| f.block(out, x))?,
         }
         return Ok(x);
     }
@@ -106,12 +79,15 @@ pub fn zip_owned<A: Element, B: Element>(
     if let (Some(x), Some(y)) = (a.single(), b.single()) {
         return Ok(Array::one(broadcast(op, a.shape(), b.shape())?, f.one((x, y))));
     }
-    if fits(b, a.shape())
+    let shape = takes(a.shape(), b.shape()).then(|| Dims::from_slice(a.shape()));
+    if let Some(shape) = shape
         && let Some(data) = a.as_mut_slice()
     {
         match Few::pair(data, b) {
             Some((x, y)) => f.block(A::slice_mut(data), &[A::slice(x.get()), B::slice(y)]),
-            None => in_place(op, A::slice_mut(data), &[Operand::of(b)], 0, &|out, x| f.block(out, x))?,
+            None => {
+                in_place(op, A::slice_mut(data), &shape, &[Operand::of(b)], 0, &|out, x| f.block(out, x))?
+            }
         }
         return Ok(a);
     }
@@ -126,14 +102,17 @@ pub fn zip_either<T: Element>(
     mut b: Array<T>,
     f: &dyn Formula<(T, T), T>,
 ) -> Result<Array<T>> {
+    let shape = Dims::from_slice(b.shape());
     if a.is_shared()
         && b.single().is_none()
-        && fits(&a, b.shape())
+        && takes(&shape, a.shape())
         && let Some(data) = b.as_mut_slice()
     {
         match Few::pair(data, &a) {
             Some((y, x)) => f.block(T::slice_mut(data), &[T::slice(x), T::slice(y.get())]),
-            None => in_place(op, T::slice_mut(data), &[Operand::of(&a)], 1, &|out, x| f.block(out, x))?,
+            None => {
+                in_place(op, T::slice_mut(data), &shape, &[Operand::of(&a)], 1, &|out, x| f.block(out, x))?
+            }
         }
         return Ok(b);
     }
@@ -157,6 +136,26 @@ pub fn zip3<A: Element, B: Element, C: Element, U: Element>(
             fresh(op, shape, &operands, &|out, x| f.block(out, x))
         }
     }
+}
+
+/// f(a, b, c), broadcast, in the buffer of `a` where nothing else shares it and it has the result's shape.
+#[inline]
+pub fn zip3_owned<A: Element, B: Element, C: Element>(
+    op: &'static str,
+    mut a: Array<A>,
+    b: &Array<B>,
+    c: &Array<C>,
+    f: &dyn Formula<(A, B, C), A>,
+) -> Result<Array<A>> {
+    if a.single().is_none() && takes(a.shape(), b.shape()) && takes(a.shape(), c.shape()) {
+        let shape = Dims::from_slice(a.shape());
+        if let Some(data) = a.as_mut_slice() {
+            let others = [Operand::of(b), Operand::of(c)];
+            in_place(op, A::slice_mut(data), &shape, &others, 0, &|out, x| f.block(out, x))?;
+            return Ok(a);
+        }
+    }
+    zip3(op, &a, b, c, f)
 }
 
 /// f of the elements of any number of arrays, broadcast.
@@ -209,11 +208,10 @@ fn broadcast(op: &'static str, a: &[usize], b: &[usize]) -> Result<Dims> {
     if shape::same(a, b) { Ok(Dims::from_slice(a)) } else { shape::broadcast(op, a, b) }
 }
 
-/// Whether an operand goes beside a result of this shape as it lies in memory.
+/// Whether an operand of shape `other` is broadcast to this shape, which stays as it is.
 #[inline]
-fn fits<T: Element>(x: &Array<T>, shape: &[usize]) -> bool {
-    (shape::same(x.shape(), shape) && x.layout().is_contiguous())
-        || (x.numel() == 1 && x.ndim() <= shape.len())
+fn takes(shape: &[usize], other: &[usize]) -> bool {
+    shape::same(shape, other) || shape::broadcast("", shape, other).is_ok_and(|all| all[..] == *shape)
 }
 
 /// f(x..) in memory of its own, for operands that broadcast to `shape`.
@@ -251,24 +249,19 @@ fn write(
     operands: &[Operand<'_>],
     f: Block<'_>,
 ) -> Result<Layout> {
-    let (layout, walks): (Layout, SmallVec<[Walk<'_>; 3]>) = match in_memory_order(&shape, operands) {
+    let (layout, mut walks): (Layout, SmallVec<[Walk<'_>; 3]>) = match in_memory_order(&shape, operands) {
         Some((layout, starts)) => {
             (layout, operands.iter().zip(starts).map(|(x, at)| Walk::from(x, at)).collect())
         }
         None => {
-            let walks = operands.iter().map(|x| Ok(Walk::over(x, &x.layout.expand(op, &shape)?)));
-            let walks = walks.collect::<Result<_>>()?;
+            let walks = walks(op, &shape, operands)?;
             (Layout::row_major(shape), walks)
         }
     };
     if out.len() == 0 {
         return Ok(layout);
     }
-    if out.len() <= FEW {
-        walk::<FEW>(out, 0, &walks, f);
-    } else {
-        run(op, out, &|from, out| walk::<BLOCK>(out, from, &walks, f))?;
-    }
+    in_parts(op, out, &mut walks, &|from, out, cut, walks| walk(out, from, cut, walks, f))?;
     Ok(layout)
 }
 
@@ -288,206 +281,96 @@ fn in_memory_order(shape: &[usize], operands: &[Operand<'_>]) -> Option<(Layout,
     Some((first.moved_to(first.offset() - start), starts))
 }
 
-/// Writes f(x..) over operand `own`, which is `out`; the others fit it as they lie in memory.
+/// Writes f(x..) over operand `own`, which is `out`, row-major of this shape; the others are broadcast to it.
 fn in_place(
     op: &'static str,
     out: SliceMut<'_>,
+    shape: &[usize],
     others: &[Operand<'_>],
     own: usize,
     f: Block<'_>,
 ) -> Result<()> {
-    let walks: SmallVec<[Walk<'_>; 3]> = others.iter().map(|x| Walk::from(x, x.layout.offset())).collect();
-    if out.len() <= FEW {
-        walk_in_place::<FEW>(out, 0, &walks, own, f);
-        return Ok(());
-    }
-    run(op, out, &|from, out| walk_in_place::<BLOCK>(out, from, &walks, own, f))
+    let mut walks = walks(op, shape, others)?;
+    in_parts(op, out, &mut walks, &|from, out, cut, walks| walk_in_place(out, from, cut, walks, own, f))
 }
 
-/// Runs `work(start, part)` over the parts of the result, on several threads where it is large.
-fn run(op: &'static str, out: SliceMut<'_>, work: &(dyn Fn(usize, SliceMut<'_>) + Sync)) -> Result<()> {
-    if out.len() <= ALONE {
-        work(0, out);
+/// The walks of operands over the row-major order of a shape that they are broadcast to.
+fn walks<'a>(op: &'static str, shape: &[usize], operands: &[Operand<'a>]) -> Result<SmallVec<[Walk<'a>; 3]>> {
+    let walk = |x: &Operand<'a>| match x.layout {
+        own if own.numel() == 1 && own.ndim() <= shape.len() => Ok(Walk::from(x, own.offset())),
+        own if own.is_contiguous() && shape::same(own.shape(), shape) => Ok(Walk::from(x, own.offset())),
+        own => Ok(Walk::over(x, &own.expand(op, shape)?)),
+    };
+    operands.iter().map(walk).collect()
+}
+
+/// Writes a part of a result, which begins at a position.
+type Part<'a> = &'a (dyn Fn(usize, SliceMut<'_>, &Cut, &[Walk<'_>]) + Sync);
+
+/// Runs `work` over the parts of the result, on several threads where it takes long enough.
+fn in_parts(op: &'static str, out: SliceMut<'_>, walks: &mut [Walk<'_>], work: Part<'_>) -> Result<()> {
+    if out.len() == 0 {
         return Ok(());
     }
     work::kernel(op, || {
+        let cut = Cut::of(walks, out.len());
+        walks.iter_mut().for_each(|walk| walk.prepare(&cut, out.len()));
+        let (walks, piece) = (&*walks, cut.piece());
+        if out.len() <= ALONE {
+            work(0, out, &cut, walks);
+            return Ok(());
+        }
         match out {
-            SliceMut::F32(out) => for_parts(out, |from, out| work(from, SliceMut::F32(out))),
-            SliceMut::F64(out) => for_parts(out, |from, out| work(from, SliceMut::F64(out))),
-            SliceMut::I64(out) => for_parts(out, |from, out| work(from, SliceMut::I64(out))),
-            SliceMut::Bool(out) => for_parts(out, |from, out| work(from, SliceMut::Bool(out))),
+            SliceMut::F32(out) => {
+                for_pieces(out, piece, |from, out| work(from, SliceMut::F32(out), &cut, walks))
+            }
+            SliceMut::F64(out) => {
+                for_pieces(out, piece, |from, out| work(from, SliceMut::F64(out), &cut, walks))
+            }
+            SliceMut::I64(out) => {
+                for_pieces(out, piece, |from, out| work(from, SliceMut::I64(out), &cut, walks))
+            }
+            SliceMut::Bool(out) => {
+                for_pieces(out, piece, |from, out| work(from, SliceMut::Bool(out), &cut, walks))
+            }
         }
         Ok(())
     })
 }
 
-/// How an operand goes along the positions of the result.
-struct Walk<'a> {
-    data: Slice<'a>,
-    way: Way,
-}
-
-enum Way {
-    /// One element after another from here.
-    Dense(usize),
-    /// One element everywhere.
-    Repeated(usize),
-    Strided(Nest<1>),
-}
-
-impl<'a> Walk<'a> {
-    /// Of an operand that lies in the order of the result, or is one number.
-    #[inline]
-    fn from(x: &Operand<'a>, start: usize) -> Self {
-        let way = if x.layout.numel() == 1 { Way::Repeated(start) } else { Way::Dense(start) };
-        Walk { data: x.data, way }
-    }
-
-    /// Over the row-major order of a layout.
-    fn over(x: &Operand<'a>, layout: &Layout) -> Self {
-        let nest = Nest::new(layout.shape(), [layout]);
-        let way = match nest.dims() {
-            [(_, [1])] => Way::Dense(layout.offset()),
-            [(_, [0])] => Way::Repeated(layout.offset()),
-            _ => Way::Strided(nest),
-        };
-        Walk { data: x.data, way }
-    }
-
-    /// The elements at these positions: where they lie, or gathered.
-    fn block<'b, const W: usize>(
-        &'b self,
-        position: usize,
-        n: usize,
-        room: &'b mut Option<Box<Gathered<W>>>,
-    ) -> Slice<'b> {
-        let (data, dtype) = (self.data, self.data.dtype());
-        match &self.way {
-            Way::Dense(start) => data.part(start + position, n),
-            // The first block is the longest.
-            Way::Repeated(place) => room
-                .get_or_insert_with(|| {
-                    let mut gathered = Box::new(Gathered::NOTHING);
-                    gathered.fill(data, *place, n);
-                    gathered
-                })
-                .slice(dtype, n),
-            Way::Strided(nest) => {
-                let (length, [step]) = nest.inner();
-                if step == 1 && position % length + n <= length {
-                    let mut start = 0;
-                    nest.segments(position..position + n, |_, [place], _| start = place as usize);
-                    return data.part(start, n);
-                }
-                let gathered = room.get_or_insert_with(|| Box::new(Gathered::NOTHING));
-                gathered.gather(data, nest, position, n);
-                gathered.slice(dtype, n)
-            }
-        }
-    }
-}
-
-/// A block of gathered elements. Truth values are bytes, but not every byte is one.
-struct Gathered<const W: usize> {
-    words: [u64; W],
-    truths: [bool; W],
-}
-
-/// The loops of gathering, for elements of one type.
-fn gather<T: Copy>(out: &mut [T], data: &[T], nest: &Nest<1>, from: usize) {
-    let (_, [step]) = nest.inner();
-    nest.segments(from..from + out.len(), |position, [place], n| {
-        strided(&mut out[position - from..][..n], data, place, step);
-    });
-}
-
-impl<const W: usize> Gathered<W> {
-    const NOTHING: Self = Gathered { words: [0; W], truths: [false; W] };
-
-    fn slice(&self, dtype: DType, n: usize) -> Slice<'_> {
-        match dtype {
-            DType::F32 => Slice::F32(&cast_slice(&self.words)[..n]),
-            DType::F64 => Slice::F64(&cast_slice(&self.words)[..n]),
-            DType::I64 => Slice::I64(&cast_slice(&self.words)[..n]),
-            DType::Bool => Slice::Bool(&self.truths[..n]),
-        }
-    }
-
-    fn slice_mut(&mut self, dtype: DType, n: usize) -> SliceMut<'_> {
-        match dtype {
-            DType::F32 => SliceMut::F32(&mut cast_slice_mut(&mut self.words)[..n]),
-            DType::F64 => SliceMut::F64(&mut cast_slice_mut(&mut self.words)[..n]),
-            DType::I64 => SliceMut::I64(&mut cast_slice_mut(&mut self.words)[..n]),
-            DType::Bool => SliceMut::Bool(&mut self.truths[..n]),
-        }
-    }
-
-    fn fill(&mut self, data: Slice<'_>, place: usize, n: usize) {
-        match (self.slice_mut(data.dtype(), n), data) {
-            (SliceMut::F32(out), Slice::F32(x)) => out.fill(x[place]),
-            (SliceMut::F64(out), Slice::F64(x)) => out.fill(x[place]),
-            (SliceMut::I64(out), Slice::I64(x)) => out.fill(x[place]),
-            (SliceMut::Bool(out), Slice::Bool(x)) => out.fill(x[place]),
-            _ => {}
-        }
-    }
-
-    fn gather(&mut self, data: Slice<'_>, nest: &Nest<1>, from: usize, n: usize) {
-        match (self.slice_mut(data.dtype(), n), data) {
-            (SliceMut::F32(out), Slice::F32(x)) => gather(out, x, nest, from),
-            (SliceMut::F64(out), Slice::F64(x)) => gather(out, x, nest, from),
-            (SliceMut::I64(out), Slice::I64(x)) => gather(out, x, nest, from),
-            (SliceMut::Bool(out), Slice::Bool(x)) => gather(out, x, nest, from),
-            _ => {}
-        }
-    }
-}
-
-/// Calls `f(offset, n)` for blocks of up to `size` of `n` elements.
-fn blocks(n: usize, size: usize, mut f: impl FnMut(usize, usize)) {
-    for from in (0..n).step_by(size) {
-        f(from, size.min(n - from));
-    }
-}
-
 /// Writes f(x..) at the positions from `from` on.
-fn walk<const W: usize>(mut out: SliceMut<'_>, from: usize, walks: &[Walk<'_>], f: Block<'_>) {
+fn walk(mut out: SliceMut<'_>, from: usize, cut: &Cut, walks: &[Walk<'_>], f: Block<'_>) {
     let n = out.len();
-    if walks.iter().all(|walk| matches!(walk.way, Way::Dense(_))) {
-        let x: SmallVec<[Slice<'_>; 4]> = walks
-            .iter()
-            .filter_map(|walk| {
-                if let Way::Dense(start) = walk.way { Some(walk.data.part(start + from, n)) } else { None }
-            })
-            .collect();
-        return f(out, &x);
-    }
-    let mut gathered: SmallVec<[Option<Box<Gathered<W>>>; 3]> = walks.iter().map(|_| None).collect();
-    blocks(n, W, |at, n| {
+    let mut rooms: SmallVec<[Gathered; 3]> = walks.iter().map(|_| Gathered::default()).collect();
+    let mut write = |position: usize, n: usize| {
         let x: SmallVec<[Slice<'_>; 4]> =
-            walks.iter().zip(&mut gathered).map(|(walk, room)| walk.block(from + at, n, room)).collect();
-        f(out.part(at, n), &x);
-    });
+            walks.iter().zip(&mut rooms).map(|(walk, room)| walk.block(cut, position, n, room)).collect();
+        f(out.part(position - from, n), &x);
+    };
+    if walks.iter().all(Walk::is_dense) { write(from, n) } else { cut.blocks(from..from + n, write) }
 }
 
 /// Writes f(x..) over operand `own`, whose elements from `from` on are those of `out`.
-fn walk_in_place<const W: usize>(
+fn walk_in_place(
     mut out: SliceMut<'_>,
     from: usize,
+    cut: &Cut,
     walks: &[Walk<'_>],
     own: usize,
     f: Block<'_>,
 ) {
-    let mut gathered: SmallVec<[Option<Box<Gathered<W>>>; 3]> = walks.iter().map(|_| None).collect();
-    let mut values = Gathered::<W>::NOTHING;
-    let dtype = out.dtype();
-    blocks(out.len(), W, |at, n| {
-        let mut out = out.part(at, n);
-        let others = walks.iter().zip(&mut gathered).map(|(walk, room)| walk.block(from + at, n, room));
+    let mut rooms: SmallVec<[Gathered; 3]> = walks.iter().map(|_| Gathered::default()).collect();
+    let (mut values, dtype) = (Gathered::default(), out.dtype());
+    cut.blocks(from..from + out.len(), |position, n| {
+        let mut out = out.part(position - from, n);
+        let others = walks.iter().zip(&mut rooms).map(|(walk, room)| walk.block(cut, position, n, room));
         let mut x: SmallVec<[Slice<'_>; 4]> = others.collect();
         x.insert(own, out.read());
-        f(values.slice_mut(dtype, n), &x);
+        f(values.room(dtype, n), &x);
         drop(x);
-        out.copy_from(values.slice(dtype, n));
+        out.copy_from(values.slice(dtype, 0, n));
     });
 }
+
+#[cfg(test)]
+mod tests;

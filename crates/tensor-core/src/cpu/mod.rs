@@ -3,6 +3,7 @@
 pub mod batch;
 #[cfg(feature = "blas")]
 pub mod blas;
+pub mod blocks;
 pub mod copy;
 mod crew;
 pub mod finite;
@@ -17,9 +18,12 @@ pub mod products;
 pub mod random;
 pub mod reduce;
 pub mod scale;
+pub mod scan;
 pub mod small;
 pub mod softmax;
+pub mod sort;
 pub mod sparse;
 pub mod sparse_solve;
 pub mod spread;
+mod transpose;
 pub mod view;

@@ -6,17 +6,20 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Elements from which an elementwise loop is worth waking other threads for.
+/// Elements from which work that cannot be timed is shared.
 pub const MIN_ELEMENTS: usize = 1 << 16;
 
 /// Elements of a loop that are timed before other threads are woken for the rest.
-const SAMPLE: usize = 1 << 13;
+const SAMPLE: usize = 1 << 12;
 
 /// Elements up to which [`for_parts`] wakes nobody.
 pub const ALONE: usize = 2 * SAMPLE;
 
 /// What waking another thread costs, and half of what is left has to be worth.
 const WAKING: Duration = Duration::from_micros(10);
+
+/// What handing work to a thread that is awake costs.
+const HANDING: Duration = Duration::from_nanos(1500);
 
 /// Runs `work(start, part)` over consecutive parts of `out`, on several threads where it takes long enough: an addition
 /// is done a hundred times sooner than a gamma function, so a part is timed. Each element is written by itself, so how
@@ -29,11 +32,22 @@ pub fn for_parts<U: Send>(out: &mut [U], work: impl Fn(usize, &mut [U]) + Sync) 
 /// [`for_parts`] that are multiples of `piece` elements, but for the last.
 #[inline]
 pub fn for_pieces<U: Send>(out: &mut [U], piece: usize, work: impl Fn(usize, &mut [U]) + Sync) {
-    if out.len() <= ALONE { work(0, out) } else { deal_timed(out, piece, &work) }
+    match out.len() <= ALONE {
+        true => work(0, out),
+        false => deal_timed(out, piece, SAMPLE.next_multiple_of(piece), &work),
+    }
 }
 
-fn deal_timed<U: Send>(out: &mut [U], piece: usize, work: &(dyn Fn(usize, &mut [U]) + Sync)) {
-    let sample = SAMPLE.next_multiple_of(piece);
+/// [`for_pieces`] of results that stand for `length` elements of work each.
+#[inline]
+pub fn for_lines<U: Send>(out: &mut [U], piece: usize, length: usize, work: impl Fn(usize, &mut [U]) + Sync) {
+    match out.len().saturating_mul(length) <= ALONE {
+        true => work(0, out),
+        false => deal_timed(out, piece, (SAMPLE / length).max(1).next_multiple_of(piece), &work),
+    }
+}
+
+fn deal_timed<U: Send>(out: &mut [U], piece: usize, sample: usize, work: &(dyn Fn(usize, &mut [U]) + Sync)) {
     if rayon::current_num_threads() == 1 || out.len() <= sample {
         return work(0, out);
     }
@@ -41,10 +55,22 @@ fn deal_timed<U: Send>(out: &mut [U], piece: usize, work: &(dyn Fn(usize, &mut [
     let began = Instant::now();
     work(0, first);
     let samples = rest.len().div_ceil(sample) as u32;
-    match began.elapsed() * samples < 2 * WAKING {
-        true => work(sample, rest),
-        false => deal_parts(rest, piece, &|start, part| work(sample + start, part)),
+    if worthwhile(began.elapsed() * samples) {
+        deal_parts(rest, piece, &|start, part| work(sample + start, part));
+    } else {
+        work(sample, rest);
     }
+}
+
+/// Whether work that takes one thread so long is worth sharing. What would be with a thread that is awake has one woken
+/// for the work that comes after it.
+fn worthwhile(alone: Duration) -> bool {
+    let awake = crew::ready();
+    let share = alone >= 2 * if awake { HANDING } else { WAKING };
+    if !share && !awake && alone >= 3 * HANDING {
+        crew::rouse();
+    }
+    share
 }
 
 /// [`for_parts`] of what is known to be worth it, in parts of a multiple of `unit` elements. This is compiled once, and
@@ -54,9 +80,29 @@ pub fn deal_parts<U: Send>(out: &mut [U], unit: usize, work: &(dyn Fn(usize, &mu
     if threads == 1 || out.is_empty() {
         return work(0, out);
     }
-    let part = part_of(out.len().div_ceil(unit)) * unit;
-    let parts = out.chunks_mut(part).enumerate().map(|(k, chunk)| (k * part, chunk));
-    share(parts, Order::Forwards, |(start, chunk)| work(start, chunk));
+    share(uneven(out, unit, threads).into_iter(), Order::Forwards, |(start, part)| work(start, part));
+}
+
+/// Parts of a multiple of `unit` elements, with their starts: for each thread as many, and smaller ones at its end, so that
+/// nobody waits long for the last.
+fn uneven<U>(mut out: &mut [U], unit: usize, threads: usize) -> Vec<(usize, &mut [U])> {
+    const SIXTEENTHS: [usize; 8] = [4, 4, 2, 2, 1, 1, 1, 1];
+    let (count, mut start) = (out.len().div_ceil(unit), 0);
+    let mut parts = Vec::with_capacity(threads * SIXTEENTHS.len());
+    for thread in 0..threads {
+        let mut sixteenths = 0;
+        for share in SIXTEENTHS {
+            sixteenths += share;
+            let end = (count * (16 * thread + sixteenths)).div_ceil(16 * threads) * unit;
+            let (part, rest) = out.split_at_mut((end - start).min(out.len()));
+            out = rest;
+            if !part.is_empty() {
+                parts.push((start, part));
+            }
+            start = end;
+        }
+    }
+    parts
 }
 
 /// How many of `count` pieces make a part: four parts a thread even out what a busy machine takes away from one of them.

@@ -10,6 +10,7 @@
 
 use super::copy::copy;
 use super::reduce::reduce;
+use super::scan;
 use crate::array::Array;
 use crate::element::{DType, Number, Scalar};
 use crate::error::Result;
@@ -189,19 +190,8 @@ pub fn products<T: Number>(
         let values = vectors::collect(op, values.iter().copied())?;
         return multiply_wide(op, x, &[], dim, out, |line| !is_finite(values[line]));
     }
-    let mut out = copy(op, x)?;
+    let out = scan::running(op, x, dim, false, T::times)?;
     let lines = Lines::new(x.shape(), dim);
-    if out.numel() == 0 {
-        return Ok(out);
-    }
-    for block in out.fresh_mut().chunks_exact_mut(lines.n * lines.step) {
-        for k in 1..lines.n {
-            let (before, row) = block.split_at_mut(k * lines.step);
-            for (y, &p) in row[..lines.step].iter_mut().zip(&before[(k - 1) * lines.step..]) {
-                *y = p.times(*y);
-            }
-        }
-    }
     let suspicious = |y: T| !is_finite(y) | (y.magnitude() < tiny());
     let values = out.as_slice().unwrap_or(&[]);
     if !T::DTYPE.is_float() || values.iter().fold(true, |all, &y| all & !suspicious(y)) {

@@ -4,7 +4,7 @@
 //! summation": the error of pairwise summation grows with log n). The tree depends on shape and
 //! strides only; threads work on its branches, so their number cannot change a result.
 
-use super::parallel::{deal_parts, for_parts, join};
+use super::parallel::for_lines;
 use crate::array::Array;
 use crate::element::{Element, Number};
 use crate::error::Result;
@@ -15,9 +15,8 @@ use crate::shape::Dims;
 use crate::simd::{Kernel, dispatch};
 use std::hint::black_box;
 
-/// Elements from which waking another thread costs less than it brings: a reduction reads each of them once, and
-/// writes next to nothing.
-pub(super) const MIN_ELEMENTS: usize = 1 << 18;
+/// Elements of the pieces that threads share: a long stretch is reduced piece by piece, and the results are reduced.
+pub(super) const PIECE: usize = 1 << 13;
 /// Elements at the leaves of the tree over a contiguous stretch.
 const LEAF: usize = 512;
 /// Rows at the leaves of the tree over rows.
@@ -71,7 +70,7 @@ pub fn reduce<T: Element, R: Reduction<T>>(
     {
         // Everything, in whatever order it lies.
         let data = x.storage().get(start..start + x.numel()).unwrap_or(&[]);
-        return Ok(Array::one(shape, tree(data, r)));
+        return Ok(Array::one(shape, tree(data, true, r)));
     }
     let strides = x.layout().strides();
     // A dimension in which one element stands for all is not walked.
@@ -90,15 +89,20 @@ pub fn reduce<T: Element, R: Reduction<T>>(
     Array::build(op, shape, |out| {
         if along.len() == 0 {
             out.fill(r.neutral());
-        } else if by_columns {
+        } else if by_columns && out.len() < 2 * rayon::current_num_threads() * columns {
             kept.segments(0..out.len(), |position, [p], n| {
-                let wide = n * along.len() >= MIN_ELEMENTS;
-                reduce_columns(data, p, &along, &mut out[position..][..n], wide, r);
+                reduce_columns(data, p, &along, &mut out[position..][..n], true, r);
             });
-        } else if out.len() * along.len() < MIN_ELEMENTS || out.len() < 2 * rayon::current_num_threads() {
-            reduce_each(data, &kept, &along, 0, out, r);
+        } else if by_columns {
+            for_lines(out, columns, along.len(), |from, out| {
+                kept.segments(from..from + out.len(), |position, [p], n| {
+                    reduce_columns(data, p, &along, &mut out[position - from..][..n], false, r);
+                });
+            });
+        } else if out.len() < 2 * rayon::current_num_threads() {
+            reduce_each(data, &kept, &along, 0, out, true, r);
         } else {
-            for_parts_of(out, along.len(), |from, out| reduce_each(data, &kept, &along, from, out, r));
+            for_lines(out, 1, along.len(), |from, out| reduce_each(data, &kept, &along, from, out, false, r));
         }
         if times > 1 {
             out.iter_mut().for_each(|x| *x = repeated(*x, times, r));
@@ -121,32 +125,33 @@ fn repeated<T: Element, R: Reduction<T>>(x: T, mut times: usize, r: R) -> T {
     }
 }
 
-/// [`for_parts`], for outputs that stand for `each` elements of work.
-fn for_parts_of<T: Element>(out: &mut [T], each: usize, work: impl Fn(usize, &mut [T]) + Sync) {
-    if each == 1 { for_parts(out, work) } else { deal_parts(out, 1, &work) }
-}
-
-/// Every output by itself: the case of rows that lie in one piece, and the general one.
+/// Every output by itself, on several threads where `wide`: the case of rows that lie in one piece, and the general one.
 fn reduce_each<T: Element, R: Reduction<T>>(
     data: &[T],
     kept: &Nest<1>,
     along: &Nest<1>,
     from: usize,
     out: &mut [T],
+    wide: bool,
     r: R,
 ) {
     let (_, [across]) = kept.inner();
     let (len, [step]) = along.inner();
     kept.segments(from..from + out.len(), |position, [start], n| {
         let out = &mut out[position - from..][..n];
-        if along.dims().len() == 1 && step == 1 && len < MIN_ELEMENTS {
+        if along.dims().len() == 1 && step == 1 && len < 2 * PIECE {
             return dispatch(Lines { data, start, across, len, out, r });
         }
         for (k, o) in out.iter_mut().enumerate() {
             let p = start + k as isize * across;
             *o = match along.dims() {
-                [_] => tree_strided(data, p, step, len, r),
-                _ => tree_rows(along, 0..along.len() / len, &|q| tree_strided(data, p + q, step, len, r), r),
+                [_] => tree_strided(data, p, step, len, wide, r),
+                _ => tree_rows(
+                    along,
+                    0..along.len() / len,
+                    &|q| tree_strided(data, p + q, step, len, wide, r),
+                    r,
+                ),
             };
         }
     });
@@ -172,9 +177,16 @@ fn tree_rows<T: Element, R: Reduction<T>>(
 }
 
 /// The tree over `n` elements `step` apart.
-fn tree_strided<T: Element, R: Reduction<T>>(data: &[T], p: isize, step: isize, n: usize, r: R) -> T {
+fn tree_strided<T: Element, R: Reduction<T>>(
+    data: &[T],
+    p: isize,
+    step: isize,
+    n: usize,
+    wide: bool,
+    r: R,
+) -> T {
     if step == 1 {
-        return tree(&data[p as usize..][..n], r);
+        return tree(&data[p as usize..][..n], wide, r);
     }
     let at = |k: usize| data[(p + k as isize * step) as usize];
     if n < SHORT {
@@ -182,36 +194,45 @@ fn tree_strided<T: Element, R: Reduction<T>>(data: &[T], p: isize, step: isize, 
     }
     if n > LEAF {
         let half = n / 2;
-        let a = tree_strided(data, p, step, half, r);
-        return r.combine(a, tree_strided(data, p + half as isize * step, step, n - half, r));
+        let a = tree_strided(data, p, step, half, wide, r);
+        return r.combine(a, tree_strided(data, p + half as isize * step, step, n - half, wide, r));
     }
     let mut gathered = [r.neutral(); LEAF];
     for (k, g) in gathered[..n].iter_mut().enumerate() {
         *g = at(k);
     }
-    tree(&gathered[..n], r)
+    tree(&gathered[..n], false, r)
 }
 
 /// The tree over a contiguous stretch.
-fn tree<T: Element, R: Reduction<T>>(x: &[T], r: R) -> T {
-    let [mut left, mut right] = [r.neutral(); 2];
-    if x.len() < MIN_ELEMENTS {
-        let out = std::slice::from_mut(&mut left);
+fn tree<T: Element, R: Reduction<T>>(x: &[T], wide: bool, r: R) -> T {
+    let whole = |x: &[T]| {
+        let mut total = r.neutral();
+        let out = std::slice::from_mut(&mut total);
         dispatch(Lines { data: x, start: 0, across: 0, len: x.len(), out, r });
-        return left;
+        total
+    };
+    if x.len() < 2 * PIECE {
+        return whole(x);
     }
-    let (a, b) = x.split_at(middle(x.len()));
-    join(true, || left = tree(a, r), || right = tree(b, r));
-    r.combine(left, right)
+    let mut totals = work::vector(x.len() / PIECE, r.neutral());
+    let last = totals.len() - 1;
+    let pieces = |from: usize, totals: &mut [T]| {
+        for (k, total) in totals.iter_mut().enumerate() {
+            let start = (from + k) * PIECE;
+            // The last has what is left over.
+            *total = whole(&x[start..if from + k == last { x.len() } else { start + PIECE }]);
+        }
+    };
+    if wide {
+        for_lines(&mut totals, 1, PIECE, pieces)
+    } else {
+        pieces(0, &mut totals)
+    }
+    tree(&totals, false, r)
 }
 
-/// Where a stretch is cut: at a multiple of the leaf.
-#[inline(always)]
-fn middle(n: usize) -> usize {
-    (n / 2).next_multiple_of(LEAF)
-}
-
-/// Contiguous lines of fewer than [`MIN_ELEMENTS`], which begin `across` apart, an output for each.
+/// Contiguous lines of fewer than twice [`PIECE`], which begin `across` apart, an output for each.
 struct Lines<'a, T, R> {
     data: &'a [T],
     start: isize,
@@ -283,7 +304,7 @@ fn halve<T: Element, R: Reduction<T>>(x: &[T], out: &mut [T], r: R) {
     }
 }
 
-/// The tree over what `read` makes of the elements of a line of fewer than [`MIN_ELEMENTS`].
+/// The tree over what `read` makes of the elements of a line of fewer than twice [`PIECE`].
 #[inline(always)]
 pub(super) fn line<T: Element, R: Reduction<T>>(x: &[T], r: R, read: impl Fn(T) -> T + Copy) -> T {
     // Constants, so that only the branch of this type is compiled: up to four of the widest vectors, to hide the
@@ -367,7 +388,16 @@ fn chain<T: Element, R: Reduction<T>, const N: usize>(
     read: impl Fn(T) -> T + Copy,
 ) -> [T; N] {
     let mut lanes = [r.neutral(); N];
-    for chunk in chunks {
+    let (fours, rest) = chunks.as_chunks::<4>();
+    for four in fours {
+        for k in 0..N {
+            lanes[k] = r.combine_four(
+                lanes[k],
+                [read(four[0][k]), read(four[1][k]), read(four[2][k]), read(four[3][k])],
+            );
+        }
+    }
+    for chunk in rest {
         combine_lanes(&mut lanes, chunk, r, read);
     }
     lanes
@@ -382,7 +412,7 @@ fn tree_of_lanes<T: Element, R: Reduction<T>, const N: usize>(
     read: impl Fn(T) -> T + Copy,
 ) -> [T; N] {
     // There are 32 lanes or more.
-    let mut levels = [[r.neutral(); N]; (MIN_ELEMENTS / (32 * CHAIN)).ilog2() as usize + 1];
+    let mut levels = [[r.neutral(); N]; (2 * PIECE / (32 * CHAIN)).ilog2() as usize + 1];
     let mut count = 0usize;
     for chunks in chunks.chunks(CHAIN) {
         let mut lanes = black_box(chain(chunks, r, read));
@@ -404,7 +434,8 @@ fn tree_of_lanes<T: Element, R: Reduction<T>, const N: usize>(
     lanes
 }
 
-/// Many outputs side by side, each over the same walk: whole rows are combined into the output.
+/// Many outputs side by side, each over the same walk: whole rows are combined into the output, piece by piece, and the
+/// results of the pieces by pairs. On several threads where `wide`.
 fn reduce_columns<T: Element, R: Reduction<T>>(
     data: &[T],
     p: isize,
@@ -413,45 +444,68 @@ fn reduce_columns<T: Element, R: Reduction<T>>(
     wide: bool,
     r: R,
 ) {
-    if out.len() > COLUMNS {
-        let half = (out.len() / 2).next_multiple_of(COLUMNS);
-        let (a, b) = out.split_at_mut(half);
-        join(
-            wide,
-            || reduce_columns(data, p, along, a, wide, r),
-            || reduce_columns(data, p + half as isize, along, b, wide, r),
-        );
-    } else {
-        add_rows(data, p, along, 0..along.len(), out, wide, r);
+    let (n, rows) = (out.len(), along.len());
+    let height = (PIECE / n).next_multiple_of(ROWS);
+    let count = rows.div_ceil(height.max(ROWS));
+    if count < 2 {
+        let columns =
+            |from: usize, out: &mut [T]| combine_rows(data, p + from as isize, along, 0..rows, out, r);
+        return if wide { for_lines(out, 64, rows, columns) } else { columns(0, out) };
     }
+    let height = rows.div_ceil(count);
+    let mut pieces = work::vector(count * n, r.neutral());
+    let each = |from: usize, pieces: &mut [T]| {
+        for (k, out) in pieces.chunks_exact_mut(n).enumerate() {
+            let first = (from / n + k) * height;
+            combine_rows(data, p, along, first..rows.min(first + height), out, r);
+        }
+    };
+    if wide {
+        for_lines(&mut pieces, n, height, each)
+    } else {
+        each(0, &mut pieces)
+    }
+    let mut apart = n;
+    while apart < pieces.len() {
+        for pair in pieces.chunks_mut(2 * apart).filter(|pair| pair.len() > apart) {
+            let (a, b) = pair.split_at_mut(apart);
+            a[..n].iter_mut().zip(&b[..n]).for_each(|(a, &b)| *a = r.combine(*a, b));
+        }
+        apart *= 2;
+    }
+    out.copy_from_slice(&pieces[..n]);
 }
 
-/// The tree over rows: out = the combination of the rows in `range`, which counts elements of the
-/// walk.
-fn add_rows<T: Element, R: Reduction<T>>(
+/// out = the combination of the rows in `range`, which counts elements of the walk, by pairs of [`ROWS`].
+fn combine_rows<T: Element, R: Reduction<T>>(
     data: &[T],
     p: isize,
     along: &Nest<1>,
     range: std::ops::Range<usize>,
     out: &mut [T],
-    wide: bool,
+    r: R,
+) {
+    for (k, out) in out.chunks_mut(COLUMNS).enumerate() {
+        tree_of_rows(data, p + (k * COLUMNS) as isize, along, range.clone(), out, r);
+    }
+}
+
+fn tree_of_rows<T: Element, R: Reduction<T>>(
+    data: &[T],
+    p: isize,
+    along: &Nest<1>,
+    range: std::ops::Range<usize>,
+    out: &mut [T],
     r: R,
 ) {
     if range.len() <= ROWS {
         return dispatch(Rows { data, p, along, range, out, r });
     }
     let middle = range.start + (range.len() / 2).next_multiple_of(ROWS);
-    let (first, second) = (range.start..middle, middle..range.end);
-    let wide = wide && out.len() * range.len() >= MIN_ELEMENTS;
+    tree_of_rows(data, p, along, range.start..middle, out, r);
     let mut other = work::vector(out.len(), r.neutral());
-    join(
-        wide,
-        || add_rows(data, p, along, first, out, wide, r),
-        || add_rows(data, p, along, second, &mut other, wide, r),
-    );
-    for (a, b) in out.iter_mut().zip(other) {
-        *a = r.combine(*a, b);
-    }
+    tree_of_rows(data, p, along, middle..range.end, &mut other, r);
+    out.iter_mut().zip(other).for_each(|(a, b)| *a = r.combine(*a, b));
 }
 
 struct Rows<'a, T, R> {
@@ -478,7 +532,7 @@ impl<T: Element, R: Reduction<T>> Kernel for Rows<'_, T, R> {
                 out.copy_from_slice(row(0));
                 k = 1;
             }
-            while R::LIGHT && k + 4 <= count {
+            while k + 4 <= count {
                 combine_four(out, row(k), row(k + 1), row(k + 2), row(k + 3), r);
                 k += 4;
             }
@@ -497,6 +551,6 @@ fn combine_four<T: Element, R: Reduction<T>>(out: &mut [T], a: &[T], b: &[T], c:
     let n = out.len();
     let (a, b, c, d) = (&a[..n], &b[..n], &c[..n], &d[..n]);
     for k in 0..n {
-        out[k] = r.combine(out[k], r.combine(r.combine(a[k], b[k]), r.combine(c[k], d[k])));
+        out[k] = r.combine_four(out[k], [a[k], b[k], c[k], d[k]]);
     }
 }

@@ -1,10 +1,11 @@
 //! Squared distances from the mean, in one pass over memory.
 
-use super::parallel::{deal_parts, join};
-use super::reduce::{MIN_ELEMENTS, line};
+use super::parallel::for_lines;
+use super::reduce::{PIECE, line};
 use crate::array::Array;
 use crate::element::Float;
 use crate::error::Result;
+use crate::heap::work;
 use crate::nest::Nest;
 use crate::reduction::Sum;
 use crate::shape::Dims;
@@ -38,6 +39,7 @@ pub fn squared_distances<T: Float>(
         return Ok(None);
     }
     let (data, (_, [across])) = (x.storage(), kept.inner());
+    let wide = kept.len() < 2 * rayon::current_num_threads();
     let work = |from: usize, out: &mut [T]| {
         kept.segments(from..from + out.len(), |position, [start], n| {
             let out = &mut out[position - from..][..n];
@@ -46,12 +48,11 @@ pub fn squared_distances<T: Float>(
             }
             for (k, o) in out.iter_mut().enumerate() {
                 let x = &data[(start + k as isize * across) as usize..][..len];
-                *o = spread(x, x[0]).squares;
+                *o = spread_of_pieces(x, wide).squares;
             }
         });
     };
-    let alone = len >= MIN_ELEMENTS || len * kept.len() < MIN_ELEMENTS;
-    Array::build(op, shape, |out| if alone { work(0, out) } else { deal_parts(out, 1, &work) }).map(Some)
+    Array::build(op, shape, |out| if wide { work(0, out) } else { for_lines(out, 1, len, work) }).map(Some)
 }
 
 /// What blocks have of their elements, less a shift.
@@ -62,19 +63,51 @@ struct Spread<T> {
     squares: T,
 }
 
+impl<T: Float> Spread<T> {
+    /// Of `n` elements, and of `other_n` others (Chan, Golub and LeVeque 1983).
+    fn join(self, n: usize, other: Self, other_n: usize) -> Self {
+        let share = T::of(other_n as f64 / (n + other_n) as f64);
+        let apart = other.mean - self.mean;
+        Spread {
+            mean: self.mean + apart * share,
+            squares: self.squares + other.squares + apart * apart * share * T::of(n as f64),
+        }
+    }
+}
+
+/// In pieces, on several threads where `wide`; their results are joined by pairs.
+fn spread_of_pieces<T: Float>(x: &[T], wide: bool) -> Spread<T> {
+    let shift = x[0];
+    if x.len() <= PIECE {
+        return spread(x, shift);
+    }
+    let mut spreads = work::vector(x.len().div_ceil(PIECE), Spread::default());
+    let piece = |k: usize| &x[k * PIECE..x.len().min((k + 1) * PIECE)];
+    let each = |from: usize, spreads: &mut [Spread<T>]| {
+        spreads.iter_mut().enumerate().for_each(|(k, s)| *s = spread(piece(from + k), shift));
+    };
+    if wide {
+        for_lines(&mut spreads, 1, PIECE, each)
+    } else {
+        each(0, &mut spreads)
+    }
+    let mut apart = 1;
+    while apart < spreads.len() {
+        for k in (0..spreads.len() - apart).step_by(2 * apart) {
+            let n = (x.len() - (k + apart) * PIECE).min(apart * PIECE);
+            spreads[k] = spreads[k].join(apart * PIECE, spreads[k + apart], n);
+        }
+        apart *= 2;
+    }
+    spreads[0]
+}
+
 fn spread<T: Float>(x: &[T], shift: T) -> Spread<T> {
     if x.len() <= BLOCK {
         return dispatch(Block { x, shift });
     }
     let (a, b) = x.split_at((x.len() / 2).next_multiple_of(BLOCK));
-    let [mut left, mut right] = [Spread::default(); 2];
-    join(x.len() >= MIN_ELEMENTS, || left = spread(a, shift), || right = spread(b, shift));
-    let share = T::of(b.len() as f64 / x.len() as f64);
-    let apart = right.mean - left.mean;
-    Spread {
-        mean: left.mean + apart * share,
-        squares: left.squares + right.squares + apart * apart * share * T::of(a.len() as f64),
-    }
+    spread(a, shift).join(a.len(), spread(b, shift), b.len())
 }
 
 #[inline(always)]

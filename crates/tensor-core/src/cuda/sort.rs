@@ -1,5 +1,6 @@
 //! Order.
 
+use super::index::gather;
 use super::nest::{Launch, THREADS, lines};
 use super::registry::{Family, Variant};
 use super::scan;
@@ -9,6 +10,7 @@ use crate::error::Result;
 use crate::gpu::context::Gpu;
 use crate::nest::Nest;
 use crate::shape::Dims;
+use std::ops::Range;
 
 pub(super) static SORT: Family = Family {
     text: concat!(include_str!("kernels/nest.cu"), include_str!("kernels/sort.cu")),
@@ -35,6 +37,20 @@ pub(crate) fn argsort<T: Number>(
     descending: bool,
 ) -> Result<Array<i64>> {
     sorting(gpu, op, x, dim, descending, 8 * size_of::<T>())
+}
+
+/// The elements in order along `dim`, and their places: those whose number in the order is in `part`.
+pub(crate) fn sort<T: Number>(
+    gpu: &'static Gpu,
+    op: &'static str,
+    x: &Array<T>,
+    dim: usize,
+    descending: bool,
+    part: Range<usize>,
+) -> Result<(Array<T>, Array<i64>)> {
+    let order = argsort(gpu, op, x, dim, descending)?.slice(op, dim, part.start, 1, part.len())?;
+    let values = gather(gpu, op, x, dim, &order)?;
+    Ok((values, order))
 }
 
 /// The order that sorts a vector of integers from 0 to below `end`; equal ones keep theirs.

@@ -10,6 +10,7 @@ use crate::element::{Element, Number};
 use crate::error::Result;
 use crate::formula;
 use crate::shape::Dims;
+use std::ops::Range;
 
 kernels! {
     /// The elements of `x` at `index` along `dim`, at the index's own place in the other dimensions, in
@@ -38,7 +39,7 @@ kernels! {
     /// The running sums along `dim`, from the end where `reverse`.
     pub fn cumsum<T: Number>(op, x: &Array<T>, dim: usize, reverse: bool) -> Result<Array<T>> {
         on x;
-        cpu::index::cumsum;
+        cpu::scan::cumsum;
         cuda::scan::cumsum
     }
 
@@ -46,7 +47,7 @@ kernels! {
     /// largest, or of the smallest where `smallest`; NaN counts as more extreme than anything.
     pub fn cum_arg_extreme<T: Number>(op, x: &Array<T>, dim: usize, smallest: bool) -> Result<Array<i64>> {
         on x;
-        cpu::index::cum_arg_extreme;
+        cpu::scan::cum_arg_extreme;
         cuda::scan::cum_arg_extreme
     }
 
@@ -62,8 +63,17 @@ kernels! {
     /// larger than everything.
     pub fn argsort<T: Number>(op, x: &Array<T>, dim: usize, descending: bool) -> Result<Array<i64>> {
         on x;
-        cpu::index::argsort;
+        cpu::sort::argsort;
         cuda::sort::argsort
+    }
+
+    /// The elements in order along `dim`, and their indices: those whose number in the order is in `part`, which
+    /// ends within the dimension; the caller has checked that. Equal ones keep their order, and NaN counts as larger
+    /// than everything.
+    pub fn sort<T: Number>(op, x: &Array<T>, dim: usize, descending: bool, part: Range<usize>) -> Result<(Array<T>, Array<i64>)> {
+        on x;
+        cpu::sort::sort;
+        cuda::sort::sort
     }
 }
 

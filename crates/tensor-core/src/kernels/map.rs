@@ -134,6 +134,21 @@ pub fn zip3<A: Element, B: Element, C: Element, U: Element>(
     cpu::map::zip3(op, a, b, c, f)
 }
 
+/// f(a, b, c), broadcast, in the buffer of `a` where nothing else shares it and it has the result's shape.
+#[inline]
+pub fn zip3_owned<A: Element, B: Element, C: Element>(
+    op: &'static str,
+    a: Array<A>,
+    b: &Array<B>,
+    c: &Array<C>,
+    f: &dyn Formula<(A, B, C), A>,
+) -> Result<Array<A>> {
+    match a.device() {
+        Device::Cpu => cpu::map::zip3_owned(op, a, b, c, f),
+        _ => zip3(op, &a, b, c, f),
+    }
+}
+
 compiled_once! {
     /// a where the condition holds, b elsewhere; broadcast.
     pub fn select<T: Element>(op: &'static str, c: &Array<bool>, a: &Array<T>, b: &Array<T>) -> Result<Array<T>> {

@@ -56,9 +56,12 @@ pub use crate::matrix::lu::Lu;
 pub use crate::matrix::part::{Part, Triangle};
 pub use crate::matrix::rank::rank_tolerance;
 pub use copy::{cat, copy, embed};
-pub use index::{arange, argsort, cum_arg_extreme, cumsum, gather, positions, scatter_add, searchsorted};
+pub use index::{
+    arange, argsort, cum_arg_extreme, cumsum, gather, positions, scatter_add, searchsorted, sort,
+};
 pub use map::{
     cast, map, map_owned, select, with_number, with_number_owned, zip, zip_either, zip_many, zip_owned, zip3,
+    zip3_owned,
 };
 pub use matrix::{
     addmm, addmv, analytic_derivative, cholesky, cholesky_ex, cofactors, eigh, finite, inverse,
@@ -66,4 +69,6 @@ pub use matrix::{
 };
 pub use products::{product_slopes, products};
 pub use reduce::{all, any, arg_extreme, max, min, sum};
-pub use softmax::{logsumexp, softmax, softmax_cotangent};
+pub use softmax::{
+    cross_entropy, cross_entropy_cotangent, logsumexp, logsumexp_cotangent, softmax, softmax_cotangent,
+};
