@@ -1,7 +1,10 @@
 //! The signature job: the gradient of ||y - A x||^2 with respect to x, for A of 10 d rows and d
-//! columns. benches/peers/ does the same work in NumPy, PyTorch, JAX and HIPS autograd.
+//! columns. benches/rows says how it is measured; benches/peers does the same work.
 
-use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+#[path = "rows/measure.rs"]
+mod measure;
+
+use measure::{Row, measure};
 use std::hint::black_box;
 use tapegrad::prelude::*;
 use tapegrad::{Array, kernels};
@@ -26,22 +29,32 @@ fn fused<T: Float>(a: &Tensor<T>, x: &Tensor<T>, y: &Tensor<T>) -> Result<()> {
     least_squares_loss(a, x, y)?.backward()
 }
 
-fn gradients<T: Float>(c: &mut Criterion) {
-    manual_seed(0);
-    let mut group = c.benchmark_group("least_squares_gradient");
-    for d in SIZES {
-        let a = Tensor::randn_of::<T>([10 * d, d]);
-        let y = Tensor::randn_of::<T>([10 * d]);
-        let x = Tensor::randn_of::<T>([d]).requires_grad();
-        let id = |form: &str| BenchmarkId::new(format!("{}/{form}", T::DTYPE), d);
-        group.bench_function(id("by_hand"), |b| {
-            b.iter(|| black_box(by_hand(a.array(), x.array(), y.array()).unwrap()));
-        });
-        group.bench_function(id("composed"), |b| b.iter(|| composed(&a, &x, &y).unwrap()));
-        group.bench_function(id("fused"), |b| b.iter(|| fused(&a, &x, &y).unwrap()));
+/// A form of the gradient, of A, x and y.
+type Form<T> = fn(&Tensor<T>, &Tensor<T>, &Tensor<T>) -> Result<()>;
+
+fn gradients<T: Float>() -> Vec<Row> {
+    let forms: [(&str, Form<T>); _] = [
+        ("least squares", composed),
+        ("least squares, fused", fused),
+        ("least squares, by hand", |a, x, y| {
+            black_box(by_hand(a.array(), x.array(), y.array())?);
+            Ok(())
+        }),
+    ];
+    let mut rows = Vec::new();
+    for (name, form) in forms {
+        rows.extend(SIZES.map(|d| {
+            Row::new("tapegrad", format!("least_squares/{name}/{}/gradient/{d}", T::DTYPE), move || {
+                manual_seed(20);
+                let (a, y) = (Tensor::randn_of::<T>([10 * d, d]), Tensor::randn_of::<T>([10 * d]));
+                let x = Tensor::randn_of::<T>([d]).requires_grad();
+                Box::new(move || form(&a, &x, &y).unwrap())
+            })
+        }));
     }
-    group.finish();
+    rows
 }
 
-criterion_group!(benches, gradients::<f64>, gradients::<f32>);
-criterion_main!(benches);
+fn main() {
+    measure([gradients::<f64>(), gradients::<f32>()]);
+}

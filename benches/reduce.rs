@@ -1,12 +1,9 @@
-//! Reductions, softmax and its like, scans, places and sorting, beside NumPy and PyTorch.
-//! benches/elementwise.rs says how they are measured; the ids here are
-//! `reduce/<row>/<f64|f32>/<forward|gradient>/<n>`.
+//! Reductions, softmax and its like, scans, places and sorting, beside NumPy, PyTorch and others.
+//! benches/rows says how they are measured; the ids here are `reduce/<row>/<f64|f32>/<forward|gradient>/<n>`.
 
-#[expect(dead_code, reason = "the loop that measures is wanted here, and the rows of that program are not")]
-#[path = "elementwise.rs"]
-mod elementwise;
+mod rows;
 
-use elementwise::{BOTH, Prepare, Row, SIZES, Shape, What, Works, measure, named, normal, rows_of};
+use rows::{BOTH, Prepare, Row, SIZES, Shape, What, Works, measure, named, normal, rows_of};
 use tapegrad::prelude::*;
 
 const ROW_LENGTHS: [usize; 5] = [2, 8, 16, 100, 10_000];
@@ -46,6 +43,10 @@ fn softmax<T: Float>() -> Works<T> {
         ("softmax", |s| normal(&[s], |x| x[0].softmax(1))),
         ("log_softmax", |s| normal(&[s], |x| x[0].log_softmax(1))),
         ("logsumexp", |s| normal(&[s], |x| x[0].logsumexp(1, false))),
+        ("cross_entropy", |s| {
+            let classes = places(s[1], &s[..1]);
+            normal(&[s], move |x| x[0].cross_entropy(&classes))
+        }),
     ];
     named(Shape::Rows(100), " of rows of 100", softmax)
 }
@@ -78,12 +79,12 @@ fn orders<T: Float>() -> Works<T> {
     [named(Shape::Vector, "", vectors), named(Shape::Rows(100), " of rows of 100", of_rows)].concat()
 }
 
-fn rows<T: Float>() -> Vec<Row> {
+fn all<T: Float>() -> Vec<Row> {
     let mut rows = rows_of::<T>("reduce", &[What::Forward], SIZES, [reductions(), orders()].concat());
     rows.extend(rows_of::<T>("reduce", &BOTH, SIZES, softmax()));
     rows
 }
 
 fn main() {
-    measure(&[rows::<f64>(), rows::<f32>()]);
+    measure([all::<f64>(), all::<f32>()]);
 }

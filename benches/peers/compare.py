@@ -1,6 +1,8 @@
-"""Runs the Rust benches and their Python peers in turn and writes docs/benchmarks.{md,svg}.
+"""Runs the benches and their peers in turn and writes docs/benchmarks.{md,svg} and its appendix, benchmarks-times.md.
 
 From the root of the repository: python benches/peers/compare.py
+
+With --linalg or --sparse it runs those benches instead, and writes their part of docs/benchmarks-linalg.md.
 """
 
 import argparse
@@ -14,25 +16,20 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from peers import benchmarks
-from report import DOCS, PLOT, Part, Results, Seconds, text_of, write_docs
+from report import WRITTEN, Part, Results, Seconds, text_of, write_docs
 
 Header = dict[str, Any]
 
 PEERS = Path(__file__).with_name("peers.py")
-RAW = Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "benchmarks.json"
-BENCHES = {
-    "least_squares_gradient": "least_squares",
-    "engine": "engine",
-    "derivatives": "derivatives",
-    "linalg": "linalg",
-    "sparse": "sparse",
-}
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+# candle and burn, in a crate of their own.
+RUST_PEERS = Path(__file__).with_name("rust") / "Cargo.toml"
 # A run beside which other processes took more than this part of a core does not count:
 # BLAS threads that wait for a core taken away slow NumPy down up to a hundredfold.
 MOST_DISTURBED = 0.1
@@ -41,7 +38,8 @@ TRY_AGAIN_SECONDS = 5
 # Rows take tenths of seconds, and are many.
 ROW_TRIES = 3
 ROW_AGAIN_SECONDS = 0.5
-ROW_SECONDS = 0.08
+ROW_SECONDS = 0.04
+ROWS_TOLD = 100
 THREADS = 2
 
 
@@ -54,24 +52,19 @@ def output(*command: str | Path, **environment: str) -> str:
 
 
 def measure_rust(ids: list[str], seconds: float) -> tuple[Header, dict[str, Seconds]]:
-    """The median times of every contestant, by id; the ids are of one bench."""
-    heads = {id: id.rpartition("/")[::2] for id in ids}
-    # A contestant's name may stand before the last part of an id.
-    pattern = "|".join(f"^{head}(/[^/]+)?/{name}$" for head, name in heads.values())
-    arguments = f"--noplot --nresamples 2000 --warm-up-time {seconds / 4}".split()
+    """Our median times by id; the ids are of one bench."""
+    pattern = "|".join(f"^{id}$" for id in ids)
+    arguments = f"--bench --noplot --nresamples 2000 --warm-up-time {seconds / 4}".split()
     arguments += ["--measurement-time", str(seconds), pattern]
-    bench = ("cargo", "bench", "-q", "--bench", BENCHES[ids[0].split("/")[0]], "--")
+    bench = ids[0].split("/")[0]
     times: dict[str, Seconds] = {id: {} for id in ids}
     # A folder of its own keeps results of earlier runs out.
     with tempfile.TemporaryDirectory() as folder:
-        output(*bench, *arguments, CRITERION_HOME=folder)
+        output(built([bench])[bench], *arguments, CRITERION_HOME=folder)
         for found in Path(folder).glob("**/new/benchmark.json"):
             full_id = json.loads(found.read_text())["full_id"]
             estimates = json.loads(found.with_name("estimates.json").read_text())
-            for id, (head, name) in heads.items():
-                if full_id == id or full_id.startswith(f"{head}/") and full_id.endswith(f"/{name}"):
-                    contestant = full_id.removeprefix(head).removesuffix(name).strip("/") or "tapegrad"
-                    times[id][contestant] = estimates["median"]["point_estimate"] * 1e-9
+            times[full_id]["tapegrad"] = estimates["median"]["point_estimate"] * 1e-9
     if missing := [id for id in ids if not times[id]]:
         sys.exit(f"no Rust bench has the ids {missing}")
     return {}, times
@@ -120,7 +113,7 @@ def groups(ids: list[str]) -> list[list[str]]:
 
 
 def measure_all(ids: list[str], rounds: int, seconds: float) -> Results:
-    output("cargo", "bench", "--no-run", *(f"--bench={bench}" for bench in BENCHES.values()))
+    built(dict.fromkeys(id.split("/")[0] for id in ids))
     facts = facts_of_machine()  # of before: the commit may change while this runs
     found: dict[str, list[Seconds]] = {id: [{} for _ in range(rounds)] for id in ids}
     header: Header = {}
@@ -162,6 +155,10 @@ class Side:
         line = self.answer()
         return line["seconds"] if line else None
 
+    def rows(self) -> list[tuple[str, str]]:
+        """The sides, by their names in the report, and the ids that the program has for them."""
+        return [tuple(row.split(" ", 1)) for row in self.header["rows"]]
+
     def busy_seconds(self) -> float:
         # The name of the program, in parentheses, may hold spaces.
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -172,61 +169,83 @@ class Side:
         self.process.wait()
 
 
-def built(benches: set[str]) -> dict[str, str]:
+def built(benches: Iterable[str]) -> dict[str, str]:
     """The programs of these benches."""
-    arguments = (f"--bench={bench}" for bench in sorted(benches))
-    lines = output("cargo", "bench", "--no-run", "--message-format=json", *arguments).splitlines()
-    told = (json.loads(line) for line in lines if line.startswith("{"))
-    found = {line["target"]["name"]: line["executable"] for line in told if line.get("executable")}
+    arguments = (f"--bench={bench}" for bench in benches)
+    found = executables("build", "--release", *arguments)
     return {bench: found[bench] for bench in benches}
 
 
-def measure_rows(ids: list[str], rounds: int, seconds: float, tries: int) -> Results:
+def executables(*arguments: str | Path) -> dict[str, str]:
+    """What cargo builds, by name."""
+    command, *rest = arguments
+    lines = output("cargo", command, "--message-format=json", *rest).splitlines()
+    told = (json.loads(line) for line in lines if line.startswith("{"))
+    return {line["target"]["name"]: line["executable"] for line in told if line.get("executable")}
+
+
+def programs(wanted: re.Pattern[str]) -> list[tuple[str | Path, ...]]:
+    """The commands of the sides: our benches, NumPy, PyTorch and JAX, and candle and burn."""
+    serve = ("--serve",)
+    pattern = "|".join(f"^{group}/" for group in Part.SUITE.groups)
+    found = [(path, *serve) for path in built(Part.SUITE.groups).values()]
+    found.append((sys.executable, PEERS, f"--filter={pattern}", f"--peers={wanted.pattern}", *serve))
+    if any(map(wanted.search, ("candle", "burn"))):
+        built_peers = executables("build", "--release", "--manifest-path", RUST_PEERS)
+        found.append((built_peers["tapegrad-peers"], *serve))
+    return found
+
+
+def measure_rows(options: argparse.Namespace, seconds: float, tries: int) -> Results:
     """The sides take turns row by row, as programs that go on: Python's libraries take seconds to load."""
+    commands = programs(options.peers)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])  # the sides inherit it
-    programs = built(Part.ELEMENTWISE.groups)
     facts = facts_of_machine()  # of before: the commit may change while this runs
-    peers_of: dict[str, list[str]] = {}
-    for benchmark in benchmarks():
-        if Part.ELEMENTWISE.holds(benchmark.id):
-            peers_of.setdefault(benchmark.id, []).append(benchmark.peer)
-    found: dict[str, list[Seconds]] = {id: [{} for _ in range(rounds)] for id in ids}
-    pattern = "|".join(f"^{group}/" for group in sorted(programs))
+    found: dict[str, list[Seconds]] = {}
+    header: Header = {}
     disturbed = 0
-    for number in range(rounds):
-        arguments = ("--serve", f"--seconds={seconds}")
-        sides = {bench: Side(path, *arguments) for bench, path in programs.items()}
-        peers = sides["peers"] = Side(sys.executable, PEERS, f"--filter={pattern}", *arguments)
-        ours = {id for bench in programs for id in sides[bench].header["ids"]}
-        if missing := ours ^ peers_of.keys():
-            sys.exit(f"rows that one side lacks: {sorted(missing)}")
+    begin = time.perf_counter()
+    for number in range(options.rounds):
+        sides = [Side(*command, f"--seconds={seconds}") for command in commands]
+        asked: dict[str, dict[str, Side]] = {}
+        for side in sides:
+            header |= side.header
+            for peer, id in side.rows():
+                if options.filter.search(id) and (peer == "tapegrad" or options.peers.search(peer)):
+                    asked.setdefault(id, {})[peer] = side
+        if missing := [id for id, of in asked.items() if "tapegrad" not in of]:
+            sys.exit(f"rows that no bench has: {missing}")
 
         def busy_others() -> float:
-            return busy_seconds_of_others() - sum(side.busy_seconds() for side in sides.values())
+            return busy_seconds_of_others() - sum(side.busy_seconds() for side in sides)
 
-        for id in ids:
-            asked = {"tapegrad": (sides[id.split("/")[0]], id)}
-            asked |= {peer: (peers, f"{peer} {id}") for peer in peers_of[id]}
-            order = list(asked) if number % 2 == 0 else list(reversed(asked))
+        for row, (id, side_of) in enumerate(asked.items()):
+            if row % ROWS_TOLD == 0:
+                minutes = (time.perf_counter() - begin) / 60
+                told = f"round {number + 1}/{options.rounds}, row {row}/{len(asked)}, {minutes:.1f} minutes"
+                print(told, file=sys.stderr)
+            order = list(side_of) if number % 2 == 0 else list(reversed(side_of))
             best = float("inf")
+            measured: Seconds = {}
             for again in range(tries):
                 time.sleep(ROW_AGAIN_SECONDS if again else 0)
                 others, start = busy_others(), time.perf_counter()
-                times = {name: asked[name][0].seconds(asked[name][1]) for name in order}
+                times = {peer: side_of[peer].seconds(f"{peer} {id}") for peer in order}
                 taken = (busy_others() - others) / (time.perf_counter() - start)
                 # A row is not left out: its least disturbed try counts, and the report says how many were.
                 if taken < best:
-                    best = taken
-                    found[id][number] = {name: t for name, t in times.items() if t is not None}
+                    best, measured = taken, {peer: t for peer, t in times.items() if t is not None}
                 if taken <= MOST_DISTURBED:
                     break
+            found.setdefault(id, []).append(measured)
             disturbed += best > MOST_DISTURBED
-        for side in sides.values():
+        for side in sides:
             side.stop()
-        print(f"round {number + 1}/{rounds}", file=sys.stderr)
-    method = f"{rounds} rounds, {seconds} s per measurement; {disturbed} of {rounds * len(ids)} rows beside "
-    method += f"other processes that took over {MOST_DISTURBED:.0%} of a core, at the least of {tries} tries"
-    return Results(found, [*facts_of_peers(peers.header), *facts, f"Method: {method}"])
+    if not found:
+        sys.exit("the filter leaves nothing to measure")
+    method = f"{options.rounds} rounds, {seconds} s per measurement; {disturbed} of {options.rounds * len(found)} rows "
+    method += f"beside other processes that took over {MOST_DISTURBED:.0%} of a core, at the least of {tries} tries"
+    return Results(found, [*facts_of_peers(header), *facts, f"Method: {method}"])
 
 
 def facts_of_machine() -> list[str]:
@@ -240,7 +259,7 @@ def facts_of_machine() -> list[str]:
     package = tomllib.loads(Path("Cargo.toml").read_text())["package"]["name"]
     locked = {p["name"]: p for p in tomllib.loads(Path("Cargo.lock").read_text())["package"]}
     crates = (name.split()[0] for name in locked[package].get("dependencies", []))
-    outputs = (f":!{path}" for path in (DOCS, PLOT))
+    outputs = (f":!{path}" for path in WRITTEN)
     dirty = output("git", "status", "--porcelain", "--", ".", *outputs)
     commit = output("git", "rev-parse", "--short", "HEAD").strip()
     return [
@@ -253,34 +272,43 @@ def facts_of_machine() -> list[str]:
 
 def facts_of_peers(header: Header) -> list[str]:
     versions, threads = header["versions"], header["threads"]
+    locked = tomllib.loads(RUST_PEERS.with_name("Cargo.lock").read_text())["package"]
+    crates = {p["name"]: p["version"] for p in locked if p["name"] in ("candle-core", "burn-tensor")}
     return [
         f"CPU: {header['cpu']}, {threads['cores']} cores",
-        "Peers: " + ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "Peers: " + ", ".join(f"{name} {version}" for name, version in (versions | crates).items()),
         f"Threads: PyTorch {threads.get('torch', '–')}, NumPy's BLAS {threads['numpy_blas']}",
     ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="short measurements, for a trial")
-    for part in (Part.LINALG, Part.SPARSE, Part.ELEMENTWISE):
-        parser.add_argument(f"--{part.flag}", action="store_true", help=f"{part.value}, and nothing else")
-    parser.add_argument("--filter", default="", help="regex on the ids; prints, writes no docs")
+    for part in (Part.LINALG, Part.SPARSE):
+        parser.add_argument(f"--{part.value}", action="store_true", help=f"{part.title}, and nothing else")
+    pattern = partial(parser.add_argument, type=re.compile, default=re.compile(""))
+    pattern("--filter", help="regex on the ids; prints, and writes no docs")
+    pattern("--peers", help="regex on the peers, as numpy|torch; prints, and writes no docs")
+    parser.add_argument("--render", action="store_true", help="writes the docs from the last run's raw times")
     options = parser.parse_args()
-    part = next((part for part in Part if part.flag and getattr(options, part.flag)), Part.GRADIENTS)
-    ids = [id for id in dict.fromkeys(b.id for b in benchmarks()) if part.holds(id)]
-    ids = [id for id in ids if re.search(options.filter, id)]
-    if not ids:
-        sys.exit("the filter leaves nothing to measure")
-    if part is Part.ELEMENTWISE:
-        seconds, tries = (ROW_SECONDS / 4, 1) if options.quick else (ROW_SECONDS, ROW_TRIES)
-        results = measure_rows(ids, options.rounds, seconds, tries)
+    part = next((part for part in Part if getattr(options, part.value, False)), Part.SUITE)
+    raw = TARGET / f"benchmarks-{part.value}.json"
+    if options.render:
+        results = Results(**json.loads(raw.read_text()))
+    elif part is Part.SUITE:
+        seconds, tries = (ROW_SECONDS / 2, 1) if options.quick else (ROW_SECONDS, ROW_TRIES)
+        results = measure_rows(options, seconds, tries)
     else:
+        ids = [id for id in dict.fromkeys(b.id for b in benchmarks()) if part.holds(id)]
+        ids = [id for id in ids if options.filter.search(id)]
+        if not ids:
+            sys.exit("the filter leaves nothing to measure")
         results = measure_all(ids, options.rounds, 0.1 if options.quick else 1.0)
-    RAW.parent.mkdir(parents=True, exist_ok=True)
-    RAW.write_text(json.dumps(results._asdict(), indent=1))
-    if options.filter:
+    if not options.render:
+        raw.parent.mkdir(parents=True, exist_ok=True)
+        raw.write_text(json.dumps(results._asdict(), indent=1))
+    if options.filter.pattern or options.peers.pattern:
         print(text_of(results, part))
     else:
         write_docs(results, part)

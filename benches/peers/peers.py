@@ -2,7 +2,8 @@
 
 The first line holds versions, thread counts and the CPU; every other line is
 {"id", "peer", "seconds", "samples"}, with the median seconds of one iteration.
-With --serve it measures what it is asked for: a peer, a space and an id on each line.
+With --serve it measures what it is asked for: a peer, a space and an id on each line; the first line holds
+the "rows" that it knows, too.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import sys
 import time
 import timeit
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, NamedTuple
 
 import linalg
@@ -34,7 +35,7 @@ DTYPES = {"f64": "float64", "f32": "float32"}
 TOLERANCE = {"f64": 1e-10, "f32": 1e-3}
 SEED = 20
 SAMPLE_SECONDS = 5e-3
-MIN_SAMPLES = 5
+MIN_SAMPLES = 3
 SLOWEST_CALL_SECONDS = 2.0
 PACKAGES = ("numpy", "scipy", "torch", "autograd", "jax", "jaxlib")
 
@@ -148,10 +149,10 @@ def engine_torch(name: str) -> Run:
     torch = load("torch")
     leaf = partial(torch.tensor, dtype=torch.float64, requires_grad=True)
     constant = partial(torch.tensor, dtype=torch.float64)
-    if name == "scalar_wxb":
+    if name == "w x + b":
         w, x, b = leaf(0.7), constant(1.3), leaf(0.2)
         return torch_gradients(lambda: scalar_wxb(w, x, b), (w, b))
-    if name == "chain_1000_sin":
+    if name == "1000 sin":
         x = leaf(0.7)
         return torch_gradients(lambda: chain_1000_sin(torch.sin, x), (x,))
     v, a, b = leaf([0.7] * 10), constant([0.9] * 10), constant([0.1] * 10)
@@ -160,10 +161,10 @@ def engine_torch(name: str) -> Run:
 
 def engine_autograd(name: str) -> Run:
     np, grad = load("autograd.numpy"), load("autograd").grad
-    if name == "scalar_wxb":
+    if name == "w x + b":
         gradient = grad(lambda w, b: scalar_wxb(w, 1.3, b), argnum=(0, 1))
         return lambda: gradient(0.7, 0.2)
-    if name == "chain_1000_sin":
+    if name == "1000 sin":
         gradient = grad(partial(chain_1000_sin, np.sin))
         return lambda: gradient(0.7)
     v, a, b = np.full(10, 0.7), np.full(10, 0.9), np.full(10, 0.1)
@@ -171,8 +172,36 @@ def engine_autograd(name: str) -> Run:
     return lambda: gradient(v)
 
 
+def engine_jax(name: str) -> Run:
+    jax = load("jax")
+    constant = load("jax.numpy").asarray
+    if name == "w x + b":
+        return jitted(jax.value_and_grad(scalar_wxb, (0, 2)), constant(0.7), constant(1.3), constant(0.2))
+    if name == "1000 sin":
+        # Unrolled, as the other libraries have it, it would be compiled for seconds.
+        chain = lambda x: jax.lax.fori_loop(0, 1000, lambda _, z: load("jax.numpy").sin(z), x)  # noqa: E731
+        return jitted(jax.value_and_grad(chain), constant(0.7))
+    operands = map(constant, ([0.7] * 10, [0.9] * 10, [0.1] * 10))
+    return jitted(jax.value_and_grad(chain_100_muladd), *operands)
+
+
+def jitted(f: Callable[..., Any], *operands: Any) -> Run:
+    """A compiled function, called until its result is there; operands are arguments, and no constants to XLA."""
+    jax = load("jax")
+    compiled = jax.jit(f)
+    jax.block_until_ready(compiled(*operands))
+    return lambda: jax.block_until_ready(compiled(*operands))
+
+
 def rosenbrock(x: Any) -> Any:
     return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
+def gradient_by_hand(x: Any) -> Any:
+    expected = load("numpy").zeros(len(x))
+    expected[:-1] = -400 * x[:-1] * (x[1:] - x[:-1] ** 2) - 2 * (1 - x[:-1])
+    expected[1:] += 200 * (x[1:] - x[:-1] ** 2)
+    return expected
 
 
 def hessian_by_hand(x: Any) -> Any:
@@ -184,26 +213,72 @@ def hessian_by_hand(x: Any) -> Any:
     return expected
 
 
-def derivatives_torch(name: str, vectorize: bool = False) -> Run:
-    torch, np = load("torch"), load("numpy")
-    point = np.linspace(-1.2, 1.3, 200)
-    x, v = torch.from_numpy(point), torch.ones(200, dtype=torch.float64)
+# What is taken of Rosenbrock's function, under the names of benches/derivatives.rs.
+GRADIENT, HESSIAN = "Rosenbrock", "Rosenbrock's Hessian"
+PRODUCT = "Rosenbrock's Hessian by a vector"
+
+
+def rosenbrock_torch(what: str, n: int, vectorize: bool = False) -> Run:
+    torch = load("torch")
+    x, v = torch.from_numpy(rosenbrock_point(n)), torch.ones(n, dtype=torch.float64)
     functional = torch.autograd.functional
-    expected = hessian_by_hand(point)
-    if name == "hvp":
-        run, expected = (lambda: functional.hvp(rosenbrock, x, v)[1]), expected @ np.ones(200)
-    else:
-        run = partial(functional.hessian, rosenbrock, x, vectorize=vectorize)
-    if not np.allclose(run().numpy(), expected, rtol=0, atol=1e-9):
-        raise ArithmeticError(f"{name} of Rosenbrock's function is wrong")
+    if what == PRODUCT:
+        return right(what, lambda: functional.hvp(rosenbrock, x, v)[1], n)
+    if what == HESSIAN:
+        return right(what, partial(functional.hessian, rosenbrock, x, vectorize=vectorize), n)
+    x.requires_grad_()
+    return right(what, lambda: torch.autograd.grad(rosenbrock(x), x)[0], n)
+
+
+def rosenbrock_jax(what: str, n: int) -> Run:
+    jax, jnp = load("jax"), load("jax.numpy")
+    x, v = jnp.asarray(rosenbrock_point(n)), jnp.ones(n)
+    if what == PRODUCT:
+        return right(what, jitted(lambda x, v: jax.jvp(jax.grad(rosenbrock), (x,), (v,))[1], x, v), n)
+    if what == HESSIAN:
+        return right(what, jitted(jax.hessian(rosenbrock), x), n)
+    run = jitted(jax.value_and_grad(rosenbrock), x)
+    right(what, lambda: run()[1], n)
     return run
 
 
+def rosenbrock_autograd(what: str, n: int) -> Run:
+    x, gradient = rosenbrock_point(n), load("autograd").grad(rosenbrock)
+    return right(what, lambda: gradient(x), n)
+
+
+def rosenbrock_point(n: int) -> Any:
+    return load("numpy").linspace(-1.2, 1.3, n)
+
+
+def right(what: str, run: Run, n: int) -> Run:
+    """The iteration, after a look at its result."""
+    np, x = load("numpy"), rosenbrock_point(n)
+    expected = gradient_by_hand(x) if what == GRADIENT else hessian_by_hand(x)
+    if what == PRODUCT:
+        expected = expected @ np.ones(n)
+    if not np.allclose(np.asarray(run()), expected, rtol=0, atol=1e-9):
+        raise ArithmeticError(f"{what} is wrong")
+    return run
+
+
+def layer() -> tuple[Any, Any, Any]:
+    np = load("numpy")
+    W = np.random.default_rng(SEED).standard_normal((200, 200)) * 0.1
+    return W, np.linspace(-1.2, 1.3, 200), np.ones(200)
+
+
 def jvp_layer_torch() -> Run:
-    torch, rng = load("torch"), load("numpy").random.default_rng(SEED)
-    W = torch.from_numpy(rng.standard_normal((200, 200)) * 0.1)
-    x, v = torch.linspace(-1.2, 1.3, 200, dtype=torch.float64), torch.ones(200, dtype=torch.float64)
+    torch = load("torch")
+    W, x, v = map(torch.from_numpy, layer())
     return lambda: torch.func.jvp(lambda x: torch.tanh(W @ x), (x,), (v,))[1]
+
+
+def vjp_layer_torch() -> Run:
+    torch = load("torch")
+    W, x, v = map(torch.from_numpy, layer())
+    x.requires_grad_()
+    return lambda: torch.autograd.grad(torch.tanh(W @ x), x, v)[0]
 
 
 def linalg_torch(op: str, dtype: str, what: str, shape: tuple[int, ...]) -> Run:
@@ -241,6 +316,7 @@ class Row(NamedTuple):
     shape: Callable[[int], tuple[int, ...]]  # of the first operand of n elements
     torch: Callable[[Any], Callable[..., Any]]  # the function of the operands, for the module
     numpy: Callable[[Any], Callable[..., Any]] | None = None
+    jax: Callable[[Any], Callable[..., Any]] | None = None  # where it is not NumPy's, for jax.numpy
     draw: Callable[..., list[Any]] = lambda d, *s: [d.normal(*s)]
     gradient: bool = False
     constants: int = 0  # operands at the end that no gradient is taken with respect to
@@ -270,32 +346,34 @@ def rows() -> Iterator[Row]:
 
     add = lambda _: operator.add  # noqa: E731
     yield elements("x * 2.5", vector, f := lambda _: lambda x: x * 2.5, f)
-    yield elements("x + y", vector, add, add, two)
-    yield elements("m + row", square, add, add, lambda d, *s: [d.normal(*s), d.normal(s[1])])
-    yield elements("m + column", square, add, add, lambda d, *s: [d.normal(*s), d.normal(s[0], 1)])
+    yield elements("x + y", vector, add, add, draw=two)
+    yield elements("m + row", square, add, add, draw=lambda d, *s: [d.normal(*s), d.normal(s[1])])
+    yield elements("m + column", square, add, add, draw=lambda d, *s: [d.normal(*s), d.normal(s[0], 1)])
     yield elements("s + s.t()", square, lambda _: lambda x: x + x.t(), lambda _: lambda x: x + x.T)
 
     for name in ("exp", "log", "tanh", "sin", "cos"):
         drawn = {"draw": positive} if name == "log" else {}
         yield elements(name, vector, operator.attrgetter(name), operator.attrgetter(name), **drawn)
-    yield elements("x ** 2.3", vector, f := lambda _: lambda x: x**2.3, f, positive)
-    yield elements("sigmoid", vector, lambda t: t.sigmoid)
-    yield elements("erf", vector, lambda t: t.erf)
-    yield elements("gelu", vector, lambda t: t.nn.functional.gelu)
-    softplus = (lambda t: t.nn.functional.softplus, lambda np: lambda x: np.logaddexp(x, 0))
+    yield elements("x ** 2.3", vector, f := lambda _: lambda x: x**2.3, f, draw=positive)
+    yield elements("sigmoid", vector, lambda t: t.sigmoid, jax=lambda j: j.nn.sigmoid)
+    yield elements("erf", vector, lambda t: t.erf, jax=lambda j: j.lax.erf)
+    exact = lambda j: partial(j.nn.gelu, approximate=False)  # noqa: E731
+    yield elements("gelu", vector, lambda t: t.nn.functional.gelu, jax=exact)
+    softplus = (lambda t: t.nn.functional.softplus, lambda np: lambda x: np.logaddexp(x, 0), lambda j: j.nn.softplus)
     yield elements("softplus", vector, *softplus)
 
     def copied(name: str, *arguments: Any, **more: Any) -> Row:
         return Row(f"elementwise/{name} copied", *arguments, **more)
 
-    # Copies in the order of rows, whatever the memory of what is copied.
-    yield copied("s.t()", square, lambda _: lambda x: x.t().contiguous(), lambda _: lambda x: x.T.copy("C"))
+    # Copies in the order of rows, whatever the memory of what is copied: what XLA compiles returns such.
+    transposed = (lambda _: lambda x: x.t().contiguous(), lambda _: lambda x: x.T.copy("C"), lambda _: lambda x: x.T)
+    yield copied("s.t()", square, *transposed)
     flipped = (lambda _: lambda x: x.flip(1), lambda np: lambda x: np.flip(x, 1).copy("C"))
-    yield copied("s.flip(1)", square, *flipped)
+    yield copied("s.flip(1)", square, *flipped, lambda j: lambda x: j.numpy.flip(x, 1))
     strided = (lambda _: lambda x: x[:, ::2].contiguous(), lambda _: lambda x: x[:, ::2].copy("C"))
-    yield copied("s[:, ::2]", square, *strided)
+    yield copied("s[:, ::2]", square, *strided, lambda _: lambda x: x[:, ::2])
     cat = (lambda t: lambda *x: t.cat(x), lambda np: lambda *x: np.concatenate(x))
-    yield Row("elementwise/cat of s and s2", square, *cat, two)
+    yield Row("elementwise/cat of s and s2", square, *cat, draw=two)
     yield perceptron()
 
     reductions = {
@@ -315,15 +393,19 @@ def rows() -> Iterator[Row]:
         return Row(f"reduce/{name} of rows of 100", hundred, *arguments, **more)
 
     for name in ("softmax", "log_softmax", "logsumexp"):
-        yield of_hundred(name, lambda t, name=name: partial(getattr(t, name), dim=1), gradient=True)
+        in_torch = lambda t, name=name: partial(getattr(t, name), dim=1)  # noqa: E731
+        in_jax = lambda j, name=name: partial(getattr(j.nn, name), axis=1)  # noqa: E731
+        yield of_hundred(name, in_torch, jax=in_jax, gradient=True)
+    entropy = {"draw": lambda d, *s: [d.normal(*s), d.places(s[1], s[0])], "gradient": True, "constants": 1}
+    yield of_hundred("cross_entropy", lambda t: t.nn.functional.cross_entropy, jax=cross_entropy_jax, **entropy)
     yield Row("reduce/cumsum", vector, lambda t: lambda x: x.cumsum(0), lambda np: lambda x: x.cumsum(0))
     yield of_hundred("cumsum", lambda t: lambda x: x.cumsum(1), lambda np: lambda x: x.cumsum(1))
     yield Row("reduce/sort", vector, lambda t: lambda x: x.sort(0), lambda np: np.sort)
     yield of_hundred("sort", lambda t: lambda x: x.sort(1), lambda np: np.sort)
     gather = (lambda t: lambda x, i: x.gather(1, i), lambda np: partial(np.take_along_axis, axis=1))
-    yield of_hundred("gather", *gather, lambda d, *s: [d.normal(*s), d.places(s[1], *s)])
+    yield of_hundred("gather", *gather, draw=lambda d, *s: [d.normal(*s), d.places(s[1], *s)])
     select = (lambda t: lambda x, i: x.index_select(0, i), lambda np: lambda x, i: x.take(i, 0))
-    yield of_hundred("index_select", *select, lambda d, *s: [d.normal(*s), d.places(s[0], s[0])])
+    yield of_hundred("index_select", *select, draw=lambda d, *s: [d.normal(*s), d.places(s[0], s[0])])
 
     def added(np: Any) -> Callable[..., Any]:
         def f(x: Any, i: Any, y: Any) -> Any:
@@ -334,7 +416,15 @@ def rows() -> Iterator[Row]:
         return f
 
     drawn = lambda d, n: [d.normal(n), d.places(n, n), d.normal(n)]  # noqa: E731
-    yield Row("reduce/scatter_add", vector, lambda t: lambda x, i, y: x.scatter_add(0, i, y), added, drawn)
+    in_torch = lambda t: lambda x, i, y: x.scatter_add(0, i, y)  # noqa: E731
+    yield Row("reduce/scatter_add", vector, in_torch, added, lambda _: lambda x, i, y: x.at[i].add(y), drawn)
+
+
+def cross_entropy_jax(j: Any) -> Callable[..., Any]:
+    def loss(x: Any, classes: Any) -> Any:
+        return -j.numpy.take_along_axis(j.nn.log_softmax(x, axis=1), classes[:, None], 1).mean()
+
+    return loss
 
 
 def perceptron() -> Row:
@@ -351,23 +441,45 @@ def perceptron() -> Row:
 
         return loss
 
+    def build_jax(j: Any) -> Callable[..., Any]:
+        def loss(w1: Any, b1: Any, w2: Any, b2: Any, x: Any, classes: Any) -> Any:
+            return cross_entropy_jax(j)(j.nn.relu(x @ w1 + b1) @ w2 + b2, classes)
+
+        return loss
+
     name = "elementwise/perceptron 784-256-10"
     fixed = {"sizes": (128,), "dtypes": ("f32",)}
-    return Row(name, vector, build, draw=draw, gradient=True, constants=2, **fixed)
+    return Row(name, vector, build, jax=build_jax, draw=draw, gradient=True, constants=2, **fixed)
+
+
+@lru_cache(1)
+def drawn(row: Row, dtype: str, shape: tuple[int, ...]) -> list[Any]:
+    """The operands; the peers of a row, which follow one another, have the same."""
+    return row.draw(Draw(dtype), *shape)
 
 
 def row_numpy(row: Row, dtype: str, shape: tuple[int, ...]) -> Run:
-    return partial(row.numpy(load("numpy")), *row.draw(Draw(dtype), *shape))
+    return partial(row.numpy(load("numpy")), *drawn(row, dtype, shape))
 
 
 def row_torch(row: Row, dtype: str, shape: tuple[int, ...], what: str) -> Run:
     torch = load("torch")
-    operands = [torch.from_numpy(x) for x in row.draw(Draw(dtype), *shape)]
+    operands = [torch.from_numpy(x) for x in drawn(row, dtype, shape)]
     f = row.torch(torch)
     if what == "forward":
         return partial(f, *operands)
     tracked = [x.requires_grad_() for x in operands[: len(operands) - row.constants]]
     return lambda: torch.autograd.grad(f(*operands).sum(), tracked)
+
+
+def row_jax(row: Row, dtype: str, shape: tuple[int, ...], what: str) -> Run:
+    jax = load("jax")
+    operands = [load("jax.numpy").asarray(x) for x in drawn(row, dtype, shape)]
+    f = row.jax(jax) if row.jax else row.numpy(load("jax.numpy"))
+    if what == "forward":
+        return jitted(lambda *x: f(*x), *operands)
+    tracked = tuple(range(len(operands) - row.constants))
+    return jitted(jax.value_and_grad(lambda *x: f(*x).sum(), tracked), *operands)
 
 
 def row_benchmarks() -> Iterator[Benchmark]:
@@ -378,33 +490,48 @@ def row_benchmarks() -> Iterator[Benchmark]:
                 continue  # rows too long for so few elements
             for what in ("forward", "gradient") if row.gradient else ("forward",):
                 id = f"{row.name}/{dtype}/{what}/{n}"
-                yield Benchmark(id, "torch", partial(row_torch, row, dtype, shape, what))
                 if row.numpy and what == "forward":
                     yield Benchmark(id, "numpy", partial(row_numpy, row, dtype, shape))
+                yield Benchmark(id, "torch", partial(row_torch, row, dtype, shape, what))
+                yield Benchmark(id, "jax", partial(row_jax, row, dtype, shape, what))
+
+
+def least_squares_benchmarks() -> Iterator[Benchmark]:
+    peers = {
+        "numpy": least_squares_numpy,
+        "torch": least_squares_torch,
+        "jax": least_squares_jax,
+        "autograd": least_squares_autograd,
+        "numpy_pitfall": least_squares_numpy_pitfall,
+    }
+    # The peers have one form, and are measured beside each of ours that is compared with them.
+    forms = {"": list(peers), ", fused": ["numpy", "torch", "jax"], ", by hand": ["numpy"]}
+    for (form, names), dtype, d in itertools.product(forms.items(), DTYPES, SIZES):
+        for peer in names:
+            id = f"least_squares/least squares{form}/{dtype}/gradient/{d}"
+            yield Benchmark(id, peer, partial(checked, peers[peer], dtype, d))
+
+
+def derivative_benchmarks() -> Iterator[Benchmark]:
+    for what, n in ((GRADIENT, 200), (GRADIENT, 1000), (HESSIAN, 200), (PRODUCT, 200)):
+        id = f"derivatives/{what}/f64/gradient/{n}"
+        yield Benchmark(id, "torch", partial(rosenbrock_torch, what, n))
+        yield Benchmark(id, "jax", partial(rosenbrock_jax, what, n))
+        if what == GRADIENT:
+            yield Benchmark(id, "autograd", partial(rosenbrock_autograd, what, n))
+        if what == HESSIAN:
+            yield Benchmark(id, "torch_vectorized", partial(rosenbrock_torch, what, n, vectorize=True))
+    yield Benchmark("derivatives/a layer's Jacobian by a vector/f64/gradient/200", "torch", jvp_layer_torch)
+    yield Benchmark("derivatives/a vector by a layer's Jacobian/f64/gradient/200", "torch", vjp_layer_torch)
 
 
 def benchmarks() -> Iterator[Benchmark]:
-    least_squares = {
-        "numpy": least_squares_numpy,
-        "numpy_pitfall": least_squares_numpy_pitfall,
-        "torch": least_squares_torch,
-        "autograd": least_squares_autograd,
-        "jax": least_squares_jax,
-    }
-    for dtype in DTYPES:
-        for d in SIZES:
-            for peer, build in least_squares.items():
-                id = f"least_squares_gradient/{dtype}/{d}"
-                yield Benchmark(id, peer, partial(checked, build, dtype, d))
-    for name in ("scalar_wxb", "chain_1000_sin", "chain_100_muladd_vec10"):
-        yield Benchmark(f"engine/{name}", "torch", partial(engine_torch, name))
-        yield Benchmark(f"engine/{name}", "autograd", partial(engine_autograd, name))
-    for name in ("hessian", "hvp"):
-        id = f"derivatives/{name}_rosenbrock/200"
-        yield Benchmark(id, "torch", partial(derivatives_torch, name))
-    yield Benchmark("derivatives/jvp_layer/200", "torch", jvp_layer_torch)
-    id = "derivatives/hessian_rosenbrock/200"
-    yield Benchmark(id, "torch_vectorized", partial(derivatives_torch, "hessian", vectorize=True))
+    yield from row_benchmarks()
+    for name, n in (("w x + b", 1), ("1000 sin", 1), ("100 multiply-adds", 10)):
+        for peer, build in (("torch", engine_torch), ("jax", engine_jax), ("autograd", engine_autograd)):
+            yield Benchmark(f"engine/{name}/f64/gradient/{n}", peer, partial(build, name))
+    yield from derivative_benchmarks()
+    yield from least_squares_benchmarks()
     for op, shape in linalg.works():
         for dtype in DTYPES:
             for what in ("forward", "gradient"):
@@ -414,7 +541,6 @@ def benchmarks() -> Iterator[Benchmark]:
         id = f"sparse/{work}/{sparse.ROWS}"
         yield Benchmark(id, "scipy", partial(sparse_scipy, work))
         yield Benchmark(id, "torch", partial(sparse_torch, work))
-    yield from row_benchmarks()
 
 
 def measure(run: Run, seconds: float) -> tuple[float, int] | None:
@@ -463,6 +589,7 @@ def measured(benchmark: Benchmark, seconds: float) -> dict[str, Any] | None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--filter", type=re.compile, default="", help="regex on the ids")
+    parser.add_argument("--peers", type=re.compile, default="", help="regex on the peers")
     parser.add_argument("--seconds", type=float, default=1.0, help="per benchmark")
     parser.add_argument("--threads", type=int, help="run on that many cores only")
     parser.add_argument("--serve", action="store_true", help="measure what comes line by line: PEER ID")
@@ -471,7 +598,7 @@ def main() -> None:
         # Before the libraries load: all of them size their thread pools by the affinity.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
 
-    chosen = [b for b in benchmarks() if re.search(options.filter, b.id)]
+    chosen = [b for b in benchmarks() if re.search(options.filter, b.id) and re.search(options.peers, b.peer)]
     libraries = {library(b) for b in chosen}
     present = {"numpy"} if load("numpy") else set()
     threads = {"cores": len(os.sched_getaffinity(0)), "numpy_blas": blas_threads()}
@@ -486,9 +613,10 @@ def main() -> None:
     installed = {d.metadata["Name"].lower(): d.version for d in importlib.metadata.distributions()}
     versions = {name: installed[name] for name in PACKAGES if name in installed}
     header = {"python": sys.version.split()[0], **versions}
-    print(json.dumps({"versions": header, "threads": threads, "cpu": cpu_name()}), flush=True)
-
     chosen = [b for b in chosen if {"numpy", library(b)} <= present]
+    known = {"rows": [f"{b.peer} {b.id}" for b in chosen]} if options.serve else {}
+    print(json.dumps({"versions": header, "threads": threads, "cpu": cpu_name()} | known), flush=True)
+
     if options.serve:
         by_name = {f"{b.peer} {b.id}": b for b in chosen}
         for line in sys.stdin:
