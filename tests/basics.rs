@@ -369,6 +369,7 @@ fn numbers_keep_their_signs_and_their_tails() -> Result<()> {
 
 #[test]
 fn running_sums_of_rows_are_those_of_each() -> Result<()> {
+    let _alone = generator();
     for rows in [1, 7, 8, 9, 19] {
         for n in [1, 2, 5, 33] {
             let x = Tensor::randn([rows, n]).requires_grad();
@@ -409,6 +410,7 @@ fn lines_are_selected_along_any_dimension() -> Result<()> {
 
 #[test]
 fn softmax_of_rows_is_that_of_columns() -> Result<()> {
+    let _alone = generator();
     type Function = fn(&Tensor, isize) -> Result<Tensor>;
     let functions: [(&str, Function); 3] = [
         ("softmax", |x, d| x.softmax(d)),
@@ -430,6 +432,43 @@ fn softmax_of_rows_is_that_of_columns() -> Result<()> {
                 assert!(apart < 1e-13 * (1.0 + b.abs().max()?.item()?), "{name} of {n}: {apart}");
             }
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn cross_entropy_is_the_logarithm_of_softmax_at_a_class() -> Result<()> {
+    let _alone = generator();
+    for n in [2usize, 3, 100, 600] {
+        // Rows, and columns, which other kernels put together; a cotangent of each row, and one for all.
+        let (rows, weights) = (Tensor::randn([37, n]) * 5.0, Tensor::randn([37]));
+        let classes = Tensor::randint(-(n as i64), n as i64, [37])?;
+        let loss = |x: &Tensor| x.cross_entropy(&classes);
+        let picked = |x: &Tensor| {
+            let log = x.log_softmax(1)?.gather(1, &classes.unsqueeze(1)?)?.squeeze(1)?;
+            Ok::<_, Error>((log * &weights).sum() + x.softmax(1)?.square().sum())
+        };
+        let weighted = |x: &Tensor| {
+            let each = (0..37).map(|k| x.narrow(0, k, 1)?.cross_entropy(&classes.narrow(0, k, 1)?));
+            let losses = Tensor::stack(&each.collect::<Result<Vec<_>>>()?.iter().collect::<Vec<_>>(), 0)?;
+            Ok::<_, Error>(-(losses * &weights).sum() + x.softmax(1)?.square().sum())
+        };
+        let mean = |x: &Tensor| Ok::<_, Error>(-x.log_softmax(1)?.gather(1, &classes.unsqueeze(1)?)?.mean());
+        let turned = rows.t()?.contiguous().t()?;
+        for x in [&rows, &turned] {
+            for [(a, da), (b, db)] in [
+                [value_and_grad(loss, x)?, value_and_grad(mean, x)?],
+                [value_and_grad(weighted, x)?, value_and_grad(picked, x)?],
+            ] {
+                assert!((a.item()? - b.item()?).abs() < 1e-11 * (1.0 + b.item()?.abs()), "{n}");
+                assert!((da - db).abs().max()?.item()? < 1e-13, "slopes of {n}");
+            }
+        }
+        let error = rows.cross_entropy(&Tensor::full([37], n as i64)).unwrap_err();
+        assert!(
+            error.to_string().contains("cross_entropy") && error.to_string().contains("out of range"),
+            "{error}"
+        );
     }
     Ok(())
 }

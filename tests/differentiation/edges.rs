@@ -214,6 +214,32 @@ fn division_that_leaves_a_remainder() -> Result<()> {
 }
 
 #[test]
+fn selections_are_parts_of_the_order() -> Result<()> {
+    for shape in [[300, 7], [7, 300], [40_000, 2], [2, 40_000]] {
+        // With ties.
+        let x = (Tensor::randn(shape) * 4.0).round();
+        for d in [0, 1] {
+            for largest in [false, true] {
+                let (sorted, order) = x.sort(d, largest)?;
+                assert_eq!(x.gather(d, &order)?.to_vec(), sorted.to_vec());
+                let k = 5.min(x.size(d)?);
+                let (values, index) = x.topk(k, d, largest)?;
+                assert_eq!(values.to_vec(), sorted.narrow(d, 0, k)?.to_vec());
+                assert_eq!(index.to_vec(), order.narrow(d, 0, k)?.to_vec());
+            }
+            let (sorted, order) = x.sort(d, false)?;
+            let middle = ((x.size(d)? - 1) / 2) as isize;
+            let (values, index) = x.median_dim(d, false)?;
+            assert_eq!(values.to_vec(), sorted.select(d, middle)?.to_vec());
+            assert_eq!(index.to_vec(), order.select(d, middle)?.to_vec());
+            assert_eq!(x.quantile(0.0, d)?.to_vec(), x.amin(d, false)?.to_vec());
+            assert_eq!(x.quantile(1.0, d)?.to_vec(), x.amax(d, false)?.to_vec());
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn order_with_nan_and_ties() -> Result<()> {
     let x = Tensor::from([2.0, f64::NAN, 1.0, 2.0]);
     assert_eq!(x.argsort(0, false)?.to_vec(), [2, 0, 3, 1]);
