@@ -23,8 +23,13 @@ use std::marker::PhantomData;
 pub trait Formula<X, U>: Sync {
     /// The value at one place.
     fn one(&self, x: X) -> U;
-    /// The values over slices of one length, of the types of this function.
+    /// The values over slices of one length, of the types of this function; see [`Formula::spreads`].
     fn block(&self, out: SliceMut<'_>, x: &[Slice<'_>]);
+    /// Whether an operand that is one number comes as a slice of that alone. Others read it as often as it is needed, from
+    /// a slice that was filled with it: beside an addition, that would show.
+    fn spreads(&self) -> bool {
+        false
+    }
     /// The value as code, None where there is none.
     fn text(&self, x: &[Code]) -> Option<Code>;
 }
@@ -109,6 +114,52 @@ macro_rules! closures {
 closures!(1: a A 0);
 closures!(2: a A 0, b B 1);
 closures!(3: a A 0, b B 1, c C 2);
+
+/// [`Closures`] with a loop for each operand that is one number, for functions that are compiled once, and that take no
+/// longer than reading their operands.
+pub struct Spreading<F>(pub F);
+
+impl<A: Element, U: Element, F, G> Formula<(A,), U> for Spreading<Closures<F, G>>
+where
+    Closures<F, G>: Formula<(A,), U>,
+{
+    #[inline]
+    fn one(&self, x: (A,)) -> U {
+        self.0.one(x)
+    }
+    fn block(&self, out: SliceMut<'_>, x: &[Slice<'_>]) {
+        self.0.block(out, x);
+    }
+    fn text(&self, x: &[Code]) -> Option<Code> {
+        self.0.text(x)
+    }
+}
+
+impl<A: Element, B: Element, U: Element, F, G> Formula<(A, B), U> for Spreading<Closures<F, G>>
+where
+    F: Fn(A, B) -> U + Sync,
+    Closures<F, G>: Formula<(A, B), U>,
+{
+    #[inline]
+    fn one(&self, x: (A, B)) -> U {
+        self.0.one(x)
+    }
+    fn block(&self, out: SliceMut<'_>, x: &[Slice<'_>]) {
+        let (out, f) = (U::typed_mut(out), &self.0.value);
+        match (A::typed(x[0]), B::typed(x[1])) {
+            (&[a], &[b]) => out.fill(f(a, b)),
+            (a, &[b]) => dispatch(Loop { out, x: (a,), f: |a| f(a, b) }),
+            (&[a], b) => dispatch(Loop { out, x: (b,), f: |b| f(a, b) }),
+            (a, b) => dispatch(Loop { out, x: (a, b), f }),
+        }
+    }
+    fn spreads(&self) -> bool {
+        true
+    }
+    fn text(&self, x: &[Code]) -> Option<Code> {
+        self.0.text(x)
+    }
+}
 
 /// A function of elements as one expression over its arguments, whose types are named:
 /// `formula!(|x: T, y: T| (x - y).exp())`. Where the operands are on a GPU, the expression is read over
@@ -363,19 +414,20 @@ macro_rules! formulas {
     (@ $Bound:ident $Each:ident [$($Type:ident)+] |$($x:ident: $T:ident),+| -> $U:ty $value:block) => {{
         struct Written<T>(::std::marker::PhantomData<T>);
         impl<T: $crate::$Bound> Written<T> {
-            const FORMULA: &'static dyn $crate::Formula<($($T,)+), $U> = &$crate::formula!(|$($x: $T),+| $value);
+            const FORMULA: &'static dyn $crate::Formula<($($T,)+), $U> =
+                &$crate::Spreading($crate::formula!(|$($x: $T),+| $value));
         }
         $crate::$Each { $($Type: Written::<$Type>::FORMULA),+ }
     }};
     (@ $Bound:ident $Each:ident [$($Type:ident)+] |$($x:ident: $T:ident),+| -> $U:ty $value:block $cuda:literal) => {{
         struct Written<T>(::std::marker::PhantomData<T>);
         impl<T: $crate::$Bound> Written<T> {
-            const FORMULA: &'static dyn $crate::Formula<($($T,)+), $U> = &$crate::Closures::new(
+            const FORMULA: &'static dyn $crate::Formula<($($T,)+), $U> = &$crate::Spreading($crate::Closures::new(
                 |$($x: $T),+| $value,
                 |x: [$crate::Code; [$(stringify!($x)),+].len()]| {
                     $crate::Code::cuda($cuda, <$U as $crate::Element>::DTYPE, &x)
                 },
-            );
+            ));
         }
         $crate::$Each { $($Type: Written::<$Type>::FORMULA),+ }
     }};

@@ -50,7 +50,7 @@ pub use element::{
 pub use error::{AtCaller, Error, ErrorKind, OrRaise, Result};
 pub use expression::Expression;
 pub use formula::{
-    Applied, Closures, Elements, Expressed, Formula, Function, OnCpu, Parameters, Text, on_cpu,
+    Applied, Closures, Elements, Expressed, Formula, Function, OnCpu, Parameters, Spreading, Text, on_cpu,
 };
 pub use interop::dlpack;
 pub use layout::{Layout, Strides};

@@ -68,26 +68,45 @@ impl<'a> Walk<'a> {
         Walk { data: x.data, way, ready: Gathered::default() }
     }
 
-    /// Over the row-major order of a layout.
-    pub fn over(x: &Operand<'a>, layout: &Layout) -> Self {
-        let nest = Nest::new(layout.shape(), [layout]);
+    /// Over the row-major order of a shape that it is broadcast to.
+    pub fn over(x: &Operand<'a>, shape: &[usize]) -> Self {
+        let (own, strides, lead) = (x.layout.shape(), x.layout.strides(), shape.len() - x.layout.ndim());
+        let stride = |k: usize| match k.checked_sub(lead) {
+            Some(j) if own[j] == shape[k] => strides[j],
+            _ => 0,
+        };
+        let dims = shape.iter().enumerate().map(|(k, &d)| (d, [stride(k)]));
+        let nest = Nest::of(dims, [x.layout.offset() as isize]);
         let way = match nest.dims() {
-            [(_, [1])] => Way::Dense(layout.offset()),
-            [(_, [0])] => Way::Repeated(layout.offset()),
+            [(_, [1])] => Way::Dense(x.layout.offset()),
+            [(_, [0])] => Way::Repeated(x.layout.offset()),
             _ => Way::Strided(nest),
         };
         Walk { data: x.data, way, ready: Gathered::default() }
     }
 
-    /// Whether it gives slices as it lies.
-    pub fn is_dense(&self) -> bool {
-        matches!(self.way, Way::Dense(_))
+    /// Whether it gives slices of any length as it lies.
+    pub fn is_whole(&self, cut: &Cut) -> bool {
+        match self.way {
+            Way::Dense(_) => true,
+            Way::Repeated(_) => cut.spreads,
+            Way::Strided(_) => false,
+        }
+    }
+
+    /// The length of the lines along which it is one number.
+    fn column(&self) -> Option<usize> {
+        match &self.way {
+            Way::Strided(nest) if nest.inner().1 == [0] => Some(nest.inner().0),
+            _ => None,
+        }
     }
 
     /// Gathers what is the same for all blocks of a cut, where it is.
     pub fn prepare(&mut self, cut: &Cut, n: usize) {
         let n = n.min(cut.block);
         match &self.way {
+            Way::Repeated(_) if cut.spreads => return,
             Way::Repeated(place) => self.ready.fill(self.data, *place, n),
             Way::Strided(nest) if self.period().is_some() => self.ready.gather(self.data, nest, 0, n),
             _ => return,
@@ -122,10 +141,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The elements at these positions: where they lie, or gathered. The first block is the longest.
+    /// The elements at these positions: where they lie, or gathered; one where it stands for all, and the formula
+    /// spreads it. The first block is the longest.
     pub fn block<'b>(&'b self, cut: &Cut, position: usize, n: usize, room: &'b mut Gathered) -> Slice<'b> {
         let nest = match &self.way {
             Way::Dense(start) => return self.data.part(start + position, n),
+            Way::Repeated(place) if cut.spreads => return self.data.part(*place, 1),
             Way::Repeated(_) if self.ready.held.len() >= n => {
                 return self.ready.slice(self.data.dtype(), 0, n);
             }
@@ -139,10 +160,10 @@ impl<'a> Walk<'a> {
             Way::Strided(nest) => nest,
         };
         let (length, [step]) = nest.inner();
-        if step == 1 && position % length + n <= length {
+        if (step == 1 || step == 0 && cut.spreads) && position % length + n <= length {
             let mut start = 0;
             nest.segments(position..position + n, |_, [place], _| start = place as usize);
-            return self.data.part(start, n);
+            return self.data.part(start, if step == 1 { n } else { 1 });
         }
         if cut.tiled && self.across() == Some(cut.line) {
             let (row, column) = (position / length, position % length);
@@ -175,21 +196,27 @@ pub struct Cut {
     tiled: bool,
     /// The most elements of a block.
     block: usize,
+    /// Whether the formula takes an operand that is one number as a slice of that.
+    spreads: bool,
 }
 
 impl Cut {
-    /// For a result of `n` elements.
-    pub fn of(walks: &[Walk<'_>], n: usize) -> Self {
+    /// For a result of `n` elements of a formula that spreads numbers, or does not.
+    pub fn of(walks: &[Walk<'_>], n: usize, spreads: bool) -> Self {
         // Room for what is gathered is asked for, which shows beside a result of a few blocks.
         let block = if n <= 4 * BLOCK { BLOCK / 4 } else { BLOCK };
         if let Some(line) = walks.iter().find_map(Walk::across) {
-            return Cut { line, tiled: true, block };
+            return Cut { line, tiled: true, block, spreads };
+        }
+        // A column is not gathered where its lines are long enough to be blocks.
+        if let Some(line) = walks.iter().find_map(Walk::column).filter(|&line| spreads && line >= NARROW) {
+            return Cut { line, tiled: false, block: block.min(line), spreads };
         }
         let lines = walks.iter().filter_map(|walk| match &walk.way {
             Way::Strided(nest) => Some(walk.period().unwrap_or(nest.inner().0)),
             _ => None,
         });
-        Cut { line: lines.max().unwrap_or(block), tiled: false, block }
+        Cut { line: lines.max().unwrap_or(block), tiled: false, block, spreads }
     }
 
     /// What the parts that threads are given are multiples of.
@@ -199,7 +226,7 @@ impl Cut {
 
     /// Calls `f(position, n)` for the blocks that make up `range`.
     pub fn blocks(&self, range: Range<usize>, mut f: impl FnMut(usize, usize)) {
-        let Cut { line, tiled, block } = *self;
+        let Cut { line, tiled, block, .. } = *self;
         if tiled {
             let mut band = range.start;
             while band < range.end {

@@ -14,9 +14,15 @@ use crate::heap::work;
 use crate::layout::Layout;
 use crate::shape::{self, Dims};
 use smallvec::SmallVec;
+use std::array::from_fn;
 
-/// A formula over slices of one length.
-type Block<'a> = &'a (dyn Fn(SliceMut<'_>, &[Slice<'_>]) + Sync);
+/// A formula over slices.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    run: &'a (dyn Fn(SliceMut<'_>, &[Slice<'_>]) + Sync),
+    /// See [`Formula::spreads`].
+    spreads: bool,
+}
 
 /// Elements of a small result that is written over an operand.
 const FEW: usize = 16;
@@ -30,7 +36,12 @@ pub fn map<T: Element, U: Element>(
 ) -> Result<Array<U>> {
     match x.single() {
         Some(one) => Ok(Array::one(Dims::from_slice(x.shape()), f.one((one,)))),
-        None => fresh(op, Dims::from_slice(x.shape()), &[Operand::of(x)], &|out, x| f.block(out, x)),
+        None => fresh(
+            op,
+            Dims::from_slice(x.shape()),
+            &[Operand::of(x)],
+            Block { run: &|out, x| f.block(out, x), spreads: f.spreads() },
+        ),
     }
 }
 
@@ -46,7 +57,14 @@ pub fn map_owned<T: Element>(
     {
         match Few::of(data) {
             Some(few) => f.block(T::slice_mut(data), &[T::slice(few.get())]),
-            None => in_place(op, T::slice_mut(data), &[], &[], 0, &|out, x| f.block(out, x))?,
+            None => in_place(
+                op,
+                T::slice_mut(data),
+                &[],
+                &[],
+                0,
+                Block { run: &|out, x| f.block(out, x), spreads: f.spreads() },
+            )?,
         }
         return Ok(x);
     }
@@ -64,7 +82,12 @@ pub fn zip<A: Element, B: Element, U: Element>(
     let shape = broadcast(op, a.shape(), b.shape())?;
     match (a.single(), b.single()) {
         (Some(a), Some(b)) => Ok(Array::one(shape, f.one((a, b)))),
-        _ => fresh(op, shape, &[Operand::of(a), Operand::of(b)], &|out, x| f.block(out, x)),
+        _ => fresh(
+            op,
+            shape,
+            &[Operand::of(a), Operand::of(b)],
+            Block { run: &|out, x| f.block(out, x), spreads: f.spreads() },
+        ),
     }
 }
 
@@ -85,9 +108,14 @@ pub fn zip_owned<A: Element, B: Element>(
     {
         match Few::pair(data, b) {
             Some((x, y)) => f.block(A::slice_mut(data), &[A::slice(x.get()), B::slice(y)]),
-            None => {
-                in_place(op, A::slice_mut(data), &shape, &[Operand::of(b)], 0, &|out, x| f.block(out, x))?
-            }
+            None => in_place(
+                op,
+                A::slice_mut(data),
+                &shape,
+                &[Operand::of(b)],
+                0,
+                Block { run: &|out, x| f.block(out, x), spreads: f.spreads() },
+            )?,
         }
         return Ok(a);
     }
@@ -110,9 +138,14 @@ pub fn zip_either<T: Element>(
     {
         match Few::pair(data, &a) {
             Some((y, x)) => f.block(T::slice_mut(data), &[T::slice(x), T::slice(y.get())]),
-            None => {
-                in_place(op, T::slice_mut(data), &shape, &[Operand::of(&a)], 1, &|out, x| f.block(out, x))?
-            }
+            None => in_place(
+                op,
+                T::slice_mut(data),
+                &shape,
+                &[Operand::of(&a)],
+                1,
+                Block { run: &|out, x| f.block(out, x), spreads: f.spreads() },
+            )?,
         }
         return Ok(b);
     }
@@ -133,7 +166,7 @@ pub fn zip3<A: Element, B: Element, C: Element, U: Element>(
         (Some(a), Some(b), Some(c)) => Ok(Array::one(shape, f.one((a, b, c)))),
         _ => {
             let operands = [Operand::of(a), Operand::of(b), Operand::of(c)];
-            fresh(op, shape, &operands, &|out, x| f.block(out, x))
+            fresh(op, shape, &operands, Block { run: &|out, x| f.block(out, x), spreads: f.spreads() })
         }
     }
 }
@@ -151,7 +184,14 @@ pub fn zip3_owned<A: Element, B: Element, C: Element>(
         let shape = Dims::from_slice(a.shape());
         if let Some(data) = a.as_mut_slice() {
             let others = [Operand::of(b), Operand::of(c)];
-            in_place(op, A::slice_mut(data), &shape, &others, 0, &|out, x| f.block(out, x))?;
+            in_place(
+                op,
+                A::slice_mut(data),
+                &shape,
+                &others,
+                0,
+                Block { run: &|out, x| f.block(out, x), spreads: f.spreads() },
+            )?;
             return Ok(a);
         }
     }
@@ -173,7 +213,7 @@ pub fn zip_many<T: Element>(
         return Ok(Array::one(shape, f.one(single)));
     }
     let operands: SmallVec<[Operand<'_>; 4]> = x.iter().map(|x| Operand::of(x)).collect();
-    fresh(op, shape, &operands, &|out, x| f.block(out, x))
+    fresh(op, shape, &operands, Block { run: &|out, x| f.block(out, x), spreads: f.spreads() })
 }
 
 /// A copy of few elements, so that their place can be written from it.
@@ -216,7 +256,7 @@ fn takes(shape: &[usize], other: &[usize]) -> bool {
 
 /// f(x..) in memory of its own, for operands that broadcast to `shape`.
 #[inline]
-pub fn fresh<U: Element>(
+fn fresh<U: Element>(
     op: &'static str,
     shape: Dims,
     operands: &[Operand<'_>],
@@ -225,17 +265,14 @@ pub fn fresh<U: Element>(
     let n = shape::numel(op, &shape)?;
     let mut out = Buffer::<U>::for_overwrite(op, n)?;
     // Short vectors that lie in the order of the result need no walk.
-    if (1..=BLOCK).contains(&n)
-        && operands.iter().all(|x| x.layout.is_contiguous() && shape::same(x.layout.shape(), &shape))
-    {
-        let out_slice = U::slice_mut(&mut out);
-        match operands {
-            [a] => f(out_slice, &[a.dense(n)]),
-            [a, b] => f(out_slice, &[a.dense(n), b.dense(n)]),
-            [a, b, c] => f(out_slice, &[a.dense(n), b.dense(n), c.dense(n)]),
-            _ => f(out_slice, &operands.iter().map(|x| x.dense(n)).collect::<SmallVec<[Slice<'_>; 8]>>()),
+    if (1..=BLOCK).contains(&n) {
+        let number = |x: &Operand<'_>| f.spreads && x.layout.numel() == 1;
+        let whole = |x: &Operand<'_>| x.layout.is_contiguous() && shape::same(x.layout.shape(), &shape);
+        if operands.iter().all(|x| whole(x) || number(x)) {
+            let slices = operands.iter().map(|x| x.dense(if whole(x) { n } else { 1 }));
+            with_slices(slices, |x| (f.run)(U::slice_mut(&mut out), x));
+            return Ok(Array::from_buffer(shape, out));
         }
-        return Ok(Array::from_buffer(shape, out));
     }
     let layout = write(op, U::slice_mut(&mut out), shape, operands, f)?;
     Ok(Array::with_layout(layout, out))
@@ -254,14 +291,14 @@ fn write(
             (layout, operands.iter().zip(starts).map(|(x, at)| Walk::from(x, at)).collect())
         }
         None => {
-            let walks = walks(op, &shape, operands)?;
+            let walks = walks(&shape, operands);
             (Layout::row_major(shape), walks)
         }
     };
     if out.len() == 0 {
         return Ok(layout);
     }
-    in_parts(op, out, &mut walks, &|from, out, cut, walks| walk(out, from, cut, walks, f))?;
+    in_parts(op, out, &mut walks, f.spreads, &|from, out, cut, walks| walk(out, from, cut, walks, f))?;
     Ok(layout)
 }
 
@@ -290,30 +327,39 @@ fn in_place(
     own: usize,
     f: Block<'_>,
 ) -> Result<()> {
-    let mut walks = walks(op, shape, others)?;
-    in_parts(op, out, &mut walks, &|from, out, cut, walks| walk_in_place(out, from, cut, walks, own, f))
+    let mut walks = walks(shape, others);
+    in_parts(op, out, &mut walks, f.spreads, &|from, out, cut, walks| {
+        walk_in_place(out, from, cut, walks, own, f)
+    })
 }
 
 /// The walks of operands over the row-major order of a shape that they are broadcast to.
-fn walks<'a>(op: &'static str, shape: &[usize], operands: &[Operand<'a>]) -> Result<SmallVec<[Walk<'a>; 3]>> {
-    let walk = |x: &Operand<'a>| match x.layout {
-        own if own.numel() == 1 && own.ndim() <= shape.len() => Ok(Walk::from(x, own.offset())),
-        own if own.is_contiguous() && shape::same(own.shape(), shape) => Ok(Walk::from(x, own.offset())),
-        own => Ok(Walk::over(x, &own.expand(op, shape)?)),
-    };
-    operands.iter().map(walk).collect()
+fn walks<'a>(shape: &[usize], operands: &[Operand<'a>]) -> SmallVec<[Walk<'a>; 3]> {
+    let mut walks = SmallVec::new();
+    for x in operands {
+        let own = x.layout;
+        let whole = own.numel() == 1 || own.is_contiguous() && shape::same(own.shape(), shape);
+        walks.push(if whole { Walk::from(x, own.offset()) } else { Walk::over(x, shape) });
+    }
+    walks
 }
 
 /// Writes a part of a result, which begins at a position.
 type Part<'a> = &'a (dyn Fn(usize, SliceMut<'_>, &Cut, &[Walk<'_>]) + Sync);
 
 /// Runs `work` over the parts of the result, on several threads where it takes long enough.
-fn in_parts(op: &'static str, out: SliceMut<'_>, walks: &mut [Walk<'_>], work: Part<'_>) -> Result<()> {
+fn in_parts(
+    op: &'static str,
+    out: SliceMut<'_>,
+    walks: &mut [Walk<'_>],
+    spreads: bool,
+    work: Part<'_>,
+) -> Result<()> {
     if out.len() == 0 {
         return Ok(());
     }
     work::kernel(op, || {
-        let cut = Cut::of(walks, out.len());
+        let cut = Cut::of(walks, out.len(), spreads);
         walks.iter_mut().for_each(|walk| walk.prepare(&cut, out.len()));
         let (walks, piece) = (&*walks, cut.piece());
         if out.len() <= ALONE {
@@ -343,11 +389,28 @@ fn walk(mut out: SliceMut<'_>, from: usize, cut: &Cut, walks: &[Walk<'_>], f: Bl
     let n = out.len();
     let mut rooms: SmallVec<[Gathered; 3]> = walks.iter().map(|_| Gathered::default()).collect();
     let mut write = |position: usize, n: usize| {
-        let x: SmallVec<[Slice<'_>; 4]> =
-            walks.iter().zip(&mut rooms).map(|(walk, room)| walk.block(cut, position, n, room)).collect();
-        f(out.part(position - from, n), &x);
+        let out = out.part(position - from, n);
+        let blocks = walks.iter().zip(&mut rooms).map(|(walk, room)| walk.block(cut, position, n, room));
+        with_slices(blocks, |x| (f.run)(out, x));
     };
-    if walks.iter().all(Walk::is_dense) { write(from, n) } else { cut.blocks(from..from + n, write) }
+    match walks.iter().all(|walk| walk.is_whole(cut)) {
+        true => write(from, n),
+        false => cut.blocks(from..from + n, write),
+    }
+}
+
+/// Calls `f` with the slices. An array is written where it is read; what a vector collects is copied, which shows beside
+/// a block.
+#[inline(always)]
+fn with_slices<'a>(mut x: impl ExactSizeIterator<Item = Slice<'a>>, f: impl FnOnce(&[Slice<'a>])) {
+    let count = x.len();
+    let next = |_| x.next().unwrap_or(Slice::Bool(&[]));
+    match count {
+        1 => f(&from_fn::<_, 1, _>(next)),
+        2 => f(&from_fn::<_, 2, _>(next)),
+        3 => f(&from_fn::<_, 3, _>(next)),
+        _ => f(&x.collect::<SmallVec<[Slice<'_>; 8]>>()),
+    }
 }
 
 /// Writes f(x..) over operand `own`, whose elements from `from` on are those of `out`.
@@ -366,7 +429,7 @@ fn walk_in_place(
         let others = walks.iter().zip(&mut rooms).map(|(walk, room)| walk.block(cut, position, n, room));
         let mut x: SmallVec<[Slice<'_>; 4]> = others.collect();
         x.insert(own, out.read());
-        f(values.room(dtype, n), &x);
+        (f.run)(values.room(dtype, n), &x);
         drop(x);
         out.copy_from(values.slice(dtype, 0, n));
     });

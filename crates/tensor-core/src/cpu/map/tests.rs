@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::formula;
+use crate::formula::Spreading;
 
 /// 0, 1, 2, .. from `first` on.
 fn counted<T: Element>(shape: &[usize], of: impl Fn(usize) -> T) -> Array<T> {
@@ -61,12 +62,21 @@ fn operands_of_every_layout_are_what_their_copies_are() {
             for b in layouts(shape, |k| 0.5 * of(k)) {
                 let (x, y) = (row_major(&a, shape), row_major(&b, shape));
                 let full = a.expand("test", shape).unwrap();
-                let z = zip("test", &full, &b, &formula!(|a: f64, b: f64| a - b * 3.0)).unwrap();
                 let right: Vec<f64> = x.iter().zip(&y).map(|(a, b)| a - b * 3.0).collect();
-                assert!(z.to_vec() == right, "{shape:?} {:?} {:?}", a.layout(), b.layout());
+                let (plain, spreading) = (
+                    formula!(|a: f64, b: f64| a - b * 3.0),
+                    Spreading(formula!(|a: f64, b: f64| a - b * 3.0)),
+                );
+                let formulas: [&dyn Formula<(f64, f64), f64>; 2] = [&plain, &spreading];
+                for f in formulas {
+                    let z = zip("test", &full, &b, f).unwrap();
+                    assert!(z.to_vec() == right, "{shape:?} {:?} {:?}", a.layout(), b.layout());
+                    let z = zip("test", &a, &b, f).unwrap();
+                    assert!(row_major(&z, shape) == right, "{shape:?} {:?} {:?}", a.layout(), b.layout());
+                }
                 let owned = counted(shape, of);
                 let place = owned.storage().as_ptr();
-                let z = zip_owned("test", owned, &b, &formula!(|a: f64, b: f64| a - b)).unwrap();
+                let z = zip_owned("test", owned, &b, &Spreading(formula!(|a: f64, b: f64| a - b))).unwrap();
                 assert!(z.storage().len() == 1 || z.storage().as_ptr() == place, "written over its operand");
                 let right: Vec<f64> = y.iter().enumerate().map(|(k, y)| of(k) - y).collect();
                 assert!(z.to_vec() == right, "{shape:?} {:?}", b.layout());
