@@ -72,6 +72,7 @@ impl Cotangent {
                 }
                 None
             }
+            Cotangent::Part(part) => part.value.first_not_finite()?,
         })
     }
 

@@ -48,11 +48,13 @@ impl Pending {
         Ok(())
     }
 
-    fn pop(&mut self) -> Option<(Edge, Cotangent)> {
-        match self.next.take() {
+    /// The deepest node, with all that it receives.
+    fn pop(&mut self) -> Result<Option<(Edge, Cotangent)>> {
+        let next = match self.next.take() {
             Some((_, edge, g)) => Some((edge, g)),
             None => self.rest.pop_last().map(|(_, pair)| pair),
-        }
+        };
+        next.map(|(edge, g)| Ok((edge, g.whole()?))).transpose()
     }
 }
 
@@ -98,7 +100,7 @@ fn walk(
     for (y, seed) in roots {
         pending.add(y, seed)?;
     }
-    while let Some((edge, g)) = pending.pop() {
+    while let Some((edge, g)) = pending.pop()? {
         let g = edge.hooked(g, many)?;
         if let Some(ids) = wrt {
             let id = edge.id();
@@ -161,6 +163,7 @@ fn searched_answer(node: &Node, context: &Context<'_>, g: Cotangent, out: Out<'_
         return node.rule.vjp(context, g, out);
     }
     node.rule.vjp(context, g, &mut |i, g| {
+        let g = g.whole()?;
         anomaly::search_cotangent(node, i, &g)?;
         out(i, g)
     })

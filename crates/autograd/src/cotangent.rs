@@ -1,9 +1,9 @@
 //! Cotangents as tensors: the type of the tensor that an edge stands for is that of what flows along it.
 
-use crate::node::Cotangent;
+use crate::node::{Cotangent, Part};
 use crate::tensor::Tensor;
 use std::any::Any;
-use tensor_core::{DType, Element, Result};
+use tensor_core::{DType, Element, Result, kernels};
 
 /// The same value under another name of the same type; None where the types differ. The comparison
 /// is known when the code is compiled.
@@ -26,9 +26,12 @@ macro_rules! each_float {
                 $body
             }
             Cotangent::Tuple(_) => unreachable!("a tuple goes to a node of several outputs only"),
+            Cotangent::Part(_) => unreachable!("{UNWRITTEN}"),
         }
     };
 }
+
+const UNWRITTEN: &str = "a part is written out before it is read";
 
 impl Cotangent {
     /// The cotangent of a tensor of floats.
@@ -48,13 +51,41 @@ impl Cotangent {
         let (value, edge) = match self {
             Cotangent::F32(value, edge) => (same_type(value), edge),
             Cotangent::F64(value, edge) => (same_type(value), edge),
-            Cotangent::Tuple(_) => (None, None),
+            Cotangent::Tuple(_) | Cotangent::Part(_) => (None, None),
         };
         Tensor::from_parts(value.expect("a cotangent has the type of its edge"), edge)
     }
 
+    /// This cotangent as an array: a part with the zeros around it.
+    pub(crate) fn whole(self) -> Result<Self> {
+        let Cotangent::Part(part) = self else { return Ok(self) };
+        let Part { value, places, shape } = *part;
+        each_float!(value, T => {
+            let embedded = kernels::embed("slice", &shape, &places, value.tensor::<T>().array())?;
+            Ok(Cotangent::new(Tensor::constant(embedded)))
+        })
+    }
+
+    /// The sum with a part.
+    fn plus_part(self, part: Box<Part>) -> Result<Self> {
+        each_float!(self, T => {
+            let (mut whole, edge) = self.tensor::<T>().into_parts();
+            if edge.is_none() && kernels::add_at("slice", &mut whole, &part.places, part.value.clone().tensor().array())? {
+                return Ok(Cotangent::new(Tensor::constant(whole)));
+            }
+            Cotangent::new(Tensor::from_parts(whole, edge)).plus(Cotangent::Part(part).whole()?)
+        })
+    }
+
     /// The sum of two cotangents of one tensor, in the first one's buffer where nothing shares it.
     pub(crate) fn plus(self, other: Cotangent) -> Result<Self> {
+        match (self, other) {
+            (Cotangent::Part(part), whole) | (whole, Cotangent::Part(part)) => whole.whole()?.plus_part(part),
+            (one, other) => one.plus_whole(other),
+        }
+    }
+
+    fn plus_whole(self, other: Cotangent) -> Result<Self> {
         if let (Cotangent::Tuple(_), Cotangent::Tuple(_)) = (&self, &other) {
             let sum = |pair| match pair {
                 (Some(a), Some(b)) => Cotangent::plus(a, b).map(Some),
@@ -71,6 +102,7 @@ impl Cotangent {
             Cotangent::F32(value, _) => value.shape(),
             Cotangent::F64(value, _) => value.shape(),
             Cotangent::Tuple(_) => unreachable!("the outputs of one node have shapes of their own"),
+            Cotangent::Part(part) => &part.shape,
         }
     }
 
@@ -125,6 +157,7 @@ impl Cotangent {
             Cotangent::Tuple(all) => {
                 Cotangent::Tuple(all.into_iter().map(|g| g.map(Cotangent::detached)).collect())
             }
+            Cotangent::Part(part) => Cotangent::Part(part),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::mem::{ManuallyDrop, replace, take};
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use tensor_core::shape::Dims;
-use tensor_core::{Array, Error, Result};
+use tensor_core::{Array, Error, Layout, Result};
 
 slotmap::new_key_type! {
     pub(crate) struct NodeKey;
@@ -26,6 +26,16 @@ pub(crate) enum Cotangent {
     F32(Array<f32>, Option<Edge>),
     F64(Array<f64>, Option<Edge>),
     Tuple(Box<[Option<Cotangent>]>),
+    Part(Box<Part>),
+}
+
+/// The cotangent of a tensor of this shape that is 0 but at some places, in row-major order. It is not written out before
+/// all that is added to it is known: of a tensor that is read in a hundred parts, a hundred zeros would be.
+#[derive(Clone)]
+pub(crate) struct Part {
+    pub value: Cotangent,
+    pub places: Layout,
+    pub shape: Dims,
 }
 
 /// Where a rule runs: whose parents, and whether its operations are recorded.

@@ -3,13 +3,13 @@
 
 use crate::anomaly;
 use crate::mode::{is_detecting, is_grad_enabled};
-use crate::node::{Context, Cotangent, Edge, Out, Rule, record};
+use crate::node::{Context, Cotangent, Edge, Out, Part, Rule, record};
 use crate::tensor::Tensor;
 use std::array::from_fn;
 use std::panic::Location;
 use std::sync::Arc;
 use tensor_core::shape::{Dims, broadcast, same};
-use tensor_core::{Array, Device, Element, Error, OrRaise, Result};
+use tensor_core::{Array, Device, Element, Error, Layout, OrRaise, Result};
 
 /// What an operation keeps for its rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +101,13 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
     /// cotangent at a time.
     fn batches(&self) -> bool {
         false
+    }
+
+    /// Where the output is elements of the only input as they are, each once: their places, counted in row-major order of
+    /// an input of this shape. What the first order needs is then known, and the engine adds cotangents to these places; the
+    /// rule is for the others.
+    fn places(&self, _shape: &[usize]) -> Option<Layout> {
+        None
     }
 
     /// The cotangents of the inputs for the cotangent `g` of the output, in differentiable
@@ -305,6 +312,12 @@ fn answer<T: Element, U: Element, const N: usize>(
     let context = kept.context;
     if let Some(many) = context.many.filter(|_| !op.batches()) {
         return one_by_one(rule, many, context, g, out);
+    }
+    if let ([Some(parent)], None, None) = (&context.parents[..], context.own, context.many)
+        && let Some(places) = op.places(parent.shape())
+    {
+        let shape = parent.shape();
+        return out(0, Cotangent::Part(Box::new(Part { value: g, places, shape: Dims::from_slice(shape) })));
     }
     let grads = op.vjp(kept, g.tensor())?;
     deliver(op.name(), op.broadcasts(), context, grads, out)

@@ -57,6 +57,9 @@ impl<T: Element> Op<T, 1> for Slice {
     fn batches(&self) -> bool {
         true
     }
+    fn places(&self, shape: &[usize]) -> Option<Layout> {
+        Some(self.layout(&Layout::row_major(Dims::from_slice(shape))))
+    }
     /// grad at the places of the slice, 0 elsewhere
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let into = Embed { slice: self.of_many(kept.many()), shape: kept.cotangent_shape(0) };
@@ -262,5 +265,52 @@ impl<T: Element> Tensor<T> {
     pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Result<Self> {
         let (slice, shape) = parts(self.shape(), info.as_ref()).at_caller()?;
         sliced_to(Location::caller(), self, slice, shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{GradOptions, Tensor, grad_with};
+    use ndarray::s;
+    use tensor_core::Result;
+
+    /// Reads of overlapping, reversed, strided and empty parts, and of the whole, before and after parts.
+    fn reads(x: &Tensor, weights: &[Tensor]) -> Result<Tensor> {
+        let parts = [
+            x.select(0, 1)?,
+            x.narrow(1, 1, 2)?,
+            x.slice(s![..;-1, ..;2])?,
+            x.t()?.narrow(0, 2, 2)?,
+            x.slice(s![1..1, ..])?,
+            x.square(),
+            x.select(1, -1)?,
+            x.expand([2, 3, 4])?.select(0, 1)?,
+        ];
+        let weighed = parts.iter().zip(weights).map(|(part, w)| Ok(part.sin() * w).map(|y| y.sum()));
+        weighed.reduce(|a, b| Ok(a? + b?)).unwrap_or(Ok(Tensor::scalar(0.0)))
+    }
+
+    #[test]
+    fn parts_add_up_to_what_the_rule_gives() -> Result<()> {
+        let weights: Vec<Tensor> = (1..=8).map(|k| Tensor::scalar(f64::from(k))).collect();
+        let values = crate::linspace(-1.0, 1.0, 12)?.reshape([3, 4])?;
+        let rule = || GradOptions { create_graph: true, ..Default::default() };
+        // A leaf, a node that keeps its gradient, and one whose elements lie in another order.
+        let leaf = values.clone().requires_grad();
+        let node = &leaf * 2.0;
+        let turned = leaf.t()?.contiguous().t()?;
+        for x in [&leaf, &node, &turned] {
+            let right = grad_with(&reads(x, &weights)?, &[x], rule())?.remove(0).unwrap();
+            let y = reads(x, &weights)?;
+            let found = grad_with(&y, &[x], GradOptions::default())?.remove(0).unwrap();
+            assert!(found.allclose(&right, 1e-14, 1e-14)?, "{found} instead of {right}");
+        }
+        reads(&leaf, &weights)?.backward()?;
+        let once = leaf.grad().unwrap();
+        let kept = once.clone();
+        reads(&leaf, &weights)?.backward()?;
+        assert!(leaf.grad().unwrap().allclose(&(&once * 2.0), 1e-14, 1e-14)?);
+        assert_eq!(kept.to_vec(), once.to_vec(), "what others hold stays");
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use super::parallel::{for_parts, for_pieces};
 use super::transpose::{ROWS, transpose};
 use crate::array::Array;
-use crate::element::Element;
+use crate::element::{Element, Number};
 use crate::error::Result;
 use crate::heap::buffer::Buffer;
 use crate::layout::Layout;
@@ -134,21 +134,32 @@ pub fn cat<T: Element>(out: &mut [T], arrays: &[&Array<T>], dim: usize) {
 
 /// Writes `x` into the places of `layout` in `out`; both have one shape.
 pub fn assign<T: Element>(out: &mut [T], layout: &Layout, x: &Array<T>) {
+    at_places(out, layout, x, |o, x| *o = x);
+}
+
+/// Adds `x` to the elements at the places of `layout` in `out`; both have one shape.
+pub fn add<T: Number>(out: &mut [T], layout: &Layout, x: &Array<T>) {
+    at_places(out, layout, x, |o, x| *o = o.plus(x));
+}
+
+#[inline(always)]
+fn at_places<T: Element>(out: &mut [T], layout: &Layout, x: &Array<T>, f: impl Fn(&mut T, T)) {
     let data = x.storage();
     let nest = Nest::new(layout.shape(), [layout, x.layout()]);
     let (_, [s, t]) = nest.inner();
     nest.segments(0..nest.len(), |_, [p, q], n| {
         if (s, t) == (1, 1) {
-            return out[p as usize..][..n].copy_from_slice(&data[q as usize..][..n]);
+            let pairs = out[p as usize..][..n].iter_mut().zip(&data[q as usize..][..n]);
+            return pairs.for_each(|(o, &x)| f(o, x));
         }
         if s > 0 && t > 0 {
             // Without a check of each place.
             let places = out[p as usize..].iter_mut().step_by(s as usize);
             let elements = data[q as usize..].iter().step_by(t as usize);
-            return places.zip(elements).take(n).for_each(|(o, &x)| *o = x);
+            return places.zip(elements).take(n).for_each(|(o, &x)| f(o, x));
         }
         for k in 0..n as isize {
-            out[(p + k * s) as usize] = data[(q + k * t) as usize];
+            f(&mut out[(p + k * s) as usize], data[(q + k * t) as usize]);
         }
     });
 }

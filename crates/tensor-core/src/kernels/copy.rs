@@ -6,7 +6,8 @@ use crate::cpu;
 use crate::cuda;
 #[cfg(feature = "cuda")]
 use crate::cuda::operand::{Placed, shared_gpu};
-use crate::element::Element;
+use crate::device::Device;
+use crate::element::{Element, Number};
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::once::compiled_once;
@@ -38,19 +39,42 @@ pub fn embed<T: Element>(
     layout: &Layout,
     x: &Array<T>,
 ) -> Result<Array<T>> {
+    check_places(op, shape, layout, x.shape())?;
+    embed_checked(op, shape, layout, x)
+}
+
+/// Whether a layout is of places of elements of `shape`, in row-major order, for a part of this shape.
+fn check_places(op: &'static str, shape: &[usize], layout: &Layout, part: &[usize]) -> Result<()> {
     let n = shape::numel(op, shape)?;
     let inside = Layout::stays_within(layout.shape(), &layout.strides(), layout.offset(), n);
-    if layout.shape() != x.shape() || (x.numel() > 0 && !inside) {
-        let message = format!(
-            "{:?} at the places {:?} from {} of {:?} leaves shape {shape:?}",
-            x.shape(),
-            layout.strides(),
-            layout.offset(),
-            layout.shape()
-        );
-        return Err(Error::shape(op, message));
+    if layout.shape() == part && (part.contains(&0) || inside) {
+        return Ok(());
     }
-    embed_checked(op, shape, layout, x)
+    let message = format!(
+        "{part:?} at the places {:?} from {} of {:?} leaves shape {shape:?}",
+        layout.strides(),
+        layout.offset(),
+        layout.shape()
+    );
+    Err(Error::shape(op, message))
+}
+
+compiled_once! {
+    /// Adds `part` to the elements of `x` at the places of `layout`, which counts them in row-major order, where nothing
+    /// else shares their memory and they lie in that order on the CPU: whether it did.
+    ///
+    /// # Errors
+    /// As [`embed`].
+    pub fn add_at<T: Number>(op: &'static str, x: &mut Array<T>, layout: &Layout, part: &Array<T>) -> Result<bool> {
+        check_places(op, x.shape(), layout, part.shape())?;
+        match x.as_mut_slice() {
+            Some(out) if part.device() == Device::Cpu => {
+                cpu::copy::add(out, layout, part);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
 }
 
 compiled_once! {

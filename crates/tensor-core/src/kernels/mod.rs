@@ -55,7 +55,7 @@ pub use crate::matrix::gaps::Gaps;
 pub use crate::matrix::lu::Lu;
 pub use crate::matrix::part::{Part, Triangle};
 pub use crate::matrix::rank::rank_tolerance;
-pub use copy::{cat, copy, embed};
+pub use copy::{add_at, cat, copy, embed};
 pub use index::{
     arange, argsort, cum_arg_extreme, cumsum, gather, positions, scatter_add, searchsorted, sort,
 };
