@@ -103,14 +103,69 @@ impl Wide {
     }
 
     fn value<T: Number>(self) -> T {
-        // In two steps, as the power alone may not exist.
-        let e = self.e.clamp(-2200, 2200) as i32;
-        T::from_scalar(Scalar::Float(self.m * 2f64.powi(e / 2) * 2f64.powi(e - e / 2)))
+        scaled(self.m, self.e)
     }
 }
 
 fn wide<T: Number>(x: T) -> Wide {
     Wide::new(x.to_f64(), 0)
+}
+
+/// Factors that are multiplied in plain numbers, as long as nothing leaves the range.
+const BLOCK: usize = 16;
+
+/// Calls `f(i, m, e)` with the products m 2^e of `before` and the factors up to each of `n`. Factors that are taken
+/// together share one exponent, which is 0 while that does; products are rounded as those of [`Wide`] numbers.
+#[inline(always)]
+fn running_products(
+    before: &mut Wide,
+    n: usize,
+    factor: impl Fn(usize) -> f64,
+    mut f: impl FnMut(usize, f64, i64),
+) {
+    for start in (0..n).step_by(BLOCK) {
+        let count = BLOCK.min(n - start);
+        let mut x = [1.0; BLOCK];
+        for (k, x) in x[..count].iter_mut().enumerate() {
+            *x = factor(start + k);
+        }
+        let (mut last, mut products, mut kept) = (before.m, [0.0; BLOCK], true);
+        for (y, x) in products.iter_mut().zip(x) {
+            *y = last * x;
+            // A product that is 0, infinite or NaN because a factor is, is right.
+            let plain = last.is_finite() & (last != 0.0) & x.is_finite() & (x != 0.0);
+            kept &= !plain | (1e-270..1e270).contains(&y.abs());
+            last = *y;
+        }
+        if kept {
+            for (k, &y) in products[..count].iter().enumerate() {
+                f(start + k, y, before.e);
+            }
+            *before = match (1e-100..1e100).contains(&last.abs()) {
+                true => Wide { m: last, e: before.e },
+                false => Wide::new(last, before.e),
+            };
+        } else {
+            for (k, &x) in x[..count].iter().enumerate() {
+                *before = before.times(Wide::new(x, 0));
+                f(start + k, before.m, before.e);
+            }
+        }
+    }
+}
+
+/// m 2^e, rounded once.
+#[inline(always)]
+fn scaled<T: Number>(m: f64, e: i64) -> T {
+    // In two steps, as the power alone may not exist.
+    let e = e.clamp(-2200, 2200) as i32;
+    T::from_scalar(Scalar::Float(m * power_of_two(e / 2) * power_of_two(e - e / 2)))
+}
+
+/// 2^e, or the normal power next to it.
+#[inline(always)]
+fn power_of_two(e: i32) -> f64 {
+    f64::from_bits(((e + 1023).clamp(1, 2046) as u64) << 52)
 }
 
 /// How the elements of an array in row-major order are cut into lines along a dimension.
@@ -226,6 +281,19 @@ fn multiply_wide<T: Number>(
     let mut product = vectors::vector(op, 1 << directions.len(), Wide::ZERO)?;
     let last = product.len() - 1;
     let y = out.fresh_mut();
+    if directions.is_empty() {
+        for k in (0..count).filter(|&k| wanted(k)) {
+            let (x, y) = (&line.x[from.start(k)..], &mut y[to.start(k)..]);
+            let (mut product, factor) = (Wide::ONE, |i: usize| x[i * from.step].to_f64());
+            if to.n == from.n {
+                running_products(&mut product, from.n, factor, |i, m, e| y[i * to.step] = scaled(m, e));
+            } else {
+                running_products(&mut product, from.n, factor, |_, _, _| {});
+                y[0] = product.value();
+            }
+        }
+        return Ok(out);
+    }
     for k in (0..count).filter(|&k| wanted(k)) {
         one(&mut product);
         let start = to.start(k);
@@ -327,15 +395,20 @@ fn slopes_of_block<T: Number>(
             lost[i] |= !is_finite(y[j * step + i]);
         }
     }
-    for (i, lost) in lost.iter_mut().enumerate().take(step) {
-        let mut before = T::ONE;
-        for j in 0..n {
-            let at = j * step + i;
-            y[at] = before.times(y[at]);
-            let product = before.times(x[at]);
-            *lost |= j + 1 < n && left(before, x[at], product);
-            before = product;
-        }
+    for i in (0..step).filter(|&i| !lost[i]) {
+        // The product before each, by the one up to the element before.
+        running_products(
+            &mut { Wide::ONE },
+            n - 1,
+            |j| x[j * step + i].to_f64(),
+            |j, m, e| {
+                let y = &mut y[(j + 1) * step + i];
+                *y = match e {
+                    0 => scaled(m * y.to_f64(), 0),
+                    _ => Wide::new(m, e).times(wide(*y)).value(),
+                };
+            },
+        );
     }
 }
 
@@ -366,5 +439,77 @@ fn slopes_of_line<T: Number>(
         let terms = before.iter().zip(after.iter().rev());
         y[start + j * step] = terms.fold(Wide::ZERO, |sum, (&a, &b)| sum.plus(a.times(b))).value();
         line.multiply(before, start, j);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines whose products stay in the range, leave it and come back, and meet 0, infinity and NaN.
+    fn lines() -> Vec<Vec<f64>> {
+        let mut random = 88_172_645_463_325_252_u64;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        let mut lines = Vec::new();
+        for n in [1, 2, 15, 16, 17, 100, 3000] {
+            for spread in [0.5, 5.0, 300.0] {
+                for special in [1.0, 0.0, f64::INFINITY, f64::NAN, 5e-324] {
+                    let mut line: Vec<f64> = (0..n)
+                        .map(|_| (next() - 0.5).signum() * 10f64.powf(spread * (2.0 * next() - 1.0)))
+                        .collect();
+                    line[(next() * n as f64) as usize] *= special;
+                    lines.push(line);
+                }
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn products_of_blocks_are_those_of_one_number_after_another() {
+        for line in lines() {
+            let mut product = Wide::ONE;
+            let right: Vec<f64> = line
+                .iter()
+                .map(|&x| {
+                    product = product.times(wide(x));
+                    product.value()
+                })
+                .collect();
+            let mut found = vec![0.0; line.len()];
+            running_products(&mut { Wide::ONE }, line.len(), |i| line[i], |i, m, e| found[i] = scaled(m, e));
+            let bits = |x: &f64| if x.is_nan() { 0 } else { x.to_bits() };
+            assert!(found.iter().map(bits).eq(right.iter().map(bits)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn slopes_in_blocks_are_those_of_numbers_with_an_exponent() {
+        for line in lines().iter().filter(|line| line.iter().all(|x| x.is_finite())) {
+            let x = Array::from_vec(line.clone(), &[line.len()]).unwrap();
+            let g = Array::from_vec((0..line.len()).map(|k| 1.0 + (k % 3) as f64).collect(), &[line.len()])
+                .unwrap();
+            let found = product_slopes("test", &x, &[], &g, 0).unwrap().to_vec();
+            let wide_line = Line { x: line, directions: Vec::new(), lines: Lines { n: line.len(), step: 1 } };
+            let seeds = Seeds { g: g.as_slice().unwrap(), lines: wide_line.lines, of: line.len() };
+            let mut right = vec![0.0; line.len()];
+            slopes_of_line(
+                &wide_line,
+                &seeds,
+                0,
+                &mut right,
+                &mut vec![Wide::ZERO; line.len()],
+                &mut [Wide::ZERO],
+            );
+            for (found, right) in found.iter().zip(&right) {
+                let same = (found - right).abs() <= 1e-11 * right.abs() + 1e-320;
+                assert!(same || found == right, "{found} instead of {right}: {line:?}");
+            }
+        }
     }
 }

@@ -54,7 +54,9 @@ pub fn cum_arg_extreme<T: Number>(
             return;
         }
         if inner == 1 {
-            return for_pieces(out, n, |from, out| line_extremes(&data[from..], out, n, smallest));
+            return for_pieces(out, n, |from, out| {
+                dispatch(LineExtremes { x: &data[from..][..out.len()], out, n, smallest });
+            });
         }
         for_columns(out, n, inner, |from, rows| {
             dispatch(ColumnExtremes { x: &data[from..], inner, rows, smallest });
@@ -204,12 +206,33 @@ fn takes_over<T: Number>(x: T, best: T, smallest: bool) -> bool {
     x.is_nan() | if smallest { x <= best } else { x >= best }
 }
 
-fn line_extremes<T: Number>(x: &[T], out: &mut [i64], n: usize, smallest: bool) {
-    for (x, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
-        let (mut best, mut at) = (x[0], 0);
-        for ((k, &x), out) in (0..).zip(x).zip(out) {
-            (best, at) = if takes_over(x, best, smallest) { (x, k) } else { (best, at) };
-            *out = at;
+/// The places of the running extremes of lines of `n`.
+struct LineExtremes<'a, T> {
+    x: &'a [T],
+    out: &'a mut [i64],
+    n: usize,
+    smallest: bool,
+}
+
+impl<T: Number> Kernel for LineExtremes<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        /// Elements that are looked at in vectors: most of them follow a more extreme one.
+        const BLOCK: usize = 32;
+        let LineExtremes { x, out, n, smallest } = self;
+        for (x, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(n)) {
+            let (mut best, mut at) = (x[0], 0);
+            for (block, (x, out)) in x.chunks(BLOCK).zip(out.chunks_mut(BLOCK)).enumerate() {
+                if !x.iter().fold(false, |any, &x| any | takes_over(x, best, smallest)) {
+                    out.fill(at);
+                    continue;
+                }
+                for ((k, &x), out) in ((block * BLOCK) as i64..).zip(x).zip(out) {
+                    (best, at) = if takes_over(x, best, smallest) { (x, k) } else { (best, at) };
+                    *out = at;
+                }
+            }
         }
     }
 }
