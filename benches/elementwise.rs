@@ -5,7 +5,7 @@
 
 mod rows;
 
-use rows::{BOTH, Prepare, Row, SIZES, Shape, What, Work, Works, measure, named, normal, rows_of};
+use rows::{BOTH, Prepare, Row, Shape, What, Work, Works, measure, named, normal, rows_of, sizes};
 use tapegrad::prelude::*;
 
 /// Work on operands between 0.1 and 3.1.
@@ -74,8 +74,8 @@ fn perceptron<T: Float>() -> Works<T> {
 }
 
 fn all<T: Float>() -> Vec<Row> {
-    let mut rows = rows_of::<T>("elementwise", &BOTH, SIZES, [arithmetic(), functions()].concat());
-    rows.extend(rows_of::<T>("elementwise", &[What::Forward], SIZES, copies()));
+    let mut rows = rows_of::<T>("elementwise", &BOTH, &sizes(), [arithmetic(), functions()].concat());
+    rows.extend(rows_of::<T>("elementwise", &[What::Forward], &sizes(), copies()));
     rows
 }
 

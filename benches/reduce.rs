@@ -3,7 +3,7 @@
 
 mod rows;
 
-use rows::{BOTH, Prepare, Row, SIZES, Shape, What, Works, measure, named, normal, rows_of};
+use rows::{BOTH, Prepare, Row, Shape, What, Works, measure, named, normal, rows_of, sizes};
 use tapegrad::prelude::*;
 
 const ROW_LENGTHS: [usize; 5] = [2, 8, 16, 100, 10_000];
@@ -80,8 +80,8 @@ fn orders<T: Float>() -> Works<T> {
 }
 
 fn all<T: Float>() -> Vec<Row> {
-    let mut rows = rows_of::<T>("reduce", &[What::Forward], SIZES, [reductions(), orders()].concat());
-    rows.extend(rows_of::<T>("reduce", &BOTH, SIZES, softmax()));
+    let mut rows = rows_of::<T>("reduce", &[What::Forward], &sizes(), [reductions(), orders()].concat());
+    rows.extend(rows_of::<T>("reduce", &BOTH, &sizes(), softmax()));
     rows
 }
 

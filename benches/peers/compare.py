@@ -136,9 +136,9 @@ def measure_all(ids: list[str], rounds: int, seconds: float) -> Results:
 class Side:
     """A program that measures rows as they are asked for."""
 
-    def __init__(self, *command: str | Path) -> None:
+    def __init__(self, *command: str | Path, **environment: str) -> None:
         # Their own numbers of threads stand over the affinity's.
-        env = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+        env = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")} | environment
         self.command = " ".join(map(str, command))
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1, env=env)

@@ -4,9 +4,10 @@ mod measure;
 mod shape;
 
 pub use measure::{Row, measure};
-pub use shape::{BOTH, SIZES, Shape, What};
+pub use shape::{BOTH, Shape, What};
 
 use measure::Run;
+use shape::SIZES;
 use std::hint::black_box;
 use tapegrad::prelude::*;
 
@@ -30,6 +31,13 @@ pub fn normal<T: Float>(
     f: impl Fn(&[Tensor<T>]) -> Result<Tensor<T>> + 'static,
 ) -> Work<T> {
     Work { operands: shapes.iter().map(|&s| Tensor::randn_of(s)).collect(), f: Box::new(f) }
+}
+
+/// The sizes that the argument `--sizes=1000,2000` asks for, or those of the tables.
+pub fn sizes() -> Vec<usize> {
+    let asked = std::env::args().find_map(|a| a.strip_prefix("--sizes=").map(str::to_string));
+    let sizes = asked.map(|a| a.split(',').map(|n| n.parse().expect("sizes are numbers")).collect());
+    sizes.unwrap_or_else(|| SIZES.to_vec())
 }
 
 /// Works of one shape, with this after their names.
