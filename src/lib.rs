@@ -13,8 +13,8 @@ pub use tensor_core::ndarray_0_15;
 pub use tensor_core::ndarray_0_16;
 pub use tensor_core::{
     Array, AtCaller, Closures, Code, DType, Device, Element, Error, ErrorKind, Float, Formula, Function,
-    Layout, Memory, Number, PrintOptions, Result, Scalar, compiled_once, cuda, dlpack, formula, formulas,
-    function, io, kernels, memory, on_cpu, print_options, random, set_print_options, shape,
+    Layout, Memory, Number, PrintOptions, Result, Scalar, ValueFor, compiled_once, cuda, dlpack, formula,
+    formulas, function, io, kernels, memory, on_cpu, print_options, random, set_print_options, shape,
     with_print_options,
 };
 
@@ -30,8 +30,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What most programs use: `use tapegrad::prelude::*;`.
 pub mod prelude {
     pub use autograd::{
-        AnyTensor, GradOptions, Tensor, arange, fused, grad, grad_with, hessian, hvp, jacobian, jvp,
-        linspace, no_grad, value_and_grad, vjp,
+        AnyTensor, GradOptions, Params, Tensor, TypedConstructors, arange, checkpoint, detect_anomaly,
+        enable_grad, fused, grad, grad_with, hessian, hvp, is_grad_enabled, jacobian, jvp, jvp_batched,
+        linspace, no_grad, params, value_and_grad, vjp, vjp_batched,
     };
     pub use linalg::{self, Linalg, SparseTensor, least_squares_loss};
     pub use ndarray::s;

@@ -6,7 +6,8 @@
 use crate::body_once;
 use crate::tensor::Tensor;
 use rand_core::Rng;
-use tensor_core::shape::{Dims, IntoShape};
+use std::iter::Sum;
+use tensor_core::shape::{Dims, Integer, IntoDims};
 use tensor_core::{
     Array, AtCaller, Device, Element, Error, Float, Layout, Number, OrRaise, Result, Scalar, compiled_once,
     formula, kernels, memory, random,
@@ -25,7 +26,7 @@ impl Tensor<f64> {
     /// Out of memory; [`Tensor::try_zeros`] returns it.
     #[track_caller]
     #[must_use]
-    pub fn zeros(shape: impl IntoShape) -> Self {
+    pub fn zeros(shape: impl IntoDims) -> Self {
         Tensor::zeros_of(shape)
     }
 
@@ -35,8 +36,8 @@ impl Tensor<f64> {
     /// Out of memory; [`Tensor::try_zeros`] returns it.
     #[track_caller]
     #[must_use]
-    pub fn zeros_of<T: Element>(shape: impl IntoShape) -> Tensor<T> {
-        Array::zeros(&shape.into_shape()).or_raise().into()
+    pub fn zeros_of<T: Element>(shape: impl IntoDims) -> Tensor<T> {
+        Array::zeros(&shape.into_shape("zeros").or_raise()).or_raise().into()
     }
 
     /// Zeros of any type, for sizes from outside.
@@ -44,8 +45,8 @@ impl Tensor<f64> {
     /// # Errors
     /// Out of memory.
     #[track_caller]
-    pub fn try_zeros<T: Element>(shape: impl IntoShape) -> Result<Tensor<T>> {
-        Ok(Array::zeros(&shape.into_shape()).at_caller()?.into())
+    pub fn try_zeros<T: Element>(shape: impl IntoDims) -> Result<Tensor<T>> {
+        Ok(Array::zeros(&shape.into_shape("zeros").at_caller()?).at_caller()?.into())
     }
 
     /// Ones.
@@ -54,7 +55,7 @@ impl Tensor<f64> {
     /// Out of memory; [`Tensor::try_full`] returns it.
     #[track_caller]
     #[must_use]
-    pub fn ones(shape: impl IntoShape) -> Self {
+    pub fn ones(shape: impl IntoDims) -> Self {
         Tensor::full(shape, 1.0)
     }
 
@@ -64,7 +65,7 @@ impl Tensor<f64> {
     /// Out of memory; [`Tensor::try_full`] returns it.
     #[track_caller]
     #[must_use]
-    pub fn ones_of<T: Number>(shape: impl IntoShape) -> Tensor<T> {
+    pub fn ones_of<T: Number>(shape: impl IntoDims) -> Tensor<T> {
         Tensor::full(shape, T::ONE)
     }
 
@@ -74,7 +75,7 @@ impl Tensor<f64> {
     /// Out of memory.
     #[track_caller]
     #[must_use]
-    pub fn eye(n: usize) -> Self {
+    pub fn eye(n: impl Integer) -> Self {
         Tensor::eye_of(n)
     }
 
@@ -84,7 +85,7 @@ impl Tensor<f64> {
     /// Out of memory.
     #[track_caller]
     #[must_use]
-    pub fn eye_of<T: Number>(n: usize) -> Tensor<T> {
+    pub fn eye_of<T: Number>(n: impl Integer) -> Tensor<T> {
         Tensor::eye_on(&Device::Cpu, n).or_raise()
     }
 
@@ -94,7 +95,7 @@ impl Tensor<f64> {
     /// Out of memory.
     #[track_caller]
     #[must_use]
-    pub fn rand(shape: impl IntoShape) -> Self {
+    pub fn rand(shape: impl IntoDims) -> Self {
         Tensor::rand_of(shape)
     }
 
@@ -103,8 +104,8 @@ impl Tensor<f64> {
     /// # Errors
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
-    pub fn rand_on<T: Float>(device: &Device, shape: impl IntoShape) -> Result<Tensor<T>> {
-        Ok(random::rand_on(*device, &shape.into_shape()).at_caller()?.into())
+    pub fn rand_on<T: Float>(device: &Device, shape: impl IntoDims) -> Result<Tensor<T>> {
+        Ok(random::rand_on(*device, &shape.into_shape("rand").at_caller()?).at_caller()?.into())
     }
 
     /// Standard normal numbers on a device: the same ones as on any other, up to rounding.
@@ -112,8 +113,8 @@ impl Tensor<f64> {
     /// # Errors
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
-    pub fn randn_on<T: Float>(device: &Device, shape: impl IntoShape) -> Result<Tensor<T>> {
-        Ok(random::randn_on(*device, &shape.into_shape()).at_caller()?.into())
+    pub fn randn_on<T: Float>(device: &Device, shape: impl IntoDims) -> Result<Tensor<T>> {
+        Ok(random::randn_on(*device, &shape.into_shape("randn").at_caller()?).at_caller()?.into())
     }
 
     /// Uniform numbers in [0, 1) of either float type.
@@ -122,8 +123,8 @@ impl Tensor<f64> {
     /// Out of memory.
     #[track_caller]
     #[must_use]
-    pub fn rand_of<T: Float>(shape: impl IntoShape) -> Tensor<T> {
-        random::rand(&shape.into_shape()).or_raise().into()
+    pub fn rand_of<T: Float>(shape: impl IntoDims) -> Tensor<T> {
+        random::rand(&shape.into_shape("rand").or_raise()).or_raise().into()
     }
 
     /// Integers from `low` to `high - 1`, each as likely as any other.
@@ -131,14 +132,15 @@ impl Tensor<f64> {
     /// # Errors
     /// Argument, where there is none, or more than 2^53; out of memory.
     #[track_caller]
-    pub fn randint(low: i64, high: i64, shape: impl IntoShape) -> Result<Tensor<i64>> {
+    pub fn randint(low: i64, high: i64, shape: impl IntoDims) -> Result<Tensor<i64>> {
         let count = i128::from(high) - i128::from(low);
         if !(1..=1 << 53).contains(&count) {
             let message =
                 format!("from {low} to {high} - 1 there are {count} integers: 1 to 2^53 are needed");
             return Err(Error::argument("randint", message).at_caller());
         }
-        let shares: Tensor = random::rand::<f64>(&shape.into_shape()).at_caller()?.into();
+        let shares: Tensor =
+            random::rand::<f64>(&shape.into_shape("randint").at_caller()?).at_caller()?.into();
         Ok((shares * count as f64).floor().to_type::<i64>() + low)
     }
 
@@ -147,7 +149,8 @@ impl Tensor<f64> {
     /// # Errors
     /// Out of memory.
     #[track_caller]
-    pub fn randperm(n: usize) -> Result<Tensor<i64>> {
+    pub fn randperm(n: impl Integer) -> Result<Tensor<i64>> {
+        let n = n.to_size("randperm").at_caller()?;
         let keys: Tensor = random::rand::<f64>(&[n]).at_caller()?.into();
         keys.argsort(0, false)
     }
@@ -158,7 +161,7 @@ impl Tensor<f64> {
     /// Out of memory.
     #[track_caller]
     #[must_use]
-    pub fn randn(shape: impl IntoShape) -> Self {
+    pub fn randn(shape: impl IntoDims) -> Self {
         Tensor::randn_of(shape)
     }
 
@@ -168,8 +171,8 @@ impl Tensor<f64> {
     /// Out of memory.
     #[track_caller]
     #[must_use]
-    pub fn randn_of<T: Float>(shape: impl IntoShape) -> Tensor<T> {
-        random::randn(&shape.into_shape()).or_raise().into()
+    pub fn randn_of<T: Float>(shape: impl IntoDims) -> Tensor<T> {
+        random::randn(&shape.into_shape("randn").or_raise()).or_raise().into()
     }
 
     /// Standard normal numbers from a generator of the caller's own.
@@ -178,8 +181,76 @@ impl Tensor<f64> {
     /// Out of memory.
     #[track_caller]
     #[must_use]
-    pub fn randn_using(shape: impl IntoShape, rng: &mut impl Rng) -> Self {
-        random::randn_using(&shape.into_shape(), rng).or_raise().into()
+    pub fn randn_using(shape: impl IntoDims, rng: &mut impl Rng) -> Self {
+        random::randn_using(&shape.into_shape("randn").or_raise(), rng).or_raise().into()
+    }
+}
+
+/// Constructors of the type that is named: `Tensor::<f32>::zeros([2, 3])`. Without a type, as `Tensor::zeros([2, 3])`, they
+/// are those of `f64`.
+///
+/// ```
+/// use autograd::{Tensor, TypedConstructors};
+/// assert_eq!(Tensor::<f32>::zeros([2]).to_vec(), [0f32; 2]);
+/// ```
+pub trait TypedConstructors<T: Element>: Sized {
+    /// [`Tensor::zeros_of`].
+    #[must_use]
+    fn zeros(shape: impl IntoDims) -> Self;
+    /// [`Tensor::ones_of`].
+    #[must_use]
+    fn ones(shape: impl IntoDims) -> Self
+    where
+        T: Number;
+    /// [`Tensor::eye_of`].
+    #[must_use]
+    fn eye(n: impl Integer) -> Self
+    where
+        T: Number;
+    /// [`Tensor::rand_of`].
+    #[must_use]
+    fn rand(shape: impl IntoDims) -> Self
+    where
+        T: Float;
+    /// [`Tensor::randn_of`].
+    #[must_use]
+    fn randn(shape: impl IntoDims) -> Self
+    where
+        T: Float;
+}
+
+impl<T: Element> TypedConstructors<T> for Tensor<T> {
+    #[track_caller]
+    fn zeros(shape: impl IntoDims) -> Self {
+        Tensor::zeros_of(shape)
+    }
+    #[track_caller]
+    fn ones(shape: impl IntoDims) -> Self
+    where
+        T: Number,
+    {
+        Tensor::ones_of(shape)
+    }
+    #[track_caller]
+    fn eye(n: impl Integer) -> Self
+    where
+        T: Number,
+    {
+        Tensor::eye_of(n)
+    }
+    #[track_caller]
+    fn rand(shape: impl IntoDims) -> Self
+    where
+        T: Float,
+    {
+        Tensor::rand_of(shape)
+    }
+    #[track_caller]
+    fn randn(shape: impl IntoDims) -> Self
+    where
+        T: Float,
+    {
+        Tensor::randn_of(shape)
     }
 }
 
@@ -197,8 +268,8 @@ impl<T: Element> Tensor<T> {
     /// Out of memory; [`Tensor::try_full`] returns it.
     #[track_caller]
     #[must_use]
-    pub fn full(shape: impl IntoShape, value: T) -> Self {
-        Array::full(&shape.into_shape(), value).or_raise().into()
+    pub fn full(shape: impl IntoDims, value: T) -> Self {
+        Array::full(&shape.into_shape("full").or_raise(), value).or_raise().into()
     }
 
     /// One value everywhere, for sizes from outside.
@@ -206,8 +277,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Out of memory.
     #[track_caller]
-    pub fn try_full(shape: impl IntoShape, value: T) -> Result<Self> {
-        Ok(Array::full(&shape.into_shape(), value).at_caller()?.into())
+    pub fn try_full(shape: impl IntoDims, value: T) -> Result<Self> {
+        Ok(Array::full(&shape.into_shape("full").at_caller()?, value).at_caller()?.into())
     }
 
     /// Zeros (`false` for truth values) on a device.
@@ -215,8 +286,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
-    pub fn zeros_on(device: &Device, shape: impl IntoShape) -> Result<Self> {
-        Ok(Array::zeros_on(*device, &shape.into_shape()).at_caller()?.into())
+    pub fn zeros_on(device: &Device, shape: impl IntoDims) -> Result<Self> {
+        Ok(Array::zeros_on(*device, &shape.into_shape("zeros").at_caller()?).at_caller()?.into())
     }
 
     /// One value everywhere, on a device, where it is stored once until something is written.
@@ -224,8 +295,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
-    pub fn full_on(device: &Device, shape: impl IntoShape, value: T) -> Result<Self> {
-        Ok(Array::repeat_on(*device, &shape.into_shape(), value).at_caller()?.into())
+    pub fn full_on(device: &Device, shape: impl IntoDims, value: T) -> Result<Self> {
+        Ok(Array::repeat_on(*device, &shape.into_shape("full").at_caller()?, value).at_caller()?.into())
     }
 
     /// Takes a vector over, without copying, in row-major order.
@@ -233,8 +304,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, where the vector does not have as many elements as the shape.
     #[track_caller]
-    pub fn from_vec(data: Vec<T>, shape: impl IntoShape) -> Result<Self> {
-        Ok(Array::from_vec(data, &shape.into_shape()).at_caller()?.into())
+    pub fn from_vec(data: Vec<T>, shape: impl IntoDims) -> Result<Self> {
+        Ok(Array::from_vec(data, &shape.into_shape("from_vec").at_caller()?).at_caller()?.into())
     }
 
     /// A tensor from nested vectors, slices or arrays, whose lengths must agree.
@@ -266,8 +337,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
-    pub fn eye_on(device: &Device, n: usize) -> Result<Self> {
-        body_once!(T: Number, [device, n], |device: &Device, n: usize| -> Result<Tensor<T>> {
+    pub fn eye_on(device: &Device, n: impl Integer) -> Result<Self> {
+        body_once!(T: Number, [device, n.to_size("eye").at_caller()?], |device: &Device, n: usize| -> Result<Tensor<T>> {
             let eye = || {
                 let diagonal = Layout::row_major(Dims::from_slice(&[n, n])).diagonal(0, [0, 1]);
                 kernels::embed("eye", &[n, n], &diagonal, &Array::repeat_on(*device, &[n], T::ONE)?)
@@ -357,7 +428,8 @@ compiled_once! {
 /// # Errors
 /// Out of memory.
 #[track_caller]
-pub fn linspace<T: Float>(start: T, end: T, steps: usize) -> Result<Tensor<T>> {
+pub fn linspace<T: Float>(start: T, end: T, steps: impl Integer) -> Result<Tensor<T>> {
+    let steps = steps.to_size("linspace").at_caller()?;
     body_once!(T: Float, [start, end, steps], |start: T, end: T, steps: usize| -> Result<Tensor<T>> {
         let mut x = Array::zeros(&[steps])?;
         let n = T::of(steps.saturating_sub(1).max(1) as f64);
@@ -466,5 +538,58 @@ impl<T: Element, const L: usize, const M: usize, const N: usize> From<[[[T; N]; 
     fn from(x: [[[T; N]; M]; L]) -> Self {
         let data = x.into_iter().flatten().flatten().collect();
         Tensor::from_vec(data, [L, M, N]).or_raise()
+    }
+}
+
+impl<T: Element, const N: usize> From<&[T; N]> for Tensor<T> {
+    fn from(x: &[T; N]) -> Self {
+        Tensor::from(x.as_slice())
+    }
+}
+
+impl<T: Element> From<&Vec<T>> for Tensor<T> {
+    fn from(x: &Vec<T>) -> Self {
+        Tensor::from(x.as_slice())
+    }
+}
+
+/// Rows of one length.
+///
+/// # Panics
+/// Where their lengths differ: [`Tensor::new`] returns an error.
+impl<T: Element + Nested<T>> From<Vec<Vec<T>>> for Tensor<T> {
+    #[track_caller]
+    fn from(rows: Vec<Vec<T>>) -> Self {
+        Tensor::new(&rows).or_raise()
+    }
+}
+
+impl<T: Element + Nested<T>, const N: usize> From<Vec<[T; N]>> for Tensor<T> {
+    #[track_caller]
+    fn from(rows: Vec<[T; N]>) -> Self {
+        Tensor::new(&rows).or_raise()
+    }
+}
+
+/// A vector of the numbers.
+impl<T: Element> FromIterator<T> for Tensor<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(numbers: I) -> Self {
+        Tensor::from(numbers.into_iter().collect::<Vec<T>>())
+    }
+}
+
+/// The sum of tensors, element by element, broadcast; that of none is the number 0.
+impl<T: Number> Sum for Tensor<T> {
+    #[track_caller]
+    fn sum<I: Iterator<Item = Tensor<T>>>(tensors: I) -> Self {
+        tensors.reduce(|sum, x| sum + x).unwrap_or_else(|| Tensor::scalar(T::ZERO))
+    }
+}
+
+/// The sum of tensors, element by element, broadcast; that of none is the number 0.
+impl<'a, T: Number> Sum<&'a Tensor<T>> for Tensor<T> {
+    #[track_caller]
+    fn sum<I: Iterator<Item = &'a Tensor<T>>>(tensors: I) -> Self {
+        tensors.cloned().sum()
     }
 }

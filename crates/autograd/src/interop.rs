@@ -4,7 +4,7 @@ use crate::tensor::Tensor;
 use ndarray::{ArcArray, ArrayD, ArrayView, ArrayViewD, Dimension};
 use std::sync::Arc;
 use tensor_core::dlpack::{DLManagedTensor, DLManagedTensorVersioned, Lent};
-use tensor_core::shape::IntoShape;
+use tensor_core::shape::IntoDims;
 use tensor_core::{Array, AtCaller, Element, Memory, OrRaise, Result};
 
 /// Slices and vectors.
@@ -23,8 +23,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, where the slice does not have as many elements as the shape; out of memory.
     #[track_caller]
-    pub fn from_slice(data: &[T], shape: impl IntoShape) -> Result<Self> {
-        Ok(Array::from_slice(data, &shape.into_shape()).at_caller()?.into())
+    pub fn from_slice(data: &[T], shape: impl IntoDims) -> Result<Self> {
+        Ok(Array::from_slice(data, &shape.into_shape("from_slice").at_caller()?).at_caller()?.into())
     }
 
     /// Reads memory of another owner through strides, in elements from element `offset`, without copying; see
@@ -45,11 +45,13 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn from_memory(
         memory: impl Memory<T> + 'static,
-        shape: impl IntoShape,
+        shape: impl IntoDims,
         strides: &[isize],
         offset: usize,
     ) -> Result<Self> {
-        Ok(Array::from_memory(memory, &shape.into_shape(), strides, offset).at_caller()?.into())
+        Ok(Array::from_memory(memory, &shape.into_shape("from_memory").at_caller()?, strides, offset)
+            .at_caller()?
+            .into())
     }
 
     /// Borrows the elements in row-major order, where they lie that way in the host's memory.

@@ -25,7 +25,7 @@ mod node;
 mod once;
 mod op;
 mod ops;
-mod params;
+pub mod params;
 mod reads;
 mod replay;
 pub mod tape;
@@ -40,7 +40,7 @@ pub use archives::{
 pub use backward::{GradOptions, grad, grad_with};
 pub use check::{CheckReport, Difference, OpCheck, check_op, gradcheck, gradgradcheck};
 pub use checkpoint::checkpoint;
-pub use create::{Nested, arange, arange_on, linspace};
+pub use create::{Nested, TypedConstructors, arange, arange_on, linspace};
 pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, vjp, vjp_batched};
 pub use fused::{Condition, Expr, Fused, fused};
 pub use gradient::Hook;
@@ -51,7 +51,9 @@ pub use mode::{enable_grad, is_grad_enabled, no_grad};
 pub use op::{
     Keep, KeepMany, Kept, Op, OpMany, apply, apply_at, apply_many, apply_many_at, apply_owned, apply_owned_at,
 };
-pub use ops::Operand;
+#[doc(hidden)]
+pub use ops::Listed;
+pub use ops::{AsTensor, Indices, Operand};
 pub use params::Params;
 pub use replay::{Replayed, replayed};
 pub use tensor::Tensor;

@@ -4,6 +4,7 @@ use crate::mode::no_grad;
 use crate::node::Edge;
 use crate::reads;
 use std::fmt;
+use tensor_core::shape::Integer;
 use tensor_core::{Array, AtCaller, DType, Device, Element, Error, Float, Layout, Result};
 
 /// A tensor of elements of type `T`, on a device, differentiable where `T` is a float.
@@ -118,7 +119,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, where there is no such dimension.
     #[track_caller]
-    pub fn size(&self, dim: isize) -> Result<usize> {
+    pub fn size(&self, dim: impl Integer) -> Result<usize> {
+        let dim = dim.to_isize();
         tensor_core::shape::dim("size", dim, self.ndim()).map(|d| self.shape()[d]).at_caller()
     }
 
@@ -219,14 +221,36 @@ impl<T: Float> Tensor<T> {
     }
 }
 
-impl<T: Element> fmt::Display for Tensor<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<T: Element> Tensor<T> {
+    fn write(&self, f: &mut fmt::Formatter<'_>, exponents: bool) -> fmt::Result {
         let tracking = match &self.edge {
             None => String::new(),
             Some(edge) if edge.is_leaf() => "requires_grad=True".to_string(),
             Some(edge) => format!("grad_fn=<{}>", edge.name().unwrap_or("consumed")),
         };
-        self.value.write_as(f, "tensor", &tracking)
+        self.value.write_as(f, "tensor", &tracking, exponents)
+    }
+}
+
+/// As PyTorch prints. A format's precision is that of the elements, and its width that of the whole.
+///
+/// ```
+/// use autograd::Tensor;
+/// let x = Tensor::from([1.0, 0.12345]);
+/// assert_eq!(format!("{x}"), "tensor([1.0000, 0.1235])");
+/// assert_eq!(format!("{x:.2}"), "tensor([1.00, 0.12])");
+/// assert_eq!(format!("{x:.1e}"), "tensor([1.0e+00, 1.2e-01])");
+/// ```
+impl<T: Element> fmt::Display for Tensor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, false)
+    }
+}
+
+/// Every float with an exponent.
+impl<T: Element> fmt::LowerExp for Tensor<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, true)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Products of many matrices.
 
 use crate::product::matmul;
-use autograd::{Tensor, body_once};
+use autograd::{AsTensor, Listed, Tensor, body_once};
 use tensor_core::{Error, Float, Result};
 
 /// The product of two or more matrices in the order that takes the fewest multiplications; the first and the
@@ -20,8 +20,9 @@ use tensor_core::{Error, Float, Result};
 /// # Errors
 /// Shape, where neighbours do not fit; argument, for fewer than two.
 #[track_caller]
-pub fn multi_dot<T: Float>(factors: &[&Tensor<T>]) -> Result<Tensor<T>> {
-    body_once!(T: Float, [factors], |factors: &[&Tensor<T>]| -> Result<Tensor<T>> {
+pub fn multi_dot<T: Float>(factors: impl IntoIterator<Item: AsTensor<T>>) -> Result<Tensor<T>> {
+    let factors = Listed::new(factors);
+    body_once!(T: Float, [&factors.tensors()], |factors: &[&Tensor<T>]| -> Result<Tensor<T>> {
         let n = factors.len();
         if n < 2 {
             return Err(Error::argument("multi_dot", format!("{n} factors: two or more are needed")));

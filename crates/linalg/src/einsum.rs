@@ -1,8 +1,9 @@
 //! Sums of products in Einstein's notation, and the products that it writes in a line.
 
 use crate::product::bmm;
-use autograd::{Tensor, body_once};
+use autograd::{AsTensor, Listed, Tensor, body_once};
 use std::fmt;
+use tensor_core::shape::Integer;
 use tensor_core::{AtCaller, Error, Float, Result};
 
 const EINSUM: &str = "einsum";
@@ -51,10 +52,11 @@ struct Operand<T: Float> {
 /// Argument, for an equation that cannot be read; shape, where it does not fit the tensors, or sizes
 /// under one letter differ (1 broadcasts).
 #[track_caller]
-pub fn einsum<T: Float>(equation: &str, tensors: &[&Tensor<T>]) -> Result<Tensor<T>> {
+pub fn einsum<T: Float>(equation: &str, tensors: impl IntoIterator<Item: AsTensor<T>>) -> Result<Tensor<T>> {
+    let tensors = Listed::new(tensors);
     body_once!(
         T: Float,
-        [equation, tensors],
+        [equation, &tensors.tensors()],
         |equation: &str, tensors: &[&Tensor<T>]| -> Result<Tensor<T>> {
             contract_all(equation, tensors).called(EINSUM)
         }
@@ -297,8 +299,8 @@ pub fn kron<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
 /// Shape, where either does not have three elements there, or the shapes do not broadcast; index, for
 /// a dimension that does not exist.
 #[track_caller]
-pub fn cross<T: Float>(a: &Tensor<T>, b: &Tensor<T>, dim: isize) -> Result<Tensor<T>> {
-    body_once!(T: Float, [a, b, dim], |a: &Tensor<T>, b: &Tensor<T>, dim: isize| -> Result<Tensor<T>> {
+pub fn cross<T: Float>(a: &Tensor<T>, b: &Tensor<T>, dim: impl Integer) -> Result<Tensor<T>> {
+    body_once!(T: Float, [a, b, dim.to_isize()], |a: &Tensor<T>, b: &Tensor<T>, dim: isize| -> Result<Tensor<T>> {
         if a.size(dim)? != 3 || b.size(dim)? != 3 {
             let message = format!(
                 "shapes {:?} and {:?} in dimension {dim}: three elements are needed",
@@ -319,7 +321,8 @@ pub fn cross<T: Float>(a: &Tensor<T>, b: &Tensor<T>, dim: isize) -> Result<Tenso
 /// # Errors
 /// Shape, where there are fewer dimensions, or their sizes differ.
 #[track_caller]
-pub fn tensordot<T: Float>(a: &Tensor<T>, b: &Tensor<T>, n: usize) -> Result<Tensor<T>> {
+pub fn tensordot<T: Float>(a: &Tensor<T>, b: &Tensor<T>, n: impl Integer) -> Result<Tensor<T>> {
+    let n = n.to_size("tensordot").at_caller()?;
     body_once!(T: Float, [a, b, n], |a: &Tensor<T>, b: &Tensor<T>, n: usize| -> Result<Tensor<T>> {
         let parts = a
             .ndim()

@@ -2,6 +2,7 @@
 
 use crate::{MatrixNorm, PinvOptions, Triangle};
 use autograd::Tensor;
+use tensor_core::shape::Integer;
 use tensor_core::{Float, Result};
 
 /// The trait and its implementation, from the functions' parameters behind the first, their values and their errors.
@@ -37,9 +38,9 @@ methods! {
     /// Out of memory.
     kron(b: &Tensor<T>) -> Tensor<T>;
     /// Shape, where either does not have three elements there; index, for no such dimension.
-    cross(b: &Tensor<T>, dim: isize) -> Tensor<T>;
+    cross(b: &Tensor<T>, dim: impl Integer) -> Tensor<T>;
     /// Shape, where the dimensions do not match.
-    tensordot(b: &Tensor<T>, n: usize) -> Tensor<T>;
+    tensordot(b: &Tensor<T>, n: impl Integer) -> Tensor<T>;
     /// Shape, where matrix and vector do not fit.
     mv(x: &Tensor<T>) -> Tensor<T>;
     /// Shape, where the matrices do not fit.
@@ -105,5 +106,5 @@ methods! {
     /// Shape, where the matrices are not square; argument; not converged.
     symmetric_power(p: f64) -> Tensor<T>;
     /// Shape, for a scalar.
-    vander(n: usize, decreasing: bool) -> Tensor<T>;
+    vander(n: impl Integer, decreasing: bool) -> Tensor<T>;
 }

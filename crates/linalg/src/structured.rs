@@ -1,7 +1,8 @@
 //! Matrices with a structure, made from fewer numbers.
 
-use autograd::{Tensor, arange_on, body_once};
-use tensor_core::{Error, Float, Result, memory};
+use autograd::{AsTensor, Listed, Tensor, arange_on, body_once};
+use tensor_core::shape::Integer;
+use tensor_core::{AtCaller, Error, Float, Result, memory};
 
 /// The Vandermonde matrix of each vector of a batch: row i holds the powers x_i^0, .., x_i^(n-1), or from the
 /// highest one on where `decreasing`, as NumPy has them.
@@ -16,10 +17,10 @@ use tensor_core::{Error, Float, Result, memory};
 /// # Errors
 /// Shape, for a scalar; out of memory.
 #[track_caller]
-pub fn vander<T: Float>(x: &Tensor<T>, n: usize, decreasing: bool) -> Result<Tensor<T>> {
+pub fn vander<T: Float>(x: &Tensor<T>, n: impl Integer, decreasing: bool) -> Result<Tensor<T>> {
     body_once!(
         T: Float,
-        [x, n, decreasing],
+        [x, n.to_size("vander").at_caller()?, decreasing],
         |x: &Tensor<T>, n: usize, decreasing: bool| -> Result<Tensor<T>> {
             if x.ndim() == 0 {
                 let message = "a scalar has no Vandermonde matrix: give a vector".to_string();
@@ -60,8 +61,9 @@ pub fn vander<T: Float>(x: &Tensor<T>, n: usize, decreasing: bool) -> Result<Ten
 /// # Errors
 /// Shape, for tensors of more than two dimensions; argument, for none at all.
 #[track_caller]
-pub fn block_diag<T: Float>(blocks: &[&Tensor<T>]) -> Result<Tensor<T>> {
-    body_once!(T: Float, [blocks], |blocks: &[&Tensor<T>]| -> Result<Tensor<T>> {
+pub fn block_diag<T: Float>(blocks: impl IntoIterator<Item: AsTensor<T>>) -> Result<Tensor<T>> {
+    let blocks = Listed::new(blocks);
+    body_once!(T: Float, [&blocks.tensors()], |blocks: &[&Tensor<T>]| -> Result<Tensor<T>> {
         let matrices = blocks
             .iter()
             .map(|block| match block.ndim() {
@@ -146,7 +148,9 @@ mod tests {
             check_op(|x| toeplitz(&x[0], &x[1]), &shapes).run()?;
         }
         assert!(vander(&Tensor::scalar(1.0), 2, false).is_err());
-        assert!(block_diag::<f64>(&[]).is_err() && block_diag(&[&Tensor::ones([1, 1, 1])]).is_err());
+        assert!(
+            block_diag(Vec::<Tensor>::new()).is_err() && block_diag(&[&Tensor::ones([1, 1, 1])]).is_err()
+        );
         assert!(toeplitz(&Tensor::ones([1, 1]), &Tensor::ones([1])).is_err());
         Ok(())
     }

@@ -6,7 +6,7 @@ use crate::element::{DType, Element, Scalar};
 use crate::error::Result;
 use crate::kernels;
 use std::cell::Cell;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::{PoisonError, RwLock};
 
 /// How tensors print. The default and the other profiles are PyTorch's.
@@ -182,9 +182,23 @@ fn shortening(shape: &[usize], options: &PrintOptions) -> (bool, usize) {
 impl<T: Element> Array<T> {
     /// Writes `name(values, extra)`, with the element type and the device where they are not the
     /// usual ones.
+    /// A format's precision and exponent stand before the options: `{:.2}`, `{:.2e}`. Its width is that of the whole.
     #[doc(hidden)]
-    pub fn write_as(&self, f: &mut fmt::Formatter<'_>, name: &str, extra: &str) -> fmt::Result {
+    pub fn write_as(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        name: &str,
+        extra: &str,
+        exponents: bool,
+    ) -> fmt::Result {
         let mut options = print_options();
+        options.precision = f.precision().unwrap_or(options.precision);
+        options.scientific = if exponents { Some(true) } else { options.scientific };
+        let text = self.text_as(name, extra, options)?;
+        padded(f, &text)
+    }
+
+    fn text_as(&self, name: &str, extra: &str, mut options: PrintOptions) -> Result<String, fmt::Error> {
         options.precision = options.precision.min(MOST_DIGITS);
         let (summarize, edge_items) = shortening(self.shape(), &options);
         options.edge_items = edge_items;
@@ -229,20 +243,20 @@ impl<T: Element> Array<T> {
         if !extra.is_empty() {
             suffixes.push(extra.to_string());
         }
-        f.write_str(&text)?;
         // What does not fit the line is put below the elements.
         // As PyTorch counts: two more than there are.
         let mut used = 1 + text.rfind('\n').map_or(text.len() + 1, |end| text.len() - end);
         for suffix in suffixes {
             if used + suffix.len() + 2 > options.line_width {
-                write!(f, ",\n{}{suffix}", " ".repeat(indent))?;
+                text += &format!(",\n{}{suffix}", " ".repeat(indent));
                 used = indent + suffix.len();
             } else {
-                write!(f, ", {suffix}")?;
+                text += &format!(", {suffix}");
                 used += suffix.len() + 2;
             }
         }
-        f.write_str(")")
+        text.push(')');
+        Ok(text)
     }
 
     /// The elements that will be shown, from a GPU.
@@ -325,8 +339,29 @@ impl<T: Element> Array<T> {
 
 impl<T: Element> fmt::Display for Array<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_as(f, "array", "")
+        self.write_as(f, "array", "", false)
     }
+}
+
+impl<T: Element> fmt::LowerExp for Array<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_as(f, "array", "", true)
+    }
+}
+
+/// Writes a text in the width of the format, on the left where that does not say where. Its precision is that of numbers,
+/// by which [`fmt::Formatter::pad`] would cut the text off.
+fn padded(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let room = f.width().unwrap_or(0).saturating_sub(text.chars().count());
+    let before = match f.align() {
+        Some(fmt::Alignment::Right) => room,
+        Some(fmt::Alignment::Center) => room / 2,
+        Some(fmt::Alignment::Left) | None => 0,
+    };
+    let fill = f.fill();
+    (0..before).try_for_each(|_| f.write_char(fill))?;
+    f.write_str(text)?;
+    (before..room).try_for_each(|_| f.write_char(fill))
 }
 
 impl<T: Element> fmt::Debug for Array<T> {

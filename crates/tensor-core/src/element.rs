@@ -292,11 +292,78 @@ pub enum Scalar {
     Bool(bool),
 }
 
+/// What stands for an element of type `T` where a tensor of such elements meets a single number: `T` itself; beside
+/// floats also `f64`, which is rounded, and integers. So literals need no suffix, in code that is generic over
+/// [`Float`] neither.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not stand for a number beside tensors of `{T}`",
+    label = "a number, or a tensor of `{T}`, is needed",
+    note = "tensors of other types are converted by `x.cast::<f32>()` or `x.to_type::<i64>()`, numbers by `as`"
+)]
+// `Default` tells coherence that no reference to a tensor is one.
+pub trait ValueFor<T>: Copy + Default {
+    /// The element.
+    fn as_element(self) -> T;
+}
+
+impl<T: Float> ValueFor<T> for f64 {
+    #[inline]
+    fn as_element(self) -> T {
+        T::of(self)
+    }
+}
+
+impl ValueFor<f32> for f32 {
+    #[inline]
+    fn as_element(self) -> f32 {
+        self
+    }
+}
+
+impl<T: Number> ValueFor<T> for i64 {
+    #[inline]
+    fn as_element(self) -> T {
+        T::from_i64(self)
+    }
+}
+
+// Beside integers these would leave the type of a literal open: large ones would not fit what it falls back to.
+impl<T: Float> ValueFor<T> for i32 {
+    #[inline]
+    fn as_element(self) -> T {
+        T::of(f64::from(self))
+    }
+}
+
+impl<T: Float> ValueFor<T> for usize {
+    #[inline]
+    fn as_element(self) -> T {
+        T::of(self as f64)
+    }
+}
+
+impl ValueFor<bool> for bool {
+    #[inline]
+    fn as_element(self) -> bool {
+        self
+    }
+}
+
 /// What an array can hold: `f32`, `f64`, `i64` or `bool`.
 ///
 /// The default value of each type is the one whose bytes are all zero, which the buffers rely on.
 pub trait Element:
-    Copy + Default + PartialEq + PartialOrd + Debug + Display + Send + Sync + sealed::Sealed + 'static
+    Copy
+    + Default
+    + PartialEq
+    + PartialOrd
+    + Debug
+    + Display
+    + Send
+    + Sync
+    + ValueFor<Self>
+    + sealed::Sealed
+    + 'static
 {
     /// The type's run-time name.
     const DTYPE: DType;

@@ -193,6 +193,62 @@ impl std::error::Error for Error {
     }
 }
 
+/// Failures of the standard library, so that `?` takes them within a closure that is given to a transform. An error of
+/// your own is taken by `.map_err(Error::other)?`, or by `?` alone where it says so:
+///
+/// ```
+/// use tensor_core::{Error, ErrorKind};
+/// #[derive(Debug)]
+/// struct Diverged;
+/// impl std::fmt::Display for Diverged {
+///     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+///         f.write_str("diverged")
+///     }
+/// }
+/// impl std::error::Error for Diverged {}
+///
+/// impl From<Diverged> for Error {
+///     fn from(error: Diverged) -> Error {
+///         Error::other(error)
+///     }
+/// }
+///
+/// let number = || -> tensor_core::Result<f64> { Ok("many".parse()?) };
+/// assert_eq!(number().unwrap_err().kind(), ErrorKind::Other);
+/// let failing = || -> tensor_core::Result<()> { Err(Diverged)? };
+/// assert!(failing().unwrap_err().into_other().unwrap().is::<Diverged>());
+/// ```
+impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
+    fn from(error: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        // An error of this library that was boxed on the way is itself again.
+        error.downcast::<Error>().map_or_else(Error::other, |error| *error)
+    }
+}
+
+macro_rules! from_failures {
+    ($($Failure:ty)*) => { $(
+        impl From<$Failure> for Error {
+            fn from(error: $Failure) -> Self {
+                Error::other(error)
+            }
+        }
+    )* };
+}
+from_failures! {
+    std::io::Error
+    std::fmt::Error
+    std::num::ParseFloatError
+    std::num::ParseIntError
+    std::num::TryFromIntError
+    std::str::ParseBoolError
+    std::str::Utf8Error
+    std::string::FromUtf8Error
+    std::env::VarError
+    std::time::SystemTimeError
+    std::array::TryFromSliceError
+    std::sync::mpsc::RecvError
+}
+
 /// Lines of callers for results, in the body of a `#[track_caller]` function; a closure in it has no caller's line.
 pub trait AtCaller {
     /// As [`Error::at_caller`].

@@ -45,7 +45,7 @@ pub use device::Device;
 pub use display::{PrintOptions, print_options, set_print_options, with_print_options};
 pub use element::{
     DType, EachElement, EachFloat, EachNumber, Element, Float, ForElement, ForFloat, ForNumber, Number,
-    Scalar, Slice, SliceMut,
+    Scalar, Slice, SliceMut, ValueFor,
 };
 pub use error::{AtCaller, Error, ErrorKind, OrRaise, Result};
 pub use expression::Expression;

@@ -6,172 +6,192 @@ use smallvec::SmallVec;
 /// The sizes of the dimensions, the slowest first; up to four without an allocation.
 pub type Dims = SmallVec<[usize; 4]>;
 
-/// Anything a shape can be written as: `[2, 3]`, `&[2, 3]`, `()`, `vec![2, 3]`, or a slice.
-pub trait IntoShape {
-    /// The sizes of the dimensions.
-    fn into_shape(self) -> Dims;
-}
+/// Integers as they were given, negative ones among them.
+pub type Signed = SmallVec<[isize; 4]>;
 
-impl IntoShape for () {
-    fn into_shape(self) -> Dims {
-        Dims::new()
-    }
-}
-
-/// One dimension.
-impl IntoShape for usize {
-    #[inline]
-    fn into_shape(self) -> Dims {
-        Dims::from_slice(&[self])
-    }
-}
-
-impl<const N: usize> IntoShape for [usize; N] {
-    #[inline]
-    fn into_shape(self) -> Dims {
-        Dims::from_slice(&self)
-    }
-}
-
-impl<const N: usize> IntoShape for &[usize; N] {
-    #[inline]
-    fn into_shape(self) -> Dims {
-        Dims::from_slice(self)
-    }
-}
-
-impl IntoShape for &[usize] {
-    #[inline]
-    fn into_shape(self) -> Dims {
-        Dims::from_slice(self)
-    }
-}
-
-impl IntoShape for Vec<usize> {
-    fn into_shape(self) -> Dims {
-        Dims::from_vec(self)
-    }
-}
-
-impl IntoShape for &Vec<usize> {
-    fn into_shape(self) -> Dims {
-        Dims::from_slice(self)
-    }
-}
-
-impl IntoShape for Dims {
-    fn into_shape(self) -> Dims {
-        self
-    }
-}
-
-/// An integer type a dimension can be given in, negative ones with a meaning of their own.
-pub trait DimSize: Copy {
+/// An integer type that sizes, counts, indices and the numbers of dimensions are written in. Integers without a suffix
+/// are `i32`, as everywhere in Rust.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no integer that a size, an index or a dimension is written in",
+    label = "an integer is needed: i32, i64, isize, u32, u64 or usize",
+    note = "several dimensions are named where the method takes `impl IntoDims`, as `x.sum_dim((0, 1), false)?`"
+)]
+pub trait Integer: Copy {
     /// The value as a signed integer, saturating.
     fn to_isize(self) -> isize;
+
+    /// The value as a size or a count.
+    ///
+    /// # Errors
+    /// Argument, for a negative one.
+    fn to_size(self, op: &'static str) -> Result<usize> {
+        size(op, self.to_isize())
+    }
 }
 
-macro_rules! dim_size {
+/// What sizes, the numbers of dimensions, shifts and the like are written as, one or many: an integer, or a tuple, an
+/// array, a slice or a vector of integers. There is no other conversion of these.
+///
+/// ```
+/// use tensor_core::shape::IntoDims;
+/// let n = 3usize;
+/// assert_eq!((2, n).into_dims()[..], [2, 3]);
+/// assert_eq!(vec![2, -1].into_dims()[..], [2, -1]);
+/// assert_eq!(n.into_shape("zeros")?[..], [3]);
+/// assert!((2, -1).into_shape("zeros").is_err());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no sizes or dimensions",
+    label = "an integer is needed, or a tuple, an array, a slice or a vector of integers",
+    note = "as `(2, 3)`, `[2, 3]`, `x.shape()`, `&vec![0, 1]` or `-1`; an array of more than 64, or of a length that is \
+            a parameter, as the slice `&array[..]`"
+)]
+pub trait IntoDims: Sized {
+    /// The numbers as they were given.
+    fn into_dims(self) -> Signed;
+
+    /// The numbers as the sizes of a shape, for operation `op`.
+    ///
+    /// # Errors
+    /// Argument, for a negative one.
+    #[inline]
+    fn into_shape(self, op: &'static str) -> Result<Dims> {
+        sizes(op, &self.into_dims())
+    }
+}
+
+fn size(op: &'static str, n: isize) -> Result<usize> {
+    usize::try_from(n).map_err(|_| Error::argument(op, format!("{n} is no size: 0 or more is needed")))
+}
+
+fn sizes(op: &'static str, dims: &[isize]) -> Result<Dims> {
+    let negative = |d: &&isize| **d < 0;
+    if let Some(d) = dims.iter().find(negative) {
+        let message = format!("{dims:?} is no shape: {d} is negative");
+        return Err(Error::argument(op, message));
+    }
+    Ok(dims.iter().map(|&d| d as usize).collect())
+}
+
+macro_rules! integers {
     ($($T:ty)*) => { $(
-        impl DimSize for $T {
+        impl Integer for $T {
             #[inline]
             fn to_isize(self) -> isize {
                 isize::try_from(self).unwrap_or(isize::MAX)
             }
         }
 
-        /// One dimension.
-        impl IntoSizes for $T {
-            fn into_sizes(self) -> SmallVec<[isize; 4]> {
-                SmallVec::from_slice(&[self.to_isize()])
+        /// One of them.
+        impl IntoDims for $T {
+            #[inline]
+            fn into_dims(self) -> Signed {
+                Signed::from_slice(&[self.to_isize()])
             }
         }
     )* };
 }
-dim_size!(usize isize i32 i64 u32);
+integers!(i32 i64 isize u32 u64 usize);
 
-/// What `reshape` and `expand` take: a shape in which one size may be -1.
-pub trait IntoSizes {
-    /// The sizes, -1 where the operation is to find the size.
-    fn into_sizes(self) -> SmallVec<[isize; 4]>;
+macro_rules! tuples {
+    ($($($D:ident $k:tt)*;)*) => { $(
+        impl<$($D: Integer),*> IntoDims for ($($D,)*) {
+            #[inline]
+            fn into_dims(self) -> Signed {
+                Signed::from_slice(&[$(self.$k.to_isize()),*])
+            }
+        }
+    )* };
+}
+tuples! {
+    ;
+    A 0;
+    A 0 B 1;
+    A 0 B 1 C 2;
+    A 0 B 1 C 2 D 3;
+    A 0 B 1 C 2 D 3 E 4;
+    A 0 B 1 C 2 D 3 E 4 F 5;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6;
+    A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7;
 }
 
-impl IntoSizes for () {
-    fn into_sizes(self) -> SmallVec<[isize; 4]> {
-        SmallVec::new()
-    }
-}
-
-impl<D: DimSize, const N: usize> IntoSizes for [D; N] {
-    fn into_sizes(self) -> SmallVec<[isize; 4]> {
-        self.iter().map(|d| d.to_isize()).collect()
-    }
-}
-
-impl<D: DimSize, const N: usize> IntoSizes for &[D; N] {
-    fn into_sizes(self) -> SmallVec<[isize; 4]> {
-        self.iter().map(|d| d.to_isize()).collect()
-    }
-}
-
-impl<D: DimSize> IntoSizes for &[D] {
-    fn into_sizes(self) -> SmallVec<[isize; 4]> {
-        self.iter().map(|d| d.to_isize()).collect()
-    }
-}
-
-impl<D: DimSize> IntoSizes for Vec<D> {
-    fn into_sizes(self) -> SmallVec<[isize; 4]> {
-        self.as_slice().into_sizes()
-    }
-}
-
-impl<D: DimSize> IntoSizes for &Vec<D> {
-    fn into_sizes(self) -> SmallVec<[isize; 4]> {
-        self.as_slice().into_sizes()
-    }
-}
-
-impl IntoSizes for &Dims {
-    fn into_sizes(self) -> SmallVec<[isize; 4]> {
-        self.as_slice().into_sizes()
-    }
-}
-
-/// Dimensions by number, negative ones counted from the end: `0`, `-1`, `[0, -1]`, or a slice.
-pub trait IntoDims {
-    /// The numbers as they were given.
-    fn into_dims(self) -> SmallVec<[isize; 4]>;
-}
-
-impl IntoDims for isize {
+impl<D: Integer> IntoDims for &[D] {
     #[inline]
-    fn into_dims(self) -> SmallVec<[isize; 4]> {
-        SmallVec::from_slice(&[self])
+    fn into_dims(self) -> Signed {
+        self.iter().map(|d| d.to_isize()).collect()
     }
 }
 
-impl<const N: usize> IntoDims for [isize; N] {
-    fn into_dims(self) -> SmallVec<[isize; 4]> {
-        SmallVec::from_slice(&self)
+// Length by length, so that the type of what is not there need not be named: `[]` is of `usize`.
+macro_rules! arrays {
+    ($($N:literal)*) => { $(
+        arrays!([D: Integer] D, $N);
+    )* };
+    ([$($bound:tt)*] $D:ty, $N:literal) => {
+        #[diagnostic::do_not_recommend]
+        impl<$($bound)*> IntoDims for [$D; $N] {
+            #[inline]
+            fn into_dims(self) -> Signed {
+                self.as_slice().into_dims()
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<$($bound)*> IntoDims for &[$D; $N] {
+            #[inline]
+            fn into_dims(self) -> Signed {
+                self.as_slice().into_dims()
+            }
+        }
+    };
+}
+arrays!([] usize, 0);
+arrays! {
+    1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22
+    23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44
+    45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64
+}
+
+impl<D: Integer> IntoDims for Vec<D> {
+    #[inline]
+    fn into_dims(self) -> Signed {
+        self.as_slice().into_dims()
     }
 }
 
-impl IntoDims for &[isize] {
-    fn into_dims(self) -> SmallVec<[isize; 4]> {
-        SmallVec::from_slice(self)
+impl<D: Integer> IntoDims for &Vec<D> {
+    #[inline]
+    fn into_dims(self) -> Signed {
+        self.as_slice().into_dims()
     }
 }
 
-impl IntoDims for Vec<isize> {
-    fn into_dims(self) -> SmallVec<[isize; 4]> {
-        SmallVec::from_vec(self)
+impl IntoDims for Dims {
+    #[inline]
+    fn into_dims(self) -> Signed {
+        self.as_slice().into_dims()
     }
 }
 
-impl IntoDims for &Vec<isize> {
-    fn into_dims(self) -> SmallVec<[isize; 4]> {
-        SmallVec::from_slice(self)
+impl IntoDims for &Dims {
+    #[inline]
+    fn into_dims(self) -> Signed {
+        self.as_slice().into_dims()
+    }
+}
+
+impl IntoDims for Signed {
+    #[inline]
+    fn into_dims(self) -> Signed {
+        self
+    }
+}
+
+impl IntoDims for &Signed {
+    #[inline]
+    fn into_dims(self) -> Signed {
+        self.as_slice().into_dims()
     }
 }
 

@@ -5,7 +5,7 @@ use crate::tensor::Tensor;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::panic::Location;
 use tensor_core::{
-    Array, EachFloat, EachNumber, Float, ForFloat, ForNumber, Formula, Number, OrRaise, Result,
+    Array, EachFloat, EachNumber, Float, ForFloat, ForNumber, Formula, Number, OrRaise, Result, ValueFor,
     compiled_once, formulas, kernels,
 };
 
@@ -368,120 +368,98 @@ operator!(T: Number, Sub sub try_sub sub_owned, "a - b, broadcast.");
 operator!(T: Number, Mul mul try_mul mul_owned, "a b element by element, broadcast.");
 operator!(T: Float, Div div try_div div_owned, "a / b element by element, broadcast.");
 
-/// An operator with a scalar on its right.
-macro_rules! scalar_operator {
+/// An operator with a number on its right.
+macro_rules! number_on_the_right {
     ($T:ident: $Bound:ident, $Trait:ident $method:ident, |$c:ident| $op:expr) => {
-        impl<$T: $Bound> $Trait<$T> for &Tensor<$T> {
+        impl<$T: $Bound, N: ValueFor<$T>> $Trait<N> for &Tensor<$T> {
             type Output = Tensor<$T>;
             #[track_caller]
-            fn $method(self, $c: $T) -> Tensor<$T> {
+            fn $method(self, c: N) -> Tensor<$T> {
+                let $c: $T = c.as_element();
                 with_number(Location::caller(), $op, self).or_raise()
             }
         }
 
-        impl<$T: $Bound> $Trait<$T> for Tensor<$T> {
+        impl<$T: $Bound, N: ValueFor<$T>> $Trait<N> for Tensor<$T> {
             type Output = Tensor<$T>;
             #[track_caller]
-            fn $method(self, $c: $T) -> Tensor<$T> {
+            fn $method(self, c: N) -> Tensor<$T> {
+                let $c: $T = c.as_element();
                 with_number_owned(Location::caller(), $op, self).or_raise()
             }
         }
     };
 }
-scalar_operator!(T: Number, Add add, |c| WithNumber::Plus(c));
-scalar_operator!(T: Number, Sub sub, |c| WithNumber::Plus(c.negated()));
-scalar_operator!(T: Number, Mul mul, |c| WithNumber::Times(c));
+number_on_the_right!(T: Number, Add add, |c| WithNumber::Plus(c));
+number_on_the_right!(T: Number, Sub sub, |c| WithNumber::Plus(c.negated()));
+number_on_the_right!(T: Number, Mul mul, |c| WithNumber::Times(c));
 
-impl<T: Float> Div<T> for &Tensor<T> {
+impl<T: Float, N: ValueFor<T>> Div<N> for &Tensor<T> {
     type Output = Tensor<T>;
     #[track_caller]
-    fn div(self, c: T) -> Tensor<T> {
-        self / Tensor::scalar(c)
+    fn div(self, c: N) -> Tensor<T> {
+        self / Tensor::scalar(c.as_element())
     }
 }
 
-impl<T: Float> Div<T> for Tensor<T> {
+impl<T: Float, N: ValueFor<T>> Div<N> for Tensor<T> {
     type Output = Tensor<T>;
     #[track_caller]
-    fn div(self, c: T) -> Tensor<T> {
-        self / Tensor::scalar(c)
+    fn div(self, c: N) -> Tensor<T> {
+        self / Tensor::scalar(c.as_element())
     }
 }
 
-/// Operators with a scalar on their left, which the language asks for type by type.
-macro_rules! scalar_on_the_left {
-    ($($T:ty)*) => { $(
-        impl Add<&Tensor<$T>> for $T {
-            type Output = Tensor<$T>;
-            #[track_caller]
-            fn add(self, x: &Tensor<$T>) -> Tensor<$T> {
-                with_number(Location::caller(), WithNumber::Plus(self), x).or_raise()
-            }
-        }
-
-        impl Add<Tensor<$T>> for $T {
-            type Output = Tensor<$T>;
-            #[track_caller]
-            fn add(self, x: Tensor<$T>) -> Tensor<$T> {
-                with_number_owned(Location::caller(), WithNumber::Plus(self), x).or_raise()
-            }
-        }
-
-        impl Sub<&Tensor<$T>> for $T {
-            type Output = Tensor<$T>;
-            #[track_caller]
-            fn sub(self, x: &Tensor<$T>) -> Tensor<$T> {
-                with_number(Location::caller(), WithNumber::From(self), x).or_raise()
-            }
-        }
-
-        impl Sub<Tensor<$T>> for $T {
-            type Output = Tensor<$T>;
-            #[track_caller]
-            fn sub(self, x: Tensor<$T>) -> Tensor<$T> {
-                with_number_owned(Location::caller(), WithNumber::From(self), x).or_raise()
-            }
-        }
-
-        impl Mul<&Tensor<$T>> for $T {
-            type Output = Tensor<$T>;
-            #[track_caller]
-            fn mul(self, x: &Tensor<$T>) -> Tensor<$T> {
-                with_number(Location::caller(), WithNumber::Times(self), x).or_raise()
-            }
-        }
-
-        impl Mul<Tensor<$T>> for $T {
-            type Output = Tensor<$T>;
-            #[track_caller]
-            fn mul(self, x: Tensor<$T>) -> Tensor<$T> {
-                with_number_owned(Location::caller(), WithNumber::Times(self), x).or_raise()
-            }
-        }
+/// Operators with a number on their left, which the language asks for type by type. Beside floats a literal without a
+/// point is `i32`, and `i64` beside integers.
+macro_rules! number_on_the_left {
+    ($([$($bound:tt)*] $N:ty: $T:ty;)*) => { $(
+        number_on_the_left!(operator [$($bound)*] $N, $T, Add add, |c| WithNumber::Plus(c));
+        number_on_the_left!(operator [$($bound)*] $N, $T, Sub sub, |c| WithNumber::From(c));
+        number_on_the_left!(operator [$($bound)*] $N, $T, Mul mul, |c| WithNumber::Times(c));
     )* };
-}
-scalar_on_the_left!(f32 f64 i64);
+    (operator [$($bound:tt)*] $N:ty, $T:ty, $Trait:ident $method:ident, |$c:ident| $op:expr) => {
+        impl<$($bound)*> $Trait<&Tensor<$T>> for $N {
+            type Output = Tensor<$T>;
+            #[track_caller]
+            fn $method(self, x: &Tensor<$T>) -> Tensor<$T> {
+                let $c: $T = self.as_element();
+                with_number(Location::caller(), $op, x).or_raise()
+            }
+        }
 
-macro_rules! scalar_over_tensor {
-    ($($T:ty)*) => { $(
-        impl Div<&Tensor<$T>> for $T {
+        impl<$($bound)*> $Trait<Tensor<$T>> for $N {
+            type Output = Tensor<$T>;
+            #[track_caller]
+            fn $method(self, x: Tensor<$T>) -> Tensor<$T> {
+                let $c: $T = self.as_element();
+                with_number_owned(Location::caller(), $op, x).or_raise()
+            }
+        }
+    };
+}
+number_on_the_left!([] f32: f32; [] f64: f64; [] i64: i64; [T: Float] i32: T;);
+
+macro_rules! number_over_tensor {
+    ($([$($bound:tt)*] $N:ty: $T:ty;)*) => { $(
+        impl<$($bound)*> Div<&Tensor<$T>> for $N {
             type Output = Tensor<$T>;
             #[track_caller]
             fn div(self, x: &Tensor<$T>) -> Tensor<$T> {
-                Tensor::scalar(self) / x
+                Tensor::scalar(self.as_element()) / x
             }
         }
 
-        impl Div<Tensor<$T>> for $T {
+        impl<$($bound)*> Div<Tensor<$T>> for $N {
             type Output = Tensor<$T>;
             #[track_caller]
             fn div(self, x: Tensor<$T>) -> Tensor<$T> {
-                Tensor::scalar(self) / x
+                Tensor::scalar(self.as_element()) / x
             }
         }
     )* };
 }
-scalar_over_tensor!(f32 f64);
+number_over_tensor!([] f32: f32; [] f64: f64; [T: Float] i32: T;);
 
 impl<T: Number> Neg for &Tensor<T> {
     type Output = Tensor<T>;

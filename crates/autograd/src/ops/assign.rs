@@ -14,9 +14,10 @@ use crate::node::Edge;
 use crate::tensor::Tensor;
 use std::ops::{AddAssign, DivAssign, MulAssign, SubAssign};
 use std::panic::Location;
-use tensor_core::shape::broadcast;
+use tensor_core::shape::{IntoDims, broadcast};
 use tensor_core::{
-    AtCaller, Device, Element, Error, ErrorKind, Float, Layout, Number, OrRaise, Result, compiled_once,
+    AtCaller, Device, Element, Error, ErrorKind, Float, Layout, Number, OrRaise, Result, ValueFor,
+    compiled_once,
 };
 
 /// An error where the result would have another shape than x.
@@ -66,15 +67,15 @@ impl<T: Element> Tensor<T> {
     /// tensor made by a recorded operation, and for one that asks for gradients outside of
     /// [`no_grad`](crate::no_grad).
     #[track_caller]
-    pub fn set<const N: usize>(&mut self, index: [isize; N], value: T) -> Result<()> {
-        let at = self.place("set", index).at_caller()?;
+    pub fn set(&mut self, index: impl IntoDims, value: impl ValueFor<T>) -> Result<()> {
+        let at = self.place("set", &index.into_dims()).at_caller()?;
         if !self.is_leaf() || (self.is_tracked() && is_grad_enabled()) {
             let message = "a single element of a tracked tensor is not written: detach() it first, or, where it \
                            is a leaf, write it within no_grad()";
             return Err(Error::new(ErrorKind::Graph, "set", message).at_caller());
         }
         let place = Layout::row_major(self.shape().into()).place(&at);
-        self.array_mut().make_mut().at_caller()?[place] = value;
+        self.array_mut().make_mut().at_caller()?[place] = value.as_element();
         Ok(())
     }
 }
@@ -126,9 +127,9 @@ macro_rules! assignment {
             }
         }
 
-        impl<T: $Bound> $Trait<T> for Tensor<T> {
+        impl<T: $Bound, N: ValueFor<T>> $Trait<N> for Tensor<T> {
             #[track_caller]
-            fn $method(&mut self, c: T) {
+            fn $method(&mut self, c: N) {
                 compiled_once! {
                     fn assign<T: $Bound>(
                         $here: &'static Location<'static>,
@@ -138,7 +139,7 @@ macro_rules! assignment {
                         written($name, x, None, |$x| $with, |$x| $with_owned)
                     }
                 }
-                assign(Location::caller(), self, c).or_raise();
+                assign(Location::caller(), self, c.as_element()).or_raise();
             }
         }
     };

@@ -3,28 +3,48 @@
 use crate::apply_once;
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
+use std::ops::{BitAnd, BitOr, BitXor, Not};
 use tensor_core::shape::{IntoDims, dim_mask};
 use tensor_core::{
     Array, AtCaller, Closures, Code, DType, EachElement, EachNumber, Element, Float, ForElement, ForNumber,
-    Formula, Number, OrRaise, Result, compiled_once, formula, formulas, kernels,
+    Formula, Number, OrRaise, Result, ValueFor, compiled_once, formula, formulas, kernels,
 };
 
-/// The right-hand side of a comparison: a tensor or a scalar.
+/// What stands beside a tensor: a tensor of the same type, or a number.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not stand beside a tensor of `{T}`",
+    label = "a tensor of `{T}`, a reference to one, or a number is needed",
+    note = "tensors of other types are converted by `x.cast::<f32>()` or `x.to_type::<i64>()`, numbers by `as`"
+)]
 pub trait Operand<T: Element> {
-    /// The operand as an array.
-    fn operand(&self) -> Cow<'_, Array<T>>;
+    /// The operand as a tensor.
+    fn operand(&self) -> Cow<'_, Tensor<T>>;
+
+    /// The number, where it is one.
+    fn number(&self) -> Option<T> {
+        None
+    }
 }
 
-impl<T: Element> Operand<T> for T {
-    fn operand(&self) -> Cow<'_, Array<T>> {
-        Cow::Owned(Array::scalar(*self))
+impl<T: Element, N: ValueFor<T>> Operand<T> for N {
+    fn operand(&self) -> Cow<'_, Tensor<T>> {
+        Cow::Owned(Tensor::scalar(self.as_element()))
+    }
+    fn number(&self) -> Option<T> {
+        Some(self.as_element())
     }
 }
 
 impl<T: Element> Operand<T> for &Tensor<T> {
-    fn operand(&self) -> Cow<'_, Array<T>> {
-        Cow::Borrowed(self.array())
+    fn operand(&self) -> Cow<'_, Tensor<T>> {
+        Cow::Borrowed(self)
+    }
+}
+
+impl<T: Element> Operand<T> for Tensor<T> {
+    fn operand(&self) -> Cow<'_, Tensor<T>> {
+        Cow::Borrowed(self)
     }
 }
 
@@ -49,7 +69,9 @@ macro_rules! comparisons {
             /// Shape, where the shapes do not broadcast.
             #[track_caller]
             pub fn $name(&self, other: impl Operand<T>) -> Result<Tensor<bool>> {
-                let mask = kernels::zip(stringify!($name), self.array(), &other.operand(), *T::of_elements(&$NAME));
+                let other = other.operand();
+                let mask =
+                    kernels::zip(stringify!($name), self.array(), other.array(), *T::of_elements(&$NAME));
                 Ok(mask.at_caller()?.into())
             }
         )* }
@@ -95,7 +117,7 @@ impl<T: Element> Op<T, 2> for Where {
 }
 
 impl Tensor<bool> {
-    /// `a` where this mask holds, `b` elsewhere; the three broadcast.
+    /// `a` where this mask holds, `b` elsewhere, tensors or numbers; the three broadcast.
     ///
     /// The gradient of the branch not taken is 0, but its own derivative is still evaluated: where
     /// that is infinite (the square root at 0), mask the branch's input as well.
@@ -103,7 +125,7 @@ impl Tensor<bool> {
     /// ```
     /// use autograd::Tensor;
     /// let x = Tensor::from([-1.0, 4.0]);
-    /// let y = x.gt(0.0)?.where_cond(&x, &Tensor::scalar(0.0))?;
+    /// let y = x.gt(0.0)?.where_cond(&x, 0.0)?;
     /// assert_eq!(y.to_vec(), [0.0, 4.0]);
     /// # Ok::<(), tensor_core::Error>(())
     /// ```
@@ -111,18 +133,19 @@ impl Tensor<bool> {
     /// # Errors
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
-    pub fn where_cond<T: Element>(&self, a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
-        apply_once!(T: Element, Where(self.array().clone()) => Where, [a, b])
+    pub fn where_cond<T: Element>(&self, a: impl Operand<T>, b: impl Operand<T>) -> Result<Tensor<T>> {
+        let (a, b) = (a.operand(), b.operand());
+        apply_once!(T: Element, Where(self.array().clone()) => Where, [a.as_ref(), b.as_ref()])
     }
 
-    /// True where the mask is false.
+    /// True where the mask is false, as `!mask`.
     #[track_caller]
     #[must_use]
     pub fn logical_not(&self) -> Tensor<bool> {
         kernels::map("logical_not", self.array(), &formula!(|x: bool| !x)).or_raise().into()
     }
 
-    /// Where both masks hold, broadcast.
+    /// Where both masks hold, broadcast, as `&a & &b`, which panics where the shapes do not.
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
@@ -131,7 +154,7 @@ impl Tensor<bool> {
         self.combined("logical_and", other, &formula!(|a: bool, b: bool| a & b))
     }
 
-    /// Where either mask holds, broadcast.
+    /// Where either mask holds, broadcast, as `&a | &b`, which panics where the shapes do not.
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
@@ -140,7 +163,7 @@ impl Tensor<bool> {
         self.combined("logical_or", other, &formula!(|a: bool, b: bool| a | b))
     }
 
-    /// Where exactly one of the masks holds, broadcast.
+    /// Where exactly one of the masks holds, broadcast, as `&a ^ &b`, which panics where the shapes do not.
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
@@ -204,6 +227,42 @@ impl Tensor<bool> {
         Ok(kernels::any("any", self.array(), &mask, keepdim).at_caller()?.into())
     }
 }
+
+impl Not for &Tensor<bool> {
+    type Output = Tensor<bool>;
+    #[track_caller]
+    fn not(self) -> Tensor<bool> {
+        self.logical_not()
+    }
+}
+
+impl Not for Tensor<bool> {
+    type Output = Tensor<bool>;
+    #[track_caller]
+    fn not(self) -> Tensor<bool> {
+        self.logical_not()
+    }
+}
+
+/// An operator of masks, owned or borrowed on either side.
+macro_rules! mask_operators {
+    ($($Trait:ident $method:ident $logical:ident)*) => { $(
+        mask_operators!($Trait $method $logical, &Tensor<bool>, &Tensor<bool>);
+        mask_operators!($Trait $method $logical, &Tensor<bool>, Tensor<bool>);
+        mask_operators!($Trait $method $logical, Tensor<bool>, &Tensor<bool>);
+        mask_operators!($Trait $method $logical, Tensor<bool>, Tensor<bool>);
+    )* };
+    ($Trait:ident $method:ident $logical:ident, $A:ty, $B:ty) => {
+        impl $Trait<$B> for $A {
+            type Output = Tensor<bool>;
+            #[track_caller]
+            fn $method(self, other: $B) -> Tensor<bool> {
+                self.$logical(other.borrow()).or_raise()
+            }
+        }
+    };
+}
+mask_operators!(BitAnd bitand logical_and BitOr bitor logical_or BitXor bitxor logical_xor);
 
 impl<T: Element> Tensor<T> {
     /// How many elements are not 0 (not `false`).

@@ -1,7 +1,7 @@
 //! Division that leaves a remainder, of floats and integers.
 
 use super::arithmetic::Binary;
-use super::compare::EQ;
+use super::compare::{EQ, Operand};
 use crate::apply_once;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
@@ -85,15 +85,16 @@ impl<T: Number> Tensor<T> {
     ///
     /// ```
     /// use autograd::Tensor;
-    /// assert_eq!(Tensor::from([-7, 7]).floor_divide(&Tensor::scalar(2))?.to_vec(), [-4, 3]);
+    /// assert_eq!(Tensor::from([-7, 7]).floor_divide(2)?.to_vec(), [-4, 3]);
     /// # Ok::<(), tensor_core::Error>(())
     /// ```
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast; argument, where an integer is divided by 0.
     #[track_caller]
-    pub fn floor_divide(&self, other: &Tensor<T>) -> Result<Self> {
-        apply_once!(T: Number, Divide::FloorQuotient => Divide, [self, other])
+    pub fn floor_divide(&self, other: impl Operand<T>) -> Result<Self> {
+        let other = other.operand();
+        apply_once!(T: Number, Divide::FloorQuotient => Divide, [self, other.as_ref()])
     }
 
     /// What [`Tensor::floor_divide`] leaves, with the sign of `other`, which a zero has too, as Python's `%`. Its
@@ -101,15 +102,16 @@ impl<T: Number> Tensor<T> {
     ///
     /// ```
     /// use autograd::Tensor;
-    /// assert_eq!(Tensor::from([-7, 7]).remainder(&Tensor::scalar(2))?.to_vec(), [1, 1]);
+    /// assert_eq!(Tensor::from([-7, 7]).remainder(2)?.to_vec(), [1, 1]);
     /// # Ok::<(), tensor_core::Error>(())
     /// ```
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast; argument, where an integer is divided by 0.
     #[track_caller]
-    pub fn remainder(&self, other: &Tensor<T>) -> Result<Self> {
-        apply_once!(T: Number, Divide::FloorRemainder => Divide, [self, other])
+    pub fn remainder(&self, other: impl Operand<T>) -> Result<Self> {
+        let other = other.operand();
+        apply_once!(T: Number, Divide::FloorRemainder => Divide, [self, other.as_ref()])
     }
 
     /// What division rounded towards 0 leaves, with the sign of `self`, as Rust's `%`. Its derivative by `other` is
@@ -117,14 +119,15 @@ impl<T: Number> Tensor<T> {
     ///
     /// ```
     /// use autograd::Tensor;
-    /// assert_eq!(Tensor::from([-7, 7]).fmod(&Tensor::scalar(2))?.to_vec(), [-1, 1]);
+    /// assert_eq!(Tensor::from([-7, 7]).fmod(2)?.to_vec(), [-1, 1]);
     /// # Ok::<(), tensor_core::Error>(())
     /// ```
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast; argument, where an integer is divided by 0.
     #[track_caller]
-    pub fn fmod(&self, other: &Tensor<T>) -> Result<Self> {
-        apply_once!(T: Number, Divide::TruncRemainder => Divide, [self, other])
+    pub fn fmod(&self, other: impl Operand<T>) -> Result<Self> {
+        let other = other.operand();
+        apply_once!(T: Number, Divide::TruncRemainder => Divide, [self, other.as_ref()])
     }
 }

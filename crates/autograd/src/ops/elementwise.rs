@@ -242,16 +242,8 @@ functions! {
         };
         E::choose(x.gt_number(0.0), x, below)
     }, Input |g, x| E::choose(x.gt_number(0.0), g.clone(), g.times(slope));
-    /// x, but `min` below it and `max` above it (which wins, where they cross); infinities stand for
-    /// no bound. The derivative is 0 at and beyond the bounds, and NaN stays NaN.
-    ///
-    /// ```
-    /// use autograd::Tensor;
-    /// let x = Tensor::from([-2.0, 0.5, 2.0]);
-    /// assert_eq!(x.clamp(-1.0, 1.0).to_vec(), [-1.0, 0.5, 1.0]);
-    /// assert_eq!(x.clamp(f64::NEG_INFINITY, 1.0).to_vec(), [-2.0, 0.5, 1.0]);
-    /// ```
-    pub clamp CLAMP(min, max) |x| {
+    /// [`Tensor::clamp`] of floats.
+    pub(super) within CLAMP(min, max) as "clamp" |x| {
         let below = x.lt_number(min);
         let x = x.with(below, min);
         let above = x.gt_number(max);

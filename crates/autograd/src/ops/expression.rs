@@ -51,7 +51,7 @@ impl<T: Float> Expression for Tensor<T> {
         self.detach()
     }
     fn within(self, bound: f64) -> Self {
-        self.clamp(-bound, bound)
+        Tensor::within(&self, -bound, bound)
     }
     fn finite(self) -> Self {
         self.within(T::LARGEST.to_f64())

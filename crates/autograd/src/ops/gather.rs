@@ -1,13 +1,81 @@
 //! Elements chosen by tensors: of indices, or of a mask.
 
+use super::compare::Operand;
 use super::index::index_in;
 use crate::apply_once;
 use crate::body_once;
 use crate::create::arange_on;
 use crate::op::{Kept, Op, apply, apply_owned};
 use crate::tensor::Tensor;
-use tensor_core::shape::{Dims, dim};
+use std::borrow::Cow;
+use std::ops::{Range, RangeInclusive};
+use tensor_core::shape::{Dims, Integer, dim};
 use tensor_core::{Array, AtCaller, Device, Element, Error, Number, OrRaise, Result, formula, kernels};
+
+/// Indices: a tensor of them, on the device of what they choose from, or a list, which is brought there: a range, a vector,
+/// an array or a slice of integers.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of indices",
+    label = "a tensor of i64, a range, a vector, an array or a slice of integers is needed",
+    note = "a mask chooses by `x.masked_select(&mask)?`, positions by `x.slice(s![.., 1])?`"
+)]
+pub trait Indices {
+    /// The indices as a tensor on a device.
+    ///
+    /// # Errors
+    /// Out of memory.
+    fn indices(&self, device: Device) -> Result<Cow<'_, Tensor<i64>>>;
+}
+
+impl Indices for Tensor<i64> {
+    fn indices(&self, _: Device) -> Result<Cow<'_, Tensor<i64>>> {
+        Ok(Cow::Borrowed(self))
+    }
+}
+
+impl<L: Indices + ?Sized> Indices for &L {
+    fn indices(&self, device: Device) -> Result<Cow<'_, Tensor<i64>>> {
+        (**self).indices(device)
+    }
+}
+
+/// A list of integers as a tensor on a device.
+fn listed(integers: impl Iterator<Item = i64>, device: Device) -> Result<Cow<'static, Tensor<i64>>> {
+    let list = Tensor::from(integers.collect::<Vec<i64>>());
+    Ok(Cow::Owned(if device == Device::Cpu { list } else { list.to_device(&device)? }))
+}
+
+impl<I: Integer> Indices for [I] {
+    fn indices(&self, device: Device) -> Result<Cow<'_, Tensor<i64>>> {
+        listed(self.iter().map(|i| i.to_isize() as i64), device)
+    }
+}
+
+impl<I: Integer, const N: usize> Indices for [I; N] {
+    fn indices(&self, device: Device) -> Result<Cow<'_, Tensor<i64>>> {
+        self.as_slice().indices(device)
+    }
+}
+
+impl<I: Integer> Indices for Vec<I> {
+    fn indices(&self, device: Device) -> Result<Cow<'_, Tensor<i64>>> {
+        self.as_slice().indices(device)
+    }
+}
+
+impl<I: Integer> Indices for Range<I> {
+    fn indices(&self, device: Device) -> Result<Cow<'_, Tensor<i64>>> {
+        let (start, end) = (self.start.to_isize() as i64, self.end.to_isize() as i64);
+        Ok(Cow::Owned(arange_on(&device, start, end.max(start), 1)?))
+    }
+}
+
+impl<I: Integer> Indices for RangeInclusive<I> {
+    fn indices(&self, device: Device) -> Result<Cow<'_, Tensor<i64>>> {
+        let (start, end) = (self.start().to_isize() as i64, self.end().to_isize() as i64);
+        Ok(Cow::Owned(arange_on(&device, start, end.saturating_add(1).max(start), 1)?))
+    }
+}
 
 /// The elements at an index along a dimension.
 struct Gather {
@@ -99,12 +167,13 @@ impl<T: Number> Tensor<T> {
     /// Index, where one is out of range or there is no such dimension; shape, where the index does not
     /// fit.
     #[track_caller]
-    pub fn gather(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
+    pub fn gather(&self, d: impl Integer, index: impl Indices) -> Result<Self> {
+        let (d, index) = (d.to_isize(), index.indices(self.device()).at_caller()?);
         if self.ndim().min(index.ndim()) == 0 && self.ndim().max(index.ndim()) < 2 {
             let shape = Dims::from_slice(index.shape());
             return Tensor::gather_along(&self.as_vector()?, d, &index.as_vector()?)?.reshaped(shape);
         }
-        self.gather_along(d, index)
+        self.gather_along(d, &index)
     }
 
     #[track_caller]
@@ -130,10 +199,11 @@ impl<T: Number> Tensor<T> {
     /// Index, where one is out of range or there is no such dimension; shape, where index or source do
     /// not fit.
     #[track_caller]
-    pub fn scatter_add(&self, d: isize, index: &Tensor<i64>, source: &Tensor<T>) -> Result<Self> {
+    pub fn scatter_add(&self, d: impl Integer, index: impl Indices, source: &Tensor<T>) -> Result<Self> {
+        let index = index.indices(self.device()).at_caller()?;
         body_once!(
             T: Number,
-            [self, d, index, source],
+            [self, d.to_isize(), &index, source],
             |this: &Tensor<T>, d: isize, index: &Tensor<i64>, source: &Tensor<T>| -> Result<Tensor<T>> {
                 let dims = [this.ndim(), index.ndim(), source.ndim()];
                 if dims.contains(&0) && dims.iter().all(|&n| n < 2) {
@@ -155,13 +225,15 @@ impl<T: Number> Tensor<T> {
         )
     }
 
-    /// The slices at the indices, a vector, along `dim`: NumPy's `take`. Negative ones count from the
+    /// The slices at the indices, a list or a vector, along `dim`: NumPy's `take`. Negative ones count from the
     /// end; the gradients of a slice chosen often add up.
     ///
     /// ```
     /// use autograd::Tensor;
     /// let x = Tensor::from([[1, 2], [3, 4], [5, 6]]);
     /// assert_eq!(x.index_select(0, &Tensor::from([2, 0, 2]))?.to_vec(), [5, 6, 1, 2, 5, 6]);
+    /// assert_eq!(x.index_select(0, 1..3)?.to_vec(), [3, 4, 5, 6]);
+    /// assert_eq!(x.index_select(0, vec![-1])?.to_vec(), [5, 6]);
     /// # Ok::<(), tensor_core::Error>(())
     /// ```
     ///
@@ -169,10 +241,11 @@ impl<T: Number> Tensor<T> {
     /// Index, where one is out of range or there is no such dimension; shape, where the indices are neither a
     /// vector nor a single one.
     #[track_caller]
-    pub fn index_select(&self, d: isize, index: &Tensor<i64>) -> Result<Self> {
+    pub fn index_select(&self, d: impl Integer, index: impl Indices) -> Result<Self> {
+        let index = index.indices(self.device()).at_caller()?;
         body_once!(
             T: Number,
-            [self, d, index],
+            [self, d.to_isize(), &index],
             |x: &Tensor<T>, d: isize, index: &Tensor<i64>| -> Result<Tensor<T>> {
                 if index.ndim() == 0 {
                     return x.index_select(d, &index.as_vector()?);
@@ -192,7 +265,7 @@ impl<T: Number> Tensor<T> {
         )
     }
 
-    /// This tensor with the rows of `values` in place of the rows at the indices, a vector, of the first
+    /// This tensor with the rows of `values`, a tensor or a number, in place of the rows at the indices, a list or a vector, of the first
     /// dimension, or added to them where `accumulate`. What is added to one row adds up, as NumPy's
     /// `add.at` does; of what is put to one row, the last stays.
     ///
@@ -209,10 +282,11 @@ impl<T: Number> Tensor<T> {
     /// Index, where one is out of range or the tensor is a scalar; shape, where the indices are no
     /// vector or `values` do not broadcast to the rows that they name.
     #[track_caller]
-    pub fn index_put(&self, index: &Tensor<i64>, values: &Tensor<T>, accumulate: bool) -> Result<Self> {
+    pub fn index_put(&self, index: impl Indices, values: impl Operand<T>, accumulate: bool) -> Result<Self> {
+        let (index, values) = (index.indices(self.device()).at_caller()?, values.operand());
         body_once!(
             T: Number,
-            [self, index, values, accumulate],
+            [self, &index, &values, accumulate],
             |x: &Tensor<T>, index: &Tensor<i64>, values: &Tensor<T>, accumulate: bool| -> Result<Tensor<T>> {
                 dim("index_put", 0, x.ndim())?;
                 let whole = along(index, 0, x.shape())?;
@@ -271,14 +345,14 @@ impl<T: Number> Tensor<T> {
             let shape = tensor_core::shape::broadcast("masked_select", x.shape(), mask.shape());
             let shape = shape?;
             let mask = mask.expand(&shape)?;
-            let index = kernels::positions("masked_select", mask.array())?.into();
+            let index = Tensor::from(kernels::positions("masked_select", mask.array())?);
             x.expand(&shape)?.flatten().index_select(0, &index)
         })
     }
 }
 
 impl<T: Element> Tensor<T> {
-    /// `value` where the mask, broadcast to this shape, holds, else this tensor; the gradient is 0
+    /// `value`, a number or a tensor, where the mask, broadcast to this shape, holds, else this tensor; the gradient is 0
     /// where it does.
     ///
     /// ```
@@ -291,8 +365,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
-    pub fn masked_fill(&self, mask: &Tensor<bool>, value: T) -> Result<Self> {
-        mask.where_cond(&Tensor::scalar(value), self)
+    pub fn masked_fill(&self, mask: &Tensor<bool>, value: impl Operand<T>) -> Result<Self> {
+        mask.where_cond(value, self)
     }
 
     /// The indices of the elements that are not 0 (not `false`), a row for each, in row-major order.

@@ -7,7 +7,7 @@ use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
 use smallvec::SmallVec;
 use std::panic::Location;
-use tensor_core::shape::{Dims, dim};
+use tensor_core::shape::{Dims, Integer, IntoDims, dim};
 use tensor_core::{Array, AtCaller, Device, Element, Error, Layout, Result, compiled_once, kernels};
 
 /// Index `i`, negative ones counted from the end, of dimension `dim` of `shape`.
@@ -20,6 +20,15 @@ pub(super) fn index_in(op: &'static str, shape: &[usize], dim: usize, i: isize) 
     let message =
         format!("index {i} is out of range for dimension {dim} of shape {shape:?}: it has {n} elements");
     Err(Error::index(op, message))
+}
+
+/// Indices within the dimensions of `shape`, one for each.
+fn place_in(op: &'static str, shape: &[usize], index: &[isize]) -> Result<Dims> {
+    if index.len() != shape.len() {
+        let message = format!("{} indices for shape {shape:?}: one per dimension is needed", index.len());
+        return Err(Error::shape(op, message));
+    }
+    index.iter().enumerate().map(|(k, &i)| index_in(op, shape, k, i)).collect()
 }
 
 /// A range of one dimension.
@@ -191,19 +200,20 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, where that leaves the dimension.
     #[track_caller]
-    pub fn narrow(&self, d: isize, start: isize, length: usize) -> Result<Self> {
+    pub fn narrow(&self, d: impl Integer, start: impl Integer, length: impl Integer) -> Result<Self> {
+        let (d, start, length) = (d.to_isize(), start.to_isize(), length.to_size("narrow").at_caller()?);
         let slice = narrowed(self.shape(), d, start, length).at_caller()?;
         sliced(Location::caller(), self, slice)
     }
 
-    /// The element at `index`, one number per dimension, negative ones counted from the end. It is a number, and a
+    /// The element at `index`, one number per dimension, as `[i, j]`, negative ones counted from the end. It is a number, and a
     /// constant to every derivative: [`Tensor::select`] gives a tensor that can be differentiated.
     ///
     /// # Errors
     /// Index, where a number is out of range; shape, where there are too many or too few.
     #[track_caller]
-    pub fn get<const N: usize>(&self, index: [isize; N]) -> Result<T> {
-        let at = self.place("get", index).at_caller()?;
+    pub fn get(&self, index: impl IntoDims) -> Result<T> {
+        let at = self.place("get", &index.into_dims()).at_caller()?;
         match self.device() {
             Device::Cpu => Ok(self.read("get").storage()[self.layout().place(&at)]),
             _ => {
@@ -214,16 +224,8 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Indices within the dimensions, one for each.
-    pub(super) fn place<const N: usize>(&self, op: &'static str, index: [isize; N]) -> Result<[usize; N]> {
-        if N != self.ndim() {
-            let message = format!("{N} indices for shape {:?}: one per dimension is needed", self.shape());
-            return Err(Error::shape(op, message));
-        }
-        let mut at = [0; N];
-        for (k, &i) in index.iter().enumerate() {
-            at[k] = index_in(op, self.shape(), k, i)?;
-        }
-        Ok(at)
+    pub(super) fn place(&self, op: &'static str, index: &[isize]) -> Result<Dims> {
+        place_in(op, self.shape(), index)
     }
 
     /// The elements at `index` of dimension `dim`, which disappears; negative ones count from the
@@ -232,7 +234,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, where the index or the dimension is out of range.
     #[track_caller]
-    pub fn select(&self, d: isize, index: isize) -> Result<Self> {
+    pub fn select(&self, d: impl Integer, index: impl Integer) -> Result<Self> {
+        let (d, index) = (d.to_isize(), index.to_isize());
         let (slice, shape) = selected(self.shape(), d, index).at_caller()?;
         sliced_to(Location::caller(), self, slice, shape)
     }
@@ -242,7 +245,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, where it is out of range; a scalar has no rows.
     #[track_caller]
-    pub fn row(&self, index: isize) -> Result<Self> {
+    pub fn row(&self, index: impl Integer) -> Result<Self> {
+        let index = index.to_isize();
         self.select(0, index)
     }
 

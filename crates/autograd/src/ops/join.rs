@@ -3,7 +3,8 @@
 use crate::body_once;
 use crate::op::{Kept, OpMany, apply_many};
 use crate::tensor::Tensor;
-use tensor_core::shape::dim;
+use smallvec::SmallVec;
+use tensor_core::shape::{Integer, dim};
 use tensor_core::{Array, Element, Error, Result, kernels};
 
 /// The inputs one after another along a dimension.
@@ -36,13 +37,56 @@ impl<T: Element> OpMany<T> for Cat {
     }
 }
 
+/// A tensor, or a reference to one: an item of a list of tensors.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no tensor of `{T}`",
+    label = "a list of tensors of `{T}`, or of references to them, is needed here",
+    note = "as `[a, b]`, `&[&a, &b]`, `&vec` or `vec.iter()`; one list holds tensors of one type"
+)]
+pub trait AsTensor<T: Element> {
+    /// The tensor.
+    fn as_tensor(&self) -> &Tensor<T>;
+}
+
+impl<T: Element> AsTensor<T> for Tensor<T> {
+    #[inline]
+    fn as_tensor(&self) -> &Tensor<T> {
+        self
+    }
+}
+
+impl<T: Element, X: AsTensor<T> + ?Sized> AsTensor<T> for &X {
+    #[inline]
+    fn as_tensor(&self) -> &Tensor<T> {
+        (**self).as_tensor()
+    }
+}
+
+/// A list of tensors as it was given.
+#[doc(hidden)]
+pub struct Listed<I>(SmallVec<[I; 8]>);
+
+impl<I> Listed<I> {
+    pub fn new(tensors: impl IntoIterator<Item = I>) -> Self {
+        Listed(tensors.into_iter().collect())
+    }
+
+    pub fn tensors<T: Element>(&self) -> SmallVec<[&Tensor<T>; 8]>
+    where
+        I: AsTensor<T>,
+    {
+        self.0.iter().map(AsTensor::as_tensor).collect()
+    }
+}
+
 impl<T: Element> Tensor<T> {
-    /// The tensors one after another along dimension `dim`; their other sizes agree.
+    /// The tensors of a list, owned or borrowed, one after another along dimension `dim`; their other sizes agree.
     ///
     /// ```
     /// use autograd::Tensor;
     /// let (a, b) = (Tensor::from([1, 2]), Tensor::from([3]));
     /// assert_eq!(Tensor::cat(&[&a, &b], 0)?.to_vec(), [1, 2, 3]);
+    /// assert_eq!(Tensor::cat(vec![a, b], -1)?.to_vec(), [1, 2, 3]);
     /// # Ok::<(), tensor_core::Error>(())
     /// ```
     ///
@@ -50,8 +94,9 @@ impl<T: Element> Tensor<T> {
     /// Shape, where the other sizes differ or there is no tensor; index, for a dimension that does
     /// not exist.
     #[track_caller]
-    pub fn cat(tensors: &[&Tensor<T>], d: isize) -> Result<Self> {
-        body_once!(T: Element, [tensors, d], |tensors: &[&Tensor<T>], d: isize| -> Result<Tensor<T>> {
+    pub fn cat(tensors: impl IntoIterator<Item: AsTensor<T>>, d: impl Integer) -> Result<Self> {
+        let tensors = Listed::new(tensors);
+        body_once!(T: Element, [&tensors.tensors(), d.to_isize()], |tensors: &[&Tensor<T>], d: isize| -> Result<Tensor<T>> {
             let Some(first) = tensors.first() else {
                 return Err(Error::shape("cat", "there is no tensor: at least one is needed"));
             };
@@ -87,8 +132,9 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, where one is no vector.
     #[track_caller]
-    pub fn meshgrid(axes: &[&Tensor<T>]) -> Result<Vec<Self>> {
-        body_once!(T: Element, [axes], |axes: &[&Tensor<T>]| -> Result<Vec<Tensor<T>>> {
+    pub fn meshgrid(axes: impl IntoIterator<Item: AsTensor<T>>) -> Result<Vec<Self>> {
+        let axes = Listed::new(axes);
+        body_once!(T: Element, [&axes.tensors()], |axes: &[&Tensor<T>]| -> Result<Vec<Tensor<T>>> {
             if let Some(wrong) = axes.iter().find(|a| a.ndim() != 1) {
                 let message = format!("an axis of shape {:?}: vectors are needed", wrong.shape());
                 return Err(Error::shape("meshgrid", message));
@@ -108,8 +154,9 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, where the shapes differ or there is no tensor; index, for a place that does not exist.
     #[track_caller]
-    pub fn stack(tensors: &[&Tensor<T>], d: isize) -> Result<Self> {
-        body_once!(T: Element, [tensors, d], |tensors: &[&Tensor<T>], d: isize| -> Result<Tensor<T>> {
+    pub fn stack(tensors: impl IntoIterator<Item: AsTensor<T>>, d: impl Integer) -> Result<Self> {
+        let tensors = Listed::new(tensors);
+        body_once!(T: Element, [&tensors.tensors(), d.to_isize()], |tensors: &[&Tensor<T>], d: isize| -> Result<Tensor<T>> {
             if let Some((i, t)) = tensors.iter().enumerate().find(|(_, t)| t.shape() != tensors[0].shape()) {
                 let message = format!(
                     "tensor {i} has shape {:?}, the first {:?}: all shapes must be equal",
@@ -119,7 +166,7 @@ impl<T: Element> Tensor<T> {
                 return Err(Error::shape("stack", message));
             }
             let layers: Vec<Tensor<T>> = tensors.iter().map(|t| t.unsqueeze(d)).collect::<Result<_>>()?;
-            Tensor::cat(&layers.iter().collect::<Vec<_>>(), d)
+            Tensor::cat(&layers, d)
         })
     }
 }

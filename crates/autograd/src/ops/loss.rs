@@ -1,10 +1,11 @@
 //! Losses: means over all elements, or over the rows of a batch.
 
+use super::gather::Indices;
 use super::softmax::CrossEntropy;
 use crate::body_once;
 use crate::op::apply;
 use crate::tensor::Tensor;
-use tensor_core::{Error, Float, Result};
+use tensor_core::{AtCaller, Error, Float, Result};
 
 impl<T: Float> Tensor<T> {
     /// The mean of (x - target)^2.
@@ -58,7 +59,7 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The mean of -ln softmax(x) at the target over the rows of a batch: `self` holds logits in shape
-    /// `[N, C]`, `target` classes from 0 to C - 1 in shape `[N]`.
+    /// `[N, C]`, `target` classes from 0 to C - 1 in shape `[N]`, a tensor or a list.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -70,8 +71,9 @@ impl<T: Float> Tensor<T> {
     /// # Errors
     /// Shape, for any other shapes; index, for a class that does not exist.
     #[track_caller]
-    pub fn cross_entropy(&self, target: &Tensor<i64>) -> Result<Self> {
-        body_once!(T: Float, [self, target], |x: &Tensor<T>, target: &Tensor<i64>| -> Result<Tensor<T>> {
+    pub fn cross_entropy(&self, target: impl Indices) -> Result<Self> {
+        let target = target.indices(self.device()).at_caller()?;
+        body_once!(T: Float, [self, &target], |x: &Tensor<T>, target: &Tensor<i64>| -> Result<Tensor<T>> {
             if x.ndim() != 2 || target.shape() != &x.shape()[..1] {
                 let message = format!(
                     "logits of shape {:?} and classes of shape {:?}: [N, C] and [N] are needed",

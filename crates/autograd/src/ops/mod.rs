@@ -23,3 +23,5 @@ mod softmax;
 mod sort;
 
 pub use compare::Operand;
+pub use gather::Indices;
+pub use join::{AsTensor, Listed};

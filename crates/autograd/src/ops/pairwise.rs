@@ -4,11 +4,15 @@
 //! the output's cotangent, `a` and `b` the arguments. As in `elementwise.rs` each expression is read
 //! twice: as one pass over scalars in first order, over tensors under `create_graph`.
 
+use super::compare::Operand;
 use crate::function::{NONE, Pairwise, pairwise};
 use crate::op::{Keep, Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use std::panic::Location;
-use tensor_core::{Array, Expression, Float, Result, compiled_once, kernels};
+use tensor_core::{
+    Array, AtCaller, EachNumber, Expression, Float, ForNumber, Number, OrRaise, Result, ValueFor,
+    compiled_once, kernels,
+};
 
 /// A [`Pairwise`] function applied to every two elements.
 struct Each(&'static Pairwise);
@@ -81,8 +85,8 @@ macro_rules! pairs {
             /// Shape, where the shapes do not broadcast.
             #[track_caller]
             #[inline]
-            $vis fn $name(&self, other: &Tensor<T>) -> Result<Self> {
-                each(&$NAME, self, other, Location::caller())
+            $vis fn $name(&self, other: impl Operand<T>) -> Result<Self> {
+                each(&$NAME, self, &other.operand(), Location::caller())
             }
         }
     )* };
@@ -92,12 +96,12 @@ macro_rules! pairs {
 // factor is infinite or undefined, its argument is replaced before it is formed: a choice afterwards
 // would be right in first order, and 0 times infinity in second.
 pairs! {
-    /// The larger of the two, NaN if either is; equal ones share the gradient evenly.
-    pub maximum MAXIMUM |a, b| pick(a.lt_other(&b), a, b),
+    /// [`Tensor::maximum`] of floats.
+    larger MAXIMUM as "maximum" |a, b| pick(a.lt_other(&b), a, b),
         |g, a, b| share(g, &b, &a),
         |g, a, b| share(g, &a, &b);
-    /// The smaller of the two, NaN if either is; equal ones share the gradient evenly.
-    pub minimum MINIMUM |a, b| pick(b.lt_other(&a), a, b),
+    /// [`Tensor::minimum`] of floats.
+    smaller MINIMUM as "minimum" |a, b| pick(b.lt_other(&a), a, b),
         |g, a, b| share(g, &a, &b),
         |g, a, b| share(g, &b, &a);
     /// The angle in radians of the points (x, y) = (`other`, `self`), from -pi to pi; its gradient at
@@ -110,9 +114,8 @@ pairs! {
     pub hypot HYPOT |a, b| a.hypot(b),
         |g, a, b| g * a.direction(b),
         |g, a, b| g * b.direction(a);
-    /// `self` to the power of `other`. The gradient of 0^0 is 0; that of 0^b with respect to b is 0
-    /// for b >= 0, in every order.
-    pub pow POW |a, b| a.pow(b),
+    /// [`Tensor::pow`] by a tensor.
+    to_power POW as "pow" |a, b| a.pow(b),
         |g, a, b| {
             // b a^(b - 1), and 0 at 0^0, where the factor is infinite, and where the factor is 0 and b infinite. As the
             // slope by b of 0^b is 0, this has none by b either.
@@ -187,6 +190,108 @@ pairs! {
             g * (wrong - t * (-x).sigmoid())
         },
         |g, x, _t| -(g * x);
+}
+
+/// A function of two tensors, of integers too.
+struct OfTwo;
+
+impl ForNumber for OfTwo {
+    type Of<T: Number> = fn(&Tensor<T>, &Tensor<T>) -> Result<Tensor<T>>;
+}
+
+static LARGER: EachNumber<OfTwo> =
+    EachNumber { f32: |a, b| a.larger(b), f64: |a, b| a.larger(b), i64: |a, b| a.lt(b)?.where_cond(b, a) };
+
+static SMALLER: EachNumber<OfTwo> =
+    EachNumber { f32: |a, b| a.smaller(b), f64: |a, b| a.smaller(b), i64: |a, b| a.gt(b)?.where_cond(b, a) };
+
+/// The bounds below and above.
+struct Bounded;
+
+impl ForNumber for Bounded {
+    type Of<T: Number> = fn(&Tensor<T>, T, T) -> Result<Tensor<T>>;
+}
+
+static CLAMPED: EachNumber<Bounded> = EachNumber {
+    f32: |x, min, max| Ok(x.within(f64::from(min), f64::from(max))),
+    f64: |x, min, max| Ok(x.within(min, max)),
+    i64: |x, min, max| x.maximum(min)?.minimum(max),
+};
+
+impl<T: Number> Tensor<T> {
+    /// The larger of the two, NaN if either is; equal ones share the gradient evenly.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-1.0, 2.0]).maximum(0.0)?.to_vec(), [0.0, 2.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn maximum(&self, other: impl Operand<T>) -> Result<Self> {
+        T::of_numbers(&LARGER)(self, &other.operand()).called("maximum")
+    }
+
+    /// The smaller of the two, NaN if either is; equal ones share the gradient evenly.
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn minimum(&self, other: impl Operand<T>) -> Result<Self> {
+        T::of_numbers(&SMALLER)(self, &other.operand()).called("minimum")
+    }
+
+    /// x, but `min` below it and `max` above it (which wins, where they cross); infinities stand for
+    /// no bound. The derivative is 0 at and beyond the bounds, and NaN stays NaN.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([-2.0, 0.5, 2.0]);
+    /// assert_eq!(x.clamp(-1.0, 1.0).to_vec(), [-1.0, 0.5, 1.0]);
+    /// assert_eq!(x.clamp(f64::NEG_INFINITY, 1.0).to_vec(), [-2.0, 0.5, 1.0]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn clamp(&self, min: impl ValueFor<T>, max: impl ValueFor<T>) -> Self {
+        T::of_numbers(&CLAMPED)(self, min.as_element(), max.as_element()).called("clamp").or_raise()
+    }
+}
+
+impl<T: Float> Tensor<T> {
+    /// `self` to the power of `other`, a tensor or a number. The gradient of 0^0 is 0; that of 0^b with respect to b is 0
+    /// for b >= 0, in every order.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, -2.0]);
+    /// assert_eq!(x.pow(2)?.to_vec(), [1.0, 4.0]);
+    /// assert_eq!(x.abs().pow(&x)?.to_vec(), [1.0, 0.25]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the shapes do not broadcast.
+    #[track_caller]
+    pub fn pow(&self, other: impl Operand<T>) -> Result<Self> {
+        match other.number() {
+            Some(p) => Ok(self.powf(p.to_f64())),
+            None => self.to_power(other),
+        }
+    }
+
+    /// x^n for a whole number n; see [`Tensor::powf`].
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([2.0, -3.0]).powi(3).to_vec(), [8.0, -27.0]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn powi(&self, n: i32) -> Self {
+        self.powf(f64::from(n))
+    }
 }
 
 /// The cotangent of the argument that wins where it is not below (in `minimum`: above) the other.

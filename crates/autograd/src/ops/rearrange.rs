@@ -6,8 +6,8 @@ use crate::create::arange_on;
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
-use tensor_core::shape::{Dims, IntoDims, IntoShape, dim, dim_mask};
-use tensor_core::{Array, AtCaller, Element, Error, Layout, Number, Result, kernels, memory};
+use tensor_core::shape::{Dims, Integer, IntoDims, dim, dim_mask};
+use tensor_core::{Array, AtCaller, Element, Error, Layout, Number, Result, ValueFor, kernels, memory};
 
 /// The elements whose indices in dimensions `dims` differ by `offset`, along a new last dimension.
 #[derive(Clone, Copy)]
@@ -147,10 +147,10 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, where `times` names fewer dimensions than there are.
     #[track_caller]
-    pub fn repeat(&self, times: impl IntoShape) -> Result<Self> {
+    pub fn repeat(&self, times: impl IntoDims) -> Result<Self> {
         body_once!(
             T: Element,
-            [self, &times.into_shape()],
+            [self, &times.into_shape("repeat").at_caller()?],
             |x: &Tensor<T>, times: &[usize]| -> Result<Tensor<T>> {
                 let Some(more) = times.len().checked_sub(x.ndim()) else {
                     let message =
@@ -184,7 +184,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
-    pub fn diagonal(&self, offset: isize, dim1: isize, dim2: isize) -> Result<Self> {
+    pub fn diagonal(&self, offset: impl Integer, dim1: impl Integer, dim2: impl Integer) -> Result<Self> {
+        let (offset, dim1, dim2) = (offset.to_isize(), dim1.to_isize(), dim2.to_isize());
         let dims = two_dims("diagonal", dim1, dim2, self.ndim()).at_caller()?;
         apply_once!(T: Element, Diagonal { offset, dims } => Diagonal, [self])
     }
@@ -200,7 +201,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, for a scalar.
     #[track_caller]
-    pub fn diag_embed(&self, offset: isize) -> Result<Self> {
+    pub fn diag_embed(&self, offset: impl Integer) -> Result<Self> {
+        let offset = offset.to_isize();
         body_once!(T: Element, [self, offset], |x: &Tensor<T>, offset: isize| -> Result<Tensor<T>> {
             let last = dim("diag_embed", -1, x.ndim())?;
             let side = x.shape()[last] + offset.unsigned_abs();
@@ -216,7 +218,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, for any other number of dimensions.
     #[track_caller]
-    pub fn diag(&self, offset: isize) -> Result<Self> {
+    pub fn diag(&self, offset: impl Integer) -> Result<Self> {
+        let offset = offset.to_isize();
         match self.ndim() {
             1 => self.diag_embed(offset),
             2 => self.diagonal(offset, 0, 1),
@@ -238,7 +241,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, for fewer than two dimensions.
     #[track_caller]
-    pub fn tril(&self, diagonal: isize) -> Result<Self> {
+    pub fn tril(&self, diagonal: impl Integer) -> Result<Self> {
+        let diagonal = diagonal.to_isize();
         self.triangle("tril", diagonal, true)
     }
 
@@ -247,7 +251,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, for fewer than two dimensions.
     #[track_caller]
-    pub fn triu(&self, diagonal: isize) -> Result<Self> {
+    pub fn triu(&self, diagonal: impl Integer) -> Result<Self> {
+        let diagonal = diagonal.to_isize();
         self.triangle("triu", diagonal, false)
     }
 
@@ -278,7 +283,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// ```
     /// use autograd::Tensor;
-    /// assert_eq!(Tensor::from([1, 2]).pad(&[1, 2], 9)?.to_vec(), [9, 1, 2, 9, 9]);
+    /// assert_eq!(Tensor::from([1, 2]).pad([1, 2], 9)?.to_vec(), [9, 1, 2, 9, 9]);
     /// # Ok::<(), tensor_core::Error>(())
     /// ```
     ///
@@ -286,10 +291,10 @@ impl<T: Element> Tensor<T> {
     /// Shape, where `pad` has an odd length or names more dimensions than there are; index, where more
     /// is cut off than there is.
     #[track_caller]
-    pub fn pad(&self, pad: &[isize], value: T) -> Result<Self> {
+    pub fn pad(&self, pad: impl IntoDims, value: impl ValueFor<T>) -> Result<Self> {
         body_once!(
             T: Element,
-            [self, pad, value],
+            [self, &pad.into_dims(), value.as_element()],
             |x: &Tensor<T>, pad: &[isize], value: T| -> Result<Tensor<T>> {
                 if !pad.len().is_multiple_of(2) || pad.len() / 2 > x.ndim() {
                     let message = format!(
@@ -322,6 +327,31 @@ impl<T: Element> Tensor<T> {
         )
     }
 
+    /// The slices at every place of dimension `dim`, which disappears: views.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let rows = Tensor::from([[1, 2], [3, 4]]).unbind(0)?;
+    /// assert_eq!((rows[0].to_vec(), rows[1].to_vec()), (vec![1, 2], vec![3, 4]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist; out of memory, for the parts.
+    #[track_caller]
+    pub fn unbind(&self, d: impl Integer) -> Result<Vec<Self>> {
+        body_once!(T: Element, [self, d.to_isize()], |x: &Tensor<T>, d: isize| -> Result<Vec<Tensor<T>>> {
+            let d = dim("unbind", d, x.ndim())?;
+            let mut parts = memory::room("unbind", x.shape()[d])?;
+            // Each part takes a handle, and its layout.
+            memory::ask::<[u64; 16]>("unbind", &[x.shape()[d]])?;
+            for k in 0..x.shape()[d] {
+                parts.push(x.select(d, k)?);
+            }
+            Ok(parts)
+        })
+    }
+
     /// Parts of `size` elements along `dim`, the last one with what is left: views.
     ///
     /// ```
@@ -334,7 +364,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist; argument, for a size of 0; out of memory, for the parts.
     #[track_caller]
-    pub fn split(&self, size: usize, d: isize) -> Result<Vec<Self>> {
+    pub fn split(&self, size: impl Integer, d: impl Integer) -> Result<Vec<Self>> {
+        let (size, d) = (size.to_size("split").at_caller()?, d.to_isize());
         body_once!(
             T: Element,
             [self, size, d],
@@ -361,7 +392,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist; argument, for 0 parts; out of memory, for the parts.
     #[track_caller]
-    pub fn chunk(&self, count: usize, d: isize) -> Result<Vec<Self>> {
+    pub fn chunk(&self, count: impl Integer, d: impl Integer) -> Result<Vec<Self>> {
+        let (count, d) = (count.to_size("chunk").at_caller()?, d.to_isize());
         if count == 0 {
             return Err(Error::argument("chunk", "0 parts: at least 1 is needed").at_caller());
         }

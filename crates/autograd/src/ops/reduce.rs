@@ -5,7 +5,7 @@ use crate::body_once;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
-use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
+use tensor_core::shape::{Dims, Integer, IntoDims, dim, dim_mask};
 use tensor_core::{
     Array, AtCaller, Closures, Code, DType, Element, Error, Expression, Float, Number, OrRaise, Result,
     compiled_once, kernels,
@@ -268,7 +268,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn var(&self) -> Self {
-        self.var_op("var", [0isize; 0], false, 1.0, false).or_raise()
+        self.var_op("var", (), false, 1.0, false).or_raise()
     }
 
     /// The variances over `dims`, divided by n - 1.
@@ -293,7 +293,7 @@ impl<T: Float> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn std(&self) -> Self {
-        self.var_op("std", [0isize; 0], false, 1.0, true).or_raise()
+        self.var_op("std", (), false, 1.0, true).or_raise()
     }
 
     /// The standard deviations over `dims`, of the variance divided by n - 1.
@@ -392,7 +392,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
-    pub fn max_dim(&self, dim: isize, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+    pub fn max_dim(&self, dim: impl Integer, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+        let dim = dim.to_isize();
         self.extreme_dim("max_dim", dim, keepdim, false)
     }
 
@@ -402,7 +403,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
-    pub fn min_dim(&self, dim: isize, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+    pub fn min_dim(&self, dim: impl Integer, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+        let dim = dim.to_isize();
         self.extreme_dim("min_dim", dim, keepdim, true)
     }
 

@@ -4,7 +4,7 @@ use crate::apply_once;
 use crate::body_once;
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
-use tensor_core::shape::dim;
+use tensor_core::shape::{Integer, dim};
 use tensor_core::{Array, AtCaller, Number, Result, kernels};
 
 /// The running sums along a dimension, from its end where `reverse`.
@@ -43,7 +43,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
-    pub fn cumsum(&self, d: isize) -> Result<Self> {
+    pub fn cumsum(&self, d: impl Integer) -> Result<Self> {
+        let d = d.to_isize();
         if self.ndim() == 0 {
             return self.as_vector()?.cumsum(d)?.as_scalar();
         }
@@ -63,7 +64,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
-    pub fn cummax(&self, d: isize) -> Result<(Self, Tensor<i64>)> {
+    pub fn cummax(&self, d: impl Integer) -> Result<(Self, Tensor<i64>)> {
+        let d = d.to_isize();
         self.cum_extreme("cummax", d, false)
     }
 
@@ -72,7 +74,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
-    pub fn cummin(&self, d: isize) -> Result<(Self, Tensor<i64>)> {
+    pub fn cummin(&self, d: impl Integer) -> Result<(Self, Tensor<i64>)> {
+        let d = d.to_isize();
         self.cum_extreme("cummin", d, true)
     }
 
@@ -106,7 +109,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
-    pub fn cumprod(&self, d: isize) -> Result<Self> {
+    pub fn cumprod(&self, d: impl Integer) -> Result<Self> {
+        let d = d.to_isize();
         if self.ndim() == 0 {
             return self.as_vector()?.cumprod(d)?.as_scalar();
         }

@@ -5,7 +5,7 @@ use crate::op::{Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::panic::Location;
-use tensor_core::shape::{Dims, IntoDims, IntoSizes, dim, dim_mask, resolve};
+use tensor_core::shape::{Dims, Integer, IntoDims, dim, dim_mask, resolve};
 use tensor_core::{Array, AtCaller, Element, Error, OrRaise, Result, compiled_once, kernels};
 
 /// The elements in row-major order under another shape.
@@ -177,8 +177,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, where the number of elements differs.
     #[track_caller]
-    pub fn reshape(&self, shape: impl IntoSizes) -> Result<Self> {
-        let shape = resolve("reshape", &shape.into_sizes(), self.shape()).at_caller()?;
+    pub fn reshape(&self, shape: impl IntoDims) -> Result<Self> {
+        let shape = resolve("reshape", &shape.into_dims(), self.shape()).at_caller()?;
         self.reshaped(shape)
     }
 
@@ -187,8 +187,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, where the number of elements differs, or strides cannot express the view.
     #[track_caller]
-    pub fn view(&self, shape: impl IntoSizes) -> Result<Self> {
-        let shape = resolve("view", &shape.into_sizes(), self.shape()).at_caller()?;
+    pub fn view(&self, shape: impl IntoDims) -> Result<Self> {
+        let shape = resolve("view", &shape.into_dims(), self.shape()).at_caller()?;
         if self.layout().reshape(&shape).is_none() {
             let message = format!(
                 "shape {:?} with strides {:?} cannot be viewed as {shape:?} without a copy: use reshape",
@@ -233,7 +233,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
-    pub fn transpose(&self, dim0: isize, dim1: isize) -> Result<Self> {
+    pub fn transpose(&self, dim0: impl Integer, dim1: impl Integer) -> Result<Self> {
+        let (dim0, dim1) = (dim0.to_isize(), dim1.to_isize());
         if self.ndim() == 0 {
             return self.as_vector()?.transpose(dim0, dim1)?.as_scalar();
         }
@@ -293,7 +294,8 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, for a place that does not exist.
     #[track_caller]
-    pub fn unsqueeze(&self, d: isize) -> Result<Self> {
+    pub fn unsqueeze(&self, d: impl Integer) -> Result<Self> {
+        let d = d.to_isize();
         let shape = unsqueezed(self.shape(), d).at_caller()?;
         self.reshaped(shape)
     }
@@ -304,7 +306,7 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, where a dimension of another size would change.
     #[track_caller]
-    pub fn expand(&self, shape: impl IntoSizes) -> Result<Self> {
-        expanded(Location::caller(), self, &shape.into_sizes())
+    pub fn expand(&self, shape: impl IntoDims) -> Result<Self> {
+        expanded(Location::caller(), self, &shape.into_dims())
     }
 }

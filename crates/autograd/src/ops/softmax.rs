@@ -6,7 +6,7 @@ use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::f64::consts::LN_2;
-use tensor_core::shape::{Dims, IntoDims, dim, dim_mask};
+use tensor_core::shape::{Dims, Integer, IntoDims, dim, dim_mask};
 use tensor_core::{Array, AtCaller, Expression, Float, Function, Parameters, Result, function, kernels};
 
 /// Which dimensions are reduced.
@@ -263,7 +263,8 @@ impl<T: Float> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
-    pub fn softmax(&self, d: isize) -> Result<Self> {
+    pub fn softmax(&self, d: impl Integer) -> Result<Self> {
+        let d = d.to_isize();
         let mask = self.one_dim("softmax", d).at_caller()?;
         apply_once!(T: Float, Softmax { mask, log: false } => Softmax, [self])
     }
@@ -273,7 +274,8 @@ impl<T: Float> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
-    pub fn log_softmax(&self, d: isize) -> Result<Self> {
+    pub fn log_softmax(&self, d: impl Integer) -> Result<Self> {
+        let d = d.to_isize();
         let mask = self.one_dim("log_softmax", d).at_caller()?;
         apply_once!(T: Float, Softmax { mask, log: true } => Softmax, [self])
     }

@@ -7,7 +7,7 @@ use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use tensor_core::shape::dim;
+use tensor_core::shape::{Integer, dim};
 use tensor_core::{Array, AtCaller, Error, Float, Number, Result, kernels};
 
 /// The elements in order along a dimension, those whose number in the order is in `part`.
@@ -66,7 +66,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
-    pub fn argsort(&self, d: isize, descending: bool) -> Result<Tensor<i64>> {
+    pub fn argsort(&self, d: impl Integer, descending: bool) -> Result<Tensor<i64>> {
+        let d = d.to_isize();
         if self.ndim() == 0 {
             return self.as_vector()?.argsort(d, descending)?.as_scalar();
         }
@@ -79,7 +80,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
-    pub fn sort(&self, d: isize, descending: bool) -> Result<(Self, Tensor<i64>)> {
+    pub fn sort(&self, d: impl Integer, descending: bool) -> Result<(Self, Tensor<i64>)> {
+        let d = d.to_isize();
         body_once!(
             T: Number,
             [self, d, descending],
@@ -106,7 +108,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist or has fewer elements.
     #[track_caller]
-    pub fn topk(&self, k: usize, d: isize, largest: bool) -> Result<(Self, Tensor<i64>)> {
+    pub fn topk(&self, k: impl Integer, d: impl Integer, largest: bool) -> Result<(Self, Tensor<i64>)> {
+        let (k, d) = (k.to_size("topk").at_caller()?, d.to_isize());
         body_once!(
             T: Number,
             [self, k, d, largest],
@@ -158,7 +161,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
-    pub fn argmax(&self, dim: isize, keepdim: bool) -> Result<Tensor<i64>> {
+    pub fn argmax(&self, dim: impl Integer, keepdim: bool) -> Result<Tensor<i64>> {
+        let dim = dim.to_isize();
         self.arg_extreme("argmax", dim, keepdim, false)
     }
 
@@ -167,7 +171,8 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
-    pub fn argmin(&self, dim: isize, keepdim: bool) -> Result<Tensor<i64>> {
+    pub fn argmin(&self, dim: impl Integer, keepdim: bool) -> Result<Tensor<i64>> {
+        let dim = dim.to_isize();
         self.arg_extreme("argmin", dim, keepdim, true)
     }
 }
@@ -187,7 +192,8 @@ impl<T: Float> Tensor<T> {
     /// Argument, for a share outside of 0 to 1; index, for a dimension that does not exist; shape, where
     /// it is empty.
     #[track_caller]
-    pub fn quantile(&self, q: f64, d: isize) -> Result<Self> {
+    pub fn quantile(&self, q: f64, d: impl Integer) -> Result<Self> {
+        let d = d.to_isize();
         body_once!(T: Float, [self, q, d], |x: &Tensor<T>, q: f64, d: isize| -> Result<Tensor<T>> {
             if x.ndim() == 0 {
                 return x.as_vector()?.quantile(q, d);
@@ -217,7 +223,8 @@ impl<T: Float> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
-    pub fn median_dim(&self, d: isize, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+    pub fn median_dim(&self, d: impl Integer, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+        let d = d.to_isize();
         body_once!(
             T: Float,
             [self, d, keepdim],

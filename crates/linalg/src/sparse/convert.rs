@@ -3,7 +3,7 @@
 use super::{Places, SparseLayout, SparseTensor, coalesce, positions};
 use autograd::{Tensor, body_once};
 use tensor_core::kernels::sparse::Pattern;
-use tensor_core::shape::{Dims, IntoDims, dim};
+use tensor_core::shape::{Dims, Integer, IntoDims, dim};
 use tensor_core::{Array, AtCaller, Device, Error, Float, Result, kernels};
 
 impl<T: Float> SparseTensor<T> {
@@ -28,7 +28,7 @@ impl<T: Float> SparseTensor<T> {
             let places = x.detach().nonzero();
             let mask = x.ne(T::ZERO)?;
             let at = kernels::positions("from_dense", mask.array())?;
-            let values = x.flatten().index_select(0, &at.into())?;
+            let values = x.flatten().index_select(0, Tensor::from(at))?;
             let shape = Dims::from_slice(x.shape());
             SparseTensor::from_places("from_dense", places.t()?.array(), &values, shape)
         })
@@ -160,7 +160,9 @@ impl<T: Float> SparseTensor<T> {
         let (pattern, order) = distinct.pattern(op)?.sorted(op, along)?;
         let values = match order {
             None => distinct.values,
-            Some(order) => distinct.values.index_select(0, &order.to_device(op, self.device())?.into())?,
+            Some(order) => {
+                distinct.values.index_select(0, Tensor::from(order.to_device(op, self.device())?))?
+            }
         };
         Ok(SparseTensor::of(pattern, values))
     }
@@ -224,7 +226,8 @@ impl<T: Float> SparseTensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
-    pub fn transpose(&self, dim0: isize, dim1: isize) -> Result<Self> {
+    pub fn transpose(&self, dim0: impl Integer, dim1: impl Integer) -> Result<Self> {
+        let (dim0, dim1) = (dim0.to_isize(), dim1.to_isize());
         let (a, b) = (dim("transpose", dim0, self.ndim()), dim("transpose", dim1, self.ndim()));
         let mut order: Vec<isize> = (0..self.ndim() as isize).collect();
         order.swap(a.at_caller()?, b.at_caller()?);

@@ -12,10 +12,10 @@ mod solve;
 
 pub use jacobian::SparseJacobian;
 
-use autograd::{Tensor, body_once};
+use autograd::{AsTensor, Indices, Listed, Tensor, body_once};
 use tensor_core::kernels::sparse::{Pattern, coalesce, positions};
-use tensor_core::shape::{Dims, IntoShape};
-use tensor_core::{Array, AtCaller, Device, Error, Float, Result, kernels};
+use tensor_core::shape::{Dims, Integer, IntoDims};
+use tensor_core::{Array, AtCaller, Device, Error, Float, Result, kernels, memory};
 
 /// How the places of a sparse tensor are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl SparseTensor<f64> {
     /// # Errors
     /// Out of memory.
     #[track_caller]
-    pub fn eye(n: usize) -> Result<Self> {
+    pub fn eye(n: impl Integer) -> Result<Self> {
         SparseTensor::eye_of(n)
     }
 }
@@ -82,8 +82,8 @@ impl<T: Float> SparseTensor<T> {
     /// # Errors
     /// Out of memory.
     #[track_caller]
-    pub fn eye_of(n: usize) -> Result<Self> {
-        body_once!(T: Float, [n], |n: usize| -> Result<SparseTensor<T>> {
+    pub fn eye_of(n: impl Integer) -> Result<Self> {
+        body_once!(T: Float, [n.to_size("eye").at_caller()?], |n: usize| -> Result<SparseTensor<T>> {
             let make = || {
                 let count = |n| kernels::arange("eye", Device::Cpu, n);
                 let pattern = Pattern::from_lines("eye", 0, &count(n.saturating_add(1))?, &count(n)?, [n, n])?;
@@ -100,10 +100,10 @@ impl<T: Float> SparseTensor<T> {
     /// Shape, where there is not a row of indices for each dimension and a value for each column; index, for a place
     /// outside of the shape.
     #[track_caller]
-    pub fn coo(indices: &Tensor<i64>, values: &Tensor<T>, shape: impl IntoShape) -> Result<Self> {
+    pub fn coo(indices: &Tensor<i64>, values: &Tensor<T>, shape: impl IntoDims) -> Result<Self> {
         body_once!(
             T: Float,
-            [indices, values, &shape.into_shape()],
+            [indices, values, &shape.into_shape("coo").at_caller()?],
             |indices: &Tensor<i64>, values: &Tensor<T>, shape: &[usize]| -> Result<SparseTensor<T>> {
                 SparseTensor::from_places("coo", indices.array(), values, Dims::from_slice(shape))
             }
@@ -117,7 +117,7 @@ impl<T: Float> SparseTensor<T> {
     /// use autograd::Tensor;
     /// use linalg::SparseTensor;
     /// let values = Tensor::from([3.0, 4.0, 5.0]);
-    /// let a = SparseTensor::csr(&Tensor::from([0, 1, 3]), &Tensor::from([2, 0, 2]), &values, [2, 3])?;
+    /// let a = SparseTensor::csr([0, 1, 3], [2, 0, 2], &values, [2, 3])?;
     /// assert_eq!(a.to_dense()?.to_vec(), [0.0, 0.0, 3.0, 4.0, 0.0, 5.0]);
     /// # Ok::<(), tensor_core::Error>(())
     /// ```
@@ -127,14 +127,17 @@ impl<T: Float> SparseTensor<T> {
     /// ascend, and columns outside of the matrix.
     #[track_caller]
     pub fn csr(
-        crow_indices: &Tensor<i64>,
-        col_indices: &Tensor<i64>,
+        crow_indices: impl Indices,
+        col_indices: impl Indices,
         values: &Tensor<T>,
-        shape: [usize; 2],
+        shape: impl IntoDims,
     ) -> Result<Self> {
+        let shape = two_sizes("csr", shape).at_caller()?;
+        let crow_indices = crow_indices.indices(Device::Cpu).at_caller()?;
+        let col_indices = col_indices.indices(Device::Cpu).at_caller()?;
         body_once!(
             T: Float,
-            [crow_indices, col_indices, values, shape],
+            [&crow_indices, &col_indices, values, shape],
             |crow_indices: &Tensor<i64>, col_indices: &Tensor<i64>, values: &Tensor<T>, shape: [usize; 2]| -> Result<SparseTensor<T>> {
                 let pattern = Pattern::from_lines("csr", 0, crow_indices.array(), col_indices.array(), shape);
                 SparseTensor::with_pattern("csr", pattern, values)
@@ -149,17 +152,53 @@ impl<T: Float> SparseTensor<T> {
     /// As [`SparseTensor::csr`].
     #[track_caller]
     pub fn csc(
-        ccol_indices: &Tensor<i64>,
-        row_indices: &Tensor<i64>,
+        ccol_indices: impl Indices,
+        row_indices: impl Indices,
         values: &Tensor<T>,
-        shape: [usize; 2],
+        shape: impl IntoDims,
     ) -> Result<Self> {
+        let shape = two_sizes("csc", shape).at_caller()?;
+        let ccol_indices = ccol_indices.indices(Device::Cpu).at_caller()?;
+        let row_indices = row_indices.indices(Device::Cpu).at_caller()?;
         body_once!(
             T: Float,
-            [ccol_indices, row_indices, values, shape],
+            [&ccol_indices, &row_indices, values, shape],
             |ccol_indices: &Tensor<i64>, row_indices: &Tensor<i64>, values: &Tensor<T>, shape: [usize; 2]| -> Result<SparseTensor<T>> {
                 let pattern = Pattern::from_lines("csc", 1, ccol_indices.array(), row_indices.array(), shape);
                 SparseTensor::with_pattern("csc", pattern, values)
+            }
+        )
+    }
+
+    /// The matrix `[m, n]` with vectors on its diagonals, with coordinates: the first on the diagonal moved right by the first
+    /// of `offsets` (left where it is negative), and so on, as SciPy's `diags_array`. A vector is as long as its diagonal, or
+    /// has one element, which is repeated.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let (middle, beside) = (Tensor::from([2.0]), Tensor::from([-1.0, -1.0]));
+    /// let a = SparseTensor::diags([&middle, &beside, &beside], [0, 1, -1], (3, 3))?;
+    /// assert_eq!(a.mv(&Tensor::from([1.0, 2.0, 4.0]))?.to_vec(), [0.0, -1.0, 6.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where there is not an offset for each diagonal, or a diagonal has another length; index, for an offset outside of
+    /// the matrix or given twice.
+    #[track_caller]
+    pub fn diags(
+        diagonals: impl IntoIterator<Item: AsTensor<T>>,
+        offsets: impl IntoDims,
+        shape: impl IntoDims,
+    ) -> Result<Self> {
+        let diagonals = Listed::new(diagonals);
+        let shape = two_sizes("diags", shape).at_caller()?;
+        body_once!(
+            T: Float,
+            [&diagonals.tensors(), &offsets.into_dims(), shape],
+            |diagonals: &[&Tensor<T>], offsets: &[isize], shape: [usize; 2]| -> Result<SparseTensor<T>> {
+                on_diagonals(diagonals, offsets, shape)
             }
         )
     }
@@ -315,6 +354,58 @@ impl<T: Float> SparseTensor<T> {
             }
         }
     }
+}
+
+fn on_diagonals<T: Float>(
+    diagonals: &[&Tensor<T>],
+    offsets: &[isize],
+    [m, n]: [usize; 2],
+) -> Result<SparseTensor<T>> {
+    if diagonals.len() != offsets.len() {
+        let message =
+            format!("{} diagonals and {} offsets: one each is needed", diagonals.len(), offsets.len());
+        return Err(Error::shape("diags", message));
+    }
+    let (mut rows, mut columns, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for (k, (diagonal, &offset)) in diagonals.iter().zip(offsets).enumerate() {
+        let [above, left] = [offset.min(0).unsigned_abs(), offset.max(0) as usize];
+        if above >= m.max(1) || left >= n.max(1) {
+            let message = format!("offset {offset} is outside of a matrix [{m}, {n}]");
+            return Err(Error::index("diags", message));
+        }
+        if offsets[..k].contains(&offset) {
+            return Err(Error::index("diags", format!("offset {offset} is given twice: add the diagonals")));
+        }
+        let length = (m - above).min(n - left);
+        let fits = diagonal.ndim() <= 1 && (diagonal.numel() == length || diagonal.numel() == 1);
+        if !fits {
+            let message = format!(
+                "a diagonal of shape {:?} at offset {offset} of a matrix [{m}, {n}]: {length} elements are needed, or one",
+                diagonal.shape()
+            );
+            return Err(Error::shape("diags", message));
+        }
+        memory::grow("diags", &mut rows, length)?;
+        memory::grow("diags", &mut columns, length)?;
+        rows.extend((above..above + length).map(|i| i as i64));
+        columns.extend((left..left + length).map(|j| j as i64));
+        values.push(diagonal.expand([length])?);
+    }
+    let count = rows.len();
+    memory::grow("diags", &mut rows, count)?;
+    rows.append(&mut columns);
+    let values =
+        if values.is_empty() { Tensor::zeros_on(&Device::Cpu, [0])? } else { Tensor::cat(&values, 0)? };
+    let places = Array::from_vec(rows, &[2, count])?;
+    SparseTensor::from_places("diags", &places, &values, Dims::from_slice(&[m, n]))
+}
+
+/// The sizes of a matrix.
+fn two_sizes(op: &'static str, shape: impl IntoDims) -> Result<[usize; 2]> {
+    let shape = shape.into_shape(op)?;
+    <[usize; 2]>::try_from(&shape[..]).map_err(|_| {
+        Error::shape(op, format!("shape {:?}: the two sizes of a matrix are needed", &shape[..]))
+    })
 }
 
 /// An error where there is not a value for each stored element.

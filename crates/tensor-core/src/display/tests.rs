@@ -12,7 +12,7 @@ struct Named<'a, T: Element>(&'a Array<T>, &'static str);
 
 impl<T: Element> fmt::Display for Named<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write_as(f, "tensor", self.1)
+        self.0.write_as(f, "tensor", self.1, false)
     }
 }
 
