@@ -212,7 +212,10 @@ impl<T: Element> Default for GradOptions<T> {
 /// # Errors
 /// A graph that was consumed before; whatever the rules return.
 #[track_caller]
-pub fn grad<T: Float, W: Float>(y: &Tensor<T>, wrt: &[&Tensor<W>]) -> Result<Vec<Option<Tensor<W>>>> {
+pub fn grad<T: Float, W: Float /* of a function: value_and_grad(|x| .., &x)? */>(
+    y: &Tensor<T>,
+    wrt: &[&Tensor<W>],
+) -> Result<Vec<Option<Tensor<W>>>> {
     grad_with(y, wrt, GradOptions::default())
 }
 

@@ -70,6 +70,7 @@ impl<T: Float> OpMany<T> for Checkpoint<T> {
 ///
 /// # Errors
 /// What `f` returns; in the backward pass, graph, where `f` captures a tensor that requires a gradient.
+#[doc(alias = "remat")]
 #[track_caller]
 pub fn checkpoint<T: Float>(
     f: impl Fn(&[Tensor<T>]) -> Result<Tensor<T>> + Send + Sync + 'static,

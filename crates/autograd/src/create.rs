@@ -24,6 +24,7 @@ impl Tensor<f64> {
     ///
     /// # Panics
     /// Out of memory; [`Tensor::try_zeros`] returns it.
+    #[doc(alias = "empty")]
     #[track_caller]
     #[must_use]
     pub fn zeros(shape: impl IntoDims) -> Self {
@@ -73,6 +74,7 @@ impl Tensor<f64> {
     ///
     /// # Panics
     /// Out of memory.
+    #[doc(alias = "identity")]
     #[track_caller]
     #[must_use]
     pub fn eye(n: impl Integer) -> Self {
@@ -93,6 +95,7 @@ impl Tensor<f64> {
     ///
     /// # Panics
     /// Out of memory.
+    #[doc(alias("random", "uniform"))]
     #[track_caller]
     #[must_use]
     pub fn rand(shape: impl IntoDims) -> Self {
@@ -131,6 +134,7 @@ impl Tensor<f64> {
     ///
     /// # Errors
     /// Argument, where there is none, or more than 2^53; out of memory.
+    #[doc(alias = "integers")]
     #[track_caller]
     pub fn randint(low: i64, high: i64, shape: impl IntoDims) -> Result<Tensor<i64>> {
         let count = i128::from(high) - i128::from(low);
@@ -148,6 +152,7 @@ impl Tensor<f64> {
     ///
     /// # Errors
     /// Out of memory.
+    #[doc(alias("permutation", "shuffle"))]
     #[track_caller]
     pub fn randperm(n: impl Integer) -> Result<Tensor<i64>> {
         let n = n.to_size("randperm").at_caller()?;
@@ -159,6 +164,7 @@ impl Tensor<f64> {
     ///
     /// # Panics
     /// Out of memory.
+    #[doc(alias("normal", "standard_normal"))]
     #[track_caller]
     #[must_use]
     pub fn randn(shape: impl IntoDims) -> Self {
@@ -266,6 +272,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Panics
     /// Out of memory; [`Tensor::try_full`] returns it.
+    #[doc(alias = "fill")]
     #[track_caller]
     #[must_use]
     pub fn full(shape: impl IntoDims, value: T) -> Self {
@@ -320,6 +327,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// Shape, where the nesting is ragged.
+    #[doc(alias("tensor", "array", "asarray"))]
     #[track_caller]
     pub fn new(nested: &(impl Nested<T> + ?Sized)) -> Result<Self> {
         let (mut shape, mut data) = (Vec::new(), Vec::new());

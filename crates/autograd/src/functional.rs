@@ -166,6 +166,7 @@ compiled_once! {
 ///
 /// # Errors
 /// What `f` returns; shape, where its value has not exactly one element.
+#[doc(alias = "grad_and_value")]
 #[track_caller]
 pub fn value_and_grad<T: Float, P: Params<T>>(
     f: impl FnOnce(&P) -> Result<Tensor<T>>,
@@ -453,6 +454,7 @@ compiled_once! {
 ///
 /// # Errors
 /// What `f` returns.
+#[doc(alias("jacrev", "jacfwd"))]
 #[track_caller]
 pub fn jacobian<T: Float, P: Params<T>, Q: Params<T>>(
     f: impl FnOnce(&P) -> Result<Q>,
@@ -503,6 +505,7 @@ pub fn hessian<T: Float, P: Params<T>>(
 ///
 /// # Errors
 /// What `f` returns; shape, where its value has not exactly one element or `v` not the shapes of `x`.
+#[doc(alias = "vhp")]
 #[track_caller]
 pub fn hvp<T: Float, P: Params<T>>(f: impl FnOnce(&P) -> Result<Tensor<T>>, x: &P, v: &P) -> Result<P> {
     let directions = v.tensors();

@@ -92,6 +92,7 @@ impl<T: Element> From<Arc<[T]>> for Tensor<T> {
 /// ndarray, in the version that is re-exported.
 impl<T: Element> Tensor<T> {
     /// Takes an ndarray's vector over, without copying, whatever its strides.
+    #[doc(alias("from_numpy", "as_tensor"))]
     pub fn from_ndarray<D: Dimension>(array: ndarray::Array<T, D>) -> Self {
         Array::from_ndarray(array).into()
     }
@@ -125,6 +126,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Panics
     /// Where they are on a GPU: [`Tensor::cpu`] brings them back.
+    #[doc(alias = "numpy")]
     #[track_caller]
     pub fn as_ndarray(&self) -> ArrayViewD<'_, T> {
         self.read("as_ndarray").as_ndarray()

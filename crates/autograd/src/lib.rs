@@ -56,6 +56,8 @@ pub use ops::Listed;
 pub use ops::{AsTensor, Indices, Operand};
 pub use params::Params;
 pub use replay::{Replayed, replayed};
+#[doc(hidden)]
+pub use tensor::InBrackets;
 pub use tensor::Tensor;
 /// The crate of arrays and kernels.
 pub use tensor_core;

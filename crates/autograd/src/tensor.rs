@@ -4,6 +4,7 @@ use crate::mode::no_grad;
 use crate::node::Edge;
 use crate::reads;
 use std::fmt;
+use std::ops::{Index, IndexMut};
 use tensor_core::shape::Integer;
 use tensor_core::{Array, AtCaller, DType, Device, Element, Error, Float, Layout, Result};
 
@@ -103,12 +104,14 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The number of dimensions.
+    #[doc(alias = "dim")]
     #[inline]
     pub fn ndim(&self) -> usize {
         self.value.ndim()
     }
 
     /// The number of elements.
+    #[doc(alias = "nelement")]
     #[inline]
     pub fn numel(&self) -> usize {
         self.value.numel()
@@ -156,6 +159,7 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The same value as a constant: no gradient flows through it.
+    #[doc(alias = "stop_gradient")]
     #[inline]
     pub fn detach(&self) -> Self {
         Tensor::constant(self.value.clone())
@@ -163,6 +167,7 @@ impl<T: Element> Tensor<T> {
 
     /// The elements in row-major order. As every reading of numbers, it ends the flow of gradients. Where there is no
     /// memory for them, it panics with what [`memory::try_run`](tensor_core::memory::try_run) turns into an error.
+    #[doc(alias = "tolist")]
     #[track_caller]
     pub fn to_vec(&self) -> Vec<T> {
         self.read("to_vec").to_vec()
@@ -179,8 +184,33 @@ impl<T: Element> Tensor<T> {
     }
 }
 
+/// What a tensor is indexed by: nothing. `x[0]` would have to give a reference, and neither a row nor a number that can
+/// be differentiated is there to be referred to; the message says what to write.
+#[diagnostic::on_unimplemented(
+    message = "tensors are not indexed by `[]`",
+    label = "write `x.row(0)?` or `x.select(0, 0)?` for a part, `x.get([0, 1])?` for a number",
+    note = "ranges are taken by `x.slice(s![1..3, ..])?`, lists by `x.index_select(0, &list)?`, masks by \
+            `x.masked_select(&mask)?`; elements are written by `x.set([0, 1], value)?`"
+)]
+#[doc(hidden)]
+pub trait InBrackets {}
+
+impl<T: Element, I: InBrackets> Index<I> for Tensor<T> {
+    type Output = Tensor<T>;
+    fn index(&self, _: I) -> &Tensor<T> {
+        self
+    }
+}
+
+impl<T: Element, I: InBrackets> IndexMut<I> for Tensor<T> {
+    fn index_mut(&mut self, _: I) -> &mut Tensor<T> {
+        self
+    }
+}
+
 impl<T: Float> Tensor<T> {
     /// Asks for gradients: makes a leaf of a constant. A tracked tensor stays as it is.
+    #[doc(alias("requires_grad_", "Parameter"))]
     #[must_use]
     pub fn requires_grad(mut self) -> Self {
         if self.edge.is_none() {
@@ -205,6 +235,7 @@ impl<T: Float> Tensor<T> {
     ///
     /// # Errors
     /// A tensor made by an operation; another shape; what `f` returns.
+    #[doc(alias = "copy_")]
     #[track_caller]
     pub fn update(&mut self, f: impl FnOnce(Tensor<T>) -> Result<Tensor<T>>) -> Result<()> {
         if !self.is_leaf() {

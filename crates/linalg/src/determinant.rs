@@ -171,6 +171,7 @@ fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
 /// # Errors
 /// Shape, where the matrices are not square. NaN and infinity are no errors here, as they are where a matrix has to be
 /// solved with: they spread into the determinant and its gradient, of that matrix alone.
+#[doc(alias = "determinant")]
 #[track_caller]
 pub fn det<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     let lu = kernels::lu("det", a.array()).at_caller()?;

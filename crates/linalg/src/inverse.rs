@@ -38,6 +38,7 @@ impl<T: Float> Op<T, 1> for Inverse {
 ///
 /// # Errors
 /// Shape, where the matrices are not square; argument, for NaN and infinity; singular; both name the first such matrix.
+#[doc(alias = "inv")]
 #[track_caller]
 pub fn inverse<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     apply_once!(T: Float, Inverse => Inverse, [a])

@@ -83,6 +83,7 @@ const THETA_13: f64 = 5.371_920_351_148_152;
 ///
 /// # Errors
 /// Shape, where the matrices are not square; argument, for NaN and infinity, naming the first such matrix.
+#[doc(alias = "expm")]
 #[track_caller]
 pub fn matrix_exp<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<Tensor<T>> {

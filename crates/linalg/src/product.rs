@@ -325,6 +325,7 @@ pub fn outer<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
 ///
 /// # Errors
 /// Shape, where matrix and vector do not fit.
+#[doc(alias = "matvec")]
 #[track_caller]
 pub fn mv<T: Float>(a: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
     times(a, x, T::ONE)

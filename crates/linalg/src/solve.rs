@@ -104,6 +104,7 @@ pub(crate) fn one_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>
 /// # Errors
 /// Shape, where the operands do not fit; argument, for NaN and infinity in A, naming the first such matrix; singular,
 /// naming the first matrix without an inverse. NaN and infinity in B are no errors: they spread into its solutions.
+#[doc(alias = "linsolve")]
 #[track_caller]
 pub fn solve<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     body_once!(T: Float, [a, b], |a: &Tensor<T>, b: &Tensor<T>| -> Result<Tensor<T>> {

@@ -143,6 +143,7 @@ impl From<f64> for MatrixNorm {
 /// # Errors
 /// Shape, below two dimensions, and for the extremes of no rows, columns or values; argument, for an order that
 /// is none of those six; as [`svd`].
+#[doc(alias = "norm")]
 #[track_caller]
 pub fn matrix_norm<T: Float>(a: &Tensor<T>, norm: impl Into<MatrixNorm>) -> Result<Tensor<T>> {
     body_once!(T: Float, [a, norm.into()], |a: &Tensor<T>, norm: MatrixNorm| -> Result<Tensor<T>> {

@@ -296,6 +296,7 @@ compiled_once! {
 
 impl<T: Number> Tensor<T> {
     /// -x.
+    #[doc(alias = "negative")]
     #[track_caller]
     #[must_use]
     pub fn neg(&self) -> Self {
@@ -303,6 +304,7 @@ impl<T: Number> Tensor<T> {
     }
 
     /// |x|; its derivative at 0 is 0.
+    #[doc(alias("absolute", "fabs"))]
     #[track_caller]
     #[must_use]
     pub fn abs(&self) -> Self {
@@ -317,12 +319,13 @@ impl<T: Number> Tensor<T> {
 
 /// An operation as a method that returns a `Result`, and as an operator that panics.
 macro_rules! operator {
-    ($T:ident: $Bound:ident, $Trait:ident $method:ident $try_method:ident $owned:ident, $doc:literal) => {
+    ($T:ident: $Bound:ident, $Trait:ident $method:ident $try_method:ident $owned:ident $alias:literal, $doc:literal) => {
         impl<$T: $Bound> Tensor<$T> {
             #[doc = $doc]
             ///
             /// # Errors
             /// Shape, where the shapes do not broadcast.
+            #[doc(alias = $alias)]
             #[track_caller]
             pub fn $try_method(&self, other: &Tensor<$T>) -> Result<Tensor<$T>> {
                 $method(Location::caller(), self, other)
@@ -363,10 +366,10 @@ macro_rules! operator {
         }
     };
 }
-operator!(T: Number, Add add try_add add_owned, "a + b, broadcast.");
-operator!(T: Number, Sub sub try_sub sub_owned, "a - b, broadcast.");
-operator!(T: Number, Mul mul try_mul mul_owned, "a b element by element, broadcast.");
-operator!(T: Float, Div div try_div div_owned, "a / b element by element, broadcast.");
+operator!(T: Number, Add add try_add add_owned "plus", "a + b, broadcast.");
+operator!(T: Number, Sub sub try_sub sub_owned "subtract", "a - b, broadcast.");
+operator!(T: Number, Mul mul try_mul mul_owned "multiply", "a b element by element, broadcast.");
+operator!(T: Float, Div div try_div div_owned "divide", "a / b element by element, broadcast.");
 
 /// An operator with a number on its right.
 macro_rules! number_on_the_right {

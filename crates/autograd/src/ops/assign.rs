@@ -66,6 +66,7 @@ impl<T: Element> Tensor<T> {
     /// Shape, for indices that are not one per dimension; index, for one out of range; graph, for a
     /// tensor made by a recorded operation, and for one that asks for gradients outside of
     /// [`no_grad`](crate::no_grad).
+    #[doc(alias = "setitem")]
     #[track_caller]
     pub fn set(&mut self, index: impl IntoDims, value: impl ValueFor<T>) -> Result<()> {
         let at = self.place("set", &index.into_dims()).at_caller()?;

@@ -49,6 +49,7 @@ static CASTS: EachFloat<Casts> = EachFloat {
 
 impl<T: Float> Tensor<T> {
     /// The elements in another float type; differentiable.
+    #[doc(alias = "astype")]
     #[track_caller]
     #[must_use]
     pub fn cast<U: Float>(&self) -> Tensor<U> {
@@ -59,6 +60,7 @@ impl<T: Float> Tensor<T> {
 impl<T: Element> Tensor<T> {
     /// The elements converted to any type, as a constant: fractions are cut off, everything but
     /// zero is `true`. [`Tensor::cast`] is the differentiable form, between floats.
+    #[doc(alias = "astype")]
     #[track_caller]
     #[must_use]
     pub fn to_type<U: Element>(&self) -> Tensor<U> {

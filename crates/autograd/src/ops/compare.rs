@@ -132,6 +132,7 @@ impl Tensor<bool> {
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
+    #[doc(alias = "where")]
     #[track_caller]
     pub fn where_cond<T: Element>(&self, a: impl Operand<T>, b: impl Operand<T>) -> Result<Tensor<T>> {
         let (a, b) = (a.operand(), b.operand());
@@ -139,6 +140,7 @@ impl Tensor<bool> {
     }
 
     /// True where the mask is false, as `!mask`.
+    #[doc(alias("invert", "bitwise_not"))]
     #[track_caller]
     #[must_use]
     pub fn logical_not(&self) -> Tensor<bool> {
@@ -149,6 +151,7 @@ impl Tensor<bool> {
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
+    #[doc(alias = "bitwise_and")]
     #[track_caller]
     pub fn logical_and(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
         self.combined("logical_and", other, &formula!(|a: bool, b: bool| a & b))
@@ -158,6 +161,7 @@ impl Tensor<bool> {
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
+    #[doc(alias = "bitwise_or")]
     #[track_caller]
     pub fn logical_or(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
         self.combined("logical_or", other, &formula!(|a: bool, b: bool| a | b))
@@ -167,6 +171,7 @@ impl Tensor<bool> {
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
+    #[doc(alias = "bitwise_xor")]
     #[track_caller]
     pub fn logical_xor(&self, other: &Tensor<bool>) -> Result<Tensor<bool>> {
         self.combined("logical_xor", other, &formula!(|a: bool, b: bool| a ^ b))
@@ -185,7 +190,7 @@ impl Tensor<bool> {
     /// Whether every element is true.
     #[track_caller]
     #[must_use]
-    pub fn all(&self) -> bool {
+    pub fn all(&self) -> bool /* over dimensions: x.all_dim(0, false)? */ {
         let all = vec![true; self.ndim()];
         let all = kernels::all("all", self.array(), &all, false).or_raise();
         all.item("all").or_raise()
@@ -194,7 +199,7 @@ impl Tensor<bool> {
     /// Whether any element is true.
     #[track_caller]
     #[must_use]
-    pub fn any(&self) -> bool {
+    pub fn any(&self) -> bool /* over dimensions: x.any_dim(0, false)? */ {
         let all = vec![true; self.ndim()];
         let any = kernels::any("any", self.array(), &all, false).or_raise();
         any.item("any").or_raise()
@@ -268,7 +273,7 @@ impl<T: Element> Tensor<T> {
     /// How many elements are not 0 (not `false`).
     #[track_caller]
     #[must_use]
-    pub fn count_nonzero(&self) -> usize {
+    pub fn count_nonzero(&self) -> usize /* over dimensions: x.count_nonzero_dim(0, false)? */ {
         let zero = Array::scalar(T::default());
         let nonzero = kernels::zip("count_nonzero", self.array(), &zero, *T::of_elements(&NE)).or_raise();
         Tensor::from(nonzero).to_type::<i64>().sum().array().item("count_nonzero").or_raise() as usize
@@ -322,6 +327,7 @@ impl<T: Float> Tensor<T> {
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
+    #[doc(alias = "equal")]
     #[track_caller]
     pub fn allclose(&self, other: &Tensor<T>, rtol: f64, atol: f64) -> Result<bool> {
         Ok(self.isclose(other, rtol, atol)?.all())

@@ -108,6 +108,7 @@ impl<T: Number> Tensor<T> {
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast; argument, where an integer is divided by 0.
+    #[doc(alias = "mod")]
     #[track_caller]
     pub fn remainder(&self, other: impl Operand<T>) -> Result<Self> {
         let other = other.operand();

@@ -115,6 +115,7 @@ functions! {
     /// e^x - 1, exact near 0.
     pub expm1 EXPM1() |x| x.expm1(), Input |g, x| g * x.exp();
     /// The natural logarithm.
+    #[doc(alias = "ln")]
     pub log LOG() |x| x.log(), Input |g, x| g / x;
     /// The logarithm to base 2.
     pub log2 LOG2() |x| x.log2(), Input |g, x| g.times(LOG2_E) / x;
@@ -137,10 +138,13 @@ functions! {
     /// The tangent of an angle in radians.
     pub tan TAN() |x| x.tan(), Output |g, y| g * y.square().plus(1.0);
     /// The angle in radians whose sine is x; NaN outside of -1 to 1.
+    #[doc(alias = "arcsin")]
     pub asin ASIN() |x| x.asin(), Input |g, x| g / x.one_minus_square().sqrt();
     /// The angle in radians whose cosine is x; NaN outside of -1 to 1.
+    #[doc(alias = "arccos")]
     pub acos ACOS() |x| x.acos(), Input |g, x| -(g / x.one_minus_square().sqrt());
     /// The angle in radians whose tangent is x.
+    #[doc(alias = "arctan")]
     pub atan ATAN() |x| x.atan(), Input |g, x| {
         // The square of 1 / sqrt(1 + x^2), factor by factor.
         let s = one_over_length(x);
@@ -153,13 +157,17 @@ functions! {
     /// The hyperbolic tangent.
     pub tanh TANH() |x| x.tanh(), Input |g, x| g * x.sech_square();
     /// The inverse of the hyperbolic sine.
+    #[doc(alias = "arcsinh")]
     pub asinh ASINH() |x| x.asinh(), Input |g, x| g * one_over_length(x);
     /// The inverse of the hyperbolic cosine; NaN below 1.
+    #[doc(alias = "arccosh")]
     pub acosh ACOSH() |x| x.acosh(),
         Input |g, x| g / x.clone().plus(-1.0).sqrt() / x.plus(1.0).sqrt();
     /// The inverse of the hyperbolic tangent; NaN outside of -1 to 1.
+    #[doc(alias = "arctanh")]
     pub atanh ATANH() |x| x.atanh(), Input |g, x| g / x.one_minus_square();
     /// 1 / (1 + e^-x), without overflow.
+    #[doc(alias = "expit")]
     pub sigmoid SIGMOID() |x| x.sigmoid(), Input |g, x| g * x.times(0.5).sech_square().times(0.25);
     /// ln(1 + e^x), without overflow.
     pub softplus SOFTPLUS() |x| x.softplus(), Input |g, x| g * x.sigmoid();
@@ -182,16 +190,20 @@ functions! {
     /// 1 - erf(x), exact where that is small.
     pub erfc ERFC() |x| x.erfc(), Input |g, x| -(g * normal(x));
     /// The logarithm of the absolute value of the gamma function.
+    #[doc(alias = "gammaln")]
     pub lgamma LGAMMA() |x| x.lgamma(), Input |g, x| g * x.polygamma(0);
     /// -1, 0 or 1; its derivative is 0.
+    #[doc(alias = "sgn")]
     pub sign SIGN() |x| x.sign(), Nothing |g, _v| g.nothing();
     /// The largest integer not above x; its derivative is 0.
     pub floor FLOOR() |x| x.floor(), Nothing |g, _v| g.nothing();
     /// The smallest integer not below x; its derivative is 0.
     pub ceil CEIL() |x| x.ceil(), Nothing |g, _v| g.nothing();
     /// x without its fraction; its derivative is 0.
+    #[doc(alias = "fix")]
     pub trunc TRUNC() |x| x.trunc(), Nothing |g, _v| g.nothing();
     /// The nearest integer, the even one of two; its derivative is 0.
+    #[doc(alias = "rint")]
     pub round ROUND() |x| x.round(), Nothing |g, _v| g.nothing();
     /// 1 / cosh(x)^2, the slope of tanh.
     pub(super) sech_square SECH_SQUARE() |x| x.sech_square(),
@@ -275,6 +287,7 @@ impl<T: Float> Tensor<T> {
     /// The logarithmic derivative of the gamma function.
     #[track_caller]
     #[must_use]
+    #[doc(alias = "psi")]
     pub fn digamma(&self) -> Self {
         self.polygamma(0)
     }

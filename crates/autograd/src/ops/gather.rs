@@ -166,6 +166,7 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, where one is out of range or there is no such dimension; shape, where the index does not
     /// fit.
+    #[doc(alias("take_along_axis", "take_along_dim"))]
     #[track_caller]
     pub fn gather(&self, d: impl Integer, index: impl Indices) -> Result<Self> {
         let (d, index) = (d.to_isize(), index.indices(self.device()).at_caller()?);
@@ -198,6 +199,7 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, where one is out of range or there is no such dimension; shape, where index or source do
     /// not fit.
+    #[doc(alias("index_add", "put_along_axis"))]
     #[track_caller]
     pub fn scatter_add(&self, d: impl Integer, index: impl Indices, source: &Tensor<T>) -> Result<Self> {
         let index = index.indices(self.device()).at_caller()?;
@@ -240,6 +242,7 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, where one is out of range or there is no such dimension; shape, where the indices are neither a
     /// vector nor a single one.
+    #[doc(alias = "take")]
     #[track_caller]
     pub fn index_select(&self, d: impl Integer, index: impl Indices) -> Result<Self> {
         let index = index.indices(self.device()).at_caller()?;
@@ -281,6 +284,7 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, where one is out of range or the tensor is a scalar; shape, where the indices are no
     /// vector or `values` do not broadcast to the rows that they name.
+    #[doc(alias = "put")]
     #[track_caller]
     pub fn index_put(&self, index: impl Indices, values: impl Operand<T>, accumulate: bool) -> Result<Self> {
         let (index, values) = (index.indices(self.device()).at_caller()?, values.operand());
@@ -339,6 +343,7 @@ impl<T: Number> Tensor<T> {
     ///
     /// # Errors
     /// Shape, where the mask does not broadcast to this shape, or this to the mask's.
+    #[doc(alias("compress", "extract", "boolean_mask"))]
     #[track_caller]
     pub fn masked_select(&self, mask: &Tensor<bool>) -> Result<Self> {
         body_once!(T: Number, [self, mask], |x: &Tensor<T>, mask: &Tensor<bool>| -> Result<Tensor<T>> {
@@ -364,6 +369,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
+    #[doc(alias = "putmask")]
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor<bool>, value: impl Operand<T>) -> Result<Self> {
         mask.where_cond(value, self)
@@ -375,6 +381,7 @@ impl<T: Element> Tensor<T> {
     /// use autograd::Tensor;
     /// assert_eq!(Tensor::from([[0.0, 2.0], [3.0, 0.0]]).nonzero().to_vec(), [0, 1, 1, 0]);
     /// ```
+    #[doc(alias("argwhere", "flatnonzero"))]
     #[track_caller]
     #[must_use]
     pub fn nonzero(&self) -> Tensor<i64> {

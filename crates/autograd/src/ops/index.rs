@@ -244,6 +244,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// Index, where it is out of range; a scalar has no rows.
+    #[doc(alias = "getitem")]
     #[track_caller]
     pub fn row(&self, index: impl Integer) -> Result<Self> {
         let index = index.to_isize();
@@ -265,6 +266,7 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Index, where an index is out of range or more dimensions are named than there are; ranges
     /// must lie within the dimension.
+    #[doc(alias = "getitem")]
     #[track_caller]
     pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Result<Self> {
         let (slice, shape) = parts(self.shape(), info.as_ref()).at_caller()?;

@@ -93,6 +93,7 @@ impl<T: Element> Tensor<T> {
     /// # Errors
     /// Shape, where the other sizes differ or there is no tensor; index, for a dimension that does
     /// not exist.
+    #[doc(alias("concatenate", "concat"))]
     #[track_caller]
     pub fn cat(tensors: impl IntoIterator<Item: AsTensor<T>>, d: impl Integer) -> Result<Self> {
         let tensors = Listed::new(tensors);

@@ -71,6 +71,7 @@ impl<T: Float> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice; argument, for p NaN; shape, for an
     /// infinite p over no elements.
+    #[doc(alias = "norm")]
     #[track_caller]
     pub fn vector_norm(&self, p: f64, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
         body_once!(

@@ -106,6 +106,7 @@ pairs! {
         |g, a, b| share(g, &b, &a);
     /// The angle in radians of the points (x, y) = (`other`, `self`), from -pi to pi; its gradient at
     /// the origin is 0.
+    #[doc(alias = "arctan2")]
     pub atan2 ATAN2 |a, b| a.atan2(b),
         |g, a, b| g * b.over_square(a),
         |g, a, b| -(g * a.over_square(b));
@@ -252,6 +253,7 @@ impl<T: Number> Tensor<T> {
     /// assert_eq!(x.clamp(-1.0, 1.0).to_vec(), [-1.0, 0.5, 1.0]);
     /// assert_eq!(x.clamp(f64::NEG_INFINITY, 1.0).to_vec(), [-2.0, 0.5, 1.0]);
     /// ```
+    #[doc(alias("clip", "clamp_min", "clamp_max"))]
     #[track_caller]
     #[must_use]
     pub fn clamp(&self, min: impl ValueFor<T>, max: impl ValueFor<T>) -> Self {
@@ -273,6 +275,7 @@ impl<T: Float> Tensor<T> {
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
+    #[doc(alias("power", "float_power"))]
     #[track_caller]
     pub fn pow(&self, other: impl Operand<T>) -> Result<Self> {
         match other.number() {

@@ -118,7 +118,7 @@ impl<T: Number> Tensor<T> {
     /// products of some of the elements are; see [`Tensor::prod_dim`].
     #[track_caller]
     #[must_use]
-    pub fn prod(&self) -> Self {
+    pub fn prod(&self) -> Self /* over dimensions: x.prod_dim(0, false)? */ {
         body_once!(T: Number, [self], |x: &Tensor<T>| -> Result<Tensor<T>> {
             x.flatten().multiplied("prod", 0, false).and_then(|product| product.as_scalar())
         })

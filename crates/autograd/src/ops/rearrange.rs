@@ -146,6 +146,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// Shape, where `times` names fewer dimensions than there are.
+    #[doc(alias = "tile")]
     #[track_caller]
     pub fn repeat(&self, times: impl IntoDims) -> Result<Self> {
         body_once!(
@@ -391,6 +392,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// Index, for a dimension that does not exist; argument, for 0 parts; out of memory, for the parts.
+    #[doc(alias = "array_split")]
     #[track_caller]
     pub fn chunk(&self, count: impl Integer, d: impl Integer) -> Result<Vec<Self>> {
         let (count, d) = (count.to_size("chunk").at_caller()?, d.to_isize());

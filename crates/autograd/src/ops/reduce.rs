@@ -212,7 +212,7 @@ impl<T: Number> Tensor<T> {
     /// The sum of all elements, pairwise: its error grows with the logarithm of their number.
     #[track_caller]
     #[must_use]
-    pub fn sum(&self) -> Self {
+    pub fn sum(&self) -> Self /* over dimensions: x.sum_dim(0, false)? */ {
         apply_once!(T: Number, SumOver(Over::all(self.ndim())) => SumOver, [self]).or_raise()
     }
 
@@ -248,9 +248,10 @@ impl<T: Number> Tensor<T> {
 
 impl<T: Float> Tensor<T> {
     /// The mean of all elements; NaN where there are none.
+    #[doc(alias = "average")]
     #[track_caller]
     #[must_use]
-    pub fn mean(&self) -> Self {
+    pub fn mean(&self) -> Self /* over dimensions: x.mean_dim(0, false)? */ {
         apply_once!(T: Float, MeanOver(Over::all(self.ndim())) => MeanOver, [self]).or_raise()
     }
 
@@ -267,7 +268,7 @@ impl<T: Float> Tensor<T> {
     /// The variance of all elements, divided by n - 1.
     #[track_caller]
     #[must_use]
-    pub fn var(&self) -> Self {
+    pub fn var(&self) -> Self /* over dimensions: x.var_dim(0, false)? */ {
         self.var_op("var", (), false, 1.0, false).or_raise()
     }
 
@@ -292,7 +293,7 @@ impl<T: Float> Tensor<T> {
     /// The standard deviation of all elements, of the variance divided by n - 1.
     #[track_caller]
     #[must_use]
-    pub fn std(&self) -> Self {
+    pub fn std(&self) -> Self /* over dimensions: x.std_dim(0, false)? */ {
         self.var_op("std", (), false, 1.0, true).or_raise()
     }
 
@@ -335,7 +336,7 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Shape, where there is no element.
     #[track_caller]
-    pub fn max(&self) -> Result<Self> {
+    pub fn max(&self) -> Result<Self> /* over dimensions: x.max_dim(0, false)?, x.amax((0, 1), false)? */ {
         self.extreme(Over::all(self.ndim()), Pick::Largest)
     }
 
@@ -344,7 +345,7 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Shape, where there is no element.
     #[track_caller]
-    pub fn min(&self) -> Result<Self> {
+    pub fn min(&self) -> Result<Self> /* over dimensions: x.min_dim(0, false)?, x.amin((0, 1), false)? */ {
         self.extreme(Over::all(self.ndim()), Pick::Smallest)
     }
 
@@ -362,7 +363,7 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Shape, where there is no element.
     #[track_caller]
-    pub fn median(&self) -> Result<Self> {
+    pub fn median(&self) -> Result<Self> /* over dimensions: x.median_dim(0, false)? */ {
         self.extreme(Over::all(self.ndim()), Pick::Middle)
     }
 
@@ -370,6 +371,7 @@ impl<T: Number> Tensor<T> {
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice; shape, where there is no element.
+    #[doc(alias = "max")]
     #[track_caller]
     pub fn amax(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
         let over = Over::new("amax", dims, keepdim, self.ndim()).at_caller()?;
@@ -380,6 +382,7 @@ impl<T: Number> Tensor<T> {
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice; shape, where there is no element.
+    #[doc(alias = "min")]
     #[track_caller]
     pub fn amin(&self, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
         let over = Over::new("amin", dims, keepdim, self.ndim()).at_caller()?;

@@ -201,6 +201,7 @@ impl<T: Element> Tensor<T> {
     }
 
     /// All elements in one dimension.
+    #[doc(alias = "ravel")]
     #[track_caller]
     #[must_use]
     pub fn flatten(&self) -> Self {
@@ -208,6 +209,7 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The elements in row-major order: the tensor itself where they lie that way.
+    #[doc(alias = "ascontiguousarray")]
     #[track_caller]
     #[must_use]
     pub fn contiguous(&self) -> Self {
@@ -222,6 +224,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// Shape, where `dims` are too few or too many; index, where they do not name each dimension once.
+    #[doc(alias = "permute_dims")]
     #[track_caller]
     pub fn permute(&self, dims: impl IntoDims) -> Result<Self> {
         let order = order_of(&dims.into_dims(), self.shape()).at_caller()?;
@@ -232,6 +235,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// Index, for a dimension that does not exist.
+    #[doc(alias("swapaxes", "swapdims"))]
     #[track_caller]
     pub fn transpose(&self, dim0: impl Integer, dim1: impl Integer) -> Result<Self> {
         let (dim0, dim1) = (dim0.to_isize(), dim1.to_isize());
@@ -262,6 +266,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// Shape, for fewer than two dimensions.
+    #[doc(alias("mT", "matrix_transpose"))]
     #[track_caller]
     pub fn mt(&self) -> Result<Self> {
         if self.ndim() < 2 {
@@ -293,6 +298,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// Index, for a place that does not exist.
+    #[doc(alias("expand_dims", "newaxis"))]
     #[track_caller]
     pub fn unsqueeze(&self, d: impl Integer) -> Result<Self> {
         let d = d.to_isize();
@@ -305,6 +311,7 @@ impl<T: Element> Tensor<T> {
     ///
     /// # Errors
     /// Shape, where a dimension of another size would change.
+    #[doc(alias = "broadcast_to")]
     #[track_caller]
     pub fn expand(&self, shape: impl IntoDims) -> Result<Self> {
         expanded(Location::caller(), self, &shape.into_dims())

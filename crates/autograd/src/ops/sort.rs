@@ -140,6 +140,7 @@ impl<T: Number> Tensor<T> {
     ///
     /// # Errors
     /// Shape, where this is no vector.
+    #[doc(alias = "digitize")]
     #[track_caller]
     pub fn searchsorted(&self, values: &Tensor<T>, right: bool) -> Result<Tensor<i64>> {
         body_once!(
@@ -191,6 +192,7 @@ impl<T: Float> Tensor<T> {
     /// # Errors
     /// Argument, for a share outside of 0 to 1; index, for a dimension that does not exist; shape, where
     /// it is empty.
+    #[doc(alias = "percentile")]
     #[track_caller]
     pub fn quantile(&self, q: f64, d: impl Integer) -> Result<Self> {
         let d = d.to_isize();

@@ -54,6 +54,7 @@ impl<T: Float> SparseTensor<T> {
     ///
     /// # Errors
     /// Shape, where the shapes differ; out of memory.
+    #[doc(alias = "add")]
     #[track_caller]
     pub fn try_add(&self, other: &Self) -> Result<Self> {
         body_once!(
@@ -69,6 +70,7 @@ impl<T: Float> SparseTensor<T> {
     ///
     /// # Errors
     /// Shape, where the shapes differ; out of memory.
+    #[doc(alias("subtract", "sub"))]
     #[track_caller]
     pub fn try_sub(&self, other: &Self) -> Result<Self> {
         body_once!(

@@ -19,6 +19,7 @@ impl<T: Float> SparseTensor<T> {
     ///
     /// # Errors
     /// Shape, for a tensor without dimensions.
+    #[doc(alias = "to_sparse")]
     #[track_caller]
     pub fn from_dense(x: &Tensor<T>) -> Result<Self> {
         body_once!(T: Float, [x], |x: &Tensor<T>| -> Result<SparseTensor<T>> {
@@ -38,6 +39,7 @@ impl<T: Float> SparseTensor<T> {
     ///
     /// # Errors
     /// Out of memory.
+    #[doc(alias("toarray", "todense"))]
     #[track_caller]
     pub fn to_dense(&self) -> Result<Tensor<T>> {
         body_once!(T: Float, [self], |x: &SparseTensor<T>| -> Result<Tensor<T>> {
@@ -182,6 +184,7 @@ impl<T: Float> SparseTensor<T> {
     ///
     /// # Errors
     /// Shape, where `dims` are too few or too many; index, where they do not name each dimension once.
+    #[doc(alias = "permute_dims")]
     #[track_caller]
     pub fn permute(&self, dims: impl IntoDims) -> Result<Self> {
         body_once!(
@@ -225,6 +228,7 @@ impl<T: Float> SparseTensor<T> {
     ///
     /// # Errors
     /// Index, for a dimension that does not exist.
+    #[doc(alias("swapaxes", "swapdims"))]
     #[track_caller]
     pub fn transpose(&self, dim0: impl Integer, dim1: impl Integer) -> Result<Self> {
         let (dim0, dim1) = (dim0.to_isize(), dim1.to_isize());
@@ -245,12 +249,14 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// The same tensor with values of another float type.
+    #[doc(alias = "astype")]
     #[must_use]
     pub fn to_type<U: Float>(&self) -> SparseTensor<U> {
         SparseTensor { places: self.places.clone(), values: self.values.to_type() }
     }
 
     /// The same tensor, through which no gradient flows.
+    #[doc(alias = "stop_gradient")]
     #[must_use]
     pub fn detach(&self) -> Self {
         SparseTensor { places: self.places.clone(), values: self.values.detach() }

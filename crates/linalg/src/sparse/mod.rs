@@ -70,6 +70,7 @@ impl SparseTensor<f64> {
     ///
     /// # Errors
     /// Out of memory.
+    #[doc(alias = "identity")]
     #[track_caller]
     pub fn eye(n: impl Integer) -> Result<Self> {
         SparseTensor::eye_of(n)
@@ -186,6 +187,7 @@ impl<T: Float> SparseTensor<T> {
     /// # Errors
     /// Shape, where there is not an offset for each diagonal, or a diagonal has another length; index, for an offset outside of
     /// the matrix or given twice.
+    #[doc(alias("spdiags", "diags_array"))]
     #[track_caller]
     pub fn diags(
         diagonals: impl IntoIterator<Item: AsTensor<T>>,
@@ -242,6 +244,7 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// The number of dimensions.
+    #[doc(alias = "dim")]
     pub fn ndim(&self) -> usize {
         self.shape().len()
     }

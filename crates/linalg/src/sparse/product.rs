@@ -103,6 +103,7 @@ impl<T: Float> SparseTensor<T> {
     ///
     /// # Errors
     /// Shape, where matrix and vector do not fit.
+    #[doc(alias = "matvec")]
     #[track_caller]
     pub fn mv(&self, x: &Tensor<T>) -> Result<Tensor<T>> {
         self.times("mv", x, 1)

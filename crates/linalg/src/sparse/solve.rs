@@ -144,6 +144,7 @@ impl<T: Float> SparseTensor<T> {
     ///
     /// # Errors
     /// Shape, where the matrix is not square or b does not fit; singular; argument, for NaN and infinity.
+    #[doc(alias = "linsolve")]
     #[track_caller]
     pub fn solve(&self, b: &Tensor<T>) -> Result<Tensor<T>> {
         self.solve_by("solve", Method::Lu, b)
