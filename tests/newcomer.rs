@@ -407,6 +407,19 @@ fn distances_take_numbers() -> Program {
     Ok(())
 }
 
+#[test]
+fn elements_are_written_in_a_loop() -> Program {
+    let n = 3;
+    let mut hilbert = Tensor::zeros((n, n));
+    for i in 0..n {
+        for j in 0..n {
+            hilbert.set((i, j), 1.0 / (i + j + 1) as f64)?;
+        }
+    }
+    assert!((hilbert.det()?.item()? * 2160.0 - 1.0).abs() < 1e-9);
+    Ok(())
+}
+
 // Formats.
 
 #[test]
@@ -630,5 +643,41 @@ fn a_network_learns_in_single_precision() -> Program {
         p = params::zip_map(&p, &g, |p, g| Ok(p - g * 0.1))?;
     }
     assert!(losses[299] < losses[0] / 2.0, "{losses:?}");
+    Ok(())
+}
+
+// Names.
+
+/// Every name that NumPy, SciPy or PyTorch has and this library spells in another way is an alias in the documentation.
+#[test]
+fn a_search_for_other_names_finds_ours() -> Program {
+    fn read(folder: &std::path::Path, text: &mut String) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            match path.is_dir() {
+                true => read(&path, text)?,
+                false if path.extension().is_some_and(|e| e == "rs") => {
+                    *text += &std::fs::read_to_string(&path)?
+                }
+                false => {}
+            }
+        }
+        Ok(())
+    }
+    let mut text = String::new();
+    for name in ["autograd", "linalg"] {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("crates").join(name).join("src");
+        read(&folder, &mut text)?;
+    }
+    let known = |name: &str| {
+        let alias = |line: &str| line.contains("doc(alias") && line.contains(&format!("\"{name}\""));
+        text.contains(&format!("pub fn {name}(")) || text.lines().any(alias)
+    };
+    let names = "view inv norm concatenate concat argwhere expand_dims swapaxes ravel astype item tolist numpy from_numpy \
+                 where clip take take_along_axis broadcast_to tile absolute invert power arcsin arctan2 average percentile \
+                 expm determinant todense toarray to_sparse diags_array grad_and_value jacrev permutation normal uniform \
+                 tensor array asarray empty identity array_split putmask matrix_transpose psi expit";
+    let missing: Vec<&str> = names.split_whitespace().filter(|name| !known(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
     Ok(())
 }

@@ -184,7 +184,7 @@ pub fn value_and_grad<T: Float, P: Params<T>>(
 }
 
 /// The value of `f` at `x`, and the product of `cotangent`, which has the structure of the value, with
-/// the Jacobian.
+/// the Jacobian. [`jvp`] gives the value and the product from the other side; [`hvp`], of second derivatives, the product alone.
 ///
 /// ```
 /// use autograd::{Tensor, vjp};
@@ -215,7 +215,7 @@ pub fn vjp<T: Float, P: Params<T>, Q: Params<T>>(
 }
 
 /// The value of `f` at `x`, and the product of its Jacobian there with the direction `v`, which has the
-/// structure of `x`. Made of two backward passes: the first is linear in its cotangent, and the second
+/// structure of `x`; see [`vjp`] for the other side, and [`hvp`] for the Hessian, whose product comes alone. Made of two backward passes: the first is linear in its cotangent, and the second
 /// transposes it (Townsend, "A new trick for calculating Jacobian vector products", 2017).
 ///
 /// ```
@@ -493,7 +493,8 @@ pub fn hessian<T: Float, P: Params<T>>(
     Ok(x.structure(asked(rows.collect::<Result<_>>())?))
 }
 
-/// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian.
+/// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian. It is the product alone, where
+/// [`vjp`] and [`jvp`] give the function's value with theirs, and [`value_and_grad`] gives it with the gradient.
 ///
 /// ```
 /// use autograd::{Tensor, hvp};

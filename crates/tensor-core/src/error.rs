@@ -107,7 +107,8 @@ impl Error {
     }
 
     /// Wraps a failure of the caller's own, so that a closure given to a transform can return it;
-    /// it comes out unchanged as [`source`](std::error::Error::source).
+    /// it comes out unchanged as [`source`](std::error::Error::source). `?` does so for failures of the standard library, and
+    /// for your own error where you write `impl From<Mine> for Error`.
     #[cold]
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let mut e = Error::new(ErrorKind::Other, "", "");

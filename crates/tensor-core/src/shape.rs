@@ -13,8 +13,7 @@ pub type Signed = SmallVec<[isize; 4]>;
 /// are `i32`, as everywhere in Rust.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no integer that a size, an index or a dimension is written in",
-    label = "an integer is needed: i32, i64, isize, u32, u64 or usize",
-    note = "several dimensions are named where the method takes `impl IntoDims`, as `x.sum_dim((0, 1), false)?`"
+    label = "an integer is needed: i32, i64, isize, u32, u64 or usize"
 )]
 pub trait Integer: Copy {
     /// The value as a signed integer, saturating.
