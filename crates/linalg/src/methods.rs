@@ -1,6 +1,6 @@
 //! The functions of this crate as methods.
 
-use crate::{MatrixNorm, PinvOptions, Triangle};
+use crate::{FftNorm, MatrixNorm, PinvOptions, Triangle};
 use autograd::Tensor;
 use tensor_core::shape::Integer;
 use tensor_core::{Float, Result};
@@ -81,6 +81,12 @@ methods! {
     eigh() -> (Tensor<T>, Tensor<T>);
     /// Shape, where the matrices are not square; argument; not converged.
     eigvalsh() -> Tensor<T>;
+    /// Shape, where the matrices are not square; argument; not converged.
+    eig() -> ((Tensor<T>, Tensor<T>), (Tensor<T>, Tensor<T>));
+    /// Shape, where the matrices are not square; argument; not converged.
+    eigvals() -> (Tensor<T>, Tensor<T>);
+    /// Shape, where the matrices are not square; argument; not converged.
+    schur() -> (Tensor<T>, Tensor<T>);
     /// Shape, where these are no matrices; argument; not converged.
     svd() -> (Tensor<T>, Tensor<T>, Tensor<T>);
     /// Shape, where these are no matrices; argument; not converged.
@@ -95,6 +101,14 @@ methods! {
     matrix_power(n: i32) -> Tensor<T>;
     /// Shape, where the matrices are not square; argument, for NaN and infinity.
     matrix_exp() -> Tensor<T>;
+    /// Shape, where the matrices are not square; argument, for NaN, infinity and eigenvalues that are zero or negative.
+    matrix_log() -> Tensor<T>;
+    /// Shape, where the matrices are not square; argument, for NaN, infinity and eigenvalues that are zero or negative.
+    matrix_sqrt() -> Tensor<T>;
+    /// Shape, where the operands do not fit; argument; singular; not converged.
+    solve_sylvester(b: &Tensor<T>, c: &Tensor<T>) -> Tensor<T>;
+    /// Shape, for scalars; index; argument, for a length of 0; device, on a GPU.
+    rfft(n: Option<usize>, dim: isize, norm: FftNorm) -> (Tensor<T>, Tensor<T>);
     /// Shape, where the matrices are not square.
     cholesky_ex(upper: bool) -> (Tensor<T>, Tensor<i64>);
     /// Shape, where the matrices are not square; argument; not positive definite.

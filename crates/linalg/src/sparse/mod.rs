@@ -9,6 +9,7 @@ mod display;
 mod jacobian;
 mod product;
 mod solve;
+mod triangular;
 
 pub use jacobian::SparseJacobian;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{IterativeOptions, MatrixFree, cg, lsqr};
+use crate::{IterativeOptions, MatrixFree, Triangle, cg, lsqr, solve_triangular};
 use autograd::{check_op, grad, value_and_grad};
 use tensor_core::ErrorKind;
 
@@ -380,5 +380,54 @@ fn jacobians_by_colour() -> Result<()> {
     assert_eq!(plan.evaluate(|x| Ok(x.sum()), &x).unwrap_err().kind(), ErrorKind::Shape);
     let constant = SparseJacobian::detect(|_| Ok(Tensor::ones([3])), &x)?;
     assert_eq!((constant.nnz(), constant.evaluate(|_| Ok(Tensor::ones([3])), &x)?.shape()), (0, vec![3, 40]));
+    Ok(())
+}
+
+#[test]
+fn triangular_systems() -> Result<()> {
+    type Layout = fn(SparseTensor) -> Result<SparseTensor>;
+    let layouts: [Layout; 4] = [Ok, |a| a.to_csr(), |a| a.to_csc(), |a| a.t()?.to_csr()?.t()];
+    for to in layouts {
+        for (upper, unit) in [(false, false), (true, false), (false, true), (true, true)] {
+            let triangle = Triangle { upper, unit };
+            for side in [&[4][..], &[4, 3], &[4, 0]] {
+                check_op(|x| to(dominant(&x[0])?)?.solve_triangular(&x[1], triangle), &[&[8], side])
+                    .reference(|x| solve_triangular(&dense(dominant(&x[0]))?, &x[1], triangle))
+                    .run()?;
+                check_op(|x| to(dominant(&x[0])?)?.t()?.solve_triangular(&x[1], triangle), &[&[8], side])
+                    .reference(|x| solve_triangular(&dense(dominant(&x[0]))?.t()?, &x[1], triangle))
+                    .run()?;
+            }
+        }
+    }
+    let single = |x: &[Tensor<f32>]| {
+        let indices = Tensor::from([[0, 1, 1], [0, 0, 1]]);
+        let values = x[0].square() + 1.0;
+        SparseTensor::coo(&indices, &values, [2, 2])?.solve_triangular(&x[1], Triangle::LOWER)
+    };
+    let double = |x: &[Tensor]| {
+        let indices = Tensor::from([[0, 1, 1], [0, 0, 1]]);
+        let values = x[0].square() + 1.0;
+        SparseTensor::coo(&indices, &values, [2, 2])?.solve_triangular(&x[1], Triangle::LOWER)
+    };
+    check_op(double, &[&[3], &[2]]).single(single).run()?;
+    Ok(())
+}
+
+#[test]
+fn triangles_without_a_solution() -> Result<()> {
+    let a = SparseTensor::from_dense(&Tensor::from([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 5.0, 3.0]]))?;
+    let b = Tensor::ones([3]);
+    let e = a.solve_triangular(&b, Triangle::LOWER).unwrap_err();
+    assert_eq!((e.kind(), e.op()), (ErrorKind::Singular { batch: 0 }, "solve_triangular"));
+    assert!(e.to_string().contains("row 1"), "{e}");
+    assert!(a.t()?.solve_triangular(&b, Triangle::UPPER).unwrap_err().to_string().contains("row 1"));
+    let unit = Triangle { upper: false, unit: true };
+    assert_eq!(a.solve_triangular(&b, unit)?.to_vec(), [1.0, -1.0, 6.0]);
+    assert_eq!(a.solve_triangular(&Tensor::ones([2]), unit).unwrap_err().kind(), ErrorKind::Shape);
+    let nan = SparseTensor::from_dense(&Tensor::from([[1.0, 1.0], [f64::NAN, 1.0]]))?;
+    let b = Tensor::ones([2]);
+    assert_eq!(nan.solve_triangular(&b, Triangle::LOWER).unwrap_err().kind(), ErrorKind::Argument);
+    assert_eq!(nan.solve_triangular(&b, Triangle::UPPER)?.to_vec(), [0.0, 1.0]);
     Ok(())
 }

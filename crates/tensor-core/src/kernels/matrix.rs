@@ -229,7 +229,7 @@ kernels! {
 compiled_once! {
     /// The derivative of order k of a function of a diagonal matrix, whose elements `w` ascend, in k symmetric
     /// directions of the same batch; the function itself for none. The function is the host's, and so is the work:
-    /// this is the one operation whose operands go there from a GPU, and whose result comes back.
+    /// the operands go there from a GPU, and the result comes back.
     ///
     /// # Errors
     /// Shape, where the directions do not fit.
@@ -246,6 +246,71 @@ compiled_once! {
         let result = work::kernel(op, || cpu::batch::analytic_derivative(op, f, &w_here, &here))?;
         result.to_device(op, w.device())
     }
+
+    /// The eigenvalues and the eigenvectors of each matrix of a batch, as real and imaginary parts: w, w, V, V; the vectors are
+    /// columns of length 1, and of a complex one the largest element is real. On the host, as the functions of general
+    /// matrices below: the operands go there from a GPU, and the results come back.
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; argument, for NaN and infinity; not converged.
+    pub fn eig<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 4]> {
+        square(op, a)?;
+        let here = a.to_device(op, Device::Cpu)?;
+        returned(op, work::kernel(op, || cpu::batch::eig(op, &here))?, a.device())
+    }
+
+    /// T and Z of the real Schur form A = Z T Z^T of each matrix of a batch.
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; argument, for NaN and infinity; not converged.
+    pub fn schur<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
+        square(op, a)?;
+        let here = a.to_device(op, Device::Cpu)?;
+        returned(op, work::kernel(op, || cpu::batch::schur(op, &here))?, a.device())
+    }
+
+    /// The principal square root of each matrix of a batch.
+    ///
+    /// # Errors
+    /// Shape, where the matrices are not square; argument, for NaN and infinity, and where an eigenvalue is zero or negative,
+    /// naming the first such matrix; not converged.
+    pub fn matrix_sqrt<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+        square(op, a)?;
+        let here = a.to_device(op, Device::Cpu)?;
+        work::kernel(op, || cpu::batch::matrix_sqrt(op, &here))?.to_device(op, a.device())
+    }
+
+    /// The principal logarithm of each matrix of a batch.
+    ///
+    /// # Errors
+    /// As [`matrix_sqrt`].
+    pub fn matrix_log<T: Float>(op: &'static str, a: &Array<T>) -> Result<Array<T>> {
+        square(op, a)?;
+        let here = a.to_device(op, Device::Cpu)?;
+        work::kernel(op, || cpu::batch::matrix_log(op, &here))?.to_device(op, a.device())
+    }
+
+    /// The X of A X + X B = C for each A [m, m], B [n, n] and C [m, n] of a batch.
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit; argument, for NaN and infinity in A or B; singular, where A and -B have a common
+    /// eigenvalue; not converged.
+    pub fn sylvester<T: Float>(op: &'static str, a: &Array<T>, b: &Array<T>, c: &Array<T>) -> Result<Array<T>> {
+        sylvester_operands(op, a, b, c)?;
+        let here = |x: &Array<T>| x.to_device(op, Device::Cpu);
+        let (a, b, here) = (here(a)?, here(b)?, here(c)?);
+        work::kernel(op, || cpu::batch::sylvester(op, &a, &b, &here))?.to_device(op, c.device())
+    }
+}
+
+/// Results that come from the host.
+fn returned<T: Float, const N: usize>(
+    op: &'static str,
+    x: [Array<T>; N],
+    device: Device,
+) -> Result<[Array<T>; N]> {
+    let moved = x.iter().map(|x| x.to_device(op, device)).collect::<Result<Vec<_>>>()?;
+    Ok(moved.try_into().unwrap_or(x))
 }
 
 impl<T: Float> Lu<T> {
@@ -369,6 +434,22 @@ fn matrices_and_spectra<T: Float>(op: &'static str, p: &Array<T>, w: &Array<T>) 
     square(op, p)?;
     if p.shape()[..p.ndim() - 1] != *w.shape() {
         return refused(op, format!("matrices {:?} and spectra {:?} do not fit", p.shape(), w.shape()));
+    }
+    Ok(())
+}
+
+fn sylvester_operands<T: Float>(op: &'static str, a: &Array<T>, b: &Array<T>, c: &Array<T>) -> Result<()> {
+    square(op, a)?;
+    square(op, b)?;
+    let lead = a.ndim() - 2;
+    let fits = a.ndim() == b.ndim()
+        && a.ndim() == c.ndim()
+        && a.shape()[..lead] == b.shape()[..lead]
+        && a.shape()[..lead] == c.shape()[..lead]
+        && c.shape()[lead..] == [a.shape()[lead], b.shape()[lead]];
+    if !fits {
+        let message = format!("matrices {:?}, {:?} and {:?} do not fit", a.shape(), b.shape(), c.shape());
+        return refused(op, message);
     }
     Ok(())
 }

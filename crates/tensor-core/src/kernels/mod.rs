@@ -38,6 +38,7 @@ macro_rules! kernels {
 
 mod copy;
 mod elements;
+pub mod fourier;
 mod index;
 mod map;
 mod matrix;
@@ -64,8 +65,9 @@ pub use map::{
     zip3_owned,
 };
 pub use matrix::{
-    addmm, addmv, analytic_derivative, cholesky, cholesky_ex, cofactors, eigh, finite, inverse,
-    least_squares, lu, lu_factors, over_gaps, qr, solve_triangular, svd,
+    addmm, addmv, analytic_derivative, cholesky, cholesky_ex, cofactors, eig, eigh, finite, inverse,
+    least_squares, lu, lu_factors, matrix_log, matrix_sqrt, over_gaps, qr, schur, solve_triangular, svd,
+    sylvester,
 };
 pub use products::{product_slopes, products};
 pub use reduce::{all, any, arg_extreme, max, min, sum};

@@ -5,6 +5,7 @@ use crate::cpu;
 use crate::device::Device;
 use crate::element::Float;
 use crate::error::{Error, Result};
+use crate::matrix::part::Triangle;
 use crate::once::compiled_once;
 
 pub use super::pattern::{coalesce, positions};
@@ -117,6 +118,44 @@ compiled_once! {
         let x = cpu::sparse_solve::solve(factors, op, &b.to_device(op, Device::Cpu)?, transposed)?;
         x.to_device(op, b.device())
     }
+
+    /// A^-1 b, or A^-T b where `transposed`, for a triangle of a sparse square matrix of these values and a vector or the columns of a
+    /// matrix; on the host, wherever they are.
+    ///
+    /// # Errors
+    /// Shape, where the operands do not fit; singular, naming the row of a zero on the diagonal; argument, for NaN and infinity
+    /// in the triangle.
+    pub fn solve_triangular<T: Float>(
+        op: &'static str,
+        pattern: &Pattern,
+        values: &Array<T>,
+        triangle: Triangle,
+        transposed: bool,
+        b: &Array<T>,
+    ) -> Result<Array<T>> {
+        one_each(op, pattern, values)?;
+        let [m, n] = pattern.shape();
+        if m != n || !matches!(b.shape(), [rows] | [rows, _] if *rows == n) {
+            let message = format!(
+                "sparse matrix {:?} and right-hand side {:?} do not fit: a square matrix and as many rows are needed, in 1 or 2 \
+                 dimensions",
+                [m, n],
+                b.shape()
+            );
+            return Err(Error::shape(op, message));
+        }
+        let (values, here) = (values.to_device(op, Device::Cpu)?, b.to_device(op, Device::Cpu)?);
+        let x = cpu::sparse_triangular::solve(op, pattern, &values, triangle, transposed, &here)?;
+        x.to_device(op, b.device())
+    }
+}
+
+/// Which elements of a pattern [`solve_triangular`] reads, on the host.
+///
+/// # Errors
+/// Out of memory.
+pub fn read_by_triangle(op: &'static str, pattern: &Pattern, triangle: Triangle) -> Result<Array<bool>> {
+    cpu::sparse_triangular::read(op, pattern, triangle)
 }
 
 fn fits<T: Float>(

@@ -58,6 +58,28 @@ pub fn not_converged_error(op: &'static str, what: &str, batch: usize, shape: &[
     Error::new(ErrorKind::NotConverged, op, message)
 }
 
+/// The error of a matrix without a real principal square root or logarithm.
+#[cold]
+pub fn no_principal_value_error(op: &'static str, batch: usize, shape: &[usize]) -> Error {
+    let message = format!(
+        "{} has an eigenvalue that is zero or negative, to rounding, and so no real principal value: shift it by a multiple of \
+         the identity; a symmetric matrix without negative eigenvalues has the root symmetric_power",
+        which(batch, shape)
+    );
+    Error::argument(op, message)
+}
+
+/// The error of a Sylvester equation without a single solution.
+#[cold]
+pub fn common_eigenvalue_error(op: &'static str, batch: usize, shape: &[usize]) -> Error {
+    let message = format!(
+        "{} has an eigenvalue that is one of -B: A X + X B = C then has no solution or many; shift A by a multiple of the \
+         identity",
+        which(batch, shape)
+    );
+    Error::new(ErrorKind::Singular { batch }, op, message)
+}
+
 /// The smallest number that was offered, if any.
 pub(crate) fn first(found: &AtomicUsize) -> Option<usize> {
     Some(found.load(Relaxed)).filter(|&i| i != usize::MAX)
