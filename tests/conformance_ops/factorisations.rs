@@ -1,6 +1,6 @@
 //! Systems, factorisations, spectra, functions of matrices, and what a solver found.
 
-use super::{Call, Operation, indexed, integers, one, three, two};
+use super::{Call, Operation, Value, indexed, integers, one, three, two};
 use std::f64::consts::FRAC_PI_2;
 use tapegrad::checkpoint;
 use tapegrad::prelude::*;
@@ -29,6 +29,53 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
             one(v.try_mul(&(w * T::of(0.3)).exp().unsqueeze(-2)?)?.matmul(&v.mt()?)?)
         }),
         ("symmetric_exp", |c| one(linalg::symmetric_exp(&(symmetric(c)? * T::of(0.3)))?)),
+        // In ascending order: there is no other.
+        ("eigvals", |c| {
+            let (re, im) = linalg::eigvals(c.input()?)?;
+            let order = ascending(&re, &im)?;
+            two((re.gather(-1, &order)?, im.gather(-1, &order)?))
+        }),
+        ("eig_squares", |c| {
+            let ((re, im), (v_re, v_im)) = c.input()?.eig()?;
+            let squares = v_re.square() + v_im.square();
+            let order = ascending(&re, &im)?.unsqueeze(-2)?.expand(squares.shape())?;
+            one(squares.gather(-1, &order)?)
+        }),
+        // Re V diag(e^(0.3 w)) V^-1 = (Re, Im) of V diag(e^(0.3 w)) by the real system of V.
+        ("eig_exp", |c| {
+            let ((re, im), (v_re, v_im)) = c.input()?.eig()?;
+            let (size, angle) = ((re * T::of(0.3)).exp(), im * T::of(0.3));
+            let cos = size.try_mul(&angle.cos())?.unsqueeze(-2)?;
+            let sin = size.try_mul(&angle.sin())?.unsqueeze(-2)?;
+            let real = v_re.try_mul(&cos)?.try_sub(&v_im.try_mul(&sin)?)?;
+            let imaginary = v_re.try_mul(&sin)?.try_add(&v_im.try_mul(&cos)?)?;
+            let (above, below) = (Tensor::cat(&[&v_re, &-&v_im], -1)?, Tensor::cat(&[&v_im, &v_re], -1)?);
+            let inverse = Tensor::cat(&[&above, &below], -2)?.inverse()?;
+            let n = c.input()?.shape()[c.input()?.ndim() - 1];
+            let whole = Tensor::cat(&[&real, &-&imaginary], -1)?.matmul(&inverse)?;
+            one(whole.narrow(-1, 0, n)?)
+        }),
+        ("matrix_log", |c| one(c.input()?.matrix_log()?)),
+        ("matrix_sqrt", |c| one(c.input()?.matrix_sqrt()?)),
+        ("solve_sylvester", |c| one(c.input()?.solve_sylvester(c.float("other")?, c.float("right")?)?)),
+        ("fft", |c| {
+            let ((re, im), (n, dim, norm)) = (on_cpu(c)?, transform(c)?);
+            returned(c, linalg::fft(&re, &im, n, dim, norm)?)
+        }),
+        ("ifft", |c| {
+            let ((re, im), (n, dim, norm)) = (on_cpu(c)?, transform(c)?);
+            returned(c, linalg::ifft(&re, &im, n, dim, norm)?)
+        }),
+        ("rfft", |c| {
+            let (n, dim, norm) = transform(c)?;
+            returned(c, c.input()?.cpu().rfft(n, dim, norm)?)
+        }),
+        ("irfft", |c| {
+            let ((re, im), (n, dim, norm)) = (on_cpu(c)?, transform(c)?);
+            one(linalg::irfft(&re, &im, n, dim, norm)?.to_device(&c.input()?.device())?)
+        }),
+        ("fftshift", |c| one(linalg::fftshift(c.input()?, &c.dims("dims")?)?)),
+        ("ifftshift", |c| one(linalg::ifftshift(c.input()?, &c.dims("dims")?)?)),
         ("svdvals", |c| one(linalg::svdvals(c.input()?)?)),
         ("svd_truncated", |c| {
             let (u, s, vt) = linalg::svd(c.input()?)?;
@@ -95,6 +142,44 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
 fn symmetric<T: Float>(c: &Call<T>) -> Result<Tensor<T>> {
     let a = c.input()?;
     Ok((a + a.mt()?) * T::of(0.5))
+}
+
+/// The places of the eigenvalues of each matrix by their real parts, and by their imaginary ones.
+fn ascending<T: Float>(re: &Tensor<T>, im: &Tensor<T>) -> Result<Tensor<i64>> {
+    let n = re.shape()[re.ndim() - 1];
+    let rounded = |x: &T| (x.to_f64() * 1e9).round() as i64;
+    let (re_of, im_of) = (re.to_vec(), im.to_vec());
+    let order = re_of.chunks(n.max(1)).zip(im_of.chunks(n.max(1))).flat_map(|(re, im)| {
+        let mut order: Vec<i64> = (0..n as i64).collect();
+        order.sort_by_key(|&k| (rounded(&re[k as usize]), rounded(&im[k as usize])));
+        order
+    });
+    Tensor::from_vec(order.collect(), re.shape())
+}
+
+/// The parts of a signal where Fourier transforms run.
+fn on_cpu<T: Float>(c: &Call<T>) -> Result<(Tensor<T>, Tensor<T>)> {
+    Ok((c.input()?.cpu(), c.float("other")?.cpu()))
+}
+
+/// A transform where its input was.
+fn returned<T: Float>(c: &Call<T>, (re, im): (Tensor<T>, Tensor<T>)) -> Result<Vec<Value<T>>> {
+    let device = c.input()?.device();
+    two((re.to_device(&device)?, im.to_device(&device)?))
+}
+
+/// Length, dimension and factor of a Fourier transform.
+fn transform<T: Float>(c: &Call<T>) -> Result<(Option<usize>, isize, linalg::FftNorm)> {
+    let n = match c.int_or("n", -1)? {
+        -1 => None,
+        n => Some(n as usize),
+    };
+    let norm = match &c.text("norm")?[..] {
+        "ortho" => linalg::FftNorm::Ortho,
+        "forward" => linalg::FftNorm::Forward,
+        _ => linalg::FftNorm::Backward,
+    };
+    Ok((n, c.int("dim")?, norm))
 }
 
 fn norm<T: Float>(c: &Call<T>) -> Result<linalg::MatrixNorm> {

@@ -22,6 +22,10 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
         ("sparse_sub", |c| one(sparse(c)?.to_csr()?.try_sub(&other_sparse(c)?)?.to_dense()?)),
         ("sparse_mm_sparse", |c| one(sparse(c)?.mm_sparse(&other_sparse(c)?)?.to_dense()?)),
         ("sparse_solve", |c| one(sparse(c)?.solve(c.float("other")?)?)),
+        ("sparse_solve_triangular", |c| {
+            let triangle = linalg::Triangle { upper: c.flag("upper")?, unit: c.flag("unit")? };
+            one(sparse(c)?.solve_triangular(c.float("other")?, triangle)?)
+        }),
         ("sparse_cholesky_solve", |c| one(sparse(c)?.cholesky_solve(c.float("other")?)?)),
         ("sparse_lstsq", |c| one(sparse(c)?.lstsq(c.float("other")?)?)),
         ("cg", |c| one(linalg::cg(&sparse(c)?, c.float("other")?, exact::<T>())?.x)),

@@ -2,7 +2,7 @@
 //! of them makes the operation fail, the error names that one.
 
 use std::collections::BTreeMap;
-use tapegrad::linalg::{self, Linalg, MatrixNorm, PinvOptions, Triangle};
+use tapegrad::linalg::{self, FftNorm, Linalg, MatrixNorm, PinvOptions, Triangle};
 use tapegrad::prelude::*;
 use tapegrad::vjp;
 
@@ -60,6 +60,11 @@ fn functions<T: Float>() -> Vec<(&'static str, Function<T>)> {
         ("svdvals", |x| x.svdvals()),
         ("eigh", |x| Ok(definite(x)?.eigh()?.1)),
         ("eigvalsh", |x| definite(x)?.eigvalsh()),
+        ("eigvals", |x| Ok(x.eigvals()?.0)),
+        ("eig", |x| {
+            let (_, (re, im)) = x.eig()?;
+            Ok(re.square() + im.square())
+        }),
         ("pinv", |x| x.pinv()),
         ("pinv, tall", |x| tall(x)?.pinv()),
         ("pinv, symmetric", |x| {
@@ -75,6 +80,10 @@ fn functions<T: Float>() -> Vec<(&'static str, Function<T>)> {
             linalg::lu_solve(&p, &l, &u, &right(x)?)
         }),
         ("matrix_exp", |x| x.matrix_exp()),
+        ("matrix_log", |x| definite(x)?.matrix_log()),
+        ("matrix_sqrt", |x| definite(x)?.matrix_sqrt()),
+        ("solve_sylvester", |x| definite(x)?.solve_sylvester(&definite(x)?, x)),
+        ("rfft", |x| Ok(rows(x)?.rfft(None, -1, FftNorm::Backward)?.1)),
         ("matrix_power", |x| x.matrix_power(3)),
         ("matrix_power, negative", |x| x.matrix_power(-2)),
         ("symmetric_exp", |x| linalg::symmetric_exp(&(definite(x)? * T::of(0.1)))),

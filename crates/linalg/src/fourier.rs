@@ -432,6 +432,8 @@ mod tests {
     use autograd::check_op;
     use tensor_core::ErrorKind;
 
+    // Inputs are taken to the CPU where the checks run on a GPU too: the transforms do not.
+
     const NORMS: [FftNorm; 3] = [FftNorm::Backward, FftNorm::Ortho, FftNorm::Forward];
 
     /// Both parts, one behind the other.
@@ -459,8 +461,8 @@ mod tests {
                 for inverse in [false, true] {
                     let sign = if inverse { 1.0 } else { -1.0 };
                     let op = |x: &[Tensor<f64>]| match inverse {
-                        false => fft(&x[0], &x[1], None, -1, norm),
-                        true => ifft(&x[0], &x[1], None, -1, norm),
+                        false => fft(&x[0].cpu(), &x[1].cpu(), None, -1, norm),
+                        true => ifft(&x[0].cpu(), &x[1].cpu(), None, -1, norm),
                     };
                     check_op(|x| joined(op(x)?), &[&[2, n], &[2, n]])
                         .reference(|x| Ok(joined(sums(&x[0], &x[1], sign)?)? * norm.factor(inverse, n)))
@@ -469,7 +471,7 @@ mod tests {
             }
         }
         for (shape, dim) in [(&[3, 4, 2][..], 1), (&[3, 4, 2], 0), (&[0, 4], 1), (&[4, 0], 0)] {
-            let there = |x: &[Tensor<f64>]| fft(&x[0], &x[1], None, dim, FftNorm::Ortho);
+            let there = |x: &[Tensor<f64>]| fft(&x[0].cpu(), &x[1].cpu(), None, dim, FftNorm::Ortho);
             check_op(|x| joined(there(x)?), &[shape, shape]).run()?;
             let back = |x: &[Tensor<f64>]| {
                 let (re, im) = there(x)?;
@@ -479,9 +481,12 @@ mod tests {
         }
         for n in [1, 3, 6] {
             let resized = |x: &Tensor<f64>| x.pad(&[0, n as isize - 4], 0.0);
-            check_op(|x| joined(fft(&x[0], &x[1], Some(n), 1, FftNorm::Backward)?), &[&[2, 4], &[2, 4]])
-                .reference(|x| joined(sums(&resized(&x[0])?, &resized(&x[1])?, -1.0)?))
-                .run()?;
+            check_op(
+                |x| joined(fft(&x[0].cpu(), &x[1].cpu(), Some(n), 1, FftNorm::Backward)?),
+                &[&[2, 4], &[2, 4]],
+            )
+            .reference(|x| joined(sums(&resized(&x[0])?, &resized(&x[1])?, -1.0)?))
+            .run()?;
         }
         Ok(())
     }
@@ -490,26 +495,31 @@ mod tests {
     fn real_signals() -> Result<()> {
         for n in [1, 2, 3, 4, 5, 8, 9, 11] {
             for norm in NORMS {
-                check_op(|x| joined(rfft(&x[0], None, -1, norm)?), &[&[2, n]])
+                check_op(|x| joined(rfft(&x[0].cpu(), None, -1, norm)?), &[&[2, n]])
                     .reference(|x| {
-                        let whole = joined(fft(&x[0], &x[0].zeros_like(), None, -1, norm)?)?;
+                        let whole = joined(fft(&x[0].cpu(), &x[0].cpu().zeros_like(), None, -1, norm)?)?;
                         whole.narrow(-1, 0, n / 2 + 1)
                     })
                     .run()?;
                 let half: &[usize] = &[2, n / 2 + 1];
-                check_op(|x| irfft(&x[0], &x[1], Some(n), -1, norm), &[half, half]).run()?;
+                check_op(|x| irfft(&x[0].cpu(), &x[1].cpu(), Some(n), -1, norm), &[half, half]).run()?;
                 let again = |x: &[Tensor<f64>]| {
-                    let (re, im) = rfft(&x[0], None, -1, norm)?;
+                    let (re, im) = rfft(&x[0].cpu(), None, -1, norm)?;
                     irfft(&re, &im, Some(n), -1, norm)
                 };
                 check_op(again, &[&[2, n]]).reference(|x| Ok(x[0].clone())).run()?;
             }
         }
         for (n, dim) in [(3, 0), (6, 0), (2, 1), (5, -1)] {
-            check_op(|x| joined(rfft(&x[0], Some(n), dim, FftNorm::Backward)?), &[&[4, 3]]).run()?;
-            check_op(|x| irfft(&x[0], &x[1], Some(n), dim, FftNorm::Forward), &[&[4, 3], &[4, 3]]).run()?;
+            check_op(|x| joined(rfft(&x[0].cpu(), Some(n), dim, FftNorm::Backward)?), &[&[4, 3]]).run()?;
+            check_op(
+                |x| irfft(&x[0].cpu(), &x[1].cpu(), Some(n), dim, FftNorm::Forward),
+                &[&[4, 3], &[4, 3]],
+            )
+            .run()?;
         }
-        check_op(|x| irfft(&x[0], &x[1], None, -1, FftNorm::Backward), &[&[0, 3], &[0, 3]]).run()?;
+        check_op(|x| irfft(&x[0].cpu(), &x[1].cpu(), None, -1, FftNorm::Backward), &[&[0, 3], &[0, 3]])
+            .run()?;
         Ok(())
     }
 

@@ -146,12 +146,9 @@ impl<T: Float> Op<T, 1> for MatrixLog {
         let below = Tensor::cat(&[&zeros, &at], -1)?;
         let log = matrix_log(&Tensor::cat(&[&above, &below], -2)?)?;
         let derivative = log.narrow(-2, 0, n)?.narrow(-1, n as isize, n)?.try_mul(&scale)?;
-        if known.all() {
-            return Ok([Some(derivative)]);
-        }
         // What is not finite in a cotangent spreads in its matrix.
-        let lost = known.where_cond(&zeros, &(&zeros + T::NAN))?.sum_dim([-2, -1], true)?;
-        Ok([Some(derivative.try_add(&lost)?)])
+        let lost = Tensor::scalar(T::NAN).to_device(&g.device())?;
+        Ok([Some(known.all_dim([-2, -1], true)?.where_cond(&derivative, &lost)?)])
     }
 }
 

@@ -67,19 +67,28 @@ fn real_part(x: &[c64], out: &mut [f64]) {
     out.iter_mut().zip(x).for_each(|(out, x)| *out = x.re);
 }
 
-/// A B for row-major matrices with rows of A and columns of B as they come; `k` is the size between.
+/// A B for row-major matrices with rows of A and columns of B as they come; `k` is the size between. By four real products, of
+/// which there is code already.
 fn product(a: &[c64], b: &[c64], k: usize) -> Vec<c64> {
     let (m, n) = (a.len() / k, b.len() / k);
-    let mut out = work::vector(m * n, c64::new(0.0, 0.0));
-    matmul(
-        MatMut::from_row_major_slice_mut(&mut out, m, n),
-        Accum::Replace,
-        MatRef::from_row_major_slice(a, m, k),
-        MatRef::from_row_major_slice(b, k, n),
-        c64::new(1.0, 0.0),
-        Par::Seq,
-    );
-    out
+    let parts = |x: &[c64]| [work::collect(x.iter().map(|x| x.re)), work::collect(x.iter().map(|x| x.im))];
+    let ([a_re, a_im], [b_re, b_im]) = (parts(a), parts(b));
+    let [mut re, mut im] = [work::vector(m * n, 0.0), work::vector(m * n, 0.0)];
+    let add = |out: &mut [f64], a: &[f64], b: &[f64], sign: f64| {
+        matmul(
+            MatMut::from_row_major_slice_mut(out, m, n),
+            Accum::Add,
+            MatRef::from_row_major_slice(a, m, k),
+            MatRef::from_row_major_slice(b, k, n),
+            sign,
+            Par::Seq,
+        );
+    };
+    add(&mut re, &a_re, &b_re, 1.0);
+    add(&mut re, &a_im, &b_im, -1.0);
+    add(&mut im, &a_re, &b_im, 1.0);
+    add(&mut im, &a_im, &b_re, 1.0);
+    work::collect(re.into_iter().zip(im).map(|(re, im)| c64::new(re, im)))
 }
 
 /// A^H for a row-major square matrix.
