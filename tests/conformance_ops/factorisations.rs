@@ -154,7 +154,7 @@ fn ascending<T: Float>(re: &Tensor<T>, im: &Tensor<T>) -> Result<Tensor<i64>> {
         order.sort_by_key(|&k| (rounded(&re[k as usize]), rounded(&im[k as usize])));
         order
     });
-    Tensor::from_vec(order.collect(), re.shape())
+    Tensor::from_vec(order.collect(), re.shape())?.to_device(&re.device())
 }
 
 /// The parts of a signal where Fourier transforms run.

@@ -277,6 +277,44 @@ mod tests {
     }
 
     #[test]
+    fn hard_ones() -> Result<()> {
+        let n = 24;
+        let matrix = |f: &dyn Fn(usize, usize) -> f64| {
+            Tensor::from_vec((0..n * n).map(|k| f(k / n, k % n)).collect(), [n, n])
+        };
+        let on = |yes: bool| if yes { 1.0 } else { 0.0 };
+        let all = [
+            // Cyclic, which double shifts alone leave as it is; of both triangles, far from normal, graded, of rank one.
+            matrix(&|i, j| on((i + 1) % n == j))?,
+            matrix(&|i, j| on(i >= j))?,
+            matrix(&|i, j| on(i <= j))?,
+            matrix(&|i, j| on(j >= i && j <= i + 3) - on(i == j + 1))?,
+            matrix(&|i, j| 10f64.powi(-((i + j) as i32)) * (1.0 + on(i == j) + on(i > j) * 0.5))?,
+            matrix(&|i, j| (i + 1) as f64 * (j + 1) as f64)?,
+            matrix(&|i, j| on(i == j + 1) - on(j == i + 1))?,
+            matrix(&|i, j| on(i / 2 == j / 2) * if i == j { 1.0 } else { (i as f64 - j as f64) * 2.0 })?,
+            matrix(&|_, _| 0.0)?,
+            matrix(&|i, j| on((i * 7 + j * 3) % 5 == 0) * ((i * j) as f64).sin() * 1e-160)?,
+        ];
+        for (k, a) in all.iter().enumerate() {
+            let ((re, im), (v_re, v_im)) = eig(a)?;
+            let (w, v) =
+                (Complex { re: re.unsqueeze(-2)?, im: im.unsqueeze(-2)? }, Complex { re: v_re, im: v_im });
+            let size = a.abs().max()?.item()?;
+            let product = Complex { re: matmul(a, &v.re)?, im: matmul(a, &v.im)? };
+            let rest = product.minus(&v.times(&w)?)?;
+            let error = (rest.re.abs() + rest.im.abs()).max()?.item()?;
+            assert!(error <= 1e-13 * n as f64 * size, "matrix {k}: {error}");
+            let lengths = (v.re.square() + v.im.square()).sum_dim(-2, false)?;
+            assert!(lengths.allclose(&Tensor::ones([n]), 1e-13, 0.0)?, "matrix {k}");
+            let (t, z) = schur(a)?;
+            let error = (matmul(&matmul(&z, &t)?, &z.t()?)? - a).abs().max()?.item()?;
+            assert!(error <= 1e-13 * n as f64 * size, "matrix {k}: {error}");
+        }
+        Ok(())
+    }
+
+    #[test]
     fn at_the_ends_of_the_range() -> Result<()> {
         let a = Tensor::from([[1.0, 2.0, 3.0], [4.0, -5.0, 6.0], [-7.0, 8.0, 10.0]]);
         let ((re, im), (v_re, v_im)) = eig(&a)?;
