@@ -26,13 +26,13 @@ fn near(gpu: &Tensor, cpu: &Tensor) {
 /// Value and gradients of `f(values, x)` on both devices.
 fn same(a: &SparseTensor, x: &Tensor, f: impl Fn(&SparseTensor, &Tensor) -> Result<Tensor>) -> Result<()> {
     let device = gpu()?;
-    let both = |device: &Device| {
+    let both = |device: &Device| -> Result<[Tensor; 3]> {
         let at = (a.values().to_device(device)?, x.to_device(device)?);
         let y = f(&a.with_values(&at.0)?, &at.1)?;
         let (y, (values, x)) = vjp(|(v, x): &(Tensor, Tensor)| f(&a.with_values(v)?, x), &at, &(&y * 0.5))?;
         Ok([y, values, x])
     };
-    let (gpu, cpu): ([Tensor; 3], [Tensor; 3]) = (both(&device)?, both(&Device::Cpu)?);
+    let (gpu, cpu) = (both(&device)?, both(&Device::Cpu)?);
     gpu.iter().zip(&cpu).for_each(|(gpu, cpu)| near(gpu, cpu));
     Ok(())
 }
