@@ -27,6 +27,11 @@ impl<T: Float> Call<'_, T> {
         }
     }
 
+    /// A tensor of floats, where it is given.
+    pub fn maybe(&self, name: &str) -> Option<&Tensor<T>> {
+        self.float(name).ok()
+    }
+
     /// A tensor of truth values.
     pub fn mask(&self, name: &str) -> Result<&Tensor<bool>> {
         match self.inputs.get(name) {
@@ -102,6 +107,16 @@ impl<T: Float> Call<'_, T> {
     /// An integer that is not negative.
     pub fn size(&self, name: &str) -> Result<usize> {
         self.read(name, |arg| usize::try_from(integer(arg)?).ok(), None)
+    }
+
+    /// An integer that is not negative, or the default where it is not given.
+    pub fn size_or(&self, name: &str, default: usize) -> Result<usize> {
+        self.read(name, |arg| usize::try_from(integer(arg)?).ok(), Some(default))
+    }
+
+    /// Numbers: a list, or none where there is no such argument.
+    pub fn numbers(&self, name: &str) -> Result<Vec<f64>> {
+        self.read(name, |arg| arg.as_array()?.iter().map(number).collect(), Some(Vec::new()))
     }
 
     /// True or false; false where it is not given.

@@ -37,6 +37,14 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
         ("softplus", |c| one(c.input()?.softplus())),
         ("erf", |c| one(c.input()?.erf())),
         ("erfc", |c| one(c.input()?.erfc())),
+        ("erfinv", |c| one(c.input()?.erfinv())),
+        ("logit", |c| one(c.input()?.logit())),
+        ("sinc", |c| one(c.input()?.sinc())),
+        ("nan_to_num", |c| {
+            let end = |name| c.number_or(name, f64::NAN).map(|x| (!x.is_nan()).then_some(x));
+            one(c.input()?.nan_to_num(c.number("nan")?, end("posinf")?, end("neginf")?))
+        }),
+        ("lerp", |c| one(c.input()?.lerp(c.float("end")?, c.float("weight")?)?)),
         ("lgamma", |c| one(c.input()?.lgamma())),
         ("digamma", |c| one(c.input()?.digamma())),
         ("floor", |c| one(c.input()?.floor())),

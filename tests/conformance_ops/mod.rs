@@ -2,8 +2,10 @@
 
 mod attempt;
 mod call;
+mod counting;
 mod elementwise;
 mod factorisations;
+mod losses;
 mod products;
 mod reductions;
 mod shapes;
@@ -32,6 +34,8 @@ pub fn operations<T: Float>() -> BTreeMap<&'static str, Run<T>> {
         products::operations(),
         sparse::operations(),
         factorisations::operations(),
+        counting::operations(),
+        losses::operations(),
     ];
     tables.into_iter().flatten().copied().collect()
 }

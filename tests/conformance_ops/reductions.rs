@@ -29,6 +29,14 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
         ("topk", |c| {
             indexed(c.input()?.topk(c.size("k")?, c.int_or("dim", -1)?, c.flag_or("largest", true)?)?)
         }),
+        ("nansum", |c| reduce(c, |x| Ok(x.nansum()), |x, dims, keepdim| x.nansum_dim(dims, keepdim))),
+        ("nanmean", |c| reduce(c, |x| Ok(x.nanmean()), |x, dims, keepdim| x.nanmean_dim(dims, keepdim))),
+        ("logcumsumexp", |c| one(c.input()?.logcumsumexp(c.int("dim")?)?)),
+        ("kthvalue", |c| indexed(c.input()?.kthvalue(c.size("k")?, c.int("dim")?, c.flag("keepdim")?)?)),
+        ("normalize", |c| {
+            one(c.input()?.normalize(c.number_or("p", 2.0)?, c.int("dim")?, c.number_or("eps", 1e-12)?)?)
+        }),
+        ("cdist", |c| one(c.input()?.cdist(c.float("other")?, c.number_or("p", 2.0)?)?)),
         ("mse_loss", |c| one(c.input()?.mse_loss(c.float("target")?)?)),
         ("huber_loss", |c| one(c.input()?.huber_loss(c.float("target")?, c.number_or("delta", 1.0)?)?)),
         ("binary_cross_entropy_with_logits", |c| {

@@ -19,9 +19,10 @@ REFERENCE = {name: operation.reference for name, operation in OPERATIONS.items()
 NAMES = sorted(OPERATIONS)
 # Without a slope: fewer of them, so that loss and inputs have more to do with each other.
 FLAT = set(
-    "all any arange argmax argmin argsort ceil count_nonzero eq eye floor floor_divide full full_like ge gt isclose "
-    "isfinite isinf isnan le linspace logical_and logical_not logical_or logical_xor lt matrix_rank ne nonzero round "
-    "searchsorted sign spectral_projector to_float trunc".split()
+    "all any arange argmax argmin argsort bincount bucketize ceil count_nonzero eq eye floor floor_divide full "
+    "full_like ge geomspace gt histc histogram isclose isfinite isin isinf isnan le linspace logical_and "
+    "logical_not logical_or logical_xor logspace lt matrix_rank ne nonzero one_hot round searchsorted sign "
+    "spectral_projector to_float trunc unique unique_consecutive unique_counts unique_inverse".split()
 )
 USUAL = NAMES + 2 * [name for name in NAMES if name not in FLAT]
 EPSILON = {"f64": 2.0**-52, "f32": 2.0**-23}

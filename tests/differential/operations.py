@@ -17,6 +17,6 @@ def define(name, propose, reference, guard=None):
 
 def load():
     """All of them."""
-    for subject in ("elementwise", "reductions", "shapes", "products", "factorisations", "sparse"):
+    for subject in ("elementwise", "reductions", "shapes", "products", "factorisations", "sparse", "counting", "losses"):
         importlib.import_module(subject)
     return OPERATIONS

@@ -8,7 +8,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError};
 use std::fmt::Debug;
 use tapegrad::prelude::*;
-use tapegrad::{gradcheck, gradgradcheck};
+use tapegrad::{LossOptions, Reduction, gradcheck, gradgradcheck};
 
 /// Where a tensor's elements lie in memory.
 #[derive(Clone, Copy, Debug)]
@@ -173,6 +173,11 @@ const UNARY: &[(&str, f64, f64, Unary)] = &[
     ("atanh", -0.8, 0.8, |x| x.atanh()),
     ("erf", -2.0, 2.0, |x| x.erf()),
     ("erfc", -2.0, 2.0, |x| x.erfc()),
+    ("erfinv", -0.8, 0.8, |x| x.erfinv()),
+    ("logit", 0.1, 0.9, |x| x.logit()),
+    ("sinc", -3.0, 3.0, |x| x.sinc()),
+    ("nan_to_num", -2.0, 2.0, |x| x.nan_to_num(0.0, None, None)),
+    ("nansum", -2.0, 2.0, |x| x.masked_fill(&x.gt(1.0).unwrap(), f64::NAN).unwrap().nansum()),
     ("lgamma", 0.5, 4.0, |x| x.lgamma()),
     ("lgamma below 0", -0.9, -0.1, |x| x.lgamma()),
     ("digamma", 0.5, 4.0, |x| x.digamma()),
@@ -207,10 +212,24 @@ const UNARY: &[(&str, f64, f64, Unary)] = &[
     ("3 / x", 0.5, 3.0, |x| 3.0 / x),
     ("owned chain", -2.0, 2.0, |x| (x.clone() * 2.0 + 1.0).sin() * 3.0 - 1.0),
     ("sum", -2.0, 2.0, |x| x.sum()),
+    ("logsumexp of all", -2.0, 2.0, |x| match x.numel() {
+        0 => x.sum(),
+        _ => x.logsumexp((), false).unwrap(),
+    }),
+    ("softmax of a scalar too", -2.0, 2.0, |x| x.softmax(-1).unwrap()),
     ("flatten", -2.0, 2.0, |x| x.flatten()),
     ("contiguous", -2.0, 2.0, |x| x.contiguous()),
     ("squeeze_all", -2.0, 2.0, |x| x.squeeze_all()),
 ];
+
+/// Losses that are not reduced, so that there may be none.
+const EACH: LossOptions<'static> = LossOptions {
+    reduction: Reduction::None,
+    weight: None,
+    pos_weight: None,
+    ignore_index: None,
+    label_smoothing: 0.0,
+};
 
 const BINARY: &[(&str, f64, f64, Binary)] = &[
     ("add", -2.0, 2.0, |x, y| x.try_add(y)),
@@ -230,6 +249,14 @@ const BINARY: &[(&str, f64, f64, Binary)] = &[
     ("floor_divide", 1.1, 1.9, |x, y| x.floor_divide(&(y + 7.0))),
     ("masked_fill", -2.0, 2.0, |x, y| x.try_add(y)?.masked_fill(&y.detach().gt(0.0)?, 3.0)),
     ("mse_loss", -2.0, 2.0, |x, y| Ok(if x.try_add(y)?.numel() == 0 { x.sum() } else { x.mse_loss(y)? })),
+    ("lerp", -2.0, 2.0, |x, y| x.lerp(y, &x.sin())),
+    ("l1_loss", -2.0, 2.0, |x, y| (x + 5.0).l1_loss_with(y, EACH)),
+    ("smooth_l1_loss", -2.0, 2.0, |x, y| (x + 9.0).smooth_l1_loss_with(y, 0.5, EACH)),
+    ("kl_div", 0.5, 2.0, |x, y| x.kl_div_with(y, EACH)),
+    ("binary_cross_entropy_with_logits, weighted", 0.1, 0.9, |x, y| {
+        let options = LossOptions { pos_weight: Some(x), ..EACH };
+        x.binary_cross_entropy_with_logits_with(y, options)
+    }),
     ("x x", -2.0, 2.0, |x, y| (x * x).try_mul(&(x * y))),
 ];
 
@@ -243,6 +270,8 @@ const REDUCTIONS: &[(&str, Reduction)] = &[
     ("vector_norm 2", |x, dims, keepdim| x.vector_norm(2.0, dims, keepdim)),
     ("vector_norm 3", |x, dims, keepdim| x.vector_norm(3.0, dims, keepdim)),
     ("vector_norm inf", |x, dims, keepdim| (x + 3.0).vector_norm(f64::INFINITY, dims, keepdim)),
+    ("nansum_dim", |x, dims, keepdim| x.nansum_dim(dims, keepdim)),
+    ("nanmean_dim", |x, dims, keepdim| x.nanmean_dim(dims, keepdim)),
     ("flip", |x, dims, _| x.flip(dims)),
     ("amax", |x, dims, keepdim| x.amax(dims, keepdim)),
     ("amin", |x, dims, keepdim| x.amin(dims, keepdim)),
@@ -267,6 +296,28 @@ const SPREADS: &[(&str, Unary)] = &[
     ("median_dim", |x| x.median_dim(0, true).unwrap().0),
     ("quantile", |x| x.quantile(0.4, -1).unwrap()),
     ("cummax", |x| x.cummax(0).unwrap().0),
+    ("logcumsumexp", |x| x.logcumsumexp(-1).unwrap()),
+    ("kthvalue", |x| x.kthvalue(2, 0, false).unwrap().0),
+    ("diff", |x| x.diff(1, -1).unwrap()),
+    ("trapezoid", |x| x.trapezoid(&x.sin(), 0).unwrap()),
+    ("cumulative_trapezoid", |x| x.cumulative_trapezoid(0.3, -1).unwrap()),
+    ("normalize", |x| (x + 5.0).normalize(2.0, -1, 1e-12).unwrap()),
+    ("cdist", |x| {
+        let points = x.reshape([1, -1]).unwrap();
+        points.cdist(&Tensor::cat(&[&(&points + 9.0), &points.sin()], 0).unwrap(), 2.0).unwrap()
+    }),
+    ("unfold", |x| x.unfold(-1, 2, 1).unwrap()),
+    ("movedim", |x| x.movedim(0, -1).unwrap()),
+    ("repeat_interleave", |x| x.repeat_interleave(2, -1).unwrap()),
+    ("repeat_interleave, each", |x| x.narrow(0, 0, 2).unwrap().repeat_interleave([2, 1], 0).unwrap()),
+    ("scatter", |x| x.scatter(0, &Tensor::full(x.shape(), 1), &x.sin()).unwrap()),
+    ("hstack", |x| Tensor::hstack(&[x, &x.sin()]).unwrap()),
+    ("vstack", |x| Tensor::vstack(&[x, &x.sin()]).unwrap()),
+    ("interp", |x| {
+        let points = Tensor::from([-9.13, -1.07, 0.001, 1.21, 7.7]);
+        x.interp(&points, &points.sin()).unwrap()
+    }),
+    ("cov", |x| x.reshape([2, -1]).or_else(|_| x.reshape([1, -1])).unwrap().cov().unwrap()),
     ("roll", |x| x.roll([1, -1], [0, -1]).unwrap()),
     ("repeat", |x| x.repeat(vec![2; x.ndim() + 1]).unwrap()),
     ("pad", |x| x.pad(&[1, -1], 0.5).unwrap()),
@@ -325,6 +376,15 @@ const PRODUCTS: &[(&str, Many)] = &[
     ("cross entropy", |x| {
         let rows = x[0].select(0, 0)?;
         rows.cross_entropy(&Tensor::zeros_of::<i64>([rows.size(0)?]))
+    }),
+    ("cross entropy of images", |x| {
+        let classes = Tensor::zeros_of::<i64>([x[0].size(0)?, x[0].size(2)?]);
+        let options = LossOptions { label_smoothing: 0.1, ignore_index: Some(9), ..Default::default() };
+        x[0].cross_entropy_with(&classes, options)
+    }),
+    ("conv1d", |x| {
+        let options = linalg::Conv1dOptions { padding: 1, stride: 2, ..Default::default() };
+        x[0].conv1d(&x[2].narrow(2, 0, 1)?, None, options)
     }),
     ("dot", |x| x[0].select(0, 0)?.row(0)?.dot(&x[1].select(0, 0)?.select(1, 0)?)),
     ("outer", |x| x[0].select(0, 0)?.row(0)?.outer(&x[2].select(0, 0)?.row(0)?)),

@@ -459,6 +459,61 @@ pub fn linspace<T: Float>(start: T, end: T, steps: impl Integer) -> Result<Tenso
     })
 }
 
+/// `base` to the powers of `steps` evenly spaced exponents from `start` to `end`, both included.
+///
+/// ```
+/// assert_eq!(autograd::logspace(0.0, 2.0, 3, 10.0)?.to_vec(), [1.0, 10.0, 100.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Out of memory.
+#[track_caller]
+pub fn logspace<T: Float>(start: T, end: T, steps: impl Integer, base: f64) -> Result<Tensor<T>> {
+    let steps = steps.to_size("logspace").at_caller()?;
+    body_once!(
+        T: Float,
+        [start, end, steps, base],
+        |start: T, end: T, steps: usize, base: f64| -> Result<Tensor<T>> {
+            Tensor::scalar(T::of(base)).pow(&linspace(start, end, steps)?).called("logspace")
+        }
+    )
+}
+
+/// `steps` numbers from `start` to `end`, both included and exact, each the same factor times the one before.
+///
+/// ```
+/// assert_eq!(autograd::geomspace(1.0, 100.0, 3)?.to_vec(), [1.0, 10.0, 100.0]);
+/// assert_eq!(autograd::geomspace(-8.0, -2.0, 3)?.to_vec(), [-8.0, -4.0, -2.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Argument, where an end is 0 or not finite, or they have different signs; out of memory.
+#[track_caller]
+pub fn geomspace<T: Float>(start: T, end: T, steps: impl Integer) -> Result<Tensor<T>> {
+    let steps = steps.to_size("geomspace").at_caller()?;
+    body_once!(T: Float, [start, end, steps], |start: T, end: T, steps: usize| -> Result<Tensor<T>> {
+        let sign = start.to_f64().signum();
+        let proper = |x: T| x.is_finite() && x != T::ZERO;
+        if !(proper(start) && proper(end)) || end.to_f64().signum() != sign {
+            let message = format!("from {start} to {end}: two finite numbers of one sign, not 0, are needed");
+            return Err(Error::argument("geomspace", message));
+        }
+        // In double precision, from which a power of either type is rounded once.
+        let [first, last] = [start, end].map(|x| x.to_f64().abs().log10());
+        let x = logspace(first, last, steps, 10.0)?.to_vec().into_iter().map(|x| T::of(sign * x));
+        let mut x: Vec<T> = x.collect();
+        if let Some(first) = x.first_mut() {
+            *first = start;
+        }
+        if let [_, .., last] = &mut x[..] {
+            *last = end;
+        }
+        Tensor::from_vec(x, [steps])
+    })
+}
+
 /// Nested sequences of one element type: numbers, and vectors, slices and arrays of them.
 pub trait Nested<T: Element> {
     /// Adds the lengths, the outermost first.

@@ -40,7 +40,7 @@ pub use archives::{
 pub use backward::{GradOptions, grad, grad_with};
 pub use check::{CheckReport, Difference, OpCheck, check_op, gradcheck, gradgradcheck};
 pub use checkpoint::checkpoint;
-pub use create::{Nested, TypedConstructors, arange, arange_on, linspace};
+pub use create::{Nested, TypedConstructors, arange, arange_on, geomspace, linspace, logspace};
 pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, vjp, vjp_batched};
 pub use fused::{Condition, Expr, Fused, fused};
 pub use gradient::Hook;
@@ -53,7 +53,7 @@ pub use op::{
 };
 #[doc(hidden)]
 pub use ops::Listed;
-pub use ops::{AsTensor, Indices, Operand};
+pub use ops::{AsTensor, HistogramOptions, Indices, LossOptions, Operand, Reduction};
 pub use params::Params;
 pub use replay::{Replayed, replayed};
 #[doc(hidden)]

@@ -38,6 +38,14 @@ impl<T: Element> From<Array<T>> for Tensor<T> {
     }
 }
 
+/// Another handle of the tensor: where an operation takes `impl Into<Tensor<T>>`, `&x` is as good as a number.
+impl<T: Element> From<&Tensor<T>> for Tensor<T> {
+    #[inline]
+    fn from(x: &Tensor<T>) -> Self {
+        x.clone()
+    }
+}
+
 impl<T: Element> Tensor<T> {
     #[inline]
     pub(crate) fn from_parts(value: Array<T>, edge: Option<Edge>) -> Self {

@@ -7,6 +7,8 @@
 mod chain;
 mod cholesky;
 mod complex;
+mod convolution;
+mod covariance;
 mod determinant;
 mod eig;
 mod einsum;
@@ -34,6 +36,8 @@ mod triangular;
 
 pub use chain::multi_dot;
 pub use cholesky::{cholesky, cholesky_ex, cholesky_jitter, cholesky_solve};
+pub use convolution::{Conv1dOptions, conv1d};
+pub use covariance::{CovOptions, corrcoef, cov, cov_with};
 pub use determinant::{det, logdet, slogdet};
 pub use eig::{eig, eigvals, schur};
 pub use einsum::{cross, einsum, kron, tensordot};

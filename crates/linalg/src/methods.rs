@@ -1,6 +1,6 @@
 //! The functions of this crate as methods.
 
-use crate::{FftNorm, MatrixNorm, PinvOptions, Triangle};
+use crate::{Conv1dOptions, CovOptions, FftNorm, MatrixNorm, PinvOptions, Triangle};
 use autograd::Tensor;
 use tensor_core::shape::Integer;
 use tensor_core::{Float, Result};
@@ -121,4 +121,12 @@ methods! {
     symmetric_power(p: f64) -> Tensor<T>;
     /// Shape, for a scalar.
     vander(n: impl Integer, decreasing: bool) -> Tensor<T>;
+    /// Shape, for more than two dimensions.
+    cov() -> Tensor<T>;
+    /// Shape, for more than two dimensions, and where there is not a weight for each observation.
+    cov_with(options: CovOptions<'_, T>) -> Tensor<T>;
+    /// Shape, for more than two dimensions.
+    corrcoef() -> Tensor<T>;
+    /// Shape, where the operands do not fit; argument, for a stride, a dilation or groups of 0.
+    conv1d(weight: &Tensor<T>, bias: Option<&Tensor<T>>, options: Conv1dOptions) -> Tensor<T>;
 }

@@ -414,6 +414,26 @@ impl<T: Element> Array<T> {
         Ok(self.view(self.layout().expand(op, to)?))
     }
 
+    /// A view of the windows of `size` elements along `dim`, each `step` behind the one before: their number in the
+    /// dimension's place, and their elements along a last dimension.
+    ///
+    /// # Errors
+    /// Index, where there is no such dimension, or it is shorter than a window; argument, for a step of 0.
+    pub fn unfold(&self, op: &'static str, dim: usize, size: usize, step: usize) -> Result<Self> {
+        self.has_dim(op, dim)?;
+        if step == 0 {
+            return Err(Error::argument(op, "windows 0 elements apart: at least 1 is needed"));
+        }
+        if size > self.shape()[dim] {
+            let message =
+                format!("windows of {size} elements leave dimension {dim} of shape {:?}", self.shape());
+            return Err(Error::index(op, message));
+        }
+        let layout = self.layout().unfold(dim, size, step);
+        shape::numel(op, layout.shape())?;
+        Ok(self.view(layout))
+    }
+
     /// A view of the elements whose index in the second of `dims`, two different ones, is that in the
     /// first plus `offset`, along a last dimension in place of the two.
     ///

@@ -3,7 +3,7 @@
 
 use crate::code::Code;
 use crate::element::Float;
-use crate::special;
+use crate::{inverse_error, sinc, special};
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -98,6 +98,16 @@ pub trait Expression:
     fn erf(self) -> Self;
     /// 1 minus the error function, exact where that is small.
     fn erfc(self) -> Self;
+    /// The inverse of the error function.
+    #[inline(always)]
+    fn erfinv(self) -> Self {
+        inverse_error::erfinv(self)
+    }
+    /// The derivative of order `n` of sin(pi x) / (pi x).
+    #[inline(always)]
+    fn sinc(self, n: u64) -> Self {
+        sinc::sinc(self, n)
+    }
     /// The logarithm of the absolute value of the gamma function.
     fn lgamma(self) -> Self;
     /// The largest integer not above.

@@ -217,6 +217,18 @@ impl Layout {
         Layout::strided(shape, &strides, (self.offset as isize + moved) as usize)
     }
 
+    /// Windows of `size` elements along `dim`, each `step` behind the one before: their number in the dimension's place,
+    /// and their elements along a last dimension. The caller has checked that `size` fits and that `step` is not 0.
+    pub fn unfold(&self, dim: usize, size: usize, step: usize) -> Self {
+        let (mut shape, mut strides) = (self.shape.clone(), self.strides());
+        shape.push(size);
+        strides.push(strides[dim]);
+        shape[dim] = (shape[dim] - size) / step + 1;
+        // A single window may have any step at all.
+        strides[dim] = strides[dim].wrapping_mul(step as isize);
+        Layout::strided(shape, &strides, self.offset)
+    }
+
     /// With a dimension of size 1 before dimension `dim`.
     pub fn insert_dim(&self, dim: usize) -> Self {
         let (mut shape, mut strides) = (self.shape.clone(), self.strides());

@@ -31,12 +31,14 @@ mod formula;
 mod gpu;
 mod heap;
 mod interop;
+mod inverse_error;
 mod layout;
 mod matrix;
 mod nest;
 mod once;
 mod reduction;
 mod simd;
+mod sinc;
 mod sparse;
 
 pub use array::{Array, Memory};

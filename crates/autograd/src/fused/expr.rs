@@ -116,7 +116,7 @@ functions! {
     exp EXP; exp2 EXP2; expm1 EXPM1; log LOG; log2 LOG2; log10 LOG10; log1p LOG1P; sqrt SQRT; rsqrt RSQRT; square SQUARE;
     reciprocal RECIPROCAL; sin SIN; cos COS; tan TAN; asin ASIN; acos ACOS; atan ATAN; sinh SINH; cosh COSH; tanh TANH;
     asinh ASINH; acosh ACOSH; atanh ATANH; sigmoid SIGMOID; softplus SOFTPLUS; relu RELU; silu SILU; gelu GELU;
-    log_sigmoid LOG_SIGMOID; erf ERF; erfc ERFC; lgamma LGAMMA; sign SIGN; floor FLOOR; ceil CEIL; trunc TRUNC; round ROUND;
+    log_sigmoid LOG_SIGMOID; erf ERF; erfc ERFC; erfinv ERFINV; logit LOGIT; sinc SINC; lgamma LGAMMA; sign SIGN; floor FLOOR; ceil CEIL; trunc TRUNC; round ROUND;
 }
 
 impl Expr {
@@ -279,7 +279,7 @@ impl Expression for Expr {
     type Mask = Condition;
 
     own_methods!(abs square reciprocal sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan sinh cosh tanh);
-    own_methods!(asinh acosh atanh sigmoid softplus silu gelu erf erfc lgamma floor ceil trunc round sign);
+    own_methods!(asinh acosh atanh sigmoid softplus silu gelu erf erfc erfinv lgamma floor ceil trunc round sign);
     fn times(self, c: f64) -> Self {
         self * c
     }
@@ -306,6 +306,9 @@ impl Expression for Expr {
     }
     fn polygamma(self, n: u64) -> Self {
         self.one(&one::POLYGAMMA, [n as f64, 0.0])
+    }
+    fn sinc(self, n: u64) -> Self {
+        self.one(&one::SINC, [n as f64, 0.0])
     }
     fn sech_square(self) -> Self {
         self.one(&one::SECH_SQUARE, [0.0; 2])

@@ -189,6 +189,32 @@ functions! {
     pub erf ERF() |x| x.erf(), Input |g, x| g * normal(x);
     /// 1 - erf(x), exact where that is small.
     pub erfc ERFC() |x| x.erfc(), Input |g, x| -(g * normal(x));
+    /// The number whose error function is x, infinite at -1 and 1 and NaN beyond them.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let y = Tensor::from([0.0, 0.5, 1.0]).erfinv();
+    /// assert_eq!(y.to_vec(), [0.0, 0.4769362762044699, f64::INFINITY]);
+    /// ```
+    pub erfinv ERFINV() |x| x.erfinv(), Output |g, y| g * y.square().exp().times(PI.sqrt() / 2.0);
+    /// ln(x / (1 - x)), the inverse of the sigmoid, with its digits near 0, 1/2 and 1; infinite at 0 and 1 and NaN
+    /// beyond them. PyTorch's `logit(eps)` is `x.clamp(eps, 1.0 - eps).logit()`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([0.0, 0.25, 0.5, 1.0]);
+    /// assert_eq!(x.logit().to_vec(), [f64::NEG_INFINITY, -3f64.ln(), 0.0, f64::INFINITY]);
+    /// ```
+    pub logit LOGIT() |x| {
+        // From 1/4 on 2 x - 1 is exact.
+        let low = x.lt_number(0.25);
+        let below = x.clone().log() - (-x.clone()).log1p();
+        E::choose(low, below, x.times(2.0).plus(-1.0).atanh().times(2.0))
+    }, Input |g, x| {
+        let (below, above) = (x.lt_number(0.0), x.gt_number(1.0));
+        let slope = (x.clone() * (-x).plus(1.0)).with(below, f64::NAN).with(above, f64::NAN);
+        g / slope
+    };
     /// The logarithm of the absolute value of the gamma function.
     #[doc(alias = "gammaln")]
     pub lgamma LGAMMA() |x| x.lgamma(), Input |g, x| g * x.polygamma(0);
@@ -235,6 +261,8 @@ functions! {
     };
     /// The derivative of order `n` of [`Tensor::digamma`]. Orders are counted far enough for the one after the last.
     pub(super) polygamma_of POLYGAMMA(n) as "polygamma" |x| x.polygamma(n as u64), Input |g, x| g * x.polygamma(n as u64 + 1);
+    /// The derivative of order `n` of [`Tensor::sinc`].
+    pub(super) sinc_of SINC(n) as "sinc" |x| x.sinc(n as u64), Input |g, x| g * x.sinc(n as u64 + 1);
     /// x above 0, `alpha` (e^x - 1) elsewhere (Clevert, Unterthiner and Hochreiter 2015).
     pub elu ELU(alpha) |x| E::choose(x.gt_number(0.0), x.clone(), x.expm1().times(alpha)), Input |g, x| {
         // alpha e^x below 0; the exponential of what is above is never formed
@@ -284,6 +312,20 @@ fn normal<E: Expression>(x: E) -> E {
 }
 
 impl<T: Float> Tensor<T> {
+    /// sin(pi x) / (pi x), and 1 at 0: 0 at every other integer, with derivatives of any order that have their digits
+    /// at 0 and near it. NaN at infinities, as NumPy's and PyTorch's.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([0.0, 0.5, 3.0]);
+    /// assert_eq!(x.sinc().to_vec(), [1.0, std::f64::consts::FRAC_2_PI, 0.0]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn sinc(&self) -> Self {
+        self.sinc_of(0.0)
+    }
+
     /// The logarithmic derivative of the gamma function.
     #[track_caller]
     #[must_use]

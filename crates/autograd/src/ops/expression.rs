@@ -15,7 +15,7 @@ impl<T: Float> Expression for Tensor<T> {
     type Mask = Tensor<bool>;
 
     tensor_methods!(abs square reciprocal sqrt exp exp2 expm1 log log2 log10 log1p sin cos tan asin acos atan);
-    tensor_methods!(sinh cosh tanh asinh acosh atanh sigmoid erf erfc lgamma floor ceil trunc round sign);
+    tensor_methods!(sinh cosh tanh asinh acosh atanh sigmoid erf erfc erfinv lgamma floor ceil trunc round sign);
     tensor_methods!(sech_square one_minus_square softplus silu silu_slope gelu gelu_slope);
     fn times(self, c: f64) -> Self {
         self * T::of(c)
@@ -25,6 +25,9 @@ impl<T: Float> Expression for Tensor<T> {
     }
     fn polygamma(self, n: u64) -> Self {
         Tensor::polygamma_of(&self, n as f64)
+    }
+    fn sinc(self, n: u64) -> Self {
+        Tensor::sinc_of(&self, n as f64)
     }
     fn power(self, p: f64) -> Self {
         Tensor::powf(&self, p)

@@ -227,6 +227,37 @@ impl<T: Number> Tensor<T> {
         )
     }
 
+    /// This tensor with `self[i][index[i][j][k]][k] = source[i][j][k]` for `dim` 1, and so on; `source` may be a number.
+    /// The index has as many dimensions, and is no larger than the source, nor than this tensor in the other dimensions.
+    /// Of what is put to one element, the last in row-major order stays, and has its gradient.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (x, index) = (Tensor::zeros([3]), Tensor::from([2, 0]));
+    /// assert_eq!(x.scatter(0, &index, &Tensor::from([5.0, 7.0]))?.to_vec(), [7.0, 0.0, 5.0]);
+    /// assert_eq!(x.scatter(0, &index, 1.0)?.to_vec(), [1.0, 0.0, 1.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, where one is out of range or there is no such dimension; shape, where index or source do not fit.
+    #[track_caller]
+    pub fn scatter(
+        &self,
+        d: impl Integer,
+        index: &Tensor<i64>,
+        source: impl Into<Tensor<T>>,
+    ) -> Result<Self> {
+        let d = d.to_isize();
+        body_once!(
+            T: Number,
+            [self, d, index, &source.into()],
+            |this: &Tensor<T>, d: isize, index: &Tensor<i64>, source: &Tensor<T>| -> Result<Tensor<T>> {
+                scattered(this, d, index, source).called("scatter")
+            }
+        )
+    }
+
     /// The slices at the indices, a list or a vector, along `dim`: NumPy's `take`. Negative ones count from the
     /// end; the gradients of a slice chosen often add up.
     ///
@@ -419,8 +450,36 @@ impl<T: Element> Tensor<T> {
     }
 }
 
+/// `x` with elements of `source` at an index along a dimension.
+fn scattered<T: Number>(
+    x: &Tensor<T>,
+    d: isize,
+    index: &Tensor<i64>,
+    source: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let source = if source.ndim() == 0 { source.expand(index.shape())? } else { source.clone() };
+    if x.ndim() == 0 && index.ndim() < 2 {
+        return scattered(&x.as_vector()?, d, &index.as_vector()?, &source.as_vector()?)?.as_scalar();
+    }
+    let (index, source) = match (x.ndim(), index.ndim()) {
+        (1, 0) => (index.as_vector()?, source.as_vector()?),
+        _ => (index.clone(), source),
+    };
+    let dim = dim("scatter", d, x.ndim())?;
+    check_index("scatter", index.shape(), x.shape(), Some(dim))?;
+    check_index("scatter", index.shape(), source.shape(), None)?;
+    let mut read = source;
+    for (k, &size) in index.shape().iter().enumerate() {
+        read = read.narrow(k as isize, 0, size)?;
+    }
+    // Where each goes in row-major order: the numbers of the elements, at the index.
+    let numbers = arange_on(&x.device(), 0, x.numel() as i64, 1)?.reshape(x.shape())?;
+    let places = numbers.gather(d, &index)?.flatten();
+    x.flatten().index_put(&places, &read.flatten(), false)?.reshape(x.shape())
+}
+
 /// Indices, a vector, along `dim`, repeated over the other dimensions of `shape`.
-fn along(index: &Tensor<i64>, dim: usize, shape: &[usize]) -> Result<Array<i64>> {
+pub(super) fn along(index: &Tensor<i64>, dim: usize, shape: &[usize]) -> Result<Array<i64>> {
     if index.ndim() != 1 {
         let message = format!("indices of shape {:?}: a vector is needed", index.shape());
         return Err(Error::shape("index_select", message));

@@ -4,8 +4,8 @@ use crate::body_once;
 use crate::op::{Kept, OpMany, apply_many};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
-use tensor_core::shape::{Integer, dim};
-use tensor_core::{Array, Element, Error, Result, kernels};
+use tensor_core::shape::{Dims, Integer, dim};
+use tensor_core::{Array, AtCaller, Element, Error, Result, kernels};
 
 /// The inputs one after another along a dimension.
 struct Cat {
@@ -79,6 +79,22 @@ impl<I> Listed<I> {
     }
 }
 
+/// Tensors in shapes of more dimensions, one after another along one of those.
+fn joined<T: Element>(
+    op: &'static str,
+    tensors: &[&Tensor<T>],
+    along: isize,
+    widen: impl Fn(&mut Dims),
+) -> Result<Tensor<T>> {
+    let wide = |t: &&Tensor<T>| {
+        let mut shape = Dims::from_slice(t.shape());
+        widen(&mut shape);
+        t.reshaped(shape)
+    };
+    let wide: Vec<Tensor<T>> = tensors.iter().map(wide).collect::<Result<_>>()?;
+    Tensor::cat(&wide, along).called(op)
+}
+
 impl<T: Element> Tensor<T> {
     /// The tensors of a list, owned or borrowed, one after another along dimension `dim`; their other sizes agree.
     ///
@@ -116,6 +132,98 @@ impl<T: Element> Tensor<T> {
             }
             let sizes = tensors.iter().map(|t| t.shape()[dim]).collect();
             Ok(apply_many(Cat { dim, sizes }, tensors)?.swap_remove(0))
+        })
+    }
+
+    /// The tensors side by side: along the second dimension, or, of vectors and scalars, along the first.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (a, b) = (Tensor::from([[1], [2]]), Tensor::from([[3], [4]]));
+    /// assert_eq!(Tensor::hstack(&[&a, &b])?.to_vec(), [1, 3, 2, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the other sizes differ or there is no tensor.
+    #[track_caller]
+    pub fn hstack(tensors: impl IntoIterator<Item: AsTensor<T>>) -> Result<Self> {
+        let tensors = Listed::new(tensors);
+        body_once!(T: Element, [&tensors.tensors()], |tensors: &[&Tensor<T>]| -> Result<Tensor<T>> {
+            let along = tensors.first().map_or(0, |first| isize::from(first.ndim() > 1));
+            joined("hstack", tensors, along, |shape| if shape.is_empty() { shape.push(1) })
+        })
+    }
+
+    /// The tensors below each other, along the first dimension; vectors are rows.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let rows = Tensor::vstack(&[&Tensor::from([1, 2]), &Tensor::from([[3, 4], [5, 6]])])?;
+    /// assert_eq!((rows.shape(), rows.to_vec()), (&[3, 2][..], vec![1, 2, 3, 4, 5, 6]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the other sizes differ or there is no tensor.
+    #[track_caller]
+    pub fn vstack(tensors: impl IntoIterator<Item: AsTensor<T>>) -> Result<Self> {
+        let tensors = Listed::new(tensors);
+        body_once!(T: Element, [&tensors.tensors()], |tensors: &[&Tensor<T>]| -> Result<Tensor<T>> {
+            joined("vstack", tensors, 0, |shape| {
+                while shape.len() < 2 {
+                    shape.insert(0, 1);
+                }
+            })
+        })
+    }
+
+    /// The tensors behind each other, along the third dimension, which vectors, as rows, and matrices have with size 1.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::dstack(&[&Tensor::from([1, 2]), &Tensor::from([3, 4])])?;
+    /// assert_eq!((x.shape(), x.to_vec()), (&[1, 2, 2][..], vec![1, 3, 2, 4]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the other sizes differ or there is no tensor.
+    #[track_caller]
+    pub fn dstack(tensors: impl IntoIterator<Item: AsTensor<T>>) -> Result<Self> {
+        let tensors = Listed::new(tensors);
+        body_once!(T: Element, [&tensors.tensors()], |tensors: &[&Tensor<T>]| -> Result<Tensor<T>> {
+            joined("dstack", tensors, 2, |shape| {
+                while shape.len() < 2 {
+                    shape.insert(0, 1);
+                }
+                if shape.len() == 2 {
+                    shape.push(1);
+                }
+            })
+        })
+    }
+
+    /// The tensors side by side, along the second dimension; vectors are columns.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::column_stack(&[&Tensor::from([1, 2]), &Tensor::from([3, 4])])?;
+    /// assert_eq!(x.to_vec(), [1, 3, 2, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where the other sizes differ or there is no tensor.
+    #[track_caller]
+    pub fn column_stack(tensors: impl IntoIterator<Item: AsTensor<T>>) -> Result<Self> {
+        let tensors = Listed::new(tensors);
+        body_once!(T: Element, [&tensors.tensors()], |tensors: &[&Tensor<T>]| -> Result<Tensor<T>> {
+            joined("column_stack", tensors, 1, |shape| {
+                while shape.len() < 2 {
+                    shape.push(1);
+                }
+            })
         })
     }
 

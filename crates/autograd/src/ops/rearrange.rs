@@ -404,6 +404,32 @@ impl<T: Element> Tensor<T> {
 }
 
 impl<T: Number> Tensor<T> {
+    /// Each slice along `dim` repeated behind itself: as often as a number says, or a vector for each slice. NumPy's
+    /// `repeat`; PyTorch's without a dimension is that of `flatten()`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1, 2, 3]);
+    /// assert_eq!(x.repeat_interleave(2, 0)?.to_vec(), [1, 1, 2, 2, 3, 3]);
+    /// assert_eq!(x.repeat_interleave([2, 0, 1], 0)?.to_vec(), [1, 1, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist; shape, where the vector does not have a number for each slice;
+    /// argument, for a negative number; out of memory.
+    #[track_caller]
+    pub fn repeat_interleave(&self, repeats: impl Into<Tensor<i64>>, d: impl Integer) -> Result<Self> {
+        let d = d.to_isize();
+        body_once!(
+            T: Number,
+            [self, &repeats.into(), d],
+            |x: &Tensor<T>, repeats: &Tensor<i64>, d: isize| -> Result<Tensor<T>> {
+                repeated(&x.as_vector()?, repeats, d).called("repeat_interleave")
+            }
+        )
+    }
+
     /// The sum of the diagonal of a matrix.
     ///
     /// # Errors
@@ -416,6 +442,37 @@ impl<T: Number> Tensor<T> {
         }
         Ok(self.diagonal(0, 0, 1)?.sum())
     }
+}
+
+/// Each slice along a dimension repeated behind itself.
+fn repeated<T: Number>(x: &Tensor<T>, repeats: &Tensor<i64>, d: isize) -> Result<Tensor<T>> {
+    const OP: &str = "repeat_interleave";
+    let dim = dim(OP, d, x.ndim())?;
+    let size = x.shape()[dim];
+    if repeats.ndim() > 1 || (repeats.ndim() == 1 && ![1, size].contains(&repeats.numel())) {
+        let message = format!(
+            "numbers of shape {:?} for {size} slices of dimension {dim}: a number or one for each is needed",
+            repeats.shape()
+        );
+        return Err(Error::shape(OP, message));
+    }
+    let counts = repeats.to_vec();
+    if let Some(count) = counts.iter().find(|&&count| count < 0) {
+        return Err(Error::argument(OP, format!("{count} times: 0 or more is needed")));
+    }
+    if let [count] = counts[..] {
+        let mut shape = Dims::from_slice(x.shape());
+        shape[dim] = size.saturating_mul(count as usize);
+        memory::ask::<T>(OP, &shape)?;
+        let mut apart = Dims::from_slice(x.shape());
+        apart.insert(dim + 1, count as usize);
+        return x.unsqueeze(dim as isize + 1)?.expand(&apart)?.reshaped(shape);
+    }
+    let total = counts.iter().fold(0usize, |sum, &count| sum.saturating_add(count as usize));
+    memory::ask::<i64>(OP, &[total])?;
+    let ends = repeats.cumsum(0)?;
+    let slices = ends.searchsorted(&arange_on(&repeats.device(), 0, total as i64, 1)?, true)?;
+    x.index_select(d, &slices)
 }
 
 /// Two different dimensions.

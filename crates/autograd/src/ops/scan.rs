@@ -2,10 +2,11 @@
 
 use crate::apply_once;
 use crate::body_once;
-use crate::op::{Kept, Op, apply};
+use crate::mode::no_grad;
+use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use tensor_core::shape::{Integer, dim};
-use tensor_core::{Array, AtCaller, Number, Result, kernels};
+use tensor_core::{Array, AtCaller, Device, Float, Number, Result, compiled_once, kernels};
 
 /// The running sums along a dimension, from its end where `reverse`.
 #[derive(Clone, Copy)]
@@ -116,5 +117,154 @@ impl<T: Number> Tensor<T> {
         }
         let dim = dim("cumprod", d, self.ndim()).at_caller()?;
         self.multiplied("cumprod", dim, true)
+    }
+}
+
+/// y_i = b_i + a_i y_(i-1) along a dimension, where a_0 is not read.
+struct Recurrence {
+    dim: usize,
+}
+
+impl<T: Float> Op<T, 2> for Recurrence {
+    fn name(&self) -> &'static str {
+        "recurrence"
+    }
+    fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
+        match b.device() {
+            Device::Cpu => recurrence_by_steps(a, b, self.dim),
+            _ => no_grad(|| recurrence_by_doubling(a, b, self.dim)),
+        }
+    }
+    fn keep(&self, [a, _]: [bool; 2]) -> Keep<2> {
+        Keep { inputs: [true, false], output: a }
+    }
+    /// With h_i = grad_i + a_(i+1) h_(i+1), which is the recurrence from the other end: h_i y_(i-1), h
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        let (d, n) = (self.dim as isize, g.shape()[self.dim]);
+        let a = kept.input(0);
+        let edge = a.narrow(d, 0, n.min(1))?.zeros_like();
+        let next = Tensor::cat(&[&a.narrow(d, n.min(1) as isize, n.saturating_sub(1))?, &edge], d)?;
+        let h = apply(Recurrence { dim: self.dim }, [&next.flip(d)?, &g.flip(d)?])?.flip(d)?;
+        let of_a = kept.wrt(0, || {
+            let y = kept.output(0);
+            h.try_mul(&Tensor::cat(&[&edge, &y.narrow(d, 0, n.saturating_sub(1))?], d)?)
+        })?;
+        Ok([of_a, Some(h)])
+    }
+}
+
+compiled_once! {
+    fn recurrence_by_steps<T: Float>(a: &Array<T>, b: &Array<T>, dim: usize) -> Result<Array<T>> {
+        let (n, step) = (b.shape()[dim], b.shape()[dim + 1..].iter().product::<usize>());
+        let a = kernels::copy("recurrence", a)?;
+        let a = a.as_slice().expect("a copy is row-major");
+        let mut out = kernels::copy("recurrence", b)?;
+        let block = (n * step).max(1);
+        for (y, a) in out.make_mut()?.chunks_exact_mut(block).zip(a.chunks_exact(block)) {
+            for i in step..block {
+                y[i] = y[i - step].mul_add(a[i], y[i]);
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// What reaches 1, 2, 4, .. elements back is added to what is there: as many passes as the length has digits.
+fn recurrence_by_doubling<T: Float>(a: &Array<T>, b: &Array<T>, dim: usize) -> Result<Array<T>> {
+    let (n, d) = (b.shape()[dim], dim as isize);
+    let (mut a, mut b) = (Tensor::from(a.clone()), Tensor::from(b.clone()));
+    let mut reach = 1;
+    while reach < n {
+        let (start, rest) = (reach as isize, n - reach);
+        let factor = a.narrow(d, start, rest)?;
+        let sums = b.narrow(d, start, rest)?.try_add(&factor.try_mul(&b.narrow(d, 0, rest)?)?)?;
+        b = Tensor::cat(&[&b.narrow(d, 0, reach)?, &sums], d)?;
+        a = Tensor::cat(&[&a.narrow(d, 0, reach)?, &factor.try_mul(&a.narrow(d, 0, rest)?)?], d)?;
+        reach *= 2;
+    }
+    Ok(b.into_array())
+}
+
+impl<T: Float> Tensor<T> {
+    /// ln of the running sums of e^x along `dim`, without overflow: -inf where all so far are.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1000.0, 1000.0, f64::NEG_INFINITY]);
+    /// assert_eq!(x.logcumsumexp(0)?.to_vec(), [1000.0, 1000.0 + 2f64.ln(), 1000.0 + 2f64.ln()]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist.
+    #[track_caller]
+    pub fn logcumsumexp(&self, d: impl Integer) -> Result<Self> {
+        let d = d.to_isize();
+        body_once!(T: Float, [self, d], |x: &Tensor<T>, d: isize| -> Result<Tensor<T>> {
+            if x.ndim() == 0 {
+                return x.as_vector()?.logcumsumexp(d)?.as_scalar();
+            }
+            let dim = dim("logcumsumexp", d, x.ndim())?;
+            let n = x.shape()[dim];
+            if n == 0 {
+                return Ok(x.clone());
+            }
+            // With the largest so far, m, and 1 + r the sum of e^(x - m): r = a r_before + b, where a = e^(m_before - m).
+            let largest = x.detach().cummax(d)?.0;
+            let (zero, low) = (Tensor::scalar(T::ZERO), Tensor::scalar(-T::INFINITY));
+            let first = largest.narrow(d, 0, 1)?.full_like(-T::INFINITY);
+            let before = Tensor::cat(&[&first, &largest.narrow(d, 0, n - 1)?], d)?;
+            // Equal infinities have no difference.
+            let decay = before.eq(&largest)?.where_cond(&Tensor::scalar(T::ONE), &(&before - &largest).exp())?;
+            let shift = largest.isfinite().where_cond(&largest, &zero)?;
+            let distance = x.try_sub(&shift)?;
+            // A new maximum's 1 is the one that r leaves out, and what was left out before comes in.
+            let leads = x.detach().eq(&largest)?;
+            let lead = leads.where_cond(&distance, &zero)?.expm1().try_add(&decay)?;
+            let follow = leads.where_cond(&low, &distance)?.exp();
+            let r = apply(Recurrence { dim }, [&decay, &leads.where_cond(&lead, &follow)?])?;
+            largest.eq(-T::INFINITY)?.where_cond(&low, &r.log1p().try_add(&shift)?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check_op;
+
+    #[test]
+    fn derivatives() -> Result<()> {
+        for (shape, dim) in
+            [(&[5][..], 0usize), (&[2, 4], 1), (&[4, 2], 0), (&[2, 3, 2], 1), (&[1], 0), (&[0, 2], 0)]
+        {
+            let recurrence = |x: &[Tensor]| apply(Recurrence { dim }, [&x[0], &x[1]]);
+            let doubling = |x: &[Tensor]| Ok(recurrence_by_doubling(x[0].array(), x[1].array(), dim)?.into());
+            check_op(recurrence, &[shape, shape]).reference(doubling).run()?;
+            check_op(|x| x[0].logcumsumexp(dim as isize), &[shape])
+                .single(|x| x[0].logcumsumexp(dim as isize))
+                .reference(|x| Ok(x[0].exp().cumsum(dim as isize)?.log()))
+                .run()?;
+        }
+        check_op(|x| x[0].logcumsumexp(-1), &[&[]]).run()
+    }
+
+    #[test]
+    fn ends() -> Result<()> {
+        let (inf, low) = (f64::INFINITY, f64::NEG_INFINITY);
+        let x = Tensor::from([low, low, -1000.0, low, 1.7e308, 0.0]).requires_grad();
+        let y = x.logcumsumexp(0)?;
+        assert_eq!(y.to_vec(), [low, low, -1000.0, -1000.0, 1.7e308, 1.7e308]);
+        y.sum().backward()?;
+        assert_eq!(x.grad().unwrap().to_vec(), [0.0, 0.0, 2.0, 0.0, 2.0, 0.0]);
+        assert_eq!(Tensor::from([1.0, inf, 2.0]).logcumsumexp(0)?.to_vec(), [1.0, inf, inf]);
+        let nan = Tensor::from([1.0, f64::NAN, 2.0]).logcumsumexp(0)?.isnan();
+        assert_eq!(nan.to_vec(), [false, true, true]);
+        // What is far below the largest keeps its digits beside a sum of 0.
+        let small = Tensor::from([0.0, -50.0, -50.0]).logcumsumexp(0)?;
+        let e = (-50.0f64).exp();
+        assert!(small.allclose(&Tensor::from([0.0, e, 2.0 * e]), 1e-14, 0.0)?);
+        assert!(x.logcumsumexp(1).is_err());
+        Ok(())
     }
 }

@@ -131,6 +131,25 @@ fn order_of(dims: &[isize], shape: &[usize]) -> Result<Dims> {
     Ok(order)
 }
 
+/// The order of `ndim` dimensions of which some are moved to other places.
+fn moved(source: &[isize], destination: &[isize], ndim: usize) -> Result<Dims> {
+    if source.len() != destination.len() {
+        let message = format!("dimensions {source:?} to {destination:?}: one place each is needed");
+        return Err(Error::shape("movedim", message));
+    }
+    let numbers = |dims: &[isize]| -> Result<Dims> {
+        if !dims.is_empty() {
+            dim_mask("movedim", dims, ndim)?;
+        }
+        // A scalar has neither of the dimensions 0 and -1 that it may be named by.
+        dims.iter().filter(|_| ndim > 0).map(|&d| dim("movedim", d, ndim)).collect()
+    };
+    let (from, to) = (numbers(source)?, numbers(destination)?);
+    let mut rest = (0..ndim).filter(|k| !from.contains(k));
+    let place = |k: usize| to.iter().position(|&t| t == k).map(|i| from[i]);
+    Ok((0..ndim).filter_map(|k| place(k).or_else(|| rest.next())).collect())
+}
+
 /// A shape without the dimensions of size 1 among `dims`.
 fn squeezed(shape: &[usize], dims: &[isize]) -> Result<Dims> {
     let mask = dim_mask("squeeze", dims, shape.len())?;
@@ -228,6 +247,24 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn permute(&self, dims: impl IntoDims) -> Result<Self> {
         let order = order_of(&dims.into_dims(), self.shape()).at_caller()?;
+        permuted(Location::caller(), self, order)
+    }
+
+    /// Dimensions `source` moved to the places `destination`, one by one; the others keep their order.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([2, 3, 4]);
+    /// assert_eq!(x.movedim(0, -1)?.shape(), [3, 4, 2]);
+    /// assert_eq!(x.movedim([0, 1], [1, 0])?.shape(), [3, 2, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist or is named twice; shape, for not as many places as dimensions.
+    #[track_caller]
+    pub fn movedim(&self, source: impl IntoDims, destination: impl IntoDims) -> Result<Self> {
+        let order = moved(&source.into_dims(), &destination.into_dims(), self.ndim()).at_caller()?;
         permuted(Location::caller(), self, order)
     }
 

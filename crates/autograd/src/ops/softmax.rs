@@ -134,6 +134,10 @@ impl<T: Float> Op<T, 1> for Softmax {
     }
     /// softmax: result (grad - sum(grad result)); log_softmax: grad - e^result sum(grad)
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        if !self.mask.contains(&true) {
+            // An element by itself has all of its sum, whatever it is.
+            return Ok([Some(g.zeros_like())]);
+        }
         let y = kept.output(0);
         if !kept.create_graph()
             && let Some(g) = kernels::softmax_cotangent(

@@ -128,6 +128,44 @@ impl<T: Number> Tensor<T> {
         )
     }
 
+    /// The `k`-th smallest element along `dim`, counted from 1, and its index; NaN counts as larger than everything. The
+    /// element has the gradient.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (value, index) = Tensor::from([30.0, 10.0, 20.0]).kthvalue(2, 0, false)?;
+    /// assert_eq!((value.item()?, index.item()?), (20.0, 2));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist, and for a `k` that is 0 or more than it has elements.
+    #[track_caller]
+    pub fn kthvalue(&self, k: impl Integer, d: impl Integer, keepdim: bool) -> Result<(Self, Tensor<i64>)> {
+        let d = d.to_isize();
+        let k = k.to_size("kthvalue").at_caller()?;
+        body_once!(
+            T: Number,
+            [self, k, d, keepdim],
+            |x: &Tensor<T>, k: usize, d: isize, keepdim: bool| -> Result<(Tensor<T>, Tensor<i64>)> {
+                if x.ndim() == 0 {
+                    let (value, index) = x.as_vector()?.kthvalue(k, d, true)?;
+                    return Ok((value.as_scalar()?, index.as_scalar()?));
+                }
+                let size = x.size(d).called("kthvalue")?;
+                if k == 0 || k > size {
+                    let message = format!("element {k} in the order of {size}, of shape {:?}: 1 is the smallest", x.shape());
+                    return Err(Error::index("kthvalue", message));
+                }
+                let (value, index) = sorted(x, d, false, k - 1..k)?;
+                match keepdim {
+                    true => Ok((value, index)),
+                    false => Ok((value.squeeze(d)?, index.squeeze(d)?)),
+                }
+            }
+        )
+    }
+
     /// Where each of `values` would go into this vector, which is in order: before what is equal to it,
     /// or after that where `right`. NaN goes to the end.
     ///
