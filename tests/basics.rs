@@ -326,9 +326,9 @@ fn comparisons() -> Result<()> {
     assert_eq!(x.eq(&x)?.to_vec(), [true, true, false]);
     assert_eq!(x.ne(&x)?.to_vec(), [false, false, true]);
     assert_eq!(x.isnan().to_vec(), [false, false, true]);
-    assert_eq!(Tensor::from([[1], [2]]).lt(&Tensor::from([1, 2, 3]))?.shape(), [2, 3]);
+    assert_eq!(Tensor::from([[1], [2]]).lt(Tensor::from([1, 2, 3]))?.shape(), [2, 3]);
     assert!(x.isnan().any() && !x.isnan().all() && x.isnan().logical_not().any());
-    assert_eq!(kind(x.eq(&Tensor::ones([2]))), ErrorKind::Shape);
+    assert_eq!(kind(x.eq(Tensor::ones([2]))), ErrorKind::Shape);
     Ok(())
 }
 
@@ -337,14 +337,14 @@ fn choosing_leaks_nothing() -> Result<()> {
     let mask = Tensor::from([true, false]);
     let (a, b) = (Tensor::from([1.0, f64::NAN]), Tensor::from([f64::INFINITY, 2.0]));
     assert_eq!(mask.where_cond(&a, &b)?.to_vec(), [1.0, 2.0]);
-    assert_eq!(mask.where_cond(&Tensor::from([[1], [2]]), &Tensor::scalar(0))?.to_vec(), [1, 0, 2, 0]);
+    assert_eq!(mask.where_cond(Tensor::from([[1], [2]]), Tensor::scalar(0))?.to_vec(), [1, 0, 2, 0]);
     let (a, b) = (a.requires_grad(), b.requires_grad());
     mask.where_cond(&a, &b)?.sum().backward()?;
     assert_eq!(a.grad().unwrap().to_vec(), [1.0, 0.0]);
     assert_eq!(b.grad().unwrap().to_vec(), [0.0, 1.0]);
     // What comes in for the branch not taken does not leak either.
     let x = Tensor::from([1.0, 2.0]).requires_grad();
-    let y = mask.where_cond(&x, &Tensor::scalar(0.0))?;
+    let y = mask.where_cond(&x, Tensor::scalar(0.0))?;
     y.backward_with(Some(Tensor::from([3.0, f64::NAN])), false)?;
     assert_eq!(x.grad().unwrap().to_vec(), [3.0, 0.0]);
     Ok(())
@@ -399,9 +399,9 @@ fn lines_are_selected_along_any_dimension() -> Result<()> {
         let index = [2i64, -1, 0, 2];
         let lines: Vec<_> = index.iter().map(|&k| x.select(dim, k as isize)).collect::<Result<_>>()?;
         let stacked = Tensor::stack(&lines.iter().collect::<Vec<_>>(), dim)?;
-        assert_eq!(x.index_select(dim, &Tensor::from(index))?.to_vec(), stacked.to_vec());
+        assert_eq!(x.index_select(dim, Tensor::from(index))?.to_vec(), stacked.to_vec());
         for wrong in [7i64, -8] {
-            let error = x.index_select(dim, &Tensor::from([0, wrong])).unwrap_err();
+            let error = x.index_select(dim, Tensor::from([0, wrong])).unwrap_err();
             assert!(error.to_string().contains(&format!("index {wrong} is out of range")), "{error}");
         }
     }
@@ -464,7 +464,7 @@ fn cross_entropy_is_the_logarithm_of_softmax_at_a_class() -> Result<()> {
                 assert!((da - db).abs().max()?.item()? < 1e-13, "slopes of {n}");
             }
         }
-        let error = rows.cross_entropy(&Tensor::full([37], n as i64)).unwrap_err();
+        let error = rows.cross_entropy(Tensor::full([37], n as i64)).unwrap_err();
         assert!(
             error.to_string().contains("cross_entropy") && error.to_string().contains("out of range"),
             "{error}"

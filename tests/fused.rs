@@ -28,7 +28,7 @@ fn cases() -> Vec<Case> {
             "choice",
             fused(|[x, y]| x.gt(0.0).where_cond(x.square(), -x) * y.clamp(-0.5, 0.5).abs()),
             |x, y| {
-                let chosen = x.gt(0.0)?.where_cond(&x.square(), &x.neg())?;
+                let chosen = x.gt(0.0)?.where_cond(x.square(), x.neg())?;
                 Ok(chosen * y.clamp(-0.5, 0.5).abs())
             },
         ),
@@ -43,7 +43,7 @@ fn cases() -> Vec<Case> {
             |x, y| {
                 let near = x.lt(y)?.logical_and(&x.gt(-1.0)?)?.logical_or(&x.ge(2.0)?)?;
                 let zero = Tensor::scalar(0.0);
-                Ok(near.where_cond(&(x * y), &zero)? + x.eq(y)?.where_cond(&Tensor::scalar(1.0), y)?)
+                Ok(near.where_cond(&(x * y), &zero)? + x.eq(y)?.where_cond(Tensor::scalar(1.0), y)?)
             },
         ),
         ("itself", fused(|[x, y]| x + y.detach()), |x, y| x.try_add(&y.detach())),

@@ -22,7 +22,7 @@ fn shapes_are_those_of_other_tensors() -> Program {
     let x = Tensor::randn([2, 3]);
     let y = Tensor::zeros(x.shape());
     let z = Tensor::full(x.shape().to_vec(), 7.0);
-    assert_eq!((&y + &z).reshape(&[3, 2])?.sum().item()?, 42.0);
+    assert_eq!((&y + &z).reshape([3, 2])?.sum().item()?, 42.0);
     Ok(())
 }
 
@@ -103,7 +103,7 @@ fn several_dimensions_are_tuples_slices_and_vectors() -> Program {
     assert_eq!(x.sum_dim(&dims, true)?.shape(), [1, 3, 1]);
     assert_eq!(x.sum_dim(&dims[..1], false)?.shape(), [3, 4]);
     assert_eq!(x.permute((2, 0, 1))?.shape(), [4, 2, 3]);
-    assert_eq!(x.permute(&[2usize, 0, 1])?.shape(), [4, 2, 3]);
+    assert_eq!(x.permute([2usize, 0, 1])?.shape(), [4, 2, 3]);
     Ok(())
 }
 
@@ -145,7 +145,7 @@ fn rows_are_taken_at_ranges_and_arrays() -> Program {
     assert_eq!(x.index_select(0, 1..n)?.to_vec(), [2.0, 3.0, 4.0]);
     assert_eq!(x.index_select(0, 0..=1)?.to_vec(), [1.0, 2.0]);
     assert_eq!(x.index_select(0, [3, -4])?.to_vec(), [4.0, 1.0]);
-    assert_eq!(x.gather(0, &[1, 1])?.to_vec(), [2.0, 2.0]);
+    assert_eq!(x.gather(0, [1, 1])?.to_vec(), [2.0, 2.0]);
     Ok(())
 }
 
@@ -165,7 +165,7 @@ fn a_shuffled_epoch() -> Program {
 #[test]
 fn rows_are_written_at_a_list() -> Program {
     let x = Tensor::zeros(4);
-    let y = x.index_put(&[1, 3], &Tensor::from([5.0, 7.0]), false)?;
+    let y = x.index_put([1, 3], Tensor::from([5.0, 7.0]), false)?;
     assert_eq!(y.to_vec(), [0.0, 5.0, 0.0, 7.0]);
     assert_eq!(x.scatter_add(0, vec![0, 0], &Tensor::ones(2))?.get(0)?, 2.0);
     Ok(())
@@ -174,7 +174,7 @@ fn rows_are_written_at_a_list() -> Program {
 #[test]
 fn classes_are_a_vector() -> Program {
     let logits = Tensor::from([[2.0, 0.0], [0.0, 2.0]]);
-    let loss = logits.cross_entropy(&vec![0, 1])?;
+    let loss = logits.cross_entropy(vec![0, 1])?;
     assert!((loss.item()? - (1.0 + (-2f64).exp()).ln()).abs() < 1e-12);
     Ok(())
 }
@@ -303,7 +303,7 @@ fn powers_are_numbers() -> Program {
 fn comparisons_take_integers() -> Program {
     let x = Tensor::from([1.0, 2.0, 3.0]);
     assert_eq!(x.eq(2)?.to_vec(), [false, true, false]);
-    assert_eq!(x.ge(&Tensor::from([3.0, 2.0, 1.0]))?.count_nonzero(), 2);
+    assert_eq!(x.ge(Tensor::from([3.0, 2.0, 1.0]))?.count_nonzero(), 2);
     assert_eq!(x.ne(Tensor::scalar(2.0))?.count_nonzero(), 2);
     Ok(())
 }
@@ -321,7 +321,7 @@ fn remainders_take_numbers() -> Program {
 fn integers_have_extremes() -> Program {
     let n = Tensor::from([-3, 0, 9]);
     assert_eq!(n.clamp(0, 5).to_vec(), [0, 0, 5]);
-    assert_eq!(n.maximum(&Tensor::from([1, -1, 1]))?.to_vec(), [1, 0, 9]);
+    assert_eq!(n.maximum(Tensor::from([1, -1, 1]))?.to_vec(), [1, 0, 9]);
     assert_eq!(n.minimum(0)?.to_vec(), [-3, 0, 0]);
     Ok(())
 }

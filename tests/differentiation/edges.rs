@@ -105,7 +105,7 @@ fn bounds_and_ties() -> Result<()> {
     assert_eq!(at(|[a, b]| a.maximum(b), [1.0, f64::NEG_INFINITY])?.1, [1.0, 0.0]);
     let (value, first, _) = at(|[a, b]| a.maximum(b), [f64::NAN, 1.0])?;
     assert!(value.is_nan() && first == [1.0, 1.0]);
-    let zero: Tensor = Tensor::from([-0.0]).maximum(&Tensor::from([0.0]))?;
+    let zero: Tensor = Tensor::from([-0.0]).maximum(Tensor::from([0.0]))?;
     assert!(zero.item()?.is_sign_negative());
     assert_eq!(gradient(|x| x.max(), [1.0, 3.0, 3.0])?, [0.0, 0.5, 0.5]);
     assert_eq!(gradient(|x| x.amax(0, false), [1.0, 3.0, 3.0])?, [0.0, 0.5, 0.5]);
@@ -143,12 +143,9 @@ fn masks_and_counts_of_nothing() -> Result<()> {
     assert_eq!(Tensor::from([0.0, f64::NAN, -0.0]).nonzero().to_vec(), [1]);
     assert_eq!(none.all_dim([0, 0], false).unwrap_err().kind(), ErrorKind::Index);
     let x = Tensor::from([1.0, 2.0]);
-    let e = x.index_put(&Tensor::from([2]), &Tensor::scalar(1.0), false).unwrap_err();
+    let e = x.index_put(Tensor::from([2]), Tensor::scalar(1.0), false).unwrap_err();
     assert_eq!(e.kind(), ErrorKind::Index);
-    assert_eq!(
-        gradient(|x| x.index_put(&Tensor::from([0, 0]), &x.square(), false), [3.0, 5.0])?,
-        [0.0, 11.0]
-    );
+    assert_eq!(gradient(|x| x.index_put(Tensor::from([0, 0]), x.square(), false), [3.0, 5.0])?, [0.0, 11.0]);
     Ok(())
 }
 
@@ -208,8 +205,8 @@ fn division_that_leaves_a_remainder() -> Result<()> {
     for divided in [zero.floor_divide(&zero), zero.remainder(&zero), zero.fmod(&zero)] {
         assert_eq!(divided.unwrap_err().kind(), ErrorKind::Argument);
     }
-    assert_eq!(Tensor::from([i64::MIN]).floor_divide(&Tensor::from([-1]))?.to_vec(), [i64::MIN]);
-    assert!(Tensor::from([1.0]).remainder(&Tensor::from([0.0]))?.item()?.is_nan());
+    assert_eq!(Tensor::from([i64::MIN]).floor_divide(Tensor::from([-1]))?.to_vec(), [i64::MIN]);
+    assert!(Tensor::from([1.0]).remainder(Tensor::from([0.0]))?.item()?.is_nan());
     Ok(())
 }
 

@@ -236,7 +236,7 @@ const BINARY: &[(&str, f64, f64, Binary)] = &[
     ("sub", -2.0, 2.0, |x, y| x.try_sub(y)),
     ("mul", -2.0, 2.0, |x, y| x.try_mul(y)),
     ("div", 0.5, 3.0, |x, y| x.try_div(y)),
-    ("where_cond", -2.0, 2.0, |x, y| x.detach().lt(&y.detach())?.where_cond(x, y)),
+    ("where_cond", -2.0, 2.0, |x, y| x.detach().lt(y.detach())?.where_cond(x, y)),
     ("maximum", -2.0, 2.0, |x, y| x.maximum(y)),
     ("minimum", -2.0, 2.0, |x, y| x.minimum(y)),
     ("atan2", 0.3, 2.0, |x, y| x.atan2(&-y)),
@@ -320,13 +320,13 @@ const SPREADS: &[(&str, Unary)] = &[
     ("cov", |x| x.reshape([2, -1]).or_else(|_| x.reshape([1, -1])).unwrap().cov().unwrap()),
     ("roll", |x| x.roll([1, -1], [0, -1]).unwrap()),
     ("repeat", |x| x.repeat(vec![2; x.ndim() + 1]).unwrap()),
-    ("pad", |x| x.pad(&[1, -1], 0.5).unwrap()),
-    ("index_select", |x| x.index_select(-1, &Tensor::from([1, 0, -1, 1])).unwrap()),
-    ("gather", |x| x.gather(0, &Tensor::full(x.shape(), 1).narrow(0, 0, 1).unwrap()).unwrap()),
-    ("scatter_add", |x| x.scatter_add(0, &Tensor::full(x.shape(), -1), &x.sin()).unwrap()),
-    ("index_put", |x| x.index_put(&Tensor::from([1, 1]), &x.narrow(0, 0, 2).unwrap().sin(), false).unwrap()),
+    ("pad", |x| x.pad([1, -1], 0.5).unwrap()),
+    ("index_select", |x| x.index_select(-1, Tensor::from([1, 0, -1, 1])).unwrap()),
+    ("gather", |x| x.gather(0, Tensor::full(x.shape(), 1).narrow(0, 0, 1).unwrap()).unwrap()),
+    ("scatter_add", |x| x.scatter_add(0, Tensor::full(x.shape(), -1), &x.sin()).unwrap()),
+    ("index_put", |x| x.index_put(Tensor::from([1, 1]), x.narrow(0, 0, 2).unwrap().sin(), false).unwrap()),
     ("index_put, accumulated", |x| {
-        x.index_put(&Tensor::from([1, 1]), &x.narrow(0, 0, 2).unwrap().sin(), true).unwrap()
+        x.index_put(Tensor::from([1, 1]), x.narrow(0, 0, 2).unwrap().sin(), true).unwrap()
     }),
     ("masked_select", |x| x.masked_select(&x.detach().gt(0.0).unwrap()).unwrap()),
     ("diag_embed", |x| x.diag_embed(-1).unwrap()),
@@ -375,7 +375,7 @@ const PRODUCTS: &[(&str, Many)] = &[
     ("tensordot", |x| x[0].tensordot(&x[1].transpose(0, 1)?, 1)),
     ("cross entropy", |x| {
         let rows = x[0].select(0, 0)?;
-        rows.cross_entropy(&Tensor::zeros_of::<i64>([rows.size(0)?]))
+        rows.cross_entropy(Tensor::zeros_of::<i64>([rows.size(0)?]))
     }),
     ("cross entropy of images", |x| {
         let classes = Tensor::zeros_of::<i64>([x[0].size(0)?, x[0].size(2)?]);

@@ -407,7 +407,7 @@ fn divisions<T: Float>() -> Result<()> {
     }
     // Far beyond where all integers are numbers.
     let (a, b) = (T::of(1e30), T::of(3e-5));
-    let q = Tensor::from([a]).floor_divide(&Tensor::from([b]))?.item()?;
+    let q = Tensor::from([a]).floor_divide(Tensor::from([b]))?.item()?;
     assert!(agree::<T>(q.to_f64(), (a / b).to_f64(), 4.0), "{q}");
     // 1 % inf is 1 + 0 inf, and -1 % inf is -1 + inf: the slope by the divisor.
     let a = Tensor::from([T::of(1.0), T::of(-1.0)]);
@@ -433,7 +433,7 @@ fn winner<T: Float>(x: f64) -> Result<()> {
         assert!(right && found.len() == expected.len(), "{what} {name}: {found:?}, not {expected:?}");
     };
     let logits = [x, 0.0];
-    let entropy = |x: &[Tensor<T>]| x[0].reshape([1, 2])?.cross_entropy(&Tensor::from([0]));
+    let entropy = |x: &[Tensor<T>]| x[0].reshape([1, 2])?.cross_entropy(Tensor::from([0]));
     let picked = |x: &[Tensor<T>]| x[0].log_softmax(0)?.neg().select(0, 0);
     type Loss<'a, T> = &'a dyn Fn(&[Tensor<T>]) -> Result<Tensor<T>>;
     let losses: [(&str, Loss<T>); 2] = [("cross_entropy", &entropy), ("log_softmax", &picked)];

@@ -496,12 +496,12 @@ fn tensors_without_dimensions() -> Result<()> {
         ("roll", |x, d| x.roll(1, d), 3.0, 1.0),
         ("squeeze", |x, d| x.squeeze(d), 3.0, 1.0),
         ("transpose", |x, d| x.transpose(d, -1), 3.0, 1.0),
-        ("index_select", |x, d| x.index_select(d, &Tensor::from([0i64])), 3.0, 1.0),
-        ("index_select", |x, d| x.index_select(d, &Tensor::from(-1i64)), 3.0, 1.0),
-        ("gather", |x, d| x.gather(d, &Tensor::from(0i64)), 3.0, 1.0),
-        ("scatter_add", |x, d| x.scatter_add(d, &Tensor::from(0i64), &Tensor::from(1.0)), 4.0, 1.0),
-        ("scatter_add", |x, d| x.scatter_add(d, &Tensor::from([0i64]), &Tensor::from(1.0)), 4.0, 1.0),
-        ("scatter_add of it", |x, d| Tensor::from(1.0).scatter_add(d, &Tensor::from([0i64]), x), 4.0, 1.0),
+        ("index_select", |x, d| x.index_select(d, Tensor::from([0i64])), 3.0, 1.0),
+        ("index_select", |x, d| x.index_select(d, Tensor::from(-1i64)), 3.0, 1.0),
+        ("gather", |x, d| x.gather(d, Tensor::from(0i64)), 3.0, 1.0),
+        ("scatter_add", |x, d| x.scatter_add(d, Tensor::from(0i64), &Tensor::from(1.0)), 4.0, 1.0),
+        ("scatter_add", |x, d| x.scatter_add(d, Tensor::from([0i64]), &Tensor::from(1.0)), 4.0, 1.0),
+        ("scatter_add of it", |x, d| Tensor::from(1.0).scatter_add(d, Tensor::from([0i64]), x), 4.0, 1.0),
         ("unsqueeze", |x, d| x.unsqueeze(d)?.squeeze(d), 3.0, 1.0),
     ];
     for (name, f, value, slope) in values {
@@ -540,9 +540,9 @@ fn tensors_without_dimensions() -> Result<()> {
         assert!(matches!(f(&Tensor::from(3.0), 1).unwrap_err().kind(), ErrorKind::Index), "{name}");
     }
     // The index says the shape of what is gathered.
-    assert_eq!(Tensor::from(3.0).gather(0, &Tensor::from([0i64, 0, 0]))?.to_vec(), [3.0; 3]);
-    assert_eq!(Tensor::from([3.0, 4.0]).gather(0, &Tensor::from(1i64))?.shape(), [0usize; 0]);
-    assert!(Tensor::from(3.0).index_select(0, &Tensor::from([0i64, 0])).is_err());
+    assert_eq!(Tensor::from(3.0).gather(0, Tensor::from([0i64, 0, 0]))?.to_vec(), [3.0; 3]);
+    assert_eq!(Tensor::from([3.0, 4.0]).gather(0, Tensor::from(1i64))?.shape(), [0usize; 0]);
+    assert!(Tensor::from(3.0).index_select(0, Tensor::from([0i64, 0])).is_err());
     assert!(Tensor::from(3.0).topk(2, 0, true).is_err());
     Ok(())
 }

@@ -44,7 +44,7 @@ const KEPT: &[(f64, &str, &str, Many)] = &[
     (0.0, "", "slice", |x| x[0].slice(s![..;-2])),
     (0.0, "", "cat", |x| Tensor::cat(&[&x[0], &x[1]], 0)),
     (0.0, "", "flip and roll", |x| x[0].flip(0)?.roll([3], [0])),
-    (0.0, "", "pad", |x| x[0].pad(&[1, 1], 0.0)),
+    (0.0, "", "pad", |x| x[0].pad([1, 1], 0.0)),
     (0.0, "", "expand", |x| x[0].expand([3, N])),
     (0.0, "", "diagonal", |x| x[0].reshape([32, 32])?.diagonal(0, 0, 1)),
     (0.0, "", "cast", |x| Ok(x[0].cast::<f32>().cast())),
@@ -100,8 +100,8 @@ const KEPT: &[(f64, &str, &str, Many)] = &[
     // Masks and indices.
     (0.125, "the mask", "where_cond", |x| x[0].lt(0.5)?.where_cond(&x[0], &x[1])),
     (0.125, "the mask", "masked_fill", |x| x[0].masked_fill(&x[0].lt(0.5)?, 0.0)),
-    (1.0, "the index", "gather", |x| x[0].gather(0, &Tensor::full([N], 7))),
-    (1.0, "the index", "scatter_add", |x| x[0].scatter_add(0, &Tensor::full([N], 7), &x[1])),
+    (1.0, "the index", "gather", |x| x[0].gather(0, Tensor::full([N], 7))),
+    (1.0, "the index", "scatter_add", |x| x[0].scatter_add(0, Tensor::full([N], 7), &x[1])),
     (1.0, "the order", "sort", |x| Ok(x[0].sort(0, false)?.0)),
     // A stands for its place in the graph: the rule reads its factors instead.
     (3.0, "X LU A", "solve", |x| (x[0].reshape([32, 32])? + Tensor::eye(32)).solve(&x[1].reshape([32, 32])?)),

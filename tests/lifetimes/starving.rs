@@ -172,7 +172,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("huber_loss", |d| d.v.huber_loss(&d.w, 0.2)),
     ("bce", |d| d.v.binary_cross_entropy_with_logits(&d.w.detach())),
     ("cross_entropy", |d| {
-        d.v.reshape([2500, 2])?.cross_entropy(&d.mask()?.narrow(0, 0, 2500)?.to_type::<i64>())
+        d.v.reshape([2500, 2])?.cross_entropy(d.mask()?.narrow(0, 0, 2500)?.to_type::<i64>())
     }),
     // Order and places.
     ("sort", |d| Ok(d.v.sort(0, true)?.0)),
@@ -182,7 +182,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("searchsorted", |d| Ok(d.v.detach().sort(0, false)?.0.searchsorted(&d.w.detach(), true)?.to_type())),
     ("gather", |d| d.v.gather(0, &d.index)),
     ("scatter_add", |d| d.v.scatter_add(0, &d.index, &d.w)),
-    ("index_select", |d| d.v.reshape([500, 10])?.index_select(0, &d.index.remainder(&Tensor::scalar(500))?)),
+    ("index_select", |d| d.v.reshape([500, 10])?.index_select(0, &d.index.remainder(Tensor::scalar(500))?)),
     ("index_put", |d| d.v.index_put(&d.index, &d.w, false)),
     ("index_put, added", |d| d.v.index_put(&d.index, &d.w, true)),
     ("masked_select", |d| d.v.masked_select(&d.mask()?)),
@@ -194,7 +194,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("stack", |d| Tensor::stack(&[&d.v, &d.w], 1)),
     ("roll", |d| d.v.roll(7, 0)),
     ("repeat", |d| d.v.repeat([2])),
-    ("pad", |d| d.v.pad(&[3, 4], 1.0)),
+    ("pad", |d| d.v.pad([3, 4], 1.0)),
     ("slice", |d| d.v.slice(s![..;-2])),
     ("diag_embed", |d| d.v.narrow(0, 0, 60)?.diag_embed(1)),
     ("diagonal", |d| d.m.diagonal(0, 0, 1)),

@@ -147,7 +147,7 @@ impl<T: Float, K: Ord + Clone, P: Params<T>> Params<T> for BTreeMap<K, P> {
 /// The entries in the order of their keys: that of a hash map differs from one to the next.
 fn in_order<K: Ord, P, S>(map: &HashMap<K, P, S>) -> Vec<(&K, &P)> {
     let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    entries.sort_by_key(|(key, _)| *key);
     entries
 }
 

@@ -236,7 +236,7 @@ pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 pub fn logdet<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
     body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<Tensor<T>> {
         let (sign, log) = slogdet(a).map_err(|e| e.renamed("logdet"))?;
-        sign.lt(T::ZERO)?.where_cond(&Tensor::scalar(T::NAN), &log)
+        sign.lt(T::ZERO)?.where_cond(Tensor::scalar(T::NAN), &log)
     })
 }
 

@@ -83,7 +83,7 @@ pub fn block_diag<T: Float>(blocks: impl IntoIterator<Item: AsTensor<T>>) -> Res
         let mut rows = Vec::with_capacity(matrices.len());
         for m in &matrices {
             let right = width - left - m.shape()[1];
-            rows.push(m.pad(&[left as isize, right as isize], T::ZERO)?);
+            rows.push(m.pad([left as isize, right as isize], T::ZERO)?);
             left += m.shape()[1];
         }
         if rows.is_empty() {
@@ -124,7 +124,7 @@ pub fn toeplitz<T: Float>(c: &Tensor<T>, r: &Tensor<T>) -> Result<Tensor<T>> {
         let line = Tensor::cat(&[&r.narrow(0, 1, n - 1)?.flip([0])?, c], 0)?;
         let row = (arange_on(&c.device(), 0, m as i64, 1)? + (n as i64 - 1)).unsqueeze(-1)?;
         let index = row.try_sub(&arange_on(&c.device(), 0, n as i64, 1)?)?;
-        line.index_select(0, &index.flatten())?.reshape([m as isize, n as isize])
+        line.index_select(0, index.flatten())?.reshape([m as isize, n as isize])
     })
 }
 

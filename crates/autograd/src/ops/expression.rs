@@ -87,6 +87,6 @@ impl<T: Float> Expression for Tensor<T> {
         mask.where_cond(&a, &b).or_raise()
     }
     fn with(self, mask: Tensor<bool>, c: f64) -> Self {
-        mask.where_cond(&Tensor::scalar(T::of(c)), &self).or_raise()
+        mask.where_cond(T::of(c), &self).or_raise()
     }
 }

@@ -353,7 +353,7 @@ impl<T: Number> Tensor<T> {
                             n.min(1) as isize,
                             n.saturating_sub(1),
                         )?)?;
-                        let ends = ends.to_type::<i64>().pad(&[0, n.min(1) as isize], 1)?.to_type::<bool>();
+                        let ends = ends.to_type::<i64>().pad((0, n.min(1)), 1)?.to_type::<bool>();
                         let (row, last) = (sorted.masked_select(&ends)?, order.masked_select(&ends)?);
                         own.scatter_add(0, &row, &(last.try_sub(&row)? + rows as i64))?
                     }

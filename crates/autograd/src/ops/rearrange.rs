@@ -274,7 +274,7 @@ impl<T: Element> Tensor<T> {
                 let row = (arange_on(&device, 0, rows as i64, 1)? + diagonal).unsqueeze(-1)?;
                 let column = arange_on(&device, 0, columns as i64, 1)?;
                 let mask = if lower { row.ge(&column)? } else { row.le(&column)? };
-                mask.where_cond(x, &Tensor::scalar(T::default()))
+                mask.where_cond(x, T::default())
             }
         )
     }

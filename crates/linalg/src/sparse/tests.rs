@@ -300,7 +300,7 @@ fn wrong_places_are_errors() -> Result<()> {
     assert_eq!(kind(SparseTensor::coo(&Tensor::from([[0, 1]]), &ones, [3, 4])), ErrorKind::Shape);
     assert_eq!(kind(SparseTensor::coo(&Tensor::from([[0], [1]]), &ones, [3, 4])), ErrorKind::Shape);
     let csr = |starts: [i64; 3], columns: [i64; 2]| {
-        SparseTensor::csr(&Tensor::from(starts), &Tensor::from(columns), &ones, [2, 3])
+        SparseTensor::csr(Tensor::from(starts), Tensor::from(columns), &ones, [2, 3])
     };
     assert!(csr([0, 1, 2], [2, 0]).is_ok());
     for (starts, columns) in [
@@ -316,7 +316,7 @@ fn wrong_places_are_errors() -> Result<()> {
         assert_eq!(kind(csr(starts, columns)), ErrorKind::Index, "{starts:?} {columns:?}");
     }
     assert_eq!(
-        kind(SparseTensor::csr(&Tensor::from([0, 2]), &Tensor::from([0, 1]), &ones, [2, 3])),
+        kind(SparseTensor::csr(Tensor::from([0, 2]), Tensor::from([0, 1]), &ones, [2, 3])),
         ErrorKind::Shape
     );
     // Sizes that nothing could hold are refused, not tried.
@@ -352,7 +352,7 @@ fn jacobians_by_colour() -> Result<()> {
     // Each value depends on its neighbours: three diagonals.
     let f = |x: &Tensor| {
         let n = x.numel();
-        let (left, right) = (x.pad(&[1, 0], 0.0)?.narrow(0, 0, n)?, x.pad(&[0, 1], 0.0)?.narrow(0, 1, n)?);
+        let (left, right) = (x.pad([1, 0], 0.0)?.narrow(0, 0, n)?, x.pad([0, 1], 0.0)?.narrow(0, 1, n)?);
         (x * x * x - left.sin()).try_mul(&right.cos())
     };
     let x = Tensor::from_vec((0..40).map(|i| 0.1 * i as f64).collect(), [40])?;
