@@ -264,7 +264,7 @@ fn memory_comes_back() {
     assert!(memory::stats().peak - before < 8 * 2000 * 100 / 2);
 
     // What no memory can hold.
-    let e = Tensor::try_zeros::<f64>([1 << 50]).unwrap_err();
+    let e = Tensor::try_zeros::<f64>([1usize << 50]).unwrap_err();
     assert!(matches!(e.kind(), ErrorKind::OutOfMemory { .. }), "{e}");
     assert!(Tensor::try_zeros::<f64>([usize::MAX, usize::MAX]).is_err());
     let wide = Tensor::scalar(1.0).expand([1usize << 50]).unwrap();
