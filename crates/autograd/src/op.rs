@@ -313,7 +313,7 @@ fn answer<T: Element, U: Element, const N: usize>(
     if let Some(many) = context.many.filter(|_| !op.batches()) {
         return one_by_one(rule, many, context, g, out);
     }
-    if let ([Some(parent)], None, None) = (&context.parents[..], context.own, context.many)
+    if let ([Some(parent)], None, None) = (context.parents, context.own, context.many)
         && let Some(places) = op.places(parent.shape())
     {
         let shape = parent.shape();

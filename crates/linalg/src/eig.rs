@@ -5,6 +5,9 @@ use crate::solve::Solve;
 use autograd::{KeepMany, Kept, OpMany, Tensor, apply, apply_many, body_once};
 use tensor_core::{Array, Error, Float, Result, kernels};
 
+/// The real and the imaginary part.
+type Pair<T> = (Tensor<T>, Tensor<T>);
+
 /// w and V, real and imaginary parts each, A V = V diag(w), columns of length 1
 struct Eig;
 
@@ -72,9 +75,9 @@ fn of_vectors<T: Float>(
     need_no_phase(v, g, &p)?;
     let p = p.minus(&vh.mm(&v.scaled(&p.re.diagonal(0, -2, -1)?.unsqueeze(-2)?)?)?)?;
     // Gaps near one: their squares stay in range.
-    let size = w.re.detach().abs().maximum(&w.im.detach().abs())?;
+    let size = w.re.detach().abs().maximum(w.im.detach().abs())?;
     let size = size.amax(-1, true)?;
-    let unit = size.gt(T::ZERO)?.where_cond(&size.reciprocal(), &size.ones_like())?;
+    let unit = size.gt(T::ZERO)?.where_cond(size.reciprocal(), size.ones_like())?;
     let near = w.scaled(&unit)?;
     let gap = |x: &Tensor<T>| x.unsqueeze(-2)?.try_sub(&x.unsqueeze(-1)?);
     let gaps = Complex { re: gap(&near.re)?, im: gap(&near.im)? };
@@ -84,7 +87,7 @@ fn of_vectors<T: Float>(
     need_distinct(&p, &equal)?;
     // x / E^* = x E / |E|^2
     let one = squares.ones_like();
-    let reciprocals = equal.where_cond(&one.zeros_like(), &equal.where_cond(&one, &squares)?.reciprocal())?;
+    let reciprocals = equal.where_cond(one.zeros_like(), equal.where_cond(&one, &squares)?.reciprocal())?;
     p.times(&gaps)?.scaled(&reciprocals)?.scaled(&unit.unsqueeze(-1)?)
 }
 
@@ -154,11 +157,11 @@ fn need_distinct<T: Float>(p: &Complex<T>, equal: &Tensor<bool>) -> Result<()> {
 /// vectors, and where it depends on the phase of a complex vector.
 #[doc(alias = "eigenvectors")]
 #[track_caller]
-pub fn eig<T: Float>(a: &Tensor<T>) -> Result<((Tensor<T>, Tensor<T>), (Tensor<T>, Tensor<T>))> {
+pub fn eig<T: Float>(a: &Tensor<T>) -> Result<(Pair<T>, Pair<T>)> {
     body_once!(
         T: Float,
         [a],
-        |a: &Tensor<T>| -> Result<((Tensor<T>, Tensor<T>), (Tensor<T>, Tensor<T>))> {
+        |a: &Tensor<T>| -> Result<(Pair<T>, Pair<T>)> {
             let mut outputs = apply_many(Eig, &[a])?;
             let v = (outputs.swap_remove(2), outputs.swap_remove(2));
             Ok(((outputs.swap_remove(0), outputs.swap_remove(0)), v))

@@ -138,7 +138,7 @@ fn need_length<T: Float>(op: &'static str, x: &Tensor<T>, n: usize, dim: isize) 
 fn lines<T: Float>(x: &Tensor<T>, n: usize, dim: isize) -> Result<Tensor<T>> {
     let x = x.transpose(dim, -1)?;
     let given = x.shape()[x.ndim() - 1];
-    if given == n { Ok(x) } else { x.pad(&[0, n as isize - given as isize], T::ZERO) }
+    if given == n { Ok(x) } else { x.pad([0, n as isize - given as isize], T::ZERO) }
 }
 
 /// The length of a dimension; 1 where there is none, of which something else complains.
@@ -480,7 +480,7 @@ mod tests {
             check_op(back, &[shape, shape]).reference(|x| Tensor::stack(&[&x[0], &x[1]], 0)).run()?;
         }
         for n in [1, 3, 6] {
-            let resized = |x: &Tensor<f64>| x.pad(&[0, n as isize - 4], 0.0);
+            let resized = |x: &Tensor<f64>| x.pad([0, n as isize - 4], 0.0);
             check_op(
                 |x| joined(fft(&x[0].cpu(), &x[1].cpu(), Some(n), 1, FftNorm::Backward)?),
                 &[&[2, 4], &[2, 4]],

@@ -138,9 +138,9 @@ impl<T: Float> Op<T, 1> for MatrixLog {
         let known = g.detach().isfinite();
         let zeros = g.detach().zeros_like();
         let height = |x: &Tensor<T>| x.abs().amax([-2, -1], true);
-        let scale = height(&known.where_cond(&g.detach(), &zeros)?)?.try_div(&height(&at.detach())?)?;
+        let scale = height(&known.where_cond(g.detach(), &zeros)?)?.try_div(&height(&at.detach())?)?;
         let usable = scale.gt(T::ZERO)?.logical_and(&scale.isfinite())?;
-        let scale = usable.where_cond(&scale, &scale.ones_like())?;
+        let scale = usable.where_cond(&scale, scale.ones_like())?;
         let direction = known.where_cond(&g, &zeros)?.try_div(&scale)?;
         let above = Tensor::cat(&[&at, &direction], -1)?;
         let below = Tensor::cat(&[&zeros, &at], -1)?;

@@ -322,7 +322,7 @@ fn wrong_places_are_errors() -> Result<()> {
     // Sizes that nothing could hold are refused, not tried.
     let huge = SparseTensor::coo(&Tensor::from([[0, 5], [1, 2]]), &ones, [usize::MAX, 1 << 40])?;
     assert_eq!(huge.coalesce().unwrap_err().kind(), ErrorKind::Argument);
-    let far = SparseTensor::coo(&Tensor::from([[0, 5], [1, 2]]), &ones, [1 << 50, 1 << 10])?;
+    let far = SparseTensor::coo(&Tensor::from([[0, 5], [1, 2]]), &ones, [1usize << 50, 1 << 10])?;
     assert!(matches!(far.to_csr().unwrap_err().kind(), ErrorKind::OutOfMemory { .. }));
     assert!(matches!(
         far.t()?.mv(&Tensor::ones([1]).expand([1isize << 50])?).unwrap_err().kind(),

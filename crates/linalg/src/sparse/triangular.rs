@@ -39,7 +39,7 @@ impl<T: Float> Op<T, 2> for SolveTriangular {
             let whole = -apply(Sampled { pattern: pattern.clone() }, [u, v])?;
             let read = sparse::read_by_triangle("solve_triangular", pattern, *triangle)?;
             let read = Tensor::<bool>::from(read).to_device(&whole.device())?;
-            if read.all() { Ok(whole) } else { read.where_cond(&whole, &whole.detach().zeros_like()) }
+            if read.all() { Ok(whole) } else { read.where_cond(&whole, whole.detach().zeros_like()) }
         })?;
         Ok([values, kept.wrt(1, || Ok(h))?])
     }

@@ -37,7 +37,7 @@ fn simulated_memory_runs_out_and_comes_back() -> Result<()> {
     let _alone = crate::alone();
     let device = gpu()?;
     let live = memory::stats_on(&device)?.live;
-    let e = Tensor::<f64>::zeros_on(&device, [1 << 45]).unwrap_err();
+    let e = Tensor::<f64>::zeros_on(&device, [1usize << 45]).unwrap_err();
     assert!(matches!(e.kind(), ErrorKind::OutOfMemory { .. }), "{e}");
     let x = Tensor::<f64>::zeros_on(&device, [1 << 16])?;
     assert_eq!(memory::stats_on(&device)?.live - live, 8 << 16);
