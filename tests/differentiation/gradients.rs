@@ -140,7 +140,7 @@ fn alike(a: &[Option<Tensor>], b: &[Option<Tensor>]) -> Result<()> {
 
 type Unary = fn(&Tensor) -> Tensor;
 type Binary = fn(&Tensor, &Tensor) -> Result<Tensor>;
-type Reduction = fn(&Tensor, &[isize], bool) -> Result<Tensor>;
+type OverDims = fn(&Tensor, &[isize], bool) -> Result<Tensor>;
 type Many = fn(&[Tensor]) -> Result<Tensor>;
 
 /// Name, the range its elements are drawn from, the operation.
@@ -260,7 +260,7 @@ const BINARY: &[(&str, f64, f64, Binary)] = &[
     ("x x", -2.0, 2.0, |x, y| (x * x).try_mul(&(x * y))),
 ];
 
-const REDUCTIONS: &[(&str, Reduction)] = &[
+const REDUCTIONS: &[(&str, OverDims)] = &[
     ("sum_dim", |x, dims, keepdim| x.sum_dim(dims, keepdim)),
     ("mean_dim", |x, dims, keepdim| x.mean_dim(dims, keepdim)),
     ("var_with", |x, dims, keepdim| x.var_with(dims, keepdim, 0.0)),
