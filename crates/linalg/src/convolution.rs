@@ -103,7 +103,7 @@ fn convolved<T: Float>(
     }
     let padded = match isize::try_from(padding) {
         Ok(0) => x.clone(),
-        Ok(p) => x.pad(&[p, p], T::ZERO)?,
+        Ok(p) => x.pad([p, p], T::ZERO)?,
         Err(_) => return Err(Error::out_of_memory(OP, usize::MAX)),
     };
     // [N, C, windows, K] as the columns of a matrix for each group: [groups, C / groups K, N windows]. The elements of a
@@ -133,7 +133,7 @@ mod tests {
 
     /// Element by element.
     fn by_definition(x: &[Tensor], o: Conv1dOptions) -> Result<Tensor> {
-        let padded = x[0].pad(&[o.padding as isize; 2], 0.0)?;
+        let padded = x[0].pad([o.padding as isize; 2], 0.0)?;
         let (&[n, channels, length], &[outputs, depth, size]) = (padded.shape(), x[1].shape()) else {
             unreachable!("a batch of signals, and kernels")
         };

@@ -108,7 +108,7 @@ pub fn corrcoef<T: Float>(x: &Tensor<T>) -> Result<Tensor<T>> {
         let directions = centred.try_div(&centred.vector_norm(2.0, 1isize, true)?)?;
         let products = mm(&directions, &directions.t()?).called("corrcoef")?;
         let beyond = products.detach().abs().gt(T::ONE)?;
-        let products = beyond.where_cond(&products.detach().sign(), &products)?;
+        let products = beyond.where_cond(products.detach().sign(), &products)?;
         if rows.shape()[0] == 1 { products.reshape(()) } else { Ok(products) }
     })
 }

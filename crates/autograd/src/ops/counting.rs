@@ -266,7 +266,7 @@ fn histogram<T: Float>(
     let inside = x.ge(&edges.select(0, 0)?)?.logical_and(&x.le(&edges.select(0, -1)?)?)?;
     let bin = edges.narrow(0, 1, bins - 1)?.searchsorted(&x, true)?;
     // One bin more for what is in none.
-    let bin = inside.where_cond(&bin, &Tensor::scalar(bins as i64))?;
+    let bin = inside.where_cond(&bin, Tensor::scalar(bins as i64))?;
     let counts = match weight {
         // Counted as integers: a float of 24 bits stops counting.
         None => bin.bincount(bins + 1)?.to_type::<T>(),

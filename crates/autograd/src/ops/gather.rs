@@ -475,7 +475,7 @@ fn scattered<T: Number>(
     // Where each goes in row-major order: the numbers of the elements, at the index.
     let numbers = arange_on(&x.device(), 0, x.numel() as i64, 1)?.reshape(x.shape())?;
     let places = numbers.gather(d, &index)?.flatten();
-    x.flatten().index_put(&places, &read.flatten(), false)?.reshape(x.shape())
+    x.flatten().index_put(&places, read.flatten(), false)?.reshape(x.shape())
 }
 
 /// Indices, a vector, along `dim`, repeated over the other dimensions of `shape`.

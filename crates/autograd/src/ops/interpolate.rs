@@ -161,8 +161,8 @@ fn interpolated<T: Float>(
         };
         let (from, to) = (of(&points, &k)?, of(&points, &next)?);
         // Elsewhere nothing is divided: what is not chosen has slopes, too.
-        let along = inside.where_cond(&place.try_sub(&from)?, &Tensor::scalar(T::ZERO))?;
-        let width = inside.where_cond(&to.try_sub(&from)?, &Tensor::scalar(T::ONE))?;
+        let along = inside.where_cond(&place.try_sub(&from)?, Tensor::scalar(T::ZERO))?;
+        let width = inside.where_cond(&to.try_sub(&from)?, Tensor::scalar(T::ONE))?;
         let within = of(fp, &k)?.lerp(&of(fp, &next)?, &along.try_div(&width)?)?;
         value = inside.where_cond(&within, &value)?;
     }

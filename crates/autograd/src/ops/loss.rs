@@ -200,7 +200,7 @@ losses! {
     kl_div kl_div_with() |x, target| {
         // Where nothing is expected the logarithm may be -inf.
         let none = target.eq(T::ZERO)?;
-        let x = none.where_cond(&Tensor::scalar(T::ZERO), x)?;
+        let x = none.where_cond(Tensor::scalar(T::ZERO), x)?;
         target.xlogy(target)?.try_sub(&target.try_mul(&x)?)
     };
 }
@@ -361,7 +361,7 @@ impl<T: Float> Tensor<T> {
 fn cost<T: Float>(w: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
     let free = w.eq(T::ZERO)?.logical_and(&x.eq(T::INFINITY)?)?;
     let shape = broadcast("binary_cross_entropy_with_logits", w.shape(), x.shape())?;
-    w.try_mul(&free.where_cond(&Tensor::scalar(T::ZERO), &x.expand(&shape)?)?.softplus())
+    w.try_mul(&free.where_cond(Tensor::scalar(T::ZERO), &x.expand(&shape)?)?.softplus())
 }
 
 /// Classes of which none is negative: what reads them would count those from the end.
@@ -369,7 +369,7 @@ fn known(op: &'static str, classes: Tensor<i64>, count: usize) -> Result<Tensor<
     let negative = classes.lt(0)?;
     if classes.device() != Device::Cpu {
         // Out of range for the kernel that reads them: looking at them here would wait for the GPU.
-        return negative.where_cond(&Tensor::scalar(count as i64), &classes);
+        return negative.where_cond(Tensor::scalar(count as i64), &classes);
     }
     if negative.any() {
         let message = format!("class {}: classes are 0 to {count} - 1", classes.min()?.item()?);
@@ -535,7 +535,7 @@ mod tests {
         let losses = x.binary_cross_entropy_with_logits_with(&target, options)?;
         assert_eq!(losses.to_vec(), [0.0, 0.0, inf, 800.0]);
         let ignore = LossOptions { ignore_index: Some(1), ..Default::default() };
-        assert!(Tensor::zeros([1, 3]).cross_entropy_with(&Tensor::from([1]), ignore)?.item()?.is_nan());
+        assert!(Tensor::zeros([1, 3]).cross_entropy_with(Tensor::from([1]), ignore)?.item()?.is_nan());
         assert_eq!(Tensor::from([-inf]).kl_div(&Tensor::from([0.0]))?.item()?, 0.0);
         Ok(())
     }
@@ -553,7 +553,7 @@ mod tests {
         for wrong in [Tensor::from([0, 3]), Tensor::from([0, -1])] {
             assert!(x.cross_entropy(&wrong).is_err() && x.nll_loss(&wrong).is_err());
         }
-        assert!(x.cross_entropy(&Tensor::from([0])).is_err() && x.huber_loss(&x, 0.0).is_err());
+        assert!(x.cross_entropy(Tensor::from([0])).is_err() && x.huber_loss(&x, 0.0).is_err());
         assert!(x.smooth_l1_loss(&x, -1.0).is_err() && x.smooth_l1_loss(&x, f64::NAN).is_err());
         assert!(x.smooth_l1_loss(&Tensor::ones([2]), 1.0).is_err());
         Ok(())

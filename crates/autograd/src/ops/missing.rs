@@ -36,7 +36,7 @@ impl<T: Float> Op<T, 1> for NanToNum {
     /// grad where x is finite
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let finite = kept.input(0).detach().isfinite();
-        Ok([Some(finite.where_cond(&g, &Tensor::scalar(T::ZERO))?)])
+        Ok([Some(finite.where_cond(&g, Tensor::scalar(T::ZERO))?)])
     }
 }
 

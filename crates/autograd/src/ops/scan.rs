@@ -215,7 +215,7 @@ impl<T: Float> Tensor<T> {
             let first = largest.narrow(d, 0, 1)?.full_like(-T::INFINITY);
             let before = Tensor::cat(&[&first, &largest.narrow(d, 0, n - 1)?], d)?;
             // Equal infinities have no difference.
-            let decay = before.eq(&largest)?.where_cond(&Tensor::scalar(T::ONE), &(&before - &largest).exp())?;
+            let decay = before.eq(&largest)?.where_cond(Tensor::scalar(T::ONE), (&before - &largest).exp())?;
             let shift = largest.isfinite().where_cond(&largest, &zero)?;
             let distance = x.try_sub(&shift)?;
             // A new maximum's 1 is the one that r leaves out, and what was left out before comes in.

@@ -126,8 +126,8 @@ impl<T: Number> Tensor<T> {
             }
             // The last that is not above, or the first of all.
             let place = sorted.narrow(0, 1, n - 1)?.searchsorted(&x.detach(), true)?;
-            let nearest = sorted.index_select(0, &place.flatten())?.reshape(x.shape())?;
-            nearest.eq(&x.detach())
+            let nearest = sorted.index_select(0, place.flatten())?.reshape(x.shape())?;
+            nearest.eq(x.detach())
         })
     }
 }
