@@ -1,5 +1,5 @@
 //! The code in docs/, run as doctests: every cell of the last column of numpy-and-pytorch.md,
-//! adding-an-op.md and guide-interop.md.
+//! adding-an-op.md, guide-interop.md and pitfalls.md.
 #![doc = include_str!(concat!(env!("OUT_DIR"), "/cells.md"))]
 
 #[cfg(doctest)]
@@ -9,6 +9,10 @@ pub mod adding_an_op {}
 #[cfg(doctest)]
 #[doc = include_str!("../../guide-interop.md")]
 pub mod guide_interop {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../pitfalls.md")]
+pub mod pitfalls {}
 
 #[cfg(test)]
 mod tests {
