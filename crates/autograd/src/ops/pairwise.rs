@@ -5,6 +5,7 @@
 //! twice: as one pass over scalars in first order, over tensors under `create_graph`.
 
 use super::compare::Operand;
+use crate::for_line;
 use crate::function::{NONE, Pairwise, pairwise};
 use crate::op::{Keep, Kept, Op, apply_at};
 use crate::tensor::Tensor;
@@ -232,7 +233,8 @@ impl<T: Number> Tensor<T> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn maximum(&self, other: impl Operand<T>) -> Result<Self> {
-        T::of_numbers(&LARGER)(self, &other.operand()).called("maximum")
+        let other = other.operand();
+        for_line(Location::caller(), || T::of_numbers(&LARGER)(self, &other)).called("maximum")
     }
 
     /// The smaller of the two, NaN if either is; equal ones share the gradient evenly.
@@ -241,7 +243,8 @@ impl<T: Number> Tensor<T> {
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
     pub fn minimum(&self, other: impl Operand<T>) -> Result<Self> {
-        T::of_numbers(&SMALLER)(self, &other.operand()).called("minimum")
+        let other = other.operand();
+        for_line(Location::caller(), || T::of_numbers(&SMALLER)(self, &other)).called("minimum")
     }
 
     /// x, but `min` below it and `max` above it (which wins, where they cross); infinities stand for
@@ -257,7 +260,8 @@ impl<T: Number> Tensor<T> {
     #[track_caller]
     #[must_use]
     pub fn clamp(&self, min: impl ValueFor<T>, max: impl ValueFor<T>) -> Self {
-        T::of_numbers(&CLAMPED)(self, min.as_element(), max.as_element()).called("clamp").or_raise()
+        let (min, max) = (min.as_element(), max.as_element());
+        for_line(Location::caller(), || T::of_numbers(&CLAMPED)(self, min, max)).called("clamp").or_raise()
     }
 }
 
