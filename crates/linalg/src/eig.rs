@@ -5,8 +5,8 @@ use crate::solve::Solve;
 use autograd::{KeepMany, Kept, OpMany, Tensor, apply, apply_many, body_once};
 use tensor_core::{Array, Error, Float, Result, kernels};
 
-/// The real and the imaginary part.
-type Pair<T> = (Tensor<T>, Tensor<T>);
+/// Complex numbers: their real and their imaginary parts.
+pub type Pair<T> = (Tensor<T>, Tensor<T>);
 
 /// w and V, real and imaginary parts each, A V = V diag(w), columns of length 1
 struct Eig;
@@ -184,8 +184,8 @@ pub fn eig<T: Float>(a: &Tensor<T>) -> Result<(Pair<T>, Pair<T>)> {
 /// As [`eig`].
 #[doc(alias = "roots")]
 #[track_caller]
-pub fn eigvals<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
-    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<(Tensor<T>, Tensor<T>)> {
+pub fn eigvals<T: Float>(a: &Tensor<T>) -> Result<Pair<T>> {
+    body_once!(T: Float, [a], |a: &Tensor<T>| -> Result<Pair<T>> {
         Ok(eig(a).map_err(|e| e.renamed("eigvals"))?.0)
     })
 }

@@ -1,8 +1,10 @@
 //! Discrete Fourier transforms. Complex signals are pairs of real tensors.
 
+use crate::eig::Pair;
 use autograd::{KeepMany, Kept, Op, OpMany, Tensor, apply, apply_many, body_once};
 use tensor_core::kernels::fourier;
-use tensor_core::{Array, Error, Float, Result};
+use tensor_core::shape::{Integer, IntoDims};
+use tensor_core::{Array, AtCaller, Error, Float, Result};
 
 /// Where the factor 1 / n of a transform and its inverse stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,7 +158,7 @@ fn transformed<T: Float>(
     n: Option<usize>,
     dim: isize,
     norm: FftNorm,
-) -> Result<(Tensor<T>, Tensor<T>)> {
+) -> Result<Pair<T>> {
     let [re, im] = parts;
     if re.shape() != im.shape() {
         let message = format!(
@@ -197,18 +199,18 @@ pub fn fft<T: Float>(
     re: &Tensor<T>,
     im: &Tensor<T>,
     n: Option<usize>,
-    dim: isize,
+    dim: impl Integer,
     norm: FftNorm,
-) -> Result<(Tensor<T>, Tensor<T>)> {
+) -> Result<Pair<T>> {
     body_once!(
         T: Float,
-        [re, im, n, dim, norm],
+        [re, im, n, dim.to_isize(), norm],
         |re: &Tensor<T>,
          im: &Tensor<T>,
          n: Option<usize>,
          dim: isize,
          norm: FftNorm|
-         -> Result<(Tensor<T>, Tensor<T>)> { transformed("fft", [re, im], n, dim, norm) }
+         -> Result<Pair<T>> { transformed("fft", [re, im], n, dim, norm) }
     )
 }
 
@@ -231,18 +233,18 @@ pub fn ifft<T: Float>(
     re: &Tensor<T>,
     im: &Tensor<T>,
     n: Option<usize>,
-    dim: isize,
+    dim: impl Integer,
     norm: FftNorm,
-) -> Result<(Tensor<T>, Tensor<T>)> {
+) -> Result<Pair<T>> {
     body_once!(
         T: Float,
-        [re, im, n, dim, norm],
+        [re, im, n, dim.to_isize(), norm],
         |re: &Tensor<T>,
          im: &Tensor<T>,
          n: Option<usize>,
          dim: isize,
          norm: FftNorm|
-         -> Result<(Tensor<T>, Tensor<T>)> { transformed("ifft", [re, im], n, dim, norm) }
+         -> Result<Pair<T>> { transformed("ifft", [re, im], n, dim, norm) }
     )
 }
 
@@ -260,16 +262,11 @@ pub fn ifft<T: Float>(
 /// # Errors
 /// As [`fft`].
 #[track_caller]
-pub fn rfft<T: Float>(
-    x: &Tensor<T>,
-    n: Option<usize>,
-    dim: isize,
-    norm: FftNorm,
-) -> Result<(Tensor<T>, Tensor<T>)> {
+pub fn rfft<T: Float>(x: &Tensor<T>, n: Option<usize>, dim: impl Integer, norm: FftNorm) -> Result<Pair<T>> {
     body_once!(
         T: Float,
-        [x, n, dim, norm],
-        |x: &Tensor<T>, n: Option<usize>, dim: isize, norm: FftNorm| -> Result<(Tensor<T>, Tensor<T>)> {
+        [x, n, dim.to_isize(), norm],
+        |x: &Tensor<T>, n: Option<usize>, dim: isize, norm: FftNorm| -> Result<Pair<T>> {
             let n = n.map_or_else(|| length(x, dim), Ok).map_err(|e| e.renamed("rfft"))?;
             need_length("rfft", x, n, dim)?;
             let line = lines(x, n, dim).map_err(|e| e.renamed("rfft"))?;
@@ -299,12 +296,12 @@ pub fn irfft<T: Float>(
     re: &Tensor<T>,
     im: &Tensor<T>,
     n: Option<usize>,
-    dim: isize,
+    dim: impl Integer,
     norm: FftNorm,
 ) -> Result<Tensor<T>> {
     body_once!(
         T: Float,
-        [re, im, n, dim, norm],
+        [re, im, n, dim.to_isize(), norm],
         |re: &Tensor<T>,
          im: &Tensor<T>,
          n: Option<usize>,
@@ -338,9 +335,10 @@ pub fn irfft<T: Float>(
 /// ```
 ///
 /// # Errors
-/// Argument, for n = 0.
+/// Argument, for an n that is not positive.
 #[track_caller]
-pub fn fftfreq<T: Float>(n: usize, d: T) -> Result<Tensor<T>> {
+pub fn fftfreq<T: Float>(n: impl Integer, d: T) -> Result<Tensor<T>> {
+    let n = n.to_size("fftfreq").at_caller()?;
     body_once!(T: Float, [n, d], |n: usize, d: T| -> Result<Tensor<T>> {
         let negative = n.div_ceil(2);
         frequencies("fftfreq", n, d, (0..n).map(|k| if k < negative { k as f64 } else { k as f64 - n as f64 }))
@@ -355,9 +353,10 @@ pub fn fftfreq<T: Float>(n: usize, d: T) -> Result<Tensor<T>> {
 /// ```
 ///
 /// # Errors
-/// Argument, for n = 0.
+/// Argument, for an n that is not positive.
 #[track_caller]
-pub fn rfftfreq<T: Float>(n: usize, d: T) -> Result<Tensor<T>> {
+pub fn rfftfreq<T: Float>(n: impl Integer, d: T) -> Result<Tensor<T>> {
+    let n = n.to_size("rfftfreq").at_caller()?;
     body_once!(T: Float, [n, d], |n: usize, d: T| -> Result<Tensor<T>> {
         frequencies("rfftfreq", n, d, (0..n / 2 + 1).map(|k| k as f64))
     })
@@ -378,10 +377,10 @@ fn frequencies<T: Float>(
     Tensor::from_vec(all, [count])
 }
 
-/// The numbers of a transform with frequency 0 in the middle of each of `dims`, all dimensions where none is named.
+/// The numbers of a transform with frequency 0 in the middle of each of `dims`, all dimensions for `()`.
 ///
 /// ```
-/// let shifted = linalg::fftshift(&linalg::fftfreq(5, 1.0)?, &[])? * 5.0;
+/// let shifted = linalg::fftshift(&linalg::fftfreq(5, 1.0)?, ())? * 5.0;
 /// assert_eq!(shifted.to_vec(), [-2.0, -1.0, 0.0, 1.0, 2.0]);
 /// # Ok::<(), tensor_core::Error>(())
 /// ```
@@ -389,8 +388,8 @@ fn frequencies<T: Float>(
 /// # Errors
 /// Index, for a dimension that does not exist.
 #[track_caller]
-pub fn fftshift<T: Float>(x: &Tensor<T>, dims: &[isize]) -> Result<Tensor<T>> {
-    body_once!(T: Float, [x, dims], |x: &Tensor<T>, dims: &[isize]| -> Result<Tensor<T>> {
+pub fn fftshift<T: Float>(x: &Tensor<T>, dims: impl IntoDims) -> Result<Tensor<T>> {
+    body_once!(T: Float, [x, &dims.into_dims()], |x: &Tensor<T>, dims: &[isize]| -> Result<Tensor<T>> {
         shifted("fftshift", x, dims, |n| n / 2)
     })
 }
@@ -400,15 +399,15 @@ pub fn fftshift<T: Float>(x: &Tensor<T>, dims: &[isize]) -> Result<Tensor<T>> {
 /// ```
 /// use autograd::Tensor;
 /// let x = Tensor::from([1.0, 2.0, 3.0]);
-/// assert_eq!(linalg::ifftshift(&linalg::fftshift(&x, &[0])?, &[0])?.to_vec(), [1.0, 2.0, 3.0]);
+/// assert_eq!(linalg::ifftshift(&linalg::fftshift(&x, 0)?, 0)?.to_vec(), [1.0, 2.0, 3.0]);
 /// # Ok::<(), tensor_core::Error>(())
 /// ```
 ///
 /// # Errors
 /// As [`fftshift`].
 #[track_caller]
-pub fn ifftshift<T: Float>(x: &Tensor<T>, dims: &[isize]) -> Result<Tensor<T>> {
-    body_once!(T: Float, [x, dims], |x: &Tensor<T>, dims: &[isize]| -> Result<Tensor<T>> {
+pub fn ifftshift<T: Float>(x: &Tensor<T>, dims: impl IntoDims) -> Result<Tensor<T>> {
+    body_once!(T: Float, [x, &dims.into_dims()], |x: &Tensor<T>, dims: &[isize]| -> Result<Tensor<T>> {
         shifted("ifftshift", x, dims, |n| n.div_ceil(2))
     })
 }
@@ -549,13 +548,13 @@ mod tests {
         assert_eq!(fftfreq(4, 0.25)?.to_vec(), [0.0, 1.0, -2.0, -1.0]);
         assert_eq!(rfftfreq(5, 1.0f32)?.to_vec(), [0.0, 0.2, 0.4]);
         for shape in [&[4][..], &[3, 4], &[], &[0, 2]] {
-            check_op(|x| ifftshift(&fftshift(&x[0], &[])?, &[]), &[shape])
+            check_op(|x| ifftshift(&fftshift(&x[0], ())?, ()), &[shape])
                 .reference(|x| Ok(x[0].clone()))
                 .run()?;
         }
         let x = Tensor::from([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
-        assert_eq!(fftshift(&x, &[-1])?.to_vec(), [3.0, 1.0, 2.0, 6.0, 4.0, 5.0]);
-        assert_eq!(fftshift(&x, &[0])?.to_vec(), [4.0, 5.0, 6.0, 1.0, 2.0, 3.0]);
+        assert_eq!(fftshift(&x, -1)?.to_vec(), [3.0, 1.0, 2.0, 6.0, 4.0, 5.0]);
+        assert_eq!(fftshift(&x, 0)?.to_vec(), [4.0, 5.0, 6.0, 1.0, 2.0, 3.0]);
         Ok(())
     }
 
@@ -575,6 +574,7 @@ mod tests {
         assert_eq!(kind(rfft(&x, None, 2, norm).unwrap_err()), (ErrorKind::Index, "rfft"));
         assert_eq!(kind(rfft(&x, Some(4), -3, norm).unwrap_err()), (ErrorKind::Index, "rfft"));
         assert_eq!(kind(rfft(&Tensor::scalar(1.0), None, 0, norm).unwrap_err()), (ErrorKind::Shape, "rfft"));
+        assert_eq!(kind(fftfreq(-1, 1.0).unwrap_err()), (ErrorKind::Argument, "fftfreq"));
         assert_eq!(kind(fftfreq(0, 1.0).unwrap_err()), (ErrorKind::Argument, "fftfreq"));
     }
 }

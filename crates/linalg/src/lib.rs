@@ -39,7 +39,7 @@ pub use cholesky::{cholesky, cholesky_ex, cholesky_jitter, cholesky_solve};
 pub use convolution::{Conv1dOptions, conv1d};
 pub use covariance::{CovOptions, corrcoef, cov, cov_with};
 pub use determinant::{det, logdet, slogdet};
-pub use eig::{eig, eigvals, schur};
+pub use eig::{Pair, eig, eigvals, schur};
 pub use einsum::{cross, einsum, kron, tensordot};
 pub use fourier::{FftNorm, fft, fftfreq, fftshift, ifft, ifftshift, irfft, rfft, rfftfreq};
 pub use implicit::{implicit_argmin, implicit_root};

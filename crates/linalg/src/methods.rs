@@ -1,6 +1,6 @@
 //! The functions of this crate as methods.
 
-use crate::{Conv1dOptions, CovOptions, FftNorm, MatrixNorm, PinvOptions, Triangle};
+use crate::{Conv1dOptions, CovOptions, FftNorm, MatrixNorm, Pair, PinvOptions, Triangle};
 use autograd::Tensor;
 use tensor_core::shape::Integer;
 use tensor_core::{Float, Result};
@@ -82,9 +82,9 @@ methods! {
     /// Shape, where the matrices are not square; argument; not converged.
     eigvalsh() -> Tensor<T>;
     /// Shape, where the matrices are not square; argument; not converged.
-    eig() -> ((Tensor<T>, Tensor<T>), (Tensor<T>, Tensor<T>));
+    eig() -> (Pair<T>, Pair<T>);
     /// Shape, where the matrices are not square; argument; not converged.
-    eigvals() -> (Tensor<T>, Tensor<T>);
+    eigvals() -> Pair<T>;
     /// Shape, where the matrices are not square; argument; not converged.
     schur() -> (Tensor<T>, Tensor<T>);
     /// Shape, where these are no matrices; argument; not converged.
@@ -108,7 +108,7 @@ methods! {
     /// Shape, where the operands do not fit; argument; singular; not converged.
     solve_sylvester(b: &Tensor<T>, c: &Tensor<T>) -> Tensor<T>;
     /// Shape, for scalars; index; argument, for a length of 0; device, on a GPU.
-    rfft(n: Option<usize>, dim: isize, norm: FftNorm) -> (Tensor<T>, Tensor<T>);
+    rfft(n: Option<usize>, dim: impl Integer, norm: FftNorm) -> Pair<T>;
     /// Shape, where the matrices are not square.
     cholesky_ex(upper: bool) -> (Tensor<T>, Tensor<i64>);
     /// Shape, where the matrices are not square; argument; not positive definite.
