@@ -17,6 +17,7 @@ def define(name, propose, reference, guard=None):
 
 def load():
     """All of them."""
-    for subject in ("elementwise", "reductions", "shapes", "products", "factorisations", "sparse", "counting", "losses"):
+    subjects = "elementwise reductions shapes products factorisations general sparse counting losses"
+    for subject in subjects.split():
         importlib.import_module(subject)
     return OPERATIONS

@@ -131,3 +131,25 @@ solved("sparse_cholesky_solve", positive, torch.linalg.solve, definite)
 solved("sparse_lstsq", tall, least, regular)
 solved("cg", positive, torch.linalg.solve, definite, True)
 solved("lsqr", tall, least, regular, True)
+
+
+def triangle(m, upper, unit):
+    m = m.triu() if upper else m.tril()
+    if not unit:
+        return m
+    return m - torch.diag_embed(m.diagonal()) + torch.eye(m.shape[0], dtype=m.dtype)
+
+
+def triangular(b):
+    operands, args = tall(b, True)
+    rows = args["size"][0]
+    other = b.like([rows] if b.flag() else [rows, b.rng.randint(1, 3)])
+    return {**operands, "other": other}, {**args, "upper": b.flag(), "unit": b.flag()}
+
+
+define(
+    "sparse_solve_triangular",
+    triangular,
+    lambda x, a: columns(torch.linalg.solve)(triangle(dense(x, a["size"]), a["upper"], a["unit"]), x["other"]),
+    lambda x, a: regular(triangle(dense(x, a["size"]), a["upper"], a["unit"])),
+)

@@ -317,7 +317,10 @@ const SPREADS: &[(&str, Unary)] = &[
         let points = Tensor::from([-9.13, -1.07, 0.001, 1.21, 7.7]);
         x.interp(&points, &points.sin()).unwrap()
     }),
-    ("cov", |x| x.reshape([2, -1]).or_else(|_| x.reshape([1, -1])).unwrap().cov().unwrap()),
+    // Of two variables where there are two observations of each.
+    ("cov", |x| {
+        x.reshape([if x.numel() > 2 && x.numel() % 2 == 0 { 2 } else { 1 }, -1]).unwrap().cov().unwrap()
+    }),
     ("roll", |x| x.roll([1, -1], [0, -1]).unwrap()),
     ("repeat", |x| x.repeat(vec![2; x.ndim() + 1]).unwrap()),
     ("pad", |x| x.pad([1, -1], 0.5).unwrap()),
