@@ -77,11 +77,24 @@ impl AnyTensor {
     }
 
     /// The element type's run-time name.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use autograd::AnyTensor;
+    /// use tensor_core::DType;
+    /// assert_eq!(AnyTensor::from(Tensor::from([1, 2])).dtype(), DType::I64);
+    /// ```
     pub fn dtype(&self) -> DType {
         self.array().dtype()
     }
 
     /// The sizes of the dimensions.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use autograd::AnyTensor;
+    /// assert_eq!(AnyTensor::from(Tensor::from([[1, 2]])).shape(), [1, 2]);
+    /// ```
     pub fn shape(&self) -> &[usize] {
         match self {
             AnyTensor::F32(x) => x.shape(),
@@ -93,6 +106,15 @@ impl AnyTensor {
 
     /// The tensor in an element type that holds every value of its own: itself, f32 as f64, truth values as numbers,
     /// integers up to 2^53 as f64.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use autograd::AnyTensor;
+    /// let x = AnyTensor::from(Tensor::from([1, 2]));
+    /// assert_eq!(x.to::<f64>()?.to_vec(), [1.0, 2.0]);
+    /// assert!(x.to::<bool>().is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Argument, where the type could change a value; out of memory.

@@ -178,6 +178,17 @@ pub(crate) fn asked<V>(passed: Result<V>) -> Result<V> {
 }
 
 /// How [`grad_with`] differentiates.
+///
+/// ```
+/// use autograd::Tensor;
+/// use autograd::{GradOptions, grad_with};
+/// let x = Tensor::scalar(2.0).requires_grad();
+/// let options = GradOptions { create_graph: true, ..Default::default() };
+/// let first = grad_with(&x.square().square(), &[&x], options)?.remove(0).unwrap();
+/// first.backward()?;
+/// assert_eq!((first.item()?, x.grad().unwrap().item()?), (32.0, 48.0));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub struct GradOptions<T: Element = f64> {
     /// Record the backward pass, so that its results can be differentiated again. Implies
     /// `retain_graph`.
@@ -331,6 +342,16 @@ impl<T: Float> Tensor<T> {
     /// Differentiates this tensor (its sum, where it is no scalar) and adds the gradient of each
     /// leaf it depends on to the leaf's [`Tensor::grad`]. The graph is consumed.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]).requires_grad();
+    /// let y = x.square().sum();
+    /// y.backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [2.0, 4.0]);
+    /// assert!(y.backward().is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// A tensor that is not tracked; a graph that was consumed before; whatever the rules return.
     #[track_caller]
@@ -340,6 +361,16 @@ impl<T: Float> Tensor<T> {
 
     /// [`Tensor::backward`] that keeps the graph for another pass where `retain_graph`, and starts
     /// from `cotangent`, in this tensor's shape, where it is given.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]).requires_grad();
+    /// let y = x.square();
+    /// y.backward_with(Some(Tensor::from([1.0, 0.0])), true)?;
+    /// y.backward_with(Some(Tensor::from([0.0, 10.0])), false)?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [2.0, 40.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Tensor::backward`]; a cotangent of another shape.

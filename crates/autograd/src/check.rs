@@ -142,6 +142,13 @@ pub fn gradcheck(
 /// function checked is the weighed sum of the outputs and of their squares, so that linear
 /// operations have second derivatives as well.
 ///
+/// ```
+/// use autograd::Tensor;
+/// use autograd::gradgradcheck;
+/// let x = Tensor::from([0.5, -1.5]);
+/// assert!(gradgradcheck(|x| Ok(x[0].sin() * &x[0]), &[x.clone()]).is_ok());
+/// ```
+///
 /// # Errors
 /// The input, the element, and both values, where they differ; what `f` returns.
 #[track_caller]
@@ -213,24 +220,51 @@ pub fn check_op<'a>(
 
 impl<'a> OpCheck<'a> {
     /// Draws inputs from this range instead of -2 to 2.
+    ///
+    /// ```
+    /// use autograd::check_op;
+    /// check_op(|x| Ok(x[0].log()), &[&[3]]).within(0.5, 2.0).run()?;
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[must_use]
     pub fn within(self, low: f64, high: f64) -> Self {
         OpCheck { low, high, ..self }
     }
 
     /// Also checks single precision, with the same function over f32.
+    ///
+    /// ```
+    /// use autograd::check_op;
+    /// check_op(|x| Ok(x[0].sin()), &[&[3]]).single(|x| Ok(x[0].sin())).run()?;
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[must_use]
     pub fn single(self, f: impl Fn(&[Tensor<f32>]) -> Result<Tensor<f32>> + 'a) -> Self {
         OpCheck { single: Some(Box::new(f)), ..self }
     }
 
     /// Also checks the values against another way to compute them.
+    ///
+    /// ```
+    /// use autograd::check_op;
+    /// check_op(|x| Ok(x[0].square()), &[&[2, 2]]).reference(|x| Ok(&x[0] * &x[0])).run()?;
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[must_use]
     pub fn reference(self, f: impl Fn(&[Tensor<f64>]) -> Result<Tensor<f64>> + 'a) -> Self {
         OpCheck { reference: Some(Box::new(f)), ..self }
     }
 
     /// Runs the check.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use autograd::check_op;
+    /// check_op(|x| x[0].try_mul(&x[1]), &[&[2, 1], &[3]]).run()?;
+    /// let jump = |x: &[Tensor]| Ok(x[0].detach() + &x[0] * 2.0);
+    /// assert!(check_op(jump, &[&[2]]).run().is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// What differed, and where; what the function returns.

@@ -33,6 +33,13 @@ impl Tensor<f64> {
 
     /// Zeros of any type (`false` for truth values).
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::zeros_of::<i64>([2]).to_vec(), [0, 0]);
+    /// assert_eq!(Tensor::zeros_of::<bool>(()).item()?, false);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// Out of memory; [`Tensor::try_zeros`] returns it.
     #[track_caller]
@@ -43,6 +50,14 @@ impl Tensor<f64> {
 
     /// Zeros of any type, for sizes from outside.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::try_zeros::<f32>([2, 2])?;
+    /// assert_eq!(x.to_vec(), [0.0; 4]);
+    /// assert!(Tensor::try_zeros::<f32>([usize::MAX, 2]).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory.
     #[track_caller]
@@ -51,6 +66,13 @@ impl Tensor<f64> {
     }
 
     /// Ones.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::ones((2, 3)).sum().item()?, 6.0);
+    /// assert_eq!(Tensor::ones(2).shape(), [2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Panics
     /// Out of memory; [`Tensor::try_full`] returns it.
@@ -62,6 +84,11 @@ impl Tensor<f64> {
 
     /// Ones of any number type.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::ones_of::<i64>([3]).to_vec(), [1, 1, 1]);
+    /// ```
+    ///
     /// # Panics
     /// Out of memory; [`Tensor::try_full`] returns it.
     #[track_caller]
@@ -71,6 +98,11 @@ impl Tensor<f64> {
     }
 
     /// The identity matrix.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::eye(2).to_vec(), [1.0, 0.0, 0.0, 1.0]);
+    /// ```
     ///
     /// # Panics
     /// Out of memory.
@@ -83,6 +115,12 @@ impl Tensor<f64> {
 
     /// The identity matrix of any number type.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::eye_of::<i64>(3).trace()?.item()?, 3);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// Out of memory.
     #[track_caller]
@@ -92,6 +130,17 @@ impl Tensor<f64> {
     }
 
     /// Uniform numbers in [0, 1), from the generator that `manual_seed` seeds.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use tensor_core::random::manual_seed;
+    /// manual_seed(7);
+    /// let x = Tensor::rand([1000]);
+    /// assert!(x.ge(0.0)?.all() && x.lt(1.0)?.all());
+    /// manual_seed(7);
+    /// assert_eq!(x.to_vec(), Tensor::rand([1000]).to_vec());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Panics
     /// Out of memory.
@@ -104,6 +153,16 @@ impl Tensor<f64> {
 
     /// Uniform numbers in [0, 1) on a device: the same ones as on any other.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use tensor_core::{Device, random::manual_seed};
+    /// manual_seed(7);
+    /// let x = Tensor::rand_on::<f64>(&Device::Cpu, [3])?;
+    /// manual_seed(7);
+    /// assert_eq!(x.to_vec(), Tensor::rand([3]).to_vec());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
@@ -112,6 +171,13 @@ impl Tensor<f64> {
     }
 
     /// Standard normal numbers on a device: the same ones as on any other, up to rounding.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use tensor_core::Device;
+    /// assert_eq!(Tensor::randn_on::<f32>(&Device::Cpu, [2, 3])?.shape(), [2, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Out of memory; device, where it cannot be used.
@@ -122,6 +188,12 @@ impl Tensor<f64> {
 
     /// Uniform numbers in [0, 1) of either float type.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert!(Tensor::rand_of::<f32>([100]).lt(1.0)?.all());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// Out of memory.
     #[track_caller]
@@ -131,6 +203,14 @@ impl Tensor<f64> {
     }
 
     /// Integers from `low` to `high - 1`, each as likely as any other.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let dice = Tensor::randint(1, 7, [100])?;
+    /// assert!(dice.ge(1)?.all() && dice.le(6)?.all());
+    /// assert!(Tensor::randint(3, 3, [1]).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Argument, where there is none, or more than 2^53; out of memory.
@@ -150,6 +230,13 @@ impl Tensor<f64> {
 
     /// The integers from 0 to `n - 1` in random order.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let order = Tensor::randperm(5)?;
+    /// assert_eq!(order.sort(0, false)?.0.to_vec(), [0, 1, 2, 3, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory.
     #[doc(alias("permutation", "shuffle"))]
@@ -162,6 +249,13 @@ impl Tensor<f64> {
 
     /// Standard normal numbers, from the generator that `manual_seed` seeds.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::randn([10_000]);
+    /// assert!(x.mean().item()?.abs() < 0.1 && (x.std().item()? - 1.0).abs() < 0.1);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Panics
     /// Out of memory.
     #[doc(alias("normal", "standard_normal"))]
@@ -172,6 +266,11 @@ impl Tensor<f64> {
     }
 
     /// Standard normal numbers of either float type.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::randn_of::<f32>([2, 3]).shape(), [2, 3]);
+    /// ```
     ///
     /// # Panics
     /// Out of memory.
@@ -262,6 +361,13 @@ impl<T: Element> TypedConstructors<T> for Tensor<T> {
 
 impl<T: Element> Tensor<T> {
     /// A tensor without dimensions.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::scalar(2.5);
+    /// assert_eq!((x.ndim(), x.numel(), x.item()?), (0, 1, 2.5));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[inline]
     #[must_use]
     pub fn scalar(x: T) -> Self {
@@ -269,6 +375,12 @@ impl<T: Element> Tensor<T> {
     }
 
     /// One value everywhere.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::full([2, 2], 7).to_vec(), [7, 7, 7, 7]);
+    /// assert_eq!(Tensor::full([2], true).to_vec(), [true, true]);
+    /// ```
     ///
     /// # Panics
     /// Out of memory; [`Tensor::try_full`] returns it.
@@ -281,6 +393,13 @@ impl<T: Element> Tensor<T> {
 
     /// One value everywhere, for sizes from outside.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::try_full([2], 0.5)?.to_vec(), [0.5, 0.5]);
+    /// assert!(Tensor::try_full([usize::MAX, 2], 0.5).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory.
     #[track_caller]
@@ -289,6 +408,13 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Zeros (`false` for truth values) on a device.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use tensor_core::Device;
+    /// assert_eq!(Tensor::<f32>::zeros_on(&Device::Cpu, [2])?.to_vec(), [0.0; 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Out of memory; device, where it cannot be used.
@@ -299,6 +425,15 @@ impl<T: Element> Tensor<T> {
 
     /// One value everywhere, on a device, where it is stored once until something is written.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use tensor_core::Device;
+    /// let x = Tensor::full_on(&Device::Cpu, [2, 2], 7)?;
+    /// assert_eq!(x.layout().strides()[..], [0, 0]);
+    /// assert_eq!(x.to_vec(), [7; 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
@@ -307,6 +442,14 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Takes a vector over, without copying, in row-major order.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from_vec(vec![1, 2, 3, 4, 5, 6], [2, 3])?;
+    /// assert_eq!(x.row(1)?.to_vec(), [4, 5, 6]);
+    /// assert!(Tensor::from_vec(vec![1, 2, 3], [2, 2]).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where the vector does not have as many elements as the shape.
@@ -342,6 +485,13 @@ impl<T: Element> Tensor<T> {
 impl<T: Number> Tensor<T> {
     /// The `n x n` matrix with ones on its diagonal, on a device.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use tensor_core::Device;
+    /// assert_eq!(Tensor::<i64>::eye_on(&Device::Cpu, 2)?.to_vec(), [1, 0, 0, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory; device, where it cannot be used.
     #[track_caller]
@@ -372,6 +522,13 @@ pub fn arange<T: Number>(start: T, end: T, step: T) -> Result<Tensor<T>> {
 }
 
 /// As [`arange`], on a device.
+///
+/// ```
+/// use autograd::arange_on;
+/// use tensor_core::Device;
+/// assert_eq!(arange_on(&Device::Cpu, 1.0, 2.0, 0.25)?.to_vec(), [1.0, 1.25, 1.5, 1.75]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`arange`]; device, where it cannot be used.
@@ -432,6 +589,13 @@ compiled_once! {
 }
 
 /// `steps` numbers from `start` to `end`, both included, evenly spaced.
+///
+/// ```
+/// use autograd::linspace;
+/// assert_eq!(linspace(0.0, 1.0, 5)?.to_vec(), [0.0, 0.25, 0.5, 0.75, 1.0]);
+/// assert_eq!(linspace(2.0, -2.0, 3)?.to_vec(), [2.0, 0.0, -2.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// Out of memory.
@@ -515,6 +679,14 @@ pub fn geomspace<T: Float>(start: T, end: T, steps: impl Integer) -> Result<Tens
 }
 
 /// Nested sequences of one element type: numbers, and vectors, slices and arrays of them.
+///
+/// ```
+/// use autograd::Tensor;
+/// let rows: Vec<Vec<i64>> = vec![vec![1, 2], vec![3, 4]];
+/// assert_eq!(Tensor::new(&rows)?.shape(), [2, 2]);
+/// assert_eq!(Tensor::new(&[[[0.5]]; 3])?.shape(), [3, 1, 1]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub trait Nested<T: Element> {
     /// Adds the lengths, the outermost first.
     #[doc(hidden)]

@@ -97,6 +97,17 @@ impl Edge {
 
 /// A registered hook. Where this is dropped, the hook stays: it lives as long as its tensor's place in
 /// the graph.
+///
+/// ```
+/// use autograd::Tensor;
+/// let x = Tensor::from([1.0, 2.0]).requires_grad();
+/// let hook = x.register_hook(|g| Ok(Some(g * 10.0)))?;
+/// x.sum().backward()?;
+/// hook.remove();
+/// x.sum().backward()?;
+/// assert_eq!(x.grad().unwrap().to_vec(), [11.0, 11.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 #[must_use = "it is what removes the hook; drop it to let the hook stay"]
 pub struct Hook {
     edge: WeakEdge,
@@ -118,12 +129,31 @@ impl Hook {
 impl<T: Float> Tensor<T> {
     /// The gradient that backward passes have added up for this leaf; None for a constant, for a
     /// tensor made by an operation, and before the first pass.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]).requires_grad();
+    /// assert!(x.grad().is_none());
+    /// x.sum().backward()?;
+    /// (&x * 2.0).sum().backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [3.0, 3.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn grad(&self) -> Option<Tensor<T>> {
         let grad = self.edge()?.extra_if_any::<Held>()?.slot().clone();
         grad.map(Cotangent::tensor)
     }
 
     /// Forgets the accumulated gradient.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::scalar(3.0).requires_grad();
+    /// x.square().backward()?;
+    /// x.zero_grad();
+    /// assert!(x.grad().is_none());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn zero_grad(&self) {
         if let Some(extra) = self.edge().and_then(Edge::extra_if_any::<Held>) {
             let old = extra.slot().take();

@@ -8,6 +8,15 @@ use std::panic::Location;
 use tensor_core::Element;
 
 /// An operation or a leaf of a [`Graph`].
+///
+/// ```
+/// use autograd::Tensor;
+/// let x = Tensor::from([1.0, 2.0]).requires_grad();
+/// let y = x.exp();
+/// let graph = y.graph();
+/// let last = &graph.vertices()[1];
+/// assert_eq!((last.name, last.inputs[0], last.kept_bytes), ("exp", Some(0), 16));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Vertex {
     /// The operation's name; "leaf" for a tensor that requires a gradient, "consumed" for an operation
@@ -116,11 +125,24 @@ impl Graph {
     }
 
     /// What was recorded, each operation after its inputs.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::scalar(1.0).requires_grad();
+    /// let names: Vec<_> = (x.exp() * 2.0).graph().vertices().iter().map(|v| v.name).collect();
+    /// assert_eq!(names, ["leaf", "exp", "mul"]);
+    /// ```
     pub fn vertices(&self) -> &[Vertex] {
         &self.vertices
     }
 
     /// The graph in the language of Graphviz: `dot -Tsvg` draws it.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::scalar(1.0).requires_grad();
+    /// assert!(x.exp().graph().to_dot().starts_with("digraph"));
+    /// ```
     pub fn to_dot(&self) -> String {
         let mut dot = String::from("digraph {\n  node [shape=box];\n");
         for (i, vertex) in self.vertices.iter().enumerate() {
@@ -170,6 +192,13 @@ impl fmt::Debug for Graph {
 impl<T: Element> Tensor<T> {
     /// The operations that this tensor was computed by and that backward would walk; nothing for a
     /// constant.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::scalar(1.0);
+    /// assert!(x.exp().graph().vertices().is_empty());
+    /// assert_eq!(x.requires_grad().exp().graph().vertices().len(), 2);
+    /// ```
     pub fn graph(&self) -> Graph {
         Gathering { edges: self.edge().cloned().into_iter().collect(), ..Default::default() }.finish()
     }

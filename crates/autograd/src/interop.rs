@@ -55,6 +55,14 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Borrows the elements in row-major order, where they lie that way in the host's memory.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2], [3, 4]]);
+    /// assert_eq!(x.as_slice(), Some(&[1, 2, 3, 4][..]));
+    /// assert_eq!(x.t()?.as_slice(), None);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[track_caller]
     pub fn as_slice(&self) -> Option<&[T]> {
         self.read("as_slice").as_slice()
@@ -92,6 +100,12 @@ impl<T: Element> From<Arc<[T]>> for Tensor<T> {
 /// ndarray, in the version that is re-exported.
 impl<T: Element> Tensor<T> {
     /// Takes an ndarray's vector over, without copying, whatever its strides.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from_ndarray(ndarray::array![[1, 2], [3, 4]].reversed_axes());
+    /// assert_eq!((x.to_vec(), x.is_contiguous()), (vec![1, 3, 2, 4], false));
+    /// ```
     #[doc(alias("from_numpy", "as_tensor"))]
     pub fn from_ndarray<D: Dimension>(array: ndarray::Array<T, D>) -> Self {
         Array::from_ndarray(array).into()
@@ -115,6 +129,13 @@ impl<T: Element> Tensor<T> {
 
     /// Copies the elements of a view, which may end before the tensor does.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let a = ndarray::array![[1, 2], [3, 4]];
+    /// assert_eq!(Tensor::from_ndarray_view(a.column(1))?.to_vec(), [2, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory.
     #[track_caller]
@@ -123,6 +144,13 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Borrows the elements as an ndarray view, whatever the strides.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2], [3, 4]]);
+    /// assert_eq!(x.t()?.as_ndarray()[[0, 1]], 3);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Panics
     /// Where they are on a GPU: [`Tensor::cpu`] brings them back.
@@ -150,12 +178,24 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Gives the elements to ndarray: the vector itself where nothing else shares it, else a copy.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[1, 2]]).into_ndarray(), ndarray::array![[1, 2]].into_dyn());
+    /// ```
     #[track_caller]
     pub fn into_ndarray(self) -> ArrayD<T> {
         self.into_read("into_ndarray").into_ndarray()
     }
 
     /// As [`Tensor::into_ndarray`], as an array of so many dimensions.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let a: ndarray::Array2<i64> = Tensor::from([[1, 2], [3, 4]]).into_ndarray_dim()?;
+    /// assert_eq!(a.row(1).to_vec(), [3, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where there are more or fewer dimensions.

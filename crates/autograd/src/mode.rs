@@ -109,6 +109,11 @@ pub(crate) fn is_detecting() -> bool {
 }
 
 /// True where operations on tracked tensors are recorded, which is the default.
+///
+/// ```
+/// use autograd::{is_grad_enabled, no_grad};
+/// assert!(is_grad_enabled() && !no_grad(is_grad_enabled));
+/// ```
 #[inline]
 pub fn is_grad_enabled() -> bool {
     STATE.get().recording
@@ -127,6 +132,13 @@ pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// Runs `f` with recording, also within [`no_grad`] or a backward rule.
+///
+/// ```
+/// use autograd::Tensor;
+/// use autograd::{enable_grad, no_grad};
+/// let x = Tensor::scalar(1.0).requires_grad();
+/// assert!(no_grad(|| !x.exp().is_tracked() && enable_grad(|| x.exp().is_tracked())));
+/// ```
 pub fn enable_grad<R>(f: impl FnOnce() -> R) -> R {
     let _mode = Mode::recording(true);
     f()

@@ -198,6 +198,15 @@ pub fn flatten<T: Float>(params: &impl Params<T>) -> Result<Tensor<T>> {
 
 /// The structure of `like` around the elements of a vector, as [`flatten`] puts them.
 ///
+/// ```
+/// use autograd::Tensor;
+/// use autograd::params::{flatten, unflatten};
+/// let layer = (Tensor::from([[1.0, 2.0]]), Tensor::from([3.0]));
+/// let twice: (Tensor, Tensor) = unflatten(&layer, &(flatten(&layer)? * 2.0))?;
+/// assert_eq!((twice.0.shape(), twice.1.to_vec()), (&[1, 2][..], vec![6.0]));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
 /// # Errors
 /// Shape, where it is no vector of as many elements as the structure has.
 #[track_caller]

@@ -63,6 +63,16 @@ pub fn replayed<T: Float, P: Params<T>, F: Fn(&P) -> Result<Tensor<T>>>(
 impl<T: Float, P: Params<T>, F: Fn(&P) -> Result<Tensor<T>>> Replayed<T, P, F> {
     /// The value and the gradient at `x`, which has the shapes and the device it was prepared for.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use autograd::replayed;
+    /// let x: Tensor = Tensor::from([1.0, 2.0]);
+    /// let step = replayed(|x: &Tensor| Ok(x.square().sum()), &x)?;
+    /// assert_eq!(step.call(&x)?.1.to_vec(), [2.0, 4.0]);
+    /// assert_eq!(step.call(&Tensor::from([3.0, 0.0]))?.0.item()?, 9.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape and device, where `x` has others; what the function returns.
     #[track_caller]

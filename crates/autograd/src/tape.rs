@@ -39,6 +39,16 @@ pub fn stats() -> Stats {
 
 /// The operations on the calling thread's tape; [`Tensor::graph`](crate::Tensor::graph) gives those
 /// behind one tensor.
+///
+/// ```
+/// use autograd::Tensor;
+/// use autograd::tape;
+/// let x = Tensor::scalar(1.0).requires_grad();
+/// let y = x.exp();
+/// assert_eq!(tape::graph().vertices().iter().filter(|v| v.name == "exp").count(), 1);
+/// drop(y);
+/// assert!(tape::graph().vertices().iter().all(|v| v.name != "exp"));
+/// ```
 pub fn graph() -> Graph {
     Graph::of_nodes(snapshot())
 }

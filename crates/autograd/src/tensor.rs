@@ -90,6 +90,11 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The value, as kernels see it.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1.0, 2.0]).array().numel(), 2);
+    /// ```
     #[inline]
     pub fn array(&self) -> &Array<T> {
         &self.value
@@ -100,18 +105,37 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The value alone.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let mut numbers = Tensor::from([1.0, 2.0]).into_array();
+    /// numbers.as_mut_slice().unwrap()[0] = 5.0;
+    /// assert_eq!(Tensor::from(numbers).to_vec(), [5.0, 2.0]);
+    /// ```
     #[inline]
     pub fn into_array(self) -> Array<T> {
         self.value
     }
 
     /// The sizes of the dimensions.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[1, 2, 3], [4, 5, 6]]).shape(), [2, 3]);
+    /// assert!(Tensor::scalar(1.0).shape().is_empty());
+    /// ```
     #[inline]
     pub fn shape(&self) -> &[usize] {
         self.value.shape()
     }
 
     /// The number of dimensions.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).ndim(), 2);
+    /// assert_eq!(Tensor::scalar(1.0).ndim(), 0);
+    /// ```
     #[doc(alias = "dim")]
     #[inline]
     pub fn ndim(&self) -> usize {
@@ -119,6 +143,12 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The number of elements.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::zeros([2, 3]).numel(), 6);
+    /// assert_eq!(Tensor::zeros([2, 0]).numel(), 0);
+    /// ```
     #[doc(alias = "nelement")]
     #[inline]
     pub fn numel(&self) -> usize {
@@ -126,6 +156,14 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The size of dimension `dim`, negative ones counted from the end.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([2, 3]);
+    /// assert_eq!((x.size(0)?, x.size(-1)?), (2, 3));
+    /// assert!(x.size(2).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, where there is no such dimension.
@@ -136,37 +174,86 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The element type's run-time name.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use tensor_core::DType;
+    /// assert_eq!(Tensor::from([1, 2]).dtype(), DType::I64);
+    /// assert_eq!(Tensor::zeros([2]).dtype(), DType::F64);
+    /// ```
     pub fn dtype(&self) -> DType {
         T::DTYPE
     }
 
     /// Where the data lives.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use tensor_core::Device;
+    /// assert_eq!(Tensor::zeros([2]).device(), Device::Cpu);
+    /// ```
     pub fn device(&self) -> Device {
         self.value.device()
     }
 
     /// Strides and offset within the buffer.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([2, 3]);
+    /// assert_eq!(x.layout().strides()[..], [3, 1]);
+    /// assert_eq!(x.t()?.layout().strides()[..], [1, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn layout(&self) -> &Layout {
         self.value.layout()
     }
 
     /// True where the elements lie one after another in row-major order.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([2, 3]);
+    /// assert!(x.is_contiguous() && !x.t()?.is_contiguous());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn is_contiguous(&self) -> bool {
         self.value.layout().is_contiguous()
     }
 
     /// True where operations on the tensor are recorded.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::scalar(1.0);
+    /// assert!(!x.exp().is_tracked());
+    /// assert!(x.requires_grad().exp().is_tracked());
+    /// ```
     #[inline]
     pub fn is_tracked(&self) -> bool {
         self.edge.is_some()
     }
 
     /// True for a tensor that no operation made: a constant, or one that asked for a gradient.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let w = Tensor::scalar(1.0).requires_grad();
+    /// assert!(w.is_leaf() && !w.exp().is_leaf() && w.exp().detach().is_leaf());
+    /// ```
     pub fn is_leaf(&self) -> bool {
         self.edge.as_ref().is_none_or(Edge::is_leaf)
     }
 
     /// The same value as a constant: no gradient flows through it.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::scalar(3.0).requires_grad();
+    /// (&x * x.detach()).backward()?;
+    /// assert_eq!(x.grad().unwrap().item()?, 3.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[doc(alias = "stop_gradient")]
     #[inline]
     pub fn detach(&self) -> Self {
@@ -175,6 +262,13 @@ impl<T: Element> Tensor<T> {
 
     /// The elements in row-major order. As every reading of numbers, it ends the flow of gradients. Where there is no
     /// memory for them, it panics with what [`memory::try_run`](tensor_core::memory::try_run) turns into an error.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2], [3, 4]]);
+    /// assert_eq!(x.t()?.to_vec(), [1, 3, 2, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[doc(alias = "tolist")]
     #[track_caller]
     pub fn to_vec(&self) -> Vec<T> {
@@ -183,6 +277,13 @@ impl<T: Element> Tensor<T> {
 
     /// The only element, as a number: a constant to every derivative, where [`Tensor::select`] and [`Tensor::narrow`]
     /// give tensors that can be differentiated.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[2.5]]).item()?, 2.5);
+    /// assert!(Tensor::from([1.0, 2.0]).item().is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where the tensor has not exactly one element.
@@ -218,6 +319,14 @@ impl<T: Element, I: InBrackets> IndexMut<I> for Tensor<T> {
 
 impl<T: Float> Tensor<T> {
     /// Asks for gradients: makes a leaf of a constant. A tracked tensor stays as it is.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]).requires_grad();
+    /// x.square().sum().backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [2.0, 4.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[doc(alias("requires_grad_", "Parameter"))]
     #[must_use]
     pub fn requires_grad(mut self) -> Self {

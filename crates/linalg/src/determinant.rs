@@ -230,6 +230,14 @@ pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 
 /// The logarithm of the determinant of each square matrix of a batch: NaN where it is negative.
 ///
+/// ```
+/// use autograd::Tensor;
+/// use linalg::logdet;
+/// assert_eq!(logdet(&Tensor::eye(3))?.item()?, 0.0);
+/// assert!(logdet(&Tensor::from([[0.0, 1.0], [1.0, 0.0]]))?.isnan().all());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`slogdet`].
 #[track_caller]

@@ -318,6 +318,15 @@ pub fn cross<T: Float>(a: &Tensor<T>, b: &Tensor<T>, dim: impl Integer) -> Resul
 
 /// The sum of products over the last `n` dimensions of `a` and the first `n` of `b`.
 ///
+/// ```
+/// use autograd::Tensor;
+/// use linalg::tensordot;
+/// let (a, b) = (Tensor::ones([2, 3, 4]), Tensor::ones([3, 4, 5]));
+/// let c = tensordot(&a, &b, 2)?;
+/// assert_eq!((c.shape(), c.get([0, 0])?), (&[2, 5][..], 12.0));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
 /// # Errors
 /// Shape, where there are fewer dimensions, or their sizes differ.
 #[track_caller]

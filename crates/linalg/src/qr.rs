@@ -73,6 +73,14 @@ pub fn qr<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 /// The complete factorisation: Q [m, m] is orthogonal, R is [m, n]. Without a gradient where m > n, since
 /// the further columns of Q are not determined by A.
 ///
+/// ```
+/// use autograd::Tensor;
+/// use linalg::qr_complete;
+/// let (q, r) = qr_complete(&Tensor::ones([3, 1]))?;
+/// assert_eq!((q.shape(), r.shape()), (&[3, 3][..], &[3, 1][..]));
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`qr`]; graph, for a tracked matrix with more rows than columns.
 #[track_caller]

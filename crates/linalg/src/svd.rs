@@ -96,6 +96,14 @@ pub fn svd<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)>
 
 /// The singular values of each matrix of a batch, descending.
 ///
+/// ```
+/// use autograd::Tensor;
+/// use linalg::svdvals;
+/// let s = svdvals(&Tensor::from([2.0, -3.0]).diag(0)?)?;
+/// assert!(s.allclose(&Tensor::from([3.0, 2.0]), 1e-14, 0.0)?);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`svd`].
 #[track_caller]

@@ -48,6 +48,14 @@ enum Data<T: Element> {
 ///
 /// An array and its views keep the owner alive; writing to such an array copies it first.
 ///
+/// ```
+/// use tensor_core::Array;
+/// let numbers: std::sync::Arc<[f64]> = [1.0, 2.0].into();
+/// let x = Array::from_memory(numbers.clone(), &[2], &[1], 0)?;
+/// assert_eq!(x.storage().as_ptr(), numbers.as_ptr());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
+///
 /// # Safety
 /// [`Memory::elements`] gives the same slice at every call, wherever the owner has been moved to.
 pub unsafe trait Memory<T>: Send + Sync {
@@ -87,6 +95,12 @@ impl<T: Element> Array<T> {
     }
 
     /// An array without dimensions.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::scalar(2.5);
+    /// assert_eq!((x.ndim(), x.numel(), x.to_vec()), (0, 1, vec![2.5]));
+    /// ```
     #[inline]
     pub fn scalar(x: T) -> Self {
         Array::one(Dims::new(), x)
@@ -124,6 +138,13 @@ impl<T: Element> Array<T> {
 
     /// Takes a vector over, without copying, as a row-major array.
     ///
+    /// ```
+    /// use tensor_core::{Array, shape};
+    /// assert_eq!(Array::from_vec(vec![1, 2, 3, 4], &[2, 2])?.shape(), [2, 2]);
+    /// assert!(Array::from_vec(vec![1, 2, 3], &[2, 2]).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where the vector does not have as many elements as the shape.
     pub fn from_vec(data: Vec<T>, shape: &[usize]) -> Result<Self> {
@@ -136,6 +157,13 @@ impl<T: Element> Array<T> {
     }
 
     /// Copies a slice as a row-major array.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let numbers = [1, 2, 3, 4];
+    /// assert_eq!(Array::from_slice(&numbers[1..], &[3, 1])?.to_vec(), [2, 3, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where the slice does not have as many elements as the shape; out of memory.
@@ -185,6 +213,13 @@ impl<T: Element> Array<T> {
 
     /// Zeros (`false` for truth values).
     ///
+    /// ```
+    /// use tensor_core::Array;
+    /// assert_eq!(Array::<f32>::zeros(&[2])?.to_vec(), [0.0, 0.0]);
+    /// assert!(Array::<f32>::zeros(&[usize::MAX, 2]).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory.
     pub fn zeros(shape: &[usize]) -> Result<Self> {
@@ -194,6 +229,13 @@ impl<T: Element> Array<T> {
 
     /// One value everywhere, in memory of its own; [`Array::repeat`] takes none.
     ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::full(&[2, 2], 7)?;
+    /// assert_eq!((x.to_vec(), x.storage().len()), (vec![7; 4], 4));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory.
     pub fn full(shape: &[usize], value: T) -> Result<Self> {
@@ -201,6 +243,13 @@ impl<T: Element> Array<T> {
     }
 
     /// One value everywhere, stored once.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::repeat(&[1000, 1000], 7)?;
+    /// assert_eq!((x.numel(), x.storage().len()), (1_000_000, 1));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Out of memory, for a shape no memory could hold.
@@ -212,6 +261,13 @@ impl<T: Element> Array<T> {
     }
 
     /// One value everywhere on a device, stored once.
+    ///
+    /// ```
+    /// use tensor_core::{Array, Device};
+    /// let x = Array::repeat_on(Device::Cpu, &[2, 3], 0.5)?;
+    /// assert_eq!(x.layout().strides()[..], [0, 0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Out of memory, for a shape no memory could hold.
@@ -226,29 +282,58 @@ impl<T: Element> Array<T> {
     }
 
     /// The sizes of the dimensions.
+    ///
+    /// ```
+    /// use tensor_core::{Array, shape};
+    /// assert_eq!(Array::<f64>::zeros(&[2, 3])?.shape(), [2, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[inline]
     pub fn shape(&self) -> &[usize] {
         self.0.layout.shape()
     }
 
     /// The number of dimensions.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// assert_eq!(Array::<f64>::zeros(&[2, 3])?.ndim(), 2);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[inline]
     pub fn ndim(&self) -> usize {
         self.0.layout.ndim()
     }
 
     /// The number of elements.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// assert_eq!(Array::<f64>::zeros(&[2, 3])?.numel(), 6);
+    /// assert_eq!(Array::<f64>::zeros(&[2, 0])?.numel(), 0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[inline]
     pub fn numel(&self) -> usize {
         self.0.layout.numel()
     }
 
     /// The element type's run-time name.
+    ///
+    /// ```
+    /// use tensor_core::{Array, DType};
+    /// assert_eq!(Array::scalar(true).dtype(), DType::Bool);
+    /// ```
     pub fn dtype(&self) -> DType {
         T::DTYPE
     }
 
     /// Where the data lives.
+    ///
+    /// ```
+    /// use tensor_core::{Array, Device};
+    /// assert_eq!(Array::scalar(1.0).device(), Device::Cpu);
+    /// ```
     #[inline]
     pub fn device(&self) -> Device {
         #[cfg(feature = "cuda")]
@@ -272,6 +357,13 @@ impl<T: Element> Array<T> {
     }
 
     /// Shape, strides and offset within [`Array::storage`].
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let t = Array::<f64>::zeros(&[2, 3])?.permute("t", &[1, 0])?;
+    /// assert_eq!(t.layout().strides()[..], [1, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[inline]
     pub fn layout(&self) -> &Layout {
         &self.0.layout
@@ -279,6 +371,14 @@ impl<T: Element> Array<T> {
 
     /// All of the buffer this array is a view of; [`Array::layout`] says where its elements lie. Empty for an
     /// array on a GPU.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let row = Array::from_vec(vec![1, 2, 3, 4], &[2, 2])?.select("row", 0, 1)?;
+    /// assert_eq!(row.storage(), [1, 2, 3, 4]);
+    /// assert_eq!(row.layout().offset(), 2);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[inline]
     pub fn storage(&self) -> &[T] {
         match &self.0.data {
@@ -292,6 +392,14 @@ impl<T: Element> Array<T> {
     }
 
     /// The elements in row-major order, where they lie that way in the host's memory.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::from_vec(vec![1, 2, 3, 4], &[2, 2])?;
+    /// assert_eq!(x.select("row", 0, 1)?.as_slice(), Some(&[3, 4][..]));
+    /// assert_eq!(x.select("column", 1, 1)?.as_slice(), None);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[inline]
     pub fn as_slice(&self) -> Option<&[T]> {
         let layout = &self.0.layout;
@@ -304,6 +412,13 @@ impl<T: Element> Array<T> {
     }
 
     /// The only element of an array that has one, where the host knows it.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// assert_eq!(Array::from_vec(vec![5], &[1, 1])?.single(), Some(5));
+    /// assert_eq!(Array::from_vec(vec![5, 6], &[2])?.single(), None);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[inline]
     pub fn single(&self) -> Option<T> {
         match &self.0.data {
@@ -315,6 +430,15 @@ impl<T: Element> Array<T> {
     }
 
     /// Whether there is another handle of this array.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::from_vec(vec![1, 2], &[2])?;
+    /// assert!(!x.is_shared());
+    /// let y = x.clone();
+    /// assert!(x.is_shared() && y.is_shared());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[inline]
     pub fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
@@ -322,6 +446,16 @@ impl<T: Element> Array<T> {
 
     /// The elements for writing, in row-major order, where they lie that way and nothing else
     /// shares them.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let mut x = Array::from_vec(vec![1, 2], &[2])?;
+    /// x.as_mut_slice().unwrap()[0] = 5;
+    /// assert_eq!(x.to_vec(), [5, 2]);
+    /// let _shared = x.clone();
+    /// assert!(x.as_mut_slice().is_none());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn as_mut_slice(&mut self) -> Option<&mut [T]> {
         let layout = &self.0.layout;
         if !layout.is_contiguous() {
@@ -358,6 +492,15 @@ impl<T: Element> Array<T> {
 
     /// The address and the bytes of the buffer behind this array, which others may share; no bytes for
     /// a single element, which lies in the array itself.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::from_vec(vec![1.0, 2.0, 3.0], &[3])?;
+    /// let part = x.slice("part", 0, 1, 1, 2)?;
+    /// assert_eq!(part.allocation(), x.allocation());
+    /// assert!(x.allocation().1 >= 24);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn allocation(&self) -> (usize, usize) {
         match &self.0.data {
             Data::One(x) => (x.as_ptr() as usize, 0),
@@ -387,6 +530,14 @@ impl<T: Element> Array<T> {
 
     /// A view with the dimensions in the order `dims`, a permutation.
     ///
+    /// ```
+    /// use tensor_core::{Array, shape};
+    /// let x = Array::<f64>::zeros(&[2, 3, 4])?;
+    /// assert_eq!(x.permute("permute", &[2, 0, 1])?.shape(), [4, 2, 3]);
+    /// assert!(x.permute("permute", &[0, 0, 1]).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, where `dims` do not name each dimension once.
     pub fn permute(&self, op: &'static str, dims: &[usize]) -> Result<Self> {
@@ -408,6 +559,13 @@ impl<T: Element> Array<T> {
 
     /// A view stretched to `to`.
     ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::from_vec(vec![1, 2], &[2, 1])?;
+    /// assert_eq!(x.expand("expand", &[2, 3])?.to_vec(), [1, 1, 1, 2, 2, 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where a dimension of size other than 1 would change.
     pub fn expand(&self, op: &'static str, to: &[usize]) -> Result<Self> {
@@ -416,6 +574,14 @@ impl<T: Element> Array<T> {
 
     /// A view of the windows of `size` elements along `dim`, each `step` behind the one before: their number in the
     /// dimension's place, and their elements along a last dimension.
+    ///
+    /// ```
+    /// use tensor_core::{Array, shape};
+    /// let x = Array::from_vec(vec![1, 2, 3, 4, 5], &[5])?;
+    /// let windows = x.unfold("unfold", 0, 3, 2)?;
+    /// assert_eq!((windows.shape(), windows.to_vec()), (&[2, 3][..], vec![1, 2, 3, 3, 4, 5]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, where there is no such dimension, or it is shorter than a window; argument, for a step of 0.
@@ -437,6 +603,14 @@ impl<T: Element> Array<T> {
     /// A view of the elements whose index in the second of `dims`, two different ones, is that in the
     /// first plus `offset`, along a last dimension in place of the two.
     ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::from_vec(vec![1, 2, 3, 4, 5, 6], &[2, 3])?;
+    /// assert_eq!(x.diagonal("diagonal", 1, [0, 1])?.to_vec(), [2, 6]);
+    /// assert_eq!(x.diagonal("diagonal", -1, [0, 1])?.to_vec(), [4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, for a dimension that does not exist, or is named twice.
     pub fn diagonal(&self, op: &'static str, offset: isize, dims: [usize; 2]) -> Result<Self> {
@@ -449,6 +623,13 @@ impl<T: Element> Array<T> {
     }
 
     /// A view of `len` elements along `dim` from `start`, `step` apart.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::from_vec(vec![1, 2, 3, 4, 5], &[5])?;
+    /// assert_eq!(x.slice("slice", 0, 4, -2, 3)?.to_vec(), [5, 3, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, where that leaves the dimension, or there is no such dimension.
@@ -473,6 +654,13 @@ impl<T: Element> Array<T> {
 
     /// A view of the elements at `index` of dimension `dim`, which disappears.
     ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::from_vec(vec![1, 2, 3, 4], &[2, 2])?;
+    /// assert_eq!(x.select("select", 1, 0)?.to_vec(), [1, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, where `index` is out of range, or there is no such dimension.
     pub fn select(&self, op: &'static str, dim: usize, index: usize) -> Result<Self> {
@@ -488,6 +676,14 @@ impl<T: Element> Array<T> {
 
     /// A view without dimension `dim`, whose size is 1.
     ///
+    /// ```
+    /// use tensor_core::{Array, shape};
+    /// let x = Array::<f64>::zeros(&[2, 1])?;
+    /// assert_eq!(x.remove_dim("squeeze", 1)?.shape(), [2]);
+    /// assert!(x.remove_dim("squeeze", 0).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, where there is no such dimension; shape, where it has another size.
     pub fn remove_dim(&self, op: &'static str, dim: usize) -> Result<Self> {
@@ -500,6 +696,12 @@ impl<T: Element> Array<T> {
     }
 
     /// A view with a dimension of size 1 before dimension `dim`, or behind the last one.
+    ///
+    /// ```
+    /// use tensor_core::{Array, shape};
+    /// assert_eq!(Array::<f64>::zeros(&[2])?.insert_dim("unsqueeze", 1)?.shape(), [2, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, where there is no such place.

@@ -6,6 +6,14 @@ use std::cell::RefCell;
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Sub};
 
 /// A value within a kernel that is being written down.
+///
+/// ```
+/// use tensor_core::{Array, Closures, Code, kernels};
+/// let x = Array::from_vec(vec![1.0, 2.0], &[2])?;
+/// let f = Closures::new(|x: f64| 2.0 * x + 1.0, |[x]: [Code; 1]| x * 2.0 + 1.0);
+/// assert_eq!(kernels::map("affine", &x, &f)?.to_vec(), [3.0, 5.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Code {
     pub(crate) place: u16,
@@ -106,6 +114,14 @@ impl Code {
     }
 
     /// The type of the value.
+    ///
+    /// ```
+    /// use tensor_core::{Array, Closures, Code, DType, Element, kernels};
+    /// let of_type = |[x]: [Code; 1]| x.cast(DType::I64);
+    /// let f = Closures::new(|x: f64| x.cast::<i64>(), of_type);
+    /// assert_eq!(kernels::map("cast", &Array::scalar(2.5), &f)?.to_vec(), [2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn dtype(self) -> DType {
         self.dtype
     }
@@ -128,46 +144,100 @@ impl Code {
     }
 
     /// The sum, as [`Number::plus`](crate::Number::plus).
+    ///
+    /// ```
+    /// use tensor_core::{Array, Number, formula, kernels};
+    /// assert_eq!(kernels::map("plus", &Array::scalar(2), &formula!(|x: i64| x.plus(3)))?.to_vec(), [5]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn plus(self, other: impl Into<Code>) -> Code {
         self.binary("$0 + $1", other.into())
     }
 
     /// The difference, as [`Number::minus`](crate::Number::minus).
+    ///
+    /// ```
+    /// use tensor_core::{Array, Number, formula, kernels};
+    /// assert_eq!(kernels::map("minus", &Array::scalar(2), &formula!(|x: i64| x.minus(3)))?.to_vec(), [-1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn minus(self, other: impl Into<Code>) -> Code {
         self.binary("$0 - $1", other.into())
     }
 
     /// The product, as [`Number::times`](crate::Number::times).
+    ///
+    /// ```
+    /// use tensor_core::{Array, Number, formula, kernels};
+    /// assert_eq!(kernels::map("times", &Array::scalar(2), &formula!(|x: i64| x.times(3)))?.to_vec(), [6]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn times(self, other: impl Into<Code>) -> Code {
         self.binary("$0 * $1", other.into())
     }
 
     /// The opposite, as [`Number::negated`](crate::Number::negated).
+    ///
+    /// ```
+    /// use tensor_core::{Array, Number, formula, kernels};
+    /// assert_eq!(kernels::map("neg", &Array::scalar(2), &formula!(|x: i64| x.negated()))?.to_vec(), [-2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn negated(self) -> Code {
         self.unary("-$0")
     }
 
     /// The absolute value, as [`Number::magnitude`](crate::Number::magnitude).
+    ///
+    /// ```
+    /// use tensor_core::{Array, Number, formula, kernels};
+    /// assert_eq!(kernels::map("abs", &Array::scalar(-2), &formula!(|x: i64| x.magnitude()))?.to_vec(), [2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn magnitude(self) -> Code {
         self.unary("magnitude($0)")
     }
 
     /// As [`Number::floor_divide`](crate::Number::floor_divide).
+    ///
+    /// ```
+    /// use tensor_core::{Array, Number, formula, kernels};
+    /// assert_eq!(kernels::map("div", &Array::scalar(-7), &formula!(|x: i64| x.floor_divide(2)))?.to_vec(), [-4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn floor_divide(self, other: impl Into<Code>) -> Code {
         self.binary("floor_divide($0, $1)", other.into())
     }
 
     /// As [`Number::remainder`](crate::Number::remainder).
+    ///
+    /// ```
+    /// use tensor_core::{Array, Number, formula, kernels};
+    /// assert_eq!(kernels::map("mod", &Array::scalar(-7), &formula!(|x: i64| x.remainder(2)))?.to_vec(), [1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn remainder(self, other: impl Into<Code>) -> Code {
         self.binary("floor_remainder($0, $1)", other.into())
     }
 
     /// As [`Number::trunc_divide`](crate::Number::trunc_divide).
+    ///
+    /// ```
+    /// use tensor_core::{Array, Number, formula, kernels};
+    /// assert_eq!(kernels::map("div", &Array::scalar(-7), &formula!(|x: i64| x.trunc_divide(2)))?.to_vec(), [-3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn trunc_divide(self, other: impl Into<Code>) -> Code {
         self.binary("trunc_divide($0, $1)", other.into())
     }
 
     /// As [`Number::fmod`](crate::Number::fmod).
+    ///
+    /// ```
+    /// use tensor_core::{Array, Number, formula, kernels};
+    /// assert_eq!(kernels::map("fmod", &Array::scalar(-7), &formula!(|x: i64| x.fmod(2)))?.to_vec(), [-1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn fmod(self, other: impl Into<Code>) -> Code {
         self.binary("truncated_remainder($0, $1)", other.into())
     }

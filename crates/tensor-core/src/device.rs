@@ -27,6 +27,11 @@ pub enum Device {
 impl Device {
     /// The GPU of number `ordinal`.
     ///
+    /// ```
+    /// use tensor_core::{Device, cuda};
+    /// assert!(Device::cuda(usize::MAX).is_err());
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Device`] where that GPU cannot be used.
     pub fn cuda(ordinal: usize) -> Result<Self> {

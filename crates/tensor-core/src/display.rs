@@ -52,12 +52,23 @@ impl Default for PrintOptions {
 
 impl PrintOptions {
     /// Two digits after the point, and two elements at either end of what is shortened.
+    ///
+    /// ```
+    /// use tensor_core::{Array, PrintOptions};
+    /// use tensor_core::with_print_options;
+    /// assert_eq!(with_print_options(PrintOptions::short(), || Array::scalar(0.125).to_string()), "array(0.12)");
+    /// ```
     #[must_use]
     pub fn short() -> Self {
         PrintOptions { precision: 2, edge_items: 2, ..DEFAULT }
     }
 
     /// Every element, however many there are.
+    ///
+    /// ```
+    /// use tensor_core::PrintOptions;
+    /// assert_eq!(PrintOptions::full().threshold, usize::MAX);
+    /// ```
     #[must_use]
     pub fn full() -> Self {
         PrintOptions { threshold: usize::MAX, ..DEFAULT }
@@ -71,16 +82,39 @@ thread_local! {
 }
 
 /// How tensors print now, on this thread.
+///
+/// ```
+/// use tensor_core::PrintOptions;
+/// use tensor_core::{print_options, with_print_options};
+/// let digits = with_print_options(PrintOptions::short(), || print_options().precision);
+/// assert_eq!((digits, print_options().precision), (2, 4));
+/// ```
 pub fn print_options() -> PrintOptions {
     SCOPED.get().unwrap_or_else(|| *OPTIONS.read().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Changes how tensors print, in the whole program.
+///
+/// ```
+/// use tensor_core::{Array, PrintOptions};
+/// use tensor_core::set_print_options;
+/// set_print_options(PrintOptions { precision: 1, ..PrintOptions::default() });
+/// assert_eq!(Array::scalar(0.25).to_string(), "array(0.2)");
+/// ```
 pub fn set_print_options(options: PrintOptions) {
     *OPTIONS.write().unwrap_or_else(PoisonError::into_inner) = options;
 }
 
 /// Runs `f`, in which tensors print so on this thread, whatever the program's options are.
+///
+/// ```
+/// use tensor_core::{Array, PrintOptions};
+/// use tensor_core::with_print_options;
+/// let options = PrintOptions { threshold: 4, edge_items: 1, ..PrintOptions::default() };
+/// let x = Array::from_vec(vec![1, 2, 3, 4, 5], &[5])?;
+/// assert_eq!(with_print_options(options, || x.to_string()), "array([1,  ..., 5])");
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn with_print_options<R>(options: PrintOptions, f: impl FnOnce() -> R) -> R {
     /// Also where `f` panics.
     struct Restore(Option<PrintOptions>);

@@ -30,6 +30,13 @@ impl Draw {
 }
 
 /// Draws that were made, to be made once more: see [`noted`].
+///
+/// ```
+/// use tensor_core::random;
+/// let (x, draws) = random::noted(|| random::rand::<f64>(&[3]));
+/// assert_eq!(random::again(&draws, || random::rand::<f64>(&[3]))?.to_vec(), x?.to_vec());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Draws(Vec<Draw>);
 
@@ -71,6 +78,14 @@ fn within<R>(frame: Frame, f: impl FnOnce() -> R) -> (R, Option<Frame>) {
 
 /// Runs `f` and notes what it draws on this thread, so that [`again`] can give the same numbers to a function that is
 /// run twice.
+///
+/// ```
+/// use tensor_core::random;
+/// let (first, draws) = random::noted(|| random::rand::<f64>(&[3]));
+/// let again = random::again(&draws, || random::rand::<f64>(&[3]))?;
+/// assert_eq!(first?.to_vec(), again.to_vec());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn noted<R>(f: impl FnOnce() -> R) -> (R, Draws) {
     match within(Frame::Noting(Vec::new()), f) {
         (value, Some(Frame::Noting(draws))) => (value, Draws(draws)),
@@ -80,11 +95,31 @@ pub fn noted<R>(f: impl FnOnce() -> R) -> (R, Draws) {
 
 /// Runs `f`, whose draws on this thread are those that were noted, in their order; the generator does not move. Should
 /// `f` draw more often than it did, the generator goes on from there.
+///
+/// ```
+/// use tensor_core::random;
+/// random::manual_seed(7);
+/// let (first, draws) = random::noted(|| random::rand::<f64>(&[1]));
+/// random::again(&draws, || random::rand::<f64>(&[1]))?;
+/// let second = random::rand::<f64>(&[1])?;
+/// assert_ne!(first?.to_vec(), second.to_vec());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn again<R>(draws: &Draws, f: impl FnOnce() -> R) -> R {
     within(Frame::Again(draws.0.clone().into_iter()), f).0
 }
 
 /// Runs `f`, whose results nobody looks at: its draws leave the generator where it is.
+///
+/// ```
+/// use tensor_core::random;
+/// random::manual_seed(7);
+/// random::apart(|| random::rand::<f64>(&[5]))?;
+/// let x = random::rand::<f64>(&[3])?;
+/// random::manual_seed(7);
+/// assert_eq!(x.to_vec(), random::rand::<f64>(&[3])?.to_vec());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn apart<R>(f: impl FnOnce() -> R) -> R {
     within(Frame::Apart(0), f).0
 }
@@ -100,6 +135,15 @@ pub(crate) fn captured<R>(from: u64, f: impl FnOnce() -> R) -> (R, u64) {
 
 /// Seeds the generator: the same seed and the same draws in the same order give the same numbers,
 /// on any number of threads and on any device. Without a call the seed differs from run to run.
+///
+/// ```
+/// use tensor_core::random;
+/// random::manual_seed(7);
+/// let x = random::rand::<f64>(&[3])?;
+/// random::manual_seed(7);
+/// assert_eq!(x.to_vec(), random::rand::<f64>(&[3])?.to_vec());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn manual_seed(seed: u64) {
     // What is done once more was seeded when it was first done.
     let done = |frame: &Frame| matches!(frame, Frame::Again(_) | Frame::Apart(_));

@@ -92,6 +92,16 @@ fn another_type() -> ! {
 }
 
 /// A kind of thing of which there is one for each element type; see [`EachElement`].
+///
+/// ```
+/// use tensor_core::{EachElement, Element, ForElement};
+/// struct Names;
+/// impl ForElement for Names {
+///     type Of<T: Element> = &'static str;
+/// }
+/// static NAMES: EachElement<Names> = EachElement { f32: "single", f64: "double", i64: "long", bool: "mask" };
+/// assert_eq!(*f32::of_elements(&NAMES), "single");
+/// ```
 pub trait ForElement {
     /// The thing for one type.
     type Of<T: Element>;
@@ -108,6 +118,16 @@ pub struct EachElement<F: ForElement> {
 }
 
 /// As [`ForElement`], for numbers.
+///
+/// ```
+/// use tensor_core::{EachNumber, ForNumber, Number};
+/// struct Sums;
+/// impl ForNumber for Sums {
+///     type Of<T: Number> = fn(T, T) -> T;
+/// }
+/// static SUMS: EachNumber<Sums> = EachNumber { f32: f32::plus, f64: f64::plus, i64: i64::plus };
+/// assert_eq!(i64::of_numbers(&SUMS)(2, 3), 5);
+/// ```
 pub trait ForNumber {
     /// The thing for one type.
     type Of<T: Number>;
@@ -122,6 +142,16 @@ pub struct EachNumber<F: ForNumber> {
 }
 
 /// As [`ForElement`], for floating-point numbers.
+///
+/// ```
+/// use tensor_core::{EachFloat, Float, ForFloat};
+/// struct Ends;
+/// impl ForFloat for Ends {
+///     type Of<T: Float> = T;
+/// }
+/// static ENDS: EachFloat<Ends> = EachFloat { f32: f32::MAX, f64: f64::MAX };
+/// assert_eq!(*f64::of_floats(&ENDS), f64::MAX);
+/// ```
 pub trait ForFloat {
     /// The thing for one type.
     type Of<T: Float>;
@@ -135,6 +165,12 @@ pub struct EachFloat<F: ForFloat> {
 }
 
 /// Elements one after another, of any type.
+///
+/// ```
+/// use tensor_core::{DType, Slice};
+/// let part = Slice::I64(&[1, 2]);
+/// assert_eq!(part.dtype(), DType::I64);
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "the variants are the types' own names")]
 pub enum Slice<'a> {
@@ -146,6 +182,11 @@ pub enum Slice<'a> {
 
 impl<'a> Slice<'a> {
     /// The type of the elements.
+    ///
+    /// ```
+    /// use tensor_core::{DType, Slice};
+    /// assert_eq!(Slice::F32(&[1.0]).dtype(), DType::F32);
+    /// ```
     pub fn dtype(self) -> DType {
         match self {
             Slice::F32(_) => DType::F32,
@@ -168,6 +209,15 @@ impl<'a> Slice<'a> {
 }
 
 /// Elements one after another, of any type, to be written.
+///
+/// ```
+/// use tensor_core::SliceMut;
+/// let mut numbers = [1.0, 2.0];
+/// if let SliceMut::F64(x) = SliceMut::F64(&mut numbers) {
+///     x[0] = 5.0;
+/// }
+/// assert_eq!(numbers, [5.0, 2.0]);
+/// ```
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the variants are the types' own names")]
 pub enum SliceMut<'a> {
@@ -190,11 +240,21 @@ impl<'a> SliceMut<'a> {
     }
 
     /// The type of the elements.
+    ///
+    /// ```
+    /// use tensor_core::{DType, SliceMut};
+    /// assert_eq!(SliceMut::Bool(&mut [true]).dtype(), DType::Bool);
+    /// ```
     pub fn dtype(&self) -> DType {
         self.read().dtype()
     }
 
     /// How many there are.
+    ///
+    /// ```
+    /// use tensor_core::SliceMut;
+    /// assert_eq!(SliceMut::F64(&mut [1.0, 2.0]).len(), 2);
+    /// ```
     #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
     #[inline]
     pub fn len(&self) -> usize {
@@ -240,6 +300,11 @@ impl<'a> SliceMut<'a> {
 }
 
 /// The run-time name of an element type.
+///
+/// ```
+/// use tensor_core::{DType, Element};
+/// assert_eq!((DType::F32.to_string(), f64::DTYPE), ("f32".to_string(), DType::F64));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DType {
@@ -255,6 +320,11 @@ pub enum DType {
 
 impl DType {
     /// Bytes one element takes.
+    ///
+    /// ```
+    /// use tensor_core::DType;
+    /// assert_eq!((DType::F32.size(), DType::I64.size(), DType::Bool.size()), (4, 8, 1));
+    /// ```
     pub const fn size(self) -> usize {
         match self {
             DType::F32 => 4,
@@ -264,6 +334,11 @@ impl DType {
     }
 
     /// True for the types a tensor can be differentiated in.
+    ///
+    /// ```
+    /// use tensor_core::DType;
+    /// assert!(DType::F32.is_float() && !DType::I64.is_float());
+    /// ```
     pub const fn is_float(self) -> bool {
         matches!(self, DType::F32 | DType::F64)
     }
@@ -281,6 +356,12 @@ impl Display for DType {
 }
 
 /// A value of any element type, the way station of a conversion between two of them.
+///
+/// ```
+/// use tensor_core::{Element, Scalar};
+/// assert_eq!(2.5f32.to_scalar(), Scalar::Float(2.5));
+/// assert_eq!(i64::from_scalar(Scalar::Float(-2.5)), -2);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Scalar {
@@ -295,6 +376,14 @@ pub enum Scalar {
 /// What stands for an element of type `T` where a tensor of such elements meets a single number: `T` itself; beside
 /// floats also `f64`, which is rounded, and integers. So literals need no suffix, in code that is generic over
 /// [`Float`] neither.
+///
+/// ```
+/// use tensor_core::{Float, ValueFor};
+/// fn twice<T: Float>(x: impl ValueFor<T>) -> T {
+///     x.as_element() + x.as_element()
+/// }
+/// assert_eq!((twice::<f32>(1.5), twice::<f64>(3)), (3.0, 6.0));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not stand for a number beside tensors of `{T}`",
     label = "a number, or a tensor of `{T}`, is needed",
@@ -352,6 +441,12 @@ impl ValueFor<bool> for bool {
 /// What an array can hold: `f32`, `f64`, `i64` or `bool`.
 ///
 /// The default value of each type is the one whose bytes are all zero, which the buffers rely on.
+///
+/// ```
+/// use tensor_core::Element;
+/// assert_eq!((2.9.cast::<i64>(), 1e300.cast::<i64>(), 3i64.cast::<bool>()), (2, i64::MAX, true));
+/// assert_eq!(Element::cast::<i64>(f64::NAN), 0);
+/// ```
 pub trait Element:
     Copy
     + Default
@@ -390,6 +485,15 @@ pub trait Element:
 }
 
 /// Element types with arithmetic: `f32`, `f64` and `i64` (which wraps on overflow, as NumPy's does).
+///
+/// ```
+/// use tensor_core::Number;
+/// fn next<T: Number>(x: T) -> T {
+///     x.plus(T::ONE)
+/// }
+/// assert_eq!((next(1.5), next(i64::MAX)), (2.5, i64::MIN));
+/// assert_eq!((7.remainder(-2i64), 7.fmod(-2i64)), (-1, 1));
+/// ```
 pub trait Number: Element {
     /// What is there for this type.
     fn of_numbers<F: ForNumber>(each: &EachNumber<F>) -> &F::Of<Self>;
@@ -426,6 +530,14 @@ pub trait Number: Element {
 }
 
 /// Floating-point element types, the ones a tensor can be differentiated in: `f32` and `f64`.
+///
+/// ```
+/// use tensor_core::Float;
+/// fn half<T: Float>(x: T) -> T {
+///     x * T::of(0.5)
+/// }
+/// assert_eq!((half(3.0f32), half(3.0f64)), (1.5, 1.5));
+/// ```
 pub trait Float:
     Number
     + Add<Output = Self>

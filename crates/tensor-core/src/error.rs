@@ -9,6 +9,12 @@ use std::panic::Location;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, by kind; the message of the [`Error`] says it in full.
+///
+/// ```
+/// use tensor_core::{Array, ErrorKind};
+/// let error = Array::from_vec(vec![1, 2, 3], &[2, 2]).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Shape);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -69,36 +75,68 @@ struct Inner {
 
 impl Error {
     /// An error of operation `op`; `message` names the operands and says what to do.
+    ///
+    /// ```
+    /// use tensor_core::{Error, ErrorKind};
+    /// let error = Error::new(ErrorKind::Graph, "update", "no leaf");
+    /// assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Graph, "update: no leaf"));
+    /// ```
     #[cold]
     pub fn new(kind: ErrorKind, op: &'static str, message: impl Into<String>) -> Self {
         Error(Box::new(Inner { kind, op, message: message.into(), location: None, source: None }))
     }
 
     /// [`ErrorKind::Shape`].
+    ///
+    /// ```
+    /// use tensor_core::{Error, ErrorKind};
+    /// assert_eq!(Error::shape("mv", "no").kind(), ErrorKind::Shape);
+    /// ```
     #[cold]
     pub fn shape(op: &'static str, message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Shape, op, message)
     }
 
     /// [`ErrorKind::Index`].
+    ///
+    /// ```
+    /// use tensor_core::{Error, ErrorKind};
+    /// assert_eq!(Error::index("select", "no").kind(), ErrorKind::Index);
+    /// ```
     #[cold]
     pub fn index(op: &'static str, message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Index, op, message)
     }
 
     /// [`ErrorKind::Argument`].
+    ///
+    /// ```
+    /// use tensor_core::{Error, ErrorKind};
+    /// assert_eq!(Error::argument("arange", "no").kind(), ErrorKind::Argument);
+    /// ```
     #[cold]
     pub fn argument(op: &'static str, message: impl Into<String>) -> Self {
         Error::new(ErrorKind::Argument, op, message)
     }
 
     /// [`ErrorKind::File`]; the message names the file and what is wrong with it.
+    ///
+    /// ```
+    /// use tensor_core::Error;
+    /// let error = Error::file("load_npy", "a.npy".as_ref(), "it is empty");
+    /// assert_eq!(error.to_string(), "load_npy: a.npy: it is empty");
+    /// ```
     #[cold]
     pub fn file(op: &'static str, path: &std::path::Path, fault: impl fmt::Display) -> Self {
         Error::new(ErrorKind::File, op, format!("{}: {fault}", path.display()))
     }
 
     /// [`ErrorKind::OutOfMemory`].
+    ///
+    /// ```
+    /// use tensor_core::{Error, ErrorKind};
+    /// assert_eq!(Error::out_of_memory("zeros", 8).kind(), ErrorKind::OutOfMemory { bytes: 8 });
+    /// ```
     #[cold]
     pub fn out_of_memory(op: &'static str, bytes: usize) -> Self {
         let message =
@@ -109,6 +147,12 @@ impl Error {
     /// Wraps a failure of the caller's own, so that a closure given to a transform can return it;
     /// it comes out unchanged as [`source`](std::error::Error::source). `?` does so for failures of the standard library, and
     /// for your own error where you write `impl From<Mine> for Error`.
+    ///
+    /// ```
+    /// use tensor_core::{Error, ErrorKind};
+    /// let error = Error::other("no data");
+    /// assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Other, "no data"));
+    /// ```
     #[cold]
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let mut e = Error::new(ErrorKind::Other, "", "");
@@ -117,6 +161,13 @@ impl Error {
     }
 
     /// Adds the caller's line, unless a deeper caller has.
+    ///
+    /// ```
+    /// use tensor_core::Error;
+    /// use std::panic::Location;
+    /// let error = Error::shape("mv", "no").at(Location::caller());
+    /// assert!(error.to_string().starts_with("mv: no (at "));
+    /// ```
     #[cold]
     #[must_use]
     pub fn at(mut self, location: &'static Location<'static>) -> Self {
@@ -127,6 +178,16 @@ impl Error {
     }
 
     /// Adds the line that called the function this stands in, which is `#[track_caller]`, unless a deeper caller has.
+    ///
+    /// ```
+    /// use tensor_core::Error;
+    /// #[track_caller]
+    /// fn failing() -> Error {
+    ///     Error::shape("mv", "no").at_caller()
+    /// }
+    /// let line = line!() + 1;
+    /// assert_eq!(failing().location().unwrap().line(), line);
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn at_caller(self) -> Self {
@@ -135,6 +196,13 @@ impl Error {
 
     /// Puts the caller's line in place of any other: that of a call to `backward` says more to its
     /// caller than a line within a rule.
+    ///
+    /// ```
+    /// use tensor_core::Error;
+    /// use std::panic::Location;
+    /// let (error, line) = (Error::shape("mv", "no").at_caller(), line!() + 1);
+    /// assert_eq!(error.relocated(Location::caller()).location().unwrap().line(), line);
+    /// ```
     #[cold]
     #[must_use]
     pub fn relocated(mut self, location: &'static Location<'static>) -> Self {
@@ -143,6 +211,11 @@ impl Error {
     }
 
     /// Names the operation that was called in place of one that it is made of.
+    ///
+    /// ```
+    /// use tensor_core::Error;
+    /// assert_eq!(Error::shape("sum", "no").renamed("nansum").op(), "nansum");
+    /// ```
     #[cold]
     #[must_use]
     pub fn renamed(mut self, op: &'static str) -> Self {
@@ -151,21 +224,44 @@ impl Error {
     }
 
     /// What went wrong.
+    ///
+    /// ```
+    /// use tensor_core::{Array, ErrorKind};
+    /// let error = Array::<f64>::zeros(&[usize::MAX]).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::OutOfMemory { bytes: usize::MAX });
+    /// ```
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
     /// The operation that failed.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// assert_eq!(Array::from_vec(vec![1], &[2]).unwrap_err().op(), "from_vec");
+    /// ```
     pub fn op(&self) -> &'static str {
         self.0.op
     }
 
     /// The line that called the operation.
+    ///
+    /// ```
+    /// use tensor_core::Error;
+    /// let error = Error::shape("mv", "no");
+    /// assert!(error.location().is_none() && error.at_caller().location().is_some());
+    /// ```
     pub fn location(&self) -> Option<&'static Location<'static>> {
         self.0.location
     }
 
     /// Gives back what [`Error::other`] wrapped.
+    ///
+    /// ```
+    /// use tensor_core::Error;
+    /// assert_eq!(Error::other("mine").into_other().unwrap().to_string(), "mine");
+    /// assert!(Error::shape("mv", "no").into_other().is_none());
+    /// ```
     pub fn into_other(self) -> Option<Box<dyn std::error::Error + Send + Sync>> {
         self.0.source
     }
@@ -251,6 +347,16 @@ from_failures! {
 }
 
 /// Lines of callers for results, in the body of a `#[track_caller]` function; a closure in it has no caller's line.
+///
+/// ```
+/// use tensor_core::{AtCaller, Error, Result};
+/// #[track_caller]
+/// fn outer() -> Result<()> {
+///     Err(Error::shape("inner", "no")).called("outer")
+/// }
+/// let (error, line) = (outer().unwrap_err(), line!());
+/// assert_eq!((error.op(), error.location().unwrap().line()), ("outer", line));
+/// ```
 pub trait AtCaller {
     /// As [`Error::at_caller`].
     #[must_use]
@@ -278,6 +384,13 @@ impl<V> AtCaller for Result<V> {
 }
 
 /// For operations that return no `Result`.
+///
+/// ```
+/// use tensor_core::{Array, OrRaise};
+/// let x = Array::from_vec(vec![1, 2], &[2]).or_raise();
+/// assert_eq!(x.to_vec(), [1, 2]);
+/// assert!(std::panic::catch_unwind(|| Array::from_vec(vec![1], &[2]).or_raise()).is_err());
+/// ```
 pub trait OrRaise {
     /// What a success holds.
     type Value;

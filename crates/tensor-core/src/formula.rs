@@ -20,6 +20,14 @@ use std::marker::PhantomData;
 
 /// A function of elements of the types of the tuple `X`, with values of type `U`: what kernels that go over elements
 /// take. They are compiled once, whatever the function.
+///
+/// ```
+/// use tensor_core::{Array, formula, kernels};
+/// let length = formula!(|x: f64, y: f64| (x * x + y * y).sqrt());
+/// let x = Array::from_vec(vec![3.0, 0.0], &[2])?;
+/// assert_eq!(kernels::zip("length", &x, &Array::scalar(4.0), &length)?.to_vec(), [5.0, 4.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub trait Formula<X, U>: Sync {
     /// The value at one place.
     fn one(&self, x: X) -> U;
@@ -76,6 +84,13 @@ impl<A: Copy, B: Copy, C: Copy, U, F: Fn(A, B, C) -> U> Kernel for Loop<'_, (&[A
 
 /// A [`Formula`] of two closures, one over numbers and one over [`Code`]; [`formula!`](crate::formula!) makes both from
 /// one expression.
+///
+/// ```
+/// use tensor_core::{Array, Closures, Code, DType, cuda, kernels};
+/// let f = Closures::new(|x: f64| x.cbrt(), |[x]: [Code; 1]| Code::cuda("cbrt($0)", DType::F64, &[x]));
+/// assert_eq!(kernels::map("cbrt", &Array::scalar(-1.0), &f)?.to_vec(), [-1.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub struct Closures<F, G> {
     value: F,
     code: G,
@@ -177,6 +192,14 @@ macro_rules! formula {
 }
 
 /// A function that only the CPU has; on a GPU it is an error.
+///
+/// ```
+/// use tensor_core::{Array, kernels};
+/// use tensor_core::on_cpu;
+/// let x = Array::from_vec(vec![0.0, 1.0], &[2])?;
+/// assert_eq!(kernels::map("bits", &x, &on_cpu(|x: f64| x.to_bits() as i64))?.to_vec()[0], 0);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn on_cpu<F>(value: F) -> Closures<F, OnCpu> {
     Closures { value, code: OnCpu }
 }

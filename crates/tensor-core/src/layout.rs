@@ -8,6 +8,15 @@ use smallvec::SmallVec;
 pub type Strides = SmallVec<[isize; 4]>;
 
 /// Shape, strides and offset of an array within its buffer.
+///
+/// ```
+/// use tensor_core::Layout;
+/// use tensor_core::shape::Dims;
+/// let l = Layout::row_major(Dims::from_slice(&[2, 3]));
+/// let last_column = l.slice(1, 2, 1, 1).remove_dim(1);
+/// assert_eq!((last_column.shape(), last_column.offset()), (&[2][..], 2));
+/// assert_eq!(last_column.strides()[..], [3]);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     shape: Dims,
@@ -41,12 +50,26 @@ fn is_row_major(shape: &[usize], strides: &[isize]) -> bool {
 
 impl Layout {
     /// Row-major from the start of the buffer.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[2, 3, 4]));
+    /// assert_eq!(l.strides()[..], [12, 4, 1]);
+    /// ```
     #[inline]
     pub fn row_major(shape: Dims) -> Self {
         Layout { shape, strides: None, offset: 0 }
     }
 
     /// Any strides; the caller has checked that they stay within the buffer.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let reversed = Layout::strided(Dims::from_slice(&[3]), &[-1], 2);
+    /// assert_eq!((reversed.place(&[0]), reversed.place(&[2])), (2, 0));
+    /// ```
     pub fn strided(shape: Dims, strides: &[isize], offset: usize) -> Self {
         let strides = (!is_row_major(&shape, strides)).then(|| strides.into());
         Layout { shape, strides, offset }
@@ -58,24 +81,51 @@ impl Layout {
     }
 
     /// The sizes of the dimensions.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// assert_eq!(Layout::row_major(Dims::from_slice(&[2, 3])).shape(), [2, 3]);
+    /// ```
     #[inline]
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
     /// The number of dimensions.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// assert_eq!(Layout::row_major(Dims::new()).ndim(), 0);
+    /// ```
     #[inline]
     pub fn ndim(&self) -> usize {
         self.shape.len()
     }
 
     /// The number of elements.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// assert_eq!(Layout::row_major(Dims::from_slice(&[2, 3])).numel(), 6);
+    /// assert_eq!(Layout::row_major(Dims::new()).numel(), 1);
+    /// ```
     #[inline]
     pub fn numel(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Steps between neighbours along each dimension, in elements.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[2, 1]));
+    /// assert_eq!(l.expand("expand", &[2, 5])?.strides()[..], [1, 0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn strides(&self) -> Strides {
         match &self.strides {
             Some(s) => Strides::from_slice(s),
@@ -84,12 +134,26 @@ impl Layout {
     }
 
     /// Where the first element lies in the buffer.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[5]));
+    /// assert_eq!((l.offset(), l.slice(0, 3, 1, 2).offset()), (0, 3));
+    /// ```
     #[inline]
     pub fn offset(&self) -> usize {
         self.offset
     }
 
     /// True where the elements lie one after another in row-major order.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[2, 3]));
+    /// assert!(l.is_contiguous() && l.slice(0, 1, 1, 1).is_contiguous() && !l.permute(&[1, 0]).is_contiguous());
+    /// ```
     #[inline]
     pub fn is_contiguous(&self) -> bool {
         self.strides.is_none()
@@ -97,6 +161,15 @@ impl Layout {
 
     /// Where the elements, in whatever order, fill a stretch of the buffer without gaps or
     /// repetition: the start of that stretch.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[2, 3]));
+    /// assert_eq!(l.permute(&[1, 0]).dense_start(), Some(0));
+    /// assert_eq!(l.slice(0, 1, -1, 2).dense_start(), Some(0));
+    /// assert_eq!(l.slice(1, 0, 2, 2).dense_start(), None);
+    /// ```
     pub fn dense_start(&self) -> Option<usize> {
         let Some(strides) = &self.strides else { return Some(self.offset) };
         let mut by_step: SmallVec<[(usize, usize); 4]> = SmallVec::new();
@@ -119,6 +192,15 @@ impl Layout {
     }
 
     /// The lowest and the highest place in the buffer that is reached; None without elements.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[2, 3]));
+    /// assert_eq!(l.bounds(), Some((0, 5)));
+    /// assert_eq!(l.slice(1, 2, -2, 2).bounds(), Some((0, 5)));
+    /// assert_eq!(l.slice(0, 0, 1, 0).bounds(), None);
+    /// ```
     pub fn bounds(&self) -> Option<(usize, usize)> {
         if self.numel() == 0 {
             return None;
@@ -149,6 +231,13 @@ impl Layout {
     }
 
     /// The layout with dimensions in the order `dims`, a permutation, as the caller has checked.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[2, 3, 4])).permute(&[2, 0, 1]);
+    /// assert_eq!((l.shape(), &l.strides()[..]), (&[4, 2, 3][..], &[1, 12, 4][..]));
+    /// ```
     pub fn permute(&self, dims: &[usize]) -> Self {
         let strides = self.strides();
         let permuted: Strides = dims.iter().map(|&d| strides[d]).collect();
@@ -156,6 +245,15 @@ impl Layout {
     }
 
     /// The layout stretched to `to`: new and size-1 dimensions get stride 0.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[3, 1]));
+    /// assert_eq!(l.expand("expand", &[2, 3, 4])?.strides()[..], [0, 1, 0]);
+    /// assert!(l.expand("expand", &[4, 1]).is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn expand(&self, op: &'static str, to: &[usize]) -> Result<Self> {
         let wrong =
             |why: &str| Error::shape(op, format!("shape {:?} does not expand to {to:?}: {why}", self.shape));
@@ -175,6 +273,13 @@ impl Layout {
     }
 
     /// `len` elements along `dim` from `start`, `step` apart; the caller has checked the range.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[5])).slice(0, 4, -2, 3);
+    /// assert_eq!((l.shape(), l.offset(), l.strides()[0]), (&[3][..], 4, -2));
+    /// ```
     pub fn slice(&self, dim: usize, start: usize, step: isize, len: usize) -> Self {
         let mut strides = self.strides();
         let mut shape = self.shape.clone();
@@ -187,6 +292,13 @@ impl Layout {
     }
 
     /// Without dimension `dim`, whose size is 1 or whose place was chosen by [`Layout::slice`].
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[2, 1, 3]));
+    /// assert_eq!(l.remove_dim(1).shape(), [2, 3]);
+    /// ```
     pub fn remove_dim(&self, dim: usize) -> Self {
         let (mut shape, mut strides) = (self.shape.clone(), self.strides());
         shape.remove(dim);
@@ -196,6 +308,13 @@ impl Layout {
 
     /// The elements whose index in the second of `dims` is that in the first plus `offset`, along a
     /// last dimension in place of the two, which the caller has checked.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[2, 3])).diagonal(1, [0, 1]);
+    /// assert_eq!((l.shape(), l.offset(), l.strides()[0]), (&[2][..], 1, 4));
+    /// ```
     pub fn diagonal(&self, offset: isize, dims: [usize; 2]) -> Self {
         let (far, below) = (offset.unsigned_abs(), offset < 0);
         let [from_row, from_column] = if below { [far, 0] } else { [0, far] };
@@ -219,6 +338,13 @@ impl Layout {
 
     /// Windows of `size` elements along `dim`, each `step` behind the one before: their number in the dimension's place,
     /// and their elements along a last dimension. The caller has checked that `size` fits and that `step` is not 0.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[5])).unfold(0, 3, 2);
+    /// assert_eq!((l.shape(), &l.strides()[..]), (&[2, 3][..], &[2, 1][..]));
+    /// ```
     pub fn unfold(&self, dim: usize, size: usize, step: usize) -> Self {
         let (mut shape, mut strides) = (self.shape.clone(), self.strides());
         shape.push(size);
@@ -230,6 +356,12 @@ impl Layout {
     }
 
     /// With a dimension of size 1 before dimension `dim`.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// assert_eq!(Layout::row_major(Dims::from_slice(&[2, 3])).insert_dim(2).shape(), [2, 3, 1]);
+    /// ```
     pub fn insert_dim(&self, dim: usize) -> Self {
         let (mut shape, mut strides) = (self.shape.clone(), self.strides());
         shape.insert(dim, 1);
@@ -238,6 +370,14 @@ impl Layout {
     }
 
     /// The same elements in another shape, where strides can express it without a copy.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// let l = Layout::row_major(Dims::from_slice(&[2, 3]));
+    /// assert_eq!(l.reshape(&[3, 2]).unwrap().strides()[..], [2, 1]);
+    /// assert!(l.permute(&[1, 0]).reshape(&[6]).is_none());
+    /// ```
     pub fn reshape(&self, to: &[usize]) -> Option<Self> {
         let shape = Dims::from_slice(to);
         if self.strides.is_none() {
@@ -269,6 +409,12 @@ impl Layout {
     }
 
     /// The place of the element at `index`, which has one entry per dimension, all in range.
+    ///
+    /// ```
+    /// use tensor_core::Layout;
+    /// use tensor_core::shape::Dims;
+    /// assert_eq!(Layout::row_major(Dims::from_slice(&[2, 3])).place(&[1, 2]), 5);
+    /// ```
     pub fn place(&self, index: &[usize]) -> usize {
         let moved: isize = index.iter().zip(&self.strides()).map(|(&i, &s)| i as isize * s).sum();
         (self.offset as isize + moved) as usize

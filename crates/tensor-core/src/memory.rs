@@ -12,6 +12,11 @@ use crate::gpu::context::Gpu;
 
 /// As [`stats`], for any device.
 ///
+/// ```
+/// use tensor_core::{Device, memory};
+/// assert!(memory::stats_on(&Device::Cpu).is_ok());
+/// ```
+///
 /// # Errors
 /// Device, where it cannot be used.
 pub fn stats_on(device: &Device) -> Result<Stats> {
@@ -25,6 +30,11 @@ pub fn stats_on(device: &Device) -> Result<Stats> {
 }
 
 /// As [`trim`], for any device.
+///
+/// ```
+/// use tensor_core::{Device, memory};
+/// assert!(memory::trim_on(&Device::Cpu).is_ok());
+/// ```
 ///
 /// # Errors
 /// Device, where it cannot be used.
@@ -40,6 +50,11 @@ pub fn trim_on(device: &Device) -> Result<()> {
 }
 
 /// As [`reset_peak`], for any device.
+///
+/// ```
+/// use tensor_core::{Device, memory};
+/// assert!(memory::reset_peak_on(&Device::Cpu).is_ok());
+/// ```
 ///
 /// # Errors
 /// Device, where it cannot be used.

@@ -11,6 +11,12 @@ pub type Signed = SmallVec<[isize; 4]>;
 
 /// An integer type that sizes, counts, indices and the numbers of dimensions are written in. Integers without a suffix
 /// are `i32`, as everywhere in Rust.
+///
+/// ```
+/// use tensor_core::shape::Integer;
+/// assert_eq!((3usize.to_isize(), (-1i64).to_isize()), (3, -1));
+/// assert!((-1).to_size("zeros").is_err());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no integer that a size, an index or a dimension is written in",
     label = "an integer is needed: i32, i64, isize, u32, u64 or usize"
@@ -195,12 +201,25 @@ impl IntoDims for &Signed {
 }
 
 /// Whether two shapes are equal, without the call that comparing slices costs.
+///
+/// ```
+/// use tensor_core::shape;
+/// assert!(shape::same(&[2, 3], &[2, 3]) && !shape::same(&[2, 3], &[2, 3, 1]));
+/// ```
 #[inline(always)]
 pub fn same(a: &[usize], b: &[usize]) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
 }
 
 /// The number of elements, an error where it or the bytes would overflow.
+///
+/// ```
+/// use tensor_core::shape;
+/// assert_eq!(shape::numel("zeros", &[2, 3])?, 6);
+/// assert_eq!(shape::numel("zeros", &[])?, 1);
+/// assert!(shape::numel("zeros", &[usize::MAX, 2, 0]).is_err());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn numel(op: &'static str, shape: &[usize]) -> Result<usize> {
     // Sizes of zero do not excuse the rest: products of a part of the shape must fit as well.
     let n = shape.iter().filter(|&&d| d != 0).try_fold(1usize, |n, &d| n.checked_mul(d));
@@ -211,6 +230,14 @@ pub fn numel(op: &'static str, shape: &[usize]) -> Result<usize> {
 }
 
 /// Dimension `dim` of `ndim`, negative ones counted from the end.
+///
+/// ```
+/// use tensor_core::shape;
+/// assert_eq!(shape::dim("sum", -1, 3)?, 2);
+/// let error = shape::dim("sum", 3, 3).unwrap_err().to_string();
+/// assert_eq!(error, "sum: dimension 3 does not exist in a tensor of 3 dimensions: use -3 to 2");
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn dim(op: &'static str, dim: isize, ndim: usize) -> Result<usize> {
     let n = ndim as isize;
     let d = if dim < 0 { dim.saturating_add(n) } else { dim };
@@ -225,6 +252,13 @@ pub fn dim(op: &'static str, dim: isize, ndim: usize) -> Result<usize> {
 }
 
 /// Which dimensions `dims` names; none at all names all of them, as PyTorch has it.
+///
+/// ```
+/// use tensor_core::shape;
+/// assert_eq!(shape::dim_mask("sum", &[0, -1], 3)?[..], [true, false, true]);
+/// assert_eq!(shape::dim_mask("sum", &[], 2)?[..], [true, true]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn dim_mask(op: &'static str, dims: &[isize], ndim: usize) -> Result<SmallVec<[bool; 4]>> {
     let mut mask = SmallVec::from_elem(dims.is_empty(), ndim);
     for &d in dims {
@@ -242,6 +276,13 @@ pub fn dim_mask(op: &'static str, dims: &[isize], ndim: usize) -> Result<SmallVe
 
 /// The common shape of two operands: equal sizes stay, a size of 1 stretches, missing leading
 /// dimensions count as 1.
+///
+/// ```
+/// use tensor_core::shape;
+/// assert_eq!(shape::broadcast("add", &[3, 1], &[4])?[..], [3, 4]);
+/// assert!(shape::broadcast("add", &[3], &[4]).is_err());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn broadcast(op: &'static str, a: &[usize], b: &[usize]) -> Result<Dims> {
     let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
     let mut out = Dims::from_slice(long);
@@ -263,6 +304,13 @@ pub fn broadcast(op: &'static str, a: &[usize], b: &[usize]) -> Result<Dims> {
 }
 
 /// Finds the size given as -1 and checks the rest against the `n` elements there are.
+///
+/// ```
+/// use tensor_core::shape;
+/// assert_eq!(shape::resolve("reshape", &[-1, 2], &[2, 3])?[..], [3, 2]);
+/// assert!(shape::resolve("reshape", &[-1, 4], &[2, 3]).is_err());
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 pub fn resolve(op: &'static str, sizes: &[isize], from: &[usize]) -> Result<Dims> {
     let n: usize = from.iter().product();
     let wrong = |why: String| Error::shape(op, format!("shape {from:?} cannot become {sizes:?}: {why}"));

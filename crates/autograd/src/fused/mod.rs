@@ -71,6 +71,15 @@ pub fn fused<const N: usize>(f: impl FnOnce([Expr; N]) -> Expr) -> Fused<N> {
 impl<const N: usize> Fused<N> {
     /// The value, of the shape to which the operands broadcast.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use autograd::fused;
+    /// let f = fused(|[x, y]| x * y + 1.0);
+    /// let (column, row) = (Tensor::from([[1.0], [2.0]]), Tensor::from([3.0, 4.0]));
+    /// assert_eq!(f.call([&column, &row])?.to_vec(), [4.0, 5.0, 7.0, 9.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where the shapes do not broadcast; device, where the operands are on several, or are more than a GPU's
     /// kernel takes.

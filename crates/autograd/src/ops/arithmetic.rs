@@ -296,6 +296,13 @@ compiled_once! {
 
 impl<T: Number> Tensor<T> {
     /// -x.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1, -2]);
+    /// assert_eq!(x.neg().to_vec(), (-&x).to_vec());
+    /// assert_eq!((-x).to_vec(), [-1, 2]);
+    /// ```
     #[doc(alias = "negative")]
     #[track_caller]
     #[must_use]
@@ -304,6 +311,14 @@ impl<T: Number> Tensor<T> {
     }
 
     /// |x|; its derivative at 0 is 0.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([-2.0, 0.0, 3.0]).requires_grad();
+    /// x.abs().sum().backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [-1.0, 0.0, 1.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[doc(alias("absolute", "fabs"))]
     #[track_caller]
     #[must_use]
@@ -322,6 +337,14 @@ macro_rules! operator {
     ($T:ident: $Bound:ident, $Trait:ident $method:ident $try_method:ident $owned:ident $alias:literal, $doc:literal) => {
         impl<$T: $Bound> Tensor<$T> {
             #[doc = $doc]
+            ///
+            /// ```
+            /// use autograd::Tensor;
+            /// let (column, row) = (Tensor::from([[1.0], [2.0]]), Tensor::from([1.0, 2.0, 4.0]));
+            #[doc = concat!("assert_eq!(column.", stringify!($try_method), "(&row)?.shape(), [2, 3]);")]
+            #[doc = concat!("assert!(row.", stringify!($try_method), "(&Tensor::zeros([2])).is_err());")]
+            /// # Ok::<(), tensor_core::Error>(())
+            /// ```
             ///
             /// # Errors
             /// Shape, where the shapes do not broadcast.

@@ -49,6 +49,14 @@ static CASTS: EachFloat<Casts> = EachFloat {
 
 impl<T: Float> Tensor<T> {
     /// The elements in another float type; differentiable.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]).requires_grad();
+    /// x.cast::<f32>().square().sum().backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [2.0, 4.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[doc(alias = "astype")]
     #[track_caller]
     #[must_use]
@@ -60,6 +68,13 @@ impl<T: Float> Tensor<T> {
 impl<T: Element> Tensor<T> {
     /// The elements converted to any type, as a constant: fractions are cut off, everything but
     /// zero is `true`. [`Tensor::cast`] is the differentiable form, between floats.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([-1.5, 0.0, 2.5]);
+    /// assert_eq!(x.to_type::<i64>().to_vec(), [-1, 0, 2]);
+    /// assert_eq!(x.to_type::<bool>().to_vec(), [true, false, true]);
+    /// ```
     #[doc(alias = "astype")]
     #[track_caller]
     #[must_use]

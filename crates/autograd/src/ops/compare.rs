@@ -65,6 +65,15 @@ macro_rules! comparisons {
         impl<T: Element> Tensor<T> { $(
             #[doc = $doc]
             ///
+            /// ```
+            /// use autograd::Tensor;
+            /// let (column, row) = (Tensor::from([[1], [2]]), Tensor::from([1, 2, 3]));
+            #[doc = concat!("let mask = column.", stringify!($name), "(&row)?;")]
+            /// assert_eq!(mask.shape(), [2, 3]);
+            #[doc = concat!("assert_eq!(row.", stringify!($name), "(2)?.get([0])?, 1 ", stringify!($op), " 2);")]
+            /// # Ok::<(), tensor_core::Error>(())
+            /// ```
+            ///
             /// # Errors
             /// Shape, where the shapes do not broadcast.
             #[track_caller]
@@ -140,6 +149,13 @@ impl Tensor<bool> {
     }
 
     /// True where the mask is false, as `!mask`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let mask = Tensor::from([true, false]);
+    /// assert_eq!(mask.logical_not().to_vec(), (!&mask).to_vec());
+    /// assert_eq!((!mask).to_vec(), [false, true]);
+    /// ```
     #[doc(alias("invert", "bitwise_not"))]
     #[track_caller]
     #[must_use]
@@ -148,6 +164,13 @@ impl Tensor<bool> {
     }
 
     /// Where both masks hold, broadcast, as `&a & &b`, which panics where the shapes do not.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0, 3.0]);
+    /// assert_eq!(x.gt(1.0)?.logical_and(&x.lt(3.0)?)?.to_vec(), [false, true, false]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
@@ -159,6 +182,13 @@ impl Tensor<bool> {
 
     /// Where either mask holds, broadcast, as `&a | &b`, which panics where the shapes do not.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (row, column) = (Tensor::from([false, true]), Tensor::from([[false], [true]]));
+    /// assert_eq!(row.logical_or(&column)?.to_vec(), [false, true, true, true]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
     #[doc(alias = "bitwise_or")]
@@ -168,6 +198,14 @@ impl Tensor<bool> {
     }
 
     /// Where exactly one of the masks holds, broadcast, as `&a ^ &b`, which panics where the shapes do not.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (a, b) = (Tensor::from([true, true]), Tensor::from([true, false]));
+    /// assert_eq!((&a ^ &b).to_vec(), a.logical_xor(&b)?.to_vec());
+    /// assert_eq!((a ^ b).to_vec(), [false, true]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
@@ -188,6 +226,14 @@ impl Tensor<bool> {
     }
 
     /// Whether every element is true.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 2.0]);
+    /// assert!(x.gt(0.0)?.all() && !x.gt(1.0)?.all());
+    /// assert!(Tensor::zeros([0]).gt(0.0)?.all());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn all(&self) -> bool /* over dimensions: x.all_dim(0, false)? */ {
@@ -197,6 +243,13 @@ impl Tensor<bool> {
     }
 
     /// Whether any element is true.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, f64::NAN]);
+    /// assert!(x.isnan().any());
+    /// assert!(!Tensor::zeros([0]).isnan().any());
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn any(&self) -> bool /* over dimensions: x.any_dim(0, false)? */ {
@@ -206,6 +259,13 @@ impl Tensor<bool> {
     }
 
     /// Whether every element over `dims` is true; the dimensions stay with size 1 where `keepdim`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let mask = Tensor::from([[true, false], [true, true]]);
+    /// assert_eq!(mask.all_dim(1, false)?.to_vec(), [false, true]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.
@@ -271,6 +331,11 @@ mask_operators!(BitAnd bitand logical_and BitOr bitor logical_or BitXor bitxor l
 
 impl<T: Element> Tensor<T> {
     /// How many elements are not 0 (not `false`).
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([0.0, -0.0, f64::NAN, 2.0]).count_nonzero(), 2);
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn count_nonzero(&self) -> usize /* over dimensions: x.count_nonzero_dim(0, false)? */ {
@@ -281,6 +346,13 @@ impl<T: Element> Tensor<T> {
 
     /// How many elements over `dims` are not 0 (not `false`); the dimensions stay with size 1 where
     /// `keepdim`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[0, 1, 2], [0, 0, 3]]);
+    /// assert_eq!(x.count_nonzero_dim(1, false)?.to_vec(), [2, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.
@@ -306,6 +378,14 @@ compiled_once! {
 impl<T: Float> Tensor<T> {
     /// Where |a - b| <= atol + rtol |b|, or a and b are equal infinities; broadcast. NaN is close to
     /// nothing.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, f64::INFINITY, f64::NAN]);
+    /// let y = Tensor::from([1.125, f64::INFINITY, f64::NAN]);
+    /// assert_eq!(x.isclose(&y, 0.0, 0.125)?.to_vec(), [true, true, false]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.

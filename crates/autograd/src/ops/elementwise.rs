@@ -109,12 +109,30 @@ fn parameters<const N: usize>(p: [f64; N]) -> Parameters {
 // infinity its limit. So a slope is read from the output only where that still has the digits.
 functions! {
     /// e^x.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([0.0, f64::NEG_INFINITY]);
+    /// assert_eq!(x.exp().to_vec(), [1.0, 0.0]);
+    /// ```
     pub exp EXP() |x| x.exp(), Output |g, y| g * y;
     /// 2^x.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-1.0, 0.0, 10.0]).exp2().to_vec(), [0.5, 1.0, 1024.0]);
+    /// ```
     pub exp2 EXP2() |x| x.exp2(), Output |g, y| g * y.times(LN_2);
     /// e^x - 1, exact near 0.
     pub expm1 EXPM1() |x| x.expm1(), Input |g, x| g * x.exp();
     /// The natural logarithm.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1.0, 0.0]).log().to_vec(), [0.0, f64::NEG_INFINITY]);
+    /// assert!(Tensor::scalar(-1.0f64).log().item()?.is_nan());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[doc(alias = "ln")]
     pub log LOG() |x| x.log(), Input |g, x| g / x;
     /// The logarithm to base 2.
@@ -124,14 +142,40 @@ functions! {
     /// ln(1 + x), exact near 0.
     pub log1p LOG1P() |x| x.log1p(), Input |g, x| g / x.plus(1.0);
     /// The square root; its derivative at 0 is infinite.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([4.0, 0.0]).requires_grad();
+    /// x.sqrt().sum().backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [0.25, f64::INFINITY]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub sqrt SQRT() |x| x.sqrt(), Output |g, y| g / y.times(2.0);
     /// 1 / sqrt(x).
     pub rsqrt RSQRT() |x| x.sqrt().reciprocal(), Output |g, y| g * y.power(3.0).times(-0.5);
     /// x^2.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-3.0, 0.5]).square().to_vec(), [9.0, 0.25]);
+    /// ```
     pub square SQUARE() |x| x.square(), Input |g, x| g * x.times(2.0);
     /// 1 / x.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([4.0, 0.0]).reciprocal().to_vec(), [0.25, f64::INFINITY]);
+    /// ```
     pub reciprocal RECIPROCAL() |x| x.reciprocal(), Output |g, y| -(g * y.square());
     /// The sine of an angle in radians.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::scalar(0.0).requires_grad();
+    /// x.sin().backward()?;
+    /// assert_eq!(x.grad().unwrap().item()?, 1.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub sin SIN() |x| x.sin(), Input |g, x| g * x.cos();
     /// The cosine of an angle in radians.
     pub cos COS() |x| x.cos(), Input |g, x| -(g * x.sin());
@@ -219,16 +263,41 @@ functions! {
     #[doc(alias = "gammaln")]
     pub lgamma LGAMMA() |x| x.lgamma(), Input |g, x| g * x.polygamma(0);
     /// -1, 0 or 1; its derivative is 0.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-2.5, 0.0, 3.0]).sign().to_vec(), [-1.0, 0.0, 1.0]);
+    /// ```
     #[doc(alias = "sgn")]
     pub sign SIGN() |x| x.sign(), Nothing |g, _v| g.nothing();
     /// The largest integer not above x; its derivative is 0.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-1.5, 1.5]).floor().to_vec(), [-2.0, 1.0]);
+    /// ```
     pub floor FLOOR() |x| x.floor(), Nothing |g, _v| g.nothing();
     /// The smallest integer not below x; its derivative is 0.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-1.5, 1.5]).ceil().to_vec(), [-1.0, 2.0]);
+    /// ```
     pub ceil CEIL() |x| x.ceil(), Nothing |g, _v| g.nothing();
     /// x without its fraction; its derivative is 0.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-1.5, 1.5]).trunc().to_vec(), [-1.0, 1.0]);
+    /// ```
     #[doc(alias = "fix")]
     pub trunc TRUNC() |x| x.trunc(), Nothing |g, _v| g.nothing();
     /// The nearest integer, the even one of two; its derivative is 0.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([0.5, 1.5, -2.5]).round().to_vec(), [0.0, 2.0, -2.0]);
+    /// ```
     #[doc(alias = "rint")]
     pub round ROUND() |x| x.round(), Nothing |g, _v| g.nothing();
     /// 1 / cosh(x)^2, the slope of tanh.
@@ -271,6 +340,11 @@ functions! {
         E::choose(above, g, below)
     };
     /// x above 0, `slope` x elsewhere; the derivative at 0 is `slope`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([-4.0, 2.0]).leaky_relu(0.25).to_vec(), [-1.0, 2.0]);
+    /// ```
     pub leaky_relu LEAKY_RELU(slope) |x| {
         let below = match slope {
             // 0 at -inf too.
@@ -293,6 +367,13 @@ functions! {
         E::choose(inside, g.clone(), g.nothing())
     };
     /// x^p for a constant p. Its derivative is 0 for p = 0, also at 0.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([4.0, 0.25]).powf(-0.5).to_vec(), [0.5, 2.0]);
+    /// assert!(Tensor::scalar(-8.0f64).powf(0.5).item()?.is_nan());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub powf POWF(p) |x| x.power(p), Input |g, x| match p {
         0.0 => g.nothing(),
         p => g * x.power(p - 1.0).times(p),
@@ -327,6 +408,14 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The logarithmic derivative of the gamma function.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// // It grows by 1 / x from x to x + 1.
+    /// let x = Tensor::from([1.0, 2.0]).digamma();
+    /// assert!((x.get([1])? - x.get([0])? - 1.0f64).abs() < 1e-14);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[track_caller]
     #[must_use]
     #[doc(alias = "psi")]
@@ -335,6 +424,13 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The derivative of order `n` of [`Tensor::digamma`].
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let trigamma = Tensor::scalar(1.0).polygamma(1).item()?;
+    /// assert!((trigamma - std::f64::consts::PI.powi(2) / 6.0).abs() < 1e-14);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn polygamma(&self, n: u32) -> Self {
@@ -344,6 +440,11 @@ impl<T: Float> Tensor<T> {
 
 impl<T: Number> Tensor<T> {
     /// Ones in this tensor's shape, on its device.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[5, 6]]).ones_like().to_vec(), [1, 1]);
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn ones_like(&self) -> Self {
@@ -353,6 +454,12 @@ impl<T: Number> Tensor<T> {
 
 impl<T: Element> Tensor<T> {
     /// Zeros (`false`) in this tensor's shape, on its device.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[5, 6]]);
+    /// assert_eq!((x.zeros_like().shape(), x.zeros_like().to_vec()), (&[1, 2][..], vec![0, 0]));
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn zeros_like(&self) -> Self {
@@ -360,6 +467,11 @@ impl<T: Element> Tensor<T> {
     }
 
     /// One value everywhere in this tensor's shape, on its device.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[5, 6]]).full_like(9).to_vec(), [9, 9]);
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn full_like(&self, value: T) -> Self {

@@ -197,6 +197,14 @@ compiled_once! {
 impl<T: Element> Tensor<T> {
     /// `length` elements along dimension `dim` from `start`, negative ones counted from the end.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
+    /// assert_eq!(x.narrow(1, 1, 2)?.to_vec(), [2, 3, 5, 6]);
+    /// assert_eq!(x.narrow(-1, -1, 1)?.to_vec(), [3, 6]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, where that leaves the dimension.
     #[track_caller]
@@ -208,6 +216,13 @@ impl<T: Element> Tensor<T> {
 
     /// The element at `index`, one number per dimension, as `[i, j]`, negative ones counted from the end. It is a number, and a
     /// constant to every derivative: [`Tensor::select`] gives a tensor that can be differentiated.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
+    /// assert_eq!((x.get([0, 1])?, x.get((-1, -1))?), (2, 6));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, where a number is out of range; shape, where there are too many or too few.
@@ -231,6 +246,16 @@ impl<T: Element> Tensor<T> {
     /// The elements at `index` of dimension `dim`, which disappears; negative ones count from the
     /// end.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]).requires_grad();
+    /// let last = x.select(1, -1)?;
+    /// assert_eq!(last.to_vec(), [2.0, 4.0]);
+    /// last.sum().backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [0.0, 1.0, 0.0, 1.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, where the index or the dimension is out of range.
     #[track_caller]
@@ -241,6 +266,13 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Row `index`: the elements at that place of the first dimension.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2], [3, 4], [5, 6]]);
+    /// assert_eq!(x.row(-1)?.to_vec(), [5, 6]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, where it is out of range; a scalar has no rows.

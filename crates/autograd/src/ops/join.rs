@@ -260,6 +260,14 @@ impl<T: Element> Tensor<T> {
 
     /// The tensors, all of one shape, along a new dimension `dim`.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (a, b) = (Tensor::from([1, 2]), Tensor::from([3, 4]));
+    /// assert_eq!(Tensor::stack([&a, &b], 0)?.to_vec(), [1, 2, 3, 4]);
+    /// assert_eq!(Tensor::stack([a, b], -1)?.to_vec(), [1, 3, 2, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where the shapes differ or there is no tensor; index, for a place that does not exist.
     #[track_caller]

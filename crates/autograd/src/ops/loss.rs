@@ -9,6 +9,16 @@ use tensor_core::shape::{Dims, broadcast};
 use tensor_core::{AtCaller, Device, Error, Float, Result};
 
 /// What becomes of the losses of single elements, or of the rows of a batch.
+///
+/// ```
+/// use autograd::Tensor;
+/// use autograd::{LossOptions, Reduction};
+/// let (x, target) = (Tensor::from([1.0, 3.0]), Tensor::from([0.0, 1.0]));
+/// let options = |reduction| LossOptions { reduction, ..Default::default() };
+/// assert_eq!(x.mse_loss_with(&target, options(Reduction::Sum))?.item()?, 5.0);
+/// assert_eq!(x.mse_loss_with(&target, options(Reduction::None))?.to_vec(), [1.0, 4.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
     /// Their mean; with weights of classes divided by the weights of the targets.
@@ -218,6 +228,13 @@ impl<T: Float> Tensor<T> {
     /// The mean of -t ln p - (1 - t) ln(1 - p) for p = sigmoid(x), without overflow, and with all digits
     /// of a loss that is almost 0. An infinite logit on the target's side costs nothing.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (x, target) = (Tensor::from([0.0, f64::INFINITY]), Tensor::from([1.0, 1.0]));
+    /// assert_eq!(x.binary_cross_entropy_with_logits(&target)?.item()?, 2f64.ln() / 2.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where the shapes do not broadcast.
     #[track_caller]
@@ -337,6 +354,15 @@ impl<T: Float> Tensor<T> {
     }
 
     /// [`Tensor::nll_loss`] with weights of classes, [`LossOptions::ignore_index`] and another reduction.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use autograd::LossOptions;
+    /// let x = Tensor::from([[-1.0, -2.0], [-3.0, -4.0]]);
+    /// let options = LossOptions { ignore_index: Some(1), ..Default::default() };
+    /// assert_eq!(x.nll_loss_with(&Tensor::from([0, 1]), options)?.item()?, 1.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Tensor::nll_loss`]; shape, where there is not a weight for each class; argument, for an option that this loss

@@ -73,6 +73,13 @@ impl<T: Float> Tensor<T> {
 
     /// [`Tensor::nansum`] over `dims` (all, where there are none), which stay with size 1 where `keepdim`.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1.0, f64::NAN], [2.0, 3.0]]);
+    /// assert_eq!(x.nansum_dim(0, false)?.to_vec(), [3.0, 3.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
@@ -100,6 +107,13 @@ impl<T: Float> Tensor<T> {
     }
 
     /// [`Tensor::nanmean`] over `dims` (all, where there are none), which stay with size 1 where `keepdim`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1.0, f64::NAN], [2.0, 4.0]]);
+    /// assert_eq!(x.nanmean_dim(1, false)?.to_vec(), [1.0, 3.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.

@@ -216,6 +216,15 @@ impl<T: Element> Tensor<T> {
 
     /// The diagonal of a matrix, or the matrix with a vector on its diagonal, moved right by `offset`.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2], [3, 4]]);
+    /// assert_eq!(x.diag(0)?.to_vec(), [1, 4]);
+    /// assert_eq!(x.diag(-1)?.to_vec(), [3]);
+    /// assert_eq!(Tensor::from([5, 6]).diag(0)?.to_vec(), [5, 0, 0, 6]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, for any other number of dimensions.
     #[track_caller]
@@ -248,6 +257,14 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Matrices without what lies below the diagonal moved right by `diagonal`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2], [3, 4]]);
+    /// assert_eq!(x.triu(0)?.to_vec(), [1, 2, 0, 4]);
+    /// assert_eq!(x.triu(1)?.to_vec(), [0, 2, 0, 0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, for fewer than two dimensions.
@@ -390,6 +407,14 @@ impl<T: Element> Tensor<T> {
 
     /// At most `count` parts of equal size along `dim`, the last one with what is left: views.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let parts = Tensor::from([1, 2, 3, 4, 5]).chunk(2, 0)?;
+    /// assert_eq!(parts[0].to_vec(), [1, 2, 3]);
+    /// assert_eq!(parts[1].to_vec(), [4, 5]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, for a dimension that does not exist; argument, for 0 parts; out of memory, for the parts.
     #[doc(alias = "array_split")]
@@ -431,6 +456,12 @@ impl<T: Number> Tensor<T> {
     }
 
     /// The sum of the diagonal of a matrix.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[1, 2, 3], [4, 5, 6]]).trace()?.item()?, 6);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where it is no matrix.

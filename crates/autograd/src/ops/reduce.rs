@@ -210,6 +210,13 @@ compiled_once! {
 
 impl<T: Number> Tensor<T> {
     /// The sum of all elements, pairwise: its error grows with the logarithm of their number.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[1, 2], [3, 4]]).sum().item()?, 10);
+    /// assert_eq!(Tensor::zeros([0]).sum().item()?, 0.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn sum(&self) -> Self /* over dimensions: x.sum_dim(0, false)? */ {
@@ -217,6 +224,15 @@ impl<T: Number> Tensor<T> {
     }
 
     /// The sums over `dims` (`0`, `-1`, `[0, 1]`), which stay with size 1 where `keepdim`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
+    /// assert_eq!(x.sum_dim(0, false)?.to_vec(), [5, 7, 9]);
+    /// assert_eq!(x.sum_dim(-1, true)?.shape(), [2, 1]);
+    /// assert_eq!(x.sum_dim((0, 1), false)?.item()?, 21);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.
@@ -248,6 +264,12 @@ impl<T: Number> Tensor<T> {
 
 impl<T: Float> Tensor<T> {
     /// The mean of all elements; NaN where there are none.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1.0, 2.0, 6.0]).mean().item()?, 3.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[doc(alias = "average")]
     #[track_caller]
     #[must_use]
@@ -256,6 +278,14 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The means over `dims`, which stay with size 1 where `keepdim`.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1.0, 3.0], [5.0, 7.0]]);
+    /// assert_eq!(x.mean_dim(-1, false)?.to_vec(), [2.0, 6.0]);
+    /// assert_eq!((&x - x.mean_dim(0, true)?).to_vec(), [-2.0, -2.0, 2.0, 2.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.
@@ -266,6 +296,13 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The variance of all elements, divided by n - 1.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1.0, 2.0, 3.0]).var().item()?, 1.0);
+    /// assert!(Tensor::from([1.0]).var().isnan().all());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn var(&self) -> Self /* over dimensions: x.var_dim(0, false)? */ {
@@ -273,6 +310,13 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The variances over `dims`, divided by n - 1.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1.0, 3.0], [1.0, 5.0]]);
+    /// assert_eq!(x.var_dim(1, false)?.to_vec(), [2.0, 8.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.
@@ -283,6 +327,13 @@ impl<T: Float> Tensor<T> {
 
     /// The variances over `dims` (all, where there are none), divided by n - correction.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 3.0, 5.0, 7.0]);
+    /// assert_eq!(x.var_with((), false, 0.0)?.item()?, 5.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.
     #[track_caller]
@@ -291,6 +342,12 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The standard deviation of all elements, of the variance divided by n - 1.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([1.0, 3.0, 5.0]).std().item()?, 2.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn std(&self) -> Self /* over dimensions: x.std_dim(0, false)? */ {
@@ -298,6 +355,13 @@ impl<T: Float> Tensor<T> {
     }
 
     /// The standard deviations over `dims`, of the variance divided by n - 1.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1.0, 3.0, 5.0], [2.0, 2.0, 2.0]]);
+    /// assert_eq!(x.std_dim(1, false)?.to_vec(), [2.0, 0.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.
@@ -308,6 +372,13 @@ impl<T: Float> Tensor<T> {
 
     /// The standard deviations over `dims` (all, where there are none), of the variance divided by
     /// n - correction.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1.0, 3.0], [1.0, 5.0]]);
+    /// assert_eq!(x.std_with(1, true, 0.0)?.to_vec(), [1.0, 2.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice.
@@ -333,6 +404,14 @@ impl<T: Float> Tensor<T> {
 impl<T: Number> Tensor<T> {
     /// The largest element; NaN if any is. Equal ones share the gradient evenly.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([1.0, 4.0, 4.0]).requires_grad();
+    /// x.max()?.backward()?;
+    /// assert_eq!(x.grad().unwrap().to_vec(), [0.0, 0.5, 0.5]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where there is no element.
     #[track_caller]
@@ -341,6 +420,13 @@ impl<T: Number> Tensor<T> {
     }
 
     /// The smallest element; NaN if any is. Equal ones share the gradient evenly.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[3, 1], [2, 5]]).min()?.item()?, 1);
+    /// assert!(Tensor::from([1.0, f64::NAN]).min()?.item()?.is_nan());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where there is no element.
@@ -369,6 +455,14 @@ impl<T: Number> Tensor<T> {
 
     /// The largest elements over `dims`; equal ones share the gradient evenly.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 5, 3], [4, 2, 6]]);
+    /// assert_eq!(x.amax(0, false)?.to_vec(), [4, 5, 6]);
+    /// assert_eq!(x.amax((0, 1), true)?.shape(), [1, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice; shape, where there is no element.
     #[doc(alias = "max")]
@@ -379,6 +473,13 @@ impl<T: Number> Tensor<T> {
     }
 
     /// The smallest elements over `dims`; equal ones share the gradient evenly.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 5, 3], [4, 2, 6]]);
+    /// assert_eq!(x.amin(-1, false)?.to_vec(), [1, 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice; shape, where there is no element.
@@ -392,6 +493,13 @@ impl<T: Number> Tensor<T> {
     /// The largest elements along `dim` and their indices; of equal ones the first, which gets all
     /// of the gradient.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (values, indices) = Tensor::from([[1, 5, 5], [4, 2, 3]]).max_dim(1, false)?;
+    /// assert_eq!((values.to_vec(), indices.to_vec()), (vec![5, 4], vec![1, 0]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
@@ -402,6 +510,14 @@ impl<T: Number> Tensor<T> {
 
     /// The smallest elements along `dim` and their indices; of equal ones the first, which gets all
     /// of the gradient.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (values, indices) = Tensor::from([[1, 5], [4, 2]]).min_dim(0, true)?;
+    /// assert_eq!((values.to_vec(), indices.to_vec()), (vec![1, 2], vec![0, 1]));
+    /// assert_eq!(values.shape(), [1, 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.

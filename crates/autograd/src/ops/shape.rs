@@ -203,6 +203,14 @@ impl<T: Element> Tensor<T> {
 
     /// The same elements in another shape, never a copy.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
+    /// assert_eq!(x.view([3, -1])?.to_vec(), [1, 2, 3, 4, 5, 6]);
+    /// assert!(x.t()?.view([6]).is_err() && x.t()?.reshape([6]).is_ok());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where the number of elements differs, or strides cannot express the view.
     #[track_caller]
@@ -220,6 +228,12 @@ impl<T: Element> Tensor<T> {
     }
 
     /// All elements in one dimension.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[1, 2], [3, 4]]).flatten().to_vec(), [1, 2, 3, 4]);
+    /// assert_eq!(Tensor::scalar(1).flatten().shape(), [1]);
+    /// ```
     #[doc(alias = "ravel")]
     #[track_caller]
     #[must_use]
@@ -228,6 +242,13 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The elements in row-major order: the tensor itself where they lie that way.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 2], [3, 4]]).t()?.contiguous();
+    /// assert_eq!(x.as_slice(), Some(&[1, 3, 2, 4][..]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[doc(alias = "ascontiguousarray")]
     #[track_caller]
     #[must_use]
@@ -240,6 +261,14 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Dimensions in another order: dimension k of the result is dimension `dims[k]` of this tensor.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([2, 3, 4]);
+    /// assert_eq!(x.permute([2, 0, 1])?.shape(), [4, 2, 3]);
+    /// assert_eq!(x.permute((-1, 0, 1))?.shape(), [4, 2, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where `dims` are too few or too many; index, where they do not name each dimension once.
@@ -270,6 +299,13 @@ impl<T: Element> Tensor<T> {
 
     /// Two dimensions exchanged.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([2, 3, 4]);
+    /// assert_eq!(x.transpose(0, -1)?.shape(), [4, 3, 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[doc(alias("swapaxes", "swapdims"))]
@@ -284,6 +320,13 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The transpose of a matrix; a tensor of fewer dimensions stays as it is.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[1, 2, 3]]).t()?.shape(), [3, 1]);
+    /// assert_eq!(Tensor::from([1, 2]).t()?.shape(), [2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, for more than two dimensions: [`Tensor::mt`] transposes the matrices of a batch.
@@ -301,6 +344,12 @@ impl<T: Element> Tensor<T> {
 
     /// The transposes of the matrices in the last two dimensions.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::zeros([5, 2, 3]).mt()?.shape(), [5, 3, 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, for fewer than two dimensions.
     #[doc(alias("mT", "matrix_transpose"))]
@@ -315,6 +364,14 @@ impl<T: Element> Tensor<T> {
 
     /// Without the dimensions of size 1 among `dims`.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([1, 3, 1]);
+    /// assert_eq!(x.squeeze(-1)?.shape(), [1, 3]);
+    /// assert_eq!(x.squeeze((0, 1, 2))?.shape(), [3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
@@ -324,6 +381,11 @@ impl<T: Element> Tensor<T> {
     }
 
     /// Without any dimension of size 1.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::zeros([1, 3, 1]).squeeze_all().shape(), [3]);
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn squeeze_all(&self) -> Self {
@@ -332,6 +394,14 @@ impl<T: Element> Tensor<T> {
     }
 
     /// With a dimension of size 1 before dimension `dim`; -1 puts it last.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::zeros([2, 3]);
+    /// assert_eq!(x.unsqueeze(0)?.shape(), [1, 2, 3]);
+    /// assert_eq!(x.unsqueeze(-1)?.shape(), [2, 3, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a place that does not exist.
@@ -345,6 +415,14 @@ impl<T: Element> Tensor<T> {
 
     /// Stretched to another shape without copying: dimensions of size 1 and new leading ones
     /// repeat, and -1 keeps a size.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1], [2]]);
+    /// assert_eq!(x.expand((-1, 3))?.to_vec(), [1, 1, 1, 2, 2, 2]);
+    /// assert_eq!(x.expand([4, 2, 3])?.shape(), [4, 2, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where a dimension of another size would change.

@@ -77,6 +77,14 @@ impl<T: Number> Tensor<T> {
 
     /// The elements in order along `dim`, and their indices; see [`Tensor::argsort`].
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let (values, order) = Tensor::from([3.0, 1.0, 2.0]).sort(0, true)?;
+    /// assert_eq!(values.to_vec(), [3.0, 2.0, 1.0]);
+    /// assert_eq!(order.to_vec(), [0, 2, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, for a dimension that does not exist.
     #[track_caller]
@@ -197,6 +205,13 @@ impl<T: Number> Tensor<T> {
 
     /// The indices of the largest elements along `dim`, of equal ones the first.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 5, 5], [4, 2, 3]]);
+    /// assert_eq!(x.argmax(-1, false)?.to_vec(), [1, 0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.
     #[track_caller]
@@ -206,6 +221,14 @@ impl<T: Number> Tensor<T> {
     }
 
     /// The indices of the smallest elements along `dim`, of equal ones the first.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[1, 5], [4, 2]]);
+    /// assert_eq!(x.argmin(0, true)?.shape(), [1, 2]);
+    /// assert_eq!(x.flatten().argmin(0, false)?.item()?, 0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.
@@ -259,6 +282,15 @@ impl<T: Float> Tensor<T> {
 
     /// The middle element along `dim` and its index; of an even number the lower of the two. Of equal
     /// ones the first gets the gradient. NaN where an element is.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// let x = Tensor::from([[3.0, 1.0, 2.0, 9.0], [4.0, 4.0, 0.0, 8.0]]);
+    /// let (values, indices) = x.median_dim(1, false)?;
+    /// assert_eq!(values.to_vec(), [2.0, 4.0]);
+    /// assert_eq!(indices.to_vec(), [2, 0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Index, for a dimension that does not exist; shape, where it is empty.

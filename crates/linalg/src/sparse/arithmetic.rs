@@ -10,6 +10,14 @@ use tensor_core::{Array, Error, Float, OrRaise, Result, kernels};
 impl<T: Float> SparseTensor<T> {
     /// Every element times a number, which may be a tracked scalar.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let a = SparseTensor::eye(2)?.scale(&Tensor::scalar(3.0))?;
+    /// assert_eq!(a.values().to_vec(), [3.0, 3.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where `factor` has more than one element.
     #[track_caller]
@@ -22,6 +30,14 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// Every element times the element of a dense tensor at its place.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+    /// assert_eq!(SparseTensor::eye(2)?.mul_dense(&x)?.values().to_vec(), [1.0, 4.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where the dense tensor has another shape.
@@ -105,6 +121,12 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// The sum of all elements.
+    ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(3)?.sum().item()?, 3.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[track_caller]
     #[must_use]
     pub fn sum(&self) -> Tensor<T> {

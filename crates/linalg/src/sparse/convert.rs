@@ -37,6 +37,12 @@ impl<T: Float> SparseTensor<T> {
 
     /// The dense tensor: zeros where nothing is stored.
     ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(2)?.to_dense()?.to_vec(), [1.0, 0.0, 0.0, 1.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory.
     #[doc(alias("toarray", "todense"))]
@@ -131,6 +137,14 @@ impl<T: Float> SparseTensor<T> {
 
     /// The same matrix with compressed rows; what was stored for one place is added up.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let a = SparseTensor::coo(&Tensor::from([[1, 1], [0, 0]]), &Tensor::from([2.0, 3.0]), [2, 2])?;
+    /// assert_eq!(a.to_csr()?.values().to_vec(), [5.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where this is not a matrix; out of memory.
     #[track_caller]
@@ -171,6 +185,14 @@ impl<T: Float> SparseTensor<T> {
 
     /// The transpose of a matrix: rows become columns without anything being moved, and compressed rows compressed
     /// columns.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let a = SparseTensor::coo(&Tensor::from([[0], [1]]), &Tensor::from([5.0]), [2, 3])?;
+    /// assert_eq!((a.t()?.shape(), a.t()?.indices()?.to_vec()), (vec![3, 2], vec![1, 0]));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where this is not a matrix.
@@ -256,6 +278,14 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// The same tensor, through which no gradient flows.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let a = SparseTensor::coo(&Tensor::from([[0], [1]]), &Tensor::from([2.0]).requires_grad(), [2, 2])?;
+    /// assert!(!a.detach().is_tracked());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[doc(alias = "stop_gradient")]
     #[must_use]
     pub fn detach(&self) -> Self {

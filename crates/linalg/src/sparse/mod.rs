@@ -81,6 +81,13 @@ impl SparseTensor<f64> {
 impl<T: Float> SparseTensor<T> {
     /// The identity matrix of `n` rows of any type, by rows.
     ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// let eye = SparseTensor::<f32>::eye_of(3)?;
+    /// assert_eq!((eye.shape(), eye.nnz()), (vec![3, 3], 3));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory.
     #[track_caller]
@@ -97,6 +104,16 @@ impl<T: Float> SparseTensor<T> {
 
     /// Element k at the place that column k of `indices`, `[d, nnz]`, names, in a tensor of d dimensions. Places may come
     /// in any order; what is named more than once adds up.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// // The place (0, 1) is named twice.
+    /// let indices = Tensor::from([[0, 0, 1], [1, 1, 0]]);
+    /// let a = SparseTensor::coo(&indices, &Tensor::from([1.0, 2.0, 5.0]), [2, 2])?;
+    /// assert_eq!(a.to_dense()?.to_vec(), [0.0, 3.0, 5.0, 0.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where there is not a row of indices for each dimension and a value for each column; index, for a place
@@ -149,6 +166,14 @@ impl<T: Float> SparseTensor<T> {
 
     /// The matrix `[m, n]` whose column j has the elements from `ccol_indices[j]` to `ccol_indices[j + 1]`, in the rows
     /// `row_indices`, which ascend within a column.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let a = SparseTensor::csc(vec![0, 1, 2], vec![1, 0], &Tensor::from([5.0, 3.0]), [2, 2])?;
+    /// assert_eq!(a.to_dense()?.to_vec(), [0.0, 3.0, 5.0, 0.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`SparseTensor::csr`].
@@ -237,6 +262,12 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// The sizes of the dimensions.
+    ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(3)?.shape(), [3, 3]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn shape(&self) -> Vec<usize> {
         match &self.places {
             Places::Matrix(pattern) => pattern.shape().to_vec(),
@@ -245,17 +276,36 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// The number of dimensions.
+    ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(3)?.ndim(), 2);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[doc(alias = "dim")]
     pub fn ndim(&self) -> usize {
         self.shape().len()
     }
 
     /// The number of stored elements, zeros among them counted.
+    ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(3)?.nnz(), 3);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn nnz(&self) -> usize {
         self.values.numel()
     }
 
     /// How the places are stored.
+    ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// use linalg::SparseLayout;
+    /// assert_eq!(SparseTensor::eye(3)?.layout(), SparseLayout::Csr);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn layout(&self) -> SparseLayout {
         match &self.places {
             Places::Matrix(pattern) => match pattern.given() {
@@ -273,11 +323,25 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// The values, in the order of the stored elements.
+    ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(2)?.values().to_vec(), [1.0, 1.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn values(&self) -> &Tensor<T> {
         &self.values
     }
 
     /// Whether operations on the tensor are recorded: whether its values are tracked.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// let a = SparseTensor::coo(&Tensor::from([[0], [1]]), &Tensor::from([2.0]).requires_grad(), [2, 2])?;
+    /// assert!(a.is_tracked() && a.to_dense()?.is_tracked());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn is_tracked(&self) -> bool {
         self.values.is_tracked()
     }
@@ -302,6 +366,12 @@ impl<T: Float> SparseTensor<T> {
 
     /// The index of every stored element for every dimension: `[d, nnz]`, on the host.
     ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(2)?.indices()?.to_vec(), [0, 1, 0, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory.
     #[track_caller]
@@ -322,6 +392,12 @@ impl<T: Float> SparseTensor<T> {
     /// For compressed rows the start of each row among the elements, and of what follows the last; for compressed
     /// columns that of each column. On the host.
     ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(2)?.compressed_indices()?.to_vec(), [0, 1, 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Argument, for coordinates: `to_csr` compresses them.
     #[track_caller]
@@ -330,6 +406,12 @@ impl<T: Float> SparseTensor<T> {
     }
 
     /// For compressed rows the column of each element; for compressed columns its row. On the host.
+    ///
+    /// ```
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(2)?.plain_indices()?.to_vec(), [0, 1]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Argument, for coordinates: `to_csr` compresses them.

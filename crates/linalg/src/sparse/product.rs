@@ -101,6 +101,13 @@ impl<T: Float> Op<T, 2> for Masked {
 impl<T: Float> SparseTensor<T> {
     /// Sparse matrix `[m, n]` times dense vector `[n]`: A x.
     ///
+    /// ```
+    /// use autograd::Tensor;
+    /// use linalg::SparseTensor;
+    /// assert_eq!(SparseTensor::eye(2)?.mv(&Tensor::from([3.0, 4.0]))?.to_vec(), [3.0, 4.0]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Shape, where matrix and vector do not fit.
     #[doc(alias = "matvec")]

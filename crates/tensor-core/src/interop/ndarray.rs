@@ -15,6 +15,12 @@ use std::ptr::NonNull;
 
 impl<T: Element> Array<T> {
     /// Takes an ndarray's vector over, whatever its strides.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::from_ndarray(ndarray::array![[1, 2], [3, 4]].reversed_axes());
+    /// assert_eq!((x.to_vec(), x.layout().is_contiguous()), (vec![1, 3, 2, 4], false));
+    /// ```
     pub fn from_ndarray<D: Dimension>(array: ndarray::Array<T, D>) -> Self {
         let shape = Dims::from_slice(array.shape());
         let strides = Strides::from_slice(array.strides());
@@ -24,6 +30,12 @@ impl<T: Element> Array<T> {
 
     /// Reads an array that ndarray shares, without copying, whatever its strides; the array counts as one more
     /// owner, so that the others copy before they write.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let a = ndarray::array![1, 2].into_shared();
+    /// assert_eq!(Array::from_ndarray_shared(a.clone()).storage().as_ptr(), a.as_ptr());
+    /// ```
     pub fn from_ndarray_shared<D: Dimension + 'static>(array: ArcArray<T, D>) -> Self {
         let (shape, strides) = (Dims::from_slice(array.shape()), Strides::from_slice(array.strides()));
         let (below, len) = reach(&shape, &strides).expect("the elements lie in memory");
@@ -41,6 +53,13 @@ impl<T: Element> Array<T> {
 
     /// Copies the elements of a view, which may end before the array does.
     ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let a = ndarray::array![[1, 2], [3, 4]];
+    /// assert_eq!(Array::from_ndarray_view(a.column(1))?.to_vec(), [2, 4]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Out of memory.
     pub fn from_ndarray_view<D: Dimension>(view: ArrayView<'_, T, D>) -> Result<Self> {
@@ -51,6 +70,13 @@ impl<T: Element> Array<T> {
     }
 
     /// Borrows the elements as an ndarray view, whatever the strides.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::from_vec(vec![1, 2, 3, 4], &[2, 2])?.permute("t", &[1, 0])?;
+    /// assert_eq!(x.as_ndarray()[[0, 1]], 3);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Panics
     /// Where they are on a GPU: there is nothing to borrow, and [`Array::into_ndarray`] copies.
@@ -94,6 +120,13 @@ impl<T: Element> Array<T> {
 
     /// Gives the elements to ndarray: the vector itself, with its strides, where nothing else
     /// shares it, else a copy; a copy, too, from a GPU. For a copy memory may run out, as for [`Array::to_vec`].
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let a = Array::from_vec(vec![1, 2], &[1, 2])?.into_ndarray();
+    /// assert_eq!(a, ndarray::array![[1, 2]].into_dyn());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     #[track_caller]
     pub fn into_ndarray(self) -> ArrayD<T> {
         if self.device() != Device::Cpu {
@@ -129,6 +162,13 @@ impl<T: Element> Array<T> {
     }
 
     /// Gives the elements to ndarray, as [`Array::into_ndarray`], as an array of so many dimensions.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let a: ndarray::Array2<i64> = Array::from_vec(vec![1, 2], &[1, 2])?.into_ndarray_dim()?;
+    /// assert_eq!(a.dim(), (1, 2));
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, where there are more or fewer dimensions.

@@ -59,11 +59,24 @@ impl<T: Element> From<Array<T>> for AnyArray {
 
 impl AnyArray {
     /// The element type's run-time name.
+    ///
+    /// ```
+    /// use tensor_core::{Array, DType};
+    /// use tensor_core::io::AnyArray;
+    /// assert_eq!(AnyArray::from(Array::scalar(true)).dtype(), DType::Bool);
+    /// ```
     pub fn dtype(&self) -> DType {
         self.saved().dtype()
     }
 
     /// The sizes of the dimensions.
+    ///
+    /// ```
+    /// use tensor_core::{Array, shape};
+    /// use tensor_core::io::AnyArray;
+    /// assert_eq!(AnyArray::from(Array::from_vec(vec![1, 2], &[1, 2])?).shape(), [1, 2]);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn shape(&self) -> &[usize] {
         match self {
             AnyArray::F32(x) => x.shape(),
@@ -74,17 +87,40 @@ impl AnyArray {
     }
 
     /// The number of elements.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// use tensor_core::io::AnyArray;
+    /// assert_eq!(AnyArray::from(Array::from_vec(vec![1, 2], &[1, 2])?).numel(), 2);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn numel(&self) -> usize {
         self.shape().iter().product()
     }
 
     /// The array itself, where it is of this type.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// use tensor_core::io::AnyArray;
+    /// let x = AnyArray::from(Array::scalar(2.5f32));
+    /// assert!(x.get::<f32>().is_some() && x.get::<f64>().is_none());
+    /// ```
     pub fn get<T: Element>(&self) -> Option<&Array<T>> {
         (T::of_elements(&CONVERSIONS).get)(self)
     }
 
     /// The array in an element type that holds every value of its own: itself, f32 as f64, truth values as
     /// numbers, integers up to 2^53 as f64.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// use tensor_core::io::AnyArray;
+    /// let x = AnyArray::from(Array::scalar(2.5f32));
+    /// assert_eq!(x.to::<f64>("to")?.to_vec(), [2.5]);
+    /// assert!(x.to::<i64>("to").is_err());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Argument, where the type could change a value; out of memory.

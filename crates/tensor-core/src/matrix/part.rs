@@ -3,6 +3,11 @@
 use crate::element::Float;
 
 /// Which triangle of a matrix is meant.
+///
+/// ```
+/// use tensor_core::kernels::Triangle;
+/// assert_eq!(Triangle { unit: true, ..Triangle::LOWER }, Triangle { upper: false, unit: true });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Triangle {
     /// The upper one, else the lower one.
@@ -19,6 +24,11 @@ impl Triangle {
 }
 
 /// The parts of a matrix that an operation reads.
+///
+/// ```
+/// use tensor_core::kernels::{Part, Triangle};
+/// assert_eq!(Part::LOWER, Part::Triangle(Triangle::LOWER));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// All of it.
@@ -32,6 +42,12 @@ impl Part {
     pub const LOWER: Self = Part::Triangle(Triangle::LOWER);
 
     /// Whether every element of this part of a row-major matrix of `columns` columns is finite.
+    ///
+    /// ```
+    /// use tensor_core::kernels::{Part, Triangle};
+    /// let a = [1.0, f64::NAN, 2.0, 3.0];
+    /// assert!(Part::LOWER.is_finite(&a, 2) && !Part::Triangle(Triangle::UPPER).is_finite(&a, 2));
+    /// ```
     pub fn is_finite<T: Float>(self, a: &[T], columns: usize) -> bool {
         let Part::Triangle(triangle) = self else { return are_finite(a) };
         let inner = usize::from(triangle.unit);

@@ -15,6 +15,12 @@ pub struct DLPackVersion {
 }
 
 /// Where the elements are.
+///
+/// ```
+/// use tensor_core::cuda;
+/// use tensor_core::dlpack::{CUDA, DLDevice};
+/// assert_eq!(DLDevice { device_type: CUDA, device_id: 1 }.to_string(), "cuda:1");
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DLDevice {
@@ -42,6 +48,12 @@ impl fmt::Display for DLDevice {
 }
 
 /// The type of the elements.
+///
+/// ```
+/// use tensor_core::DType;
+/// use tensor_core::dlpack::DLDataType;
+/// assert_eq!(DLDataType::from(DType::F64), DLDataType { code: 2, bits: 64, lanes: 1 });
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DLDataType {

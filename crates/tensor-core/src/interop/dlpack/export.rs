@@ -14,6 +14,14 @@ use std::ptr::null_mut;
 
 /// An array ready to be lent: dropping it drops the array, and a pointer made of it hands the array over to whoever
 /// calls its deleter.
+///
+/// ```
+/// use tensor_core::Array;
+/// let x = Array::from_vec(vec![1.0, 2.0], &[2])?;
+/// drop(x.clone().into_dlpack()?);
+/// assert_eq!(x.to_vec(), [1.0, 2.0]);
+/// # Ok::<(), tensor_core::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Lent<T: Element>(Array<T>);
 
@@ -54,6 +62,14 @@ struct Lease<T: Element, M> {
 
 impl<T: Element> Lent<T> {
     /// True where others share the elements, or one stands for several: they may not be written then.
+    ///
+    /// ```
+    /// use tensor_core::Array;
+    /// let x = Array::from_vec(vec![1.0, 2.0], &[2])?;
+    /// assert!(x.clone().into_dlpack()?.is_read_only());
+    /// assert!(!x.into_dlpack()?.is_read_only());
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
     pub fn is_read_only(&mut self) -> bool {
         let (shape, strides) = (self.0.shape(), self.0.layout().strides());
         let repeats = shape.iter().zip(&strides).any(|(&d, &s)| d > 1 && s == 0);
