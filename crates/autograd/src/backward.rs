@@ -338,6 +338,7 @@ compiled_once! {
     }
 }
 
+/// # Gradients: backward passes
 impl<T: Float> Tensor<T> {
     /// Differentiates this tensor (its sum, where it is no scalar) and adds the gradient of each
     /// leaf it depends on to the leaf's [`Tensor::grad`]. The graph is consumed.

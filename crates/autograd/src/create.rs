@@ -13,6 +13,7 @@ use tensor_core::{
     formula, kernels, memory, random,
 };
 
+/// # Constructors: of `f64`, or of the type that is named
 impl Tensor<f64> {
     /// Zeros.
     ///
@@ -359,6 +360,7 @@ impl<T: Element> TypedConstructors<T> for Tensor<T> {
     }
 }
 
+/// # Constructors: of the values' own type
 impl<T: Element> Tensor<T> {
     /// A tensor without dimensions.
     ///
@@ -482,6 +484,7 @@ impl<T: Element> Tensor<T> {
     }
 }
 
+/// # Constructors: the identity on a device
 impl<T: Number> Tensor<T> {
     /// The `n x n` matrix with ones on its diagonal, on a device.
     ///

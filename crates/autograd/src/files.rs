@@ -9,6 +9,7 @@ use std::path::Path;
 use tensor_core::io::{self, AnyArray, CsvOptions};
 use tensor_core::{Array, AtCaller, Element, Number, Result};
 
+/// # Files: reading
 impl Tensor<f64> {
     /// Reads a .npy file: versions 1 to 3, C and Fortran order, either byte order, floats of 16 to 64 bits, integers up
     /// to 2^53, and truth values.
@@ -165,6 +166,7 @@ impl Tensor<f64> {
     }
 }
 
+/// # Files: writing `.npy`
 impl<T: Element> Tensor<T> {
     /// Writes a .npy file, whatever the strides, without copying the elements: in Fortran order where they lie column
     /// after column, else in C order. The file appears whole, and an old one stays until then.
@@ -177,6 +179,7 @@ impl<T: Element> Tensor<T> {
     }
 }
 
+/// # Files: writing text
 impl<T: Number> Tensor<T> {
     /// Writes a matrix, a line for each row and commas between its numbers, or a vector, a line for each number, with
     /// the digits that bring every number back exactly. The file appears whole, and an old one stays until then.

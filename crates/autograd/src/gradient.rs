@@ -126,6 +126,7 @@ impl Hook {
     }
 }
 
+/// # Gradients: what leaves hold, and hooks
 impl<T: Float> Tensor<T> {
     /// The gradient that backward passes have added up for this leaf; None for a constant, for a
     /// tensor made by an operation, and before the first pass.

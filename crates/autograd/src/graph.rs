@@ -189,6 +189,7 @@ impl fmt::Debug for Graph {
     }
 }
 
+/// # Gradients: the recorded graph
 impl<T: Element> Tensor<T> {
     /// The operations that this tensor was computed by and that backward would walk; nothing for a
     /// constant.

@@ -46,6 +46,7 @@ impl<T: Element> From<&Tensor<T>> for Tensor<T> {
     }
 }
 
+/// # Properties and values
 impl<T: Element> Tensor<T> {
     #[inline]
     pub(crate) fn from_parts(value: Array<T>, edge: Option<Edge>) -> Self {
@@ -317,6 +318,7 @@ impl<T: Element, I: InBrackets> IndexMut<I> for Tensor<T> {
     }
 }
 
+/// # Gradients: leaves
 impl<T: Float> Tensor<T> {
     /// Asks for gradients: makes a leaf of a constant. A tracked tensor stays as it is.
     ///

@@ -294,6 +294,7 @@ compiled_once! {
     }
 }
 
+/// # Arithmetic: signs and absolute values
 impl<T: Number> Tensor<T> {
     /// -x.
     ///

@@ -49,6 +49,7 @@ fn quiet_leaf<T: Element>(x: &Tensor<T>) -> Option<Edge> {
     if x.is_leaf() && !is_grad_enabled() { x.edge().cloned() } else { None }
 }
 
+/// # Writing elements
 impl<T: Element> Tensor<T> {
     /// Writes one element; negative indices count from the end.
     ///

@@ -47,6 +47,7 @@ static CASTS: EachFloat<Casts> = EachFloat {
     f64: EachFloat { f32: cast_at::<f64, f32>, f64: cast_at::<f64, f64> },
 };
 
+/// # Element types: between floats, differentiably
 impl<T: Float> Tensor<T> {
     /// The elements in another float type; differentiable.
     ///
@@ -65,6 +66,7 @@ impl<T: Float> Tensor<T> {
     }
 }
 
+/// # Element types: to any, as constants
 impl<T: Element> Tensor<T> {
     /// The elements converted to any type, as a constant: fractions are cut off, everything but
     /// zero is `true`. [`Tensor::cast`] is the differentiable form, between floats.

@@ -62,6 +62,7 @@ macro_rules! comparisons {
                 formulas!(Element: |a: T, b: T| -> bool { a $op b } $pattern);
         )*
 
+        /// # Comparisons
         impl<T: Element> Tensor<T> { $(
             #[doc = $doc]
             ///
@@ -125,6 +126,7 @@ impl<T: Element> Op<T, 2> for Where {
     }
 }
 
+/// # Masks
 impl Tensor<bool> {
     /// `a` where this mask holds, `b` elsewhere, tensors or numbers; the three broadcast.
     ///
@@ -329,6 +331,7 @@ macro_rules! mask_operators {
 }
 mask_operators!(BitAnd bitand logical_and BitOr bitor logical_or BitXor bitxor logical_xor);
 
+/// # Counting what is not 0
 impl<T: Element> Tensor<T> {
     /// How many elements are not 0 (not `false`).
     ///
@@ -375,6 +378,7 @@ compiled_once! {
     }
 }
 
+/// # Comparisons within tolerances
 impl<T: Float> Tensor<T> {
     /// Where |a - b| <= atol + rtol |b|, or a and b are equal infinities; broadcast. NaN is close to
     /// nothing.
@@ -427,6 +431,7 @@ macro_rules! properties {
             static $NAME: EachNumber<Property> = formulas!(Number: |$x: T| -> bool { $holds } $pattern);
         )*
 
+        /// # Properties of numbers
         impl<T: Number> Tensor<T> { $(
             #[doc = $doc]
             #[track_caller]

@@ -21,6 +21,7 @@ fn bins(op: &'static str, x: &Tensor<i64>, minlength: usize) -> Result<usize> {
     Ok(minlength.max((largest as usize).saturating_add(1)))
 }
 
+/// # Counting: integers and classes
 impl Tensor<i64> {
     /// How often each number from 0 to the largest occurs in this vector, up to `minlength` - 1 at least. The counts
     /// have no gradient.
@@ -138,6 +139,7 @@ impl<T: Float> Default for HistogramOptions<'_, T> {
     }
 }
 
+/// # Counting: histograms
 impl<T: Float> Tensor<T> {
     /// How many elements lie in each of `bins` bins of one width between the smallest and the largest, and the `bins` + 1
     /// ends of the bins, as NumPy's and PyTorch's `histogram`. An element at the end of two bins belongs to the upper
@@ -201,6 +203,7 @@ impl<T: Float> Tensor<T> {
     }
 }
 
+/// # Counting: places among boundaries
 impl<T: Number> Tensor<T> {
     /// The number of the bin of each element, between `boundaries`, a vector in increasing order: how many of them are
     /// below it, or, where `right`, not above it. NaN is behind all. Numbers have no gradient.

@@ -27,6 +27,7 @@ impl<T: Element> Op<T, 1> for Move {
     }
 }
 
+/// # Devices
 impl<T: Element> Tensor<T> {
     /// The value on a device; nothing happens where it is there already. The gradient moves back.
     ///

@@ -41,6 +41,7 @@ fn areas<T: Float>(op: &'static str, y: &Tensor<T>, x: &Tensor<T>, d: isize) -> 
     heights.try_mul(&to.try_sub(&from)?)
 }
 
+/// # Differences
 impl<T: Number> Tensor<T> {
     /// The differences of neighbours along `dim`, each from the one before it, taken `n` times; nothing is left of fewer
     /// elements than that. PyTorch's `prepend` and `append` are a [`Tensor::cat`] before.
@@ -71,6 +72,7 @@ impl<T: Number> Tensor<T> {
     }
 }
 
+/// # Integrals by the trapezoidal rule
 impl<T: Float> Tensor<T> {
     /// The integral along `dim` by the trapezoidal rule. `x` says where the values are: a number is the distance of
     /// neighbours, a vector the places along `dim`, and more dimensions broadcast. Of fewer than two values it is 0.

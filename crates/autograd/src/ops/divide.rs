@@ -79,6 +79,7 @@ impl<T: Number> Op<T, 2> for Divide {
     }
 }
 
+/// # Arithmetic: division with remainder
 impl<T: Number> Tensor<T> {
     /// The largest integer not above `self / other`, as Python's `//`, at infinities too: -1 // inf is -1; its
     /// derivative is 0.

@@ -392,6 +392,7 @@ fn normal<E: Expression>(x: E) -> E {
     (-x.within(100.0).square()).exp().times(2.0 / PI.sqrt())
 }
 
+/// # Elementwise functions: special ones
 impl<T: Float> Tensor<T> {
     /// sin(pi x) / (pi x), and 1 at 0: 0 at every other integer, with derivatives of any order that have their digits
     /// at 0 and near it. NaN at infinities, as NumPy's and PyTorch's.
@@ -438,6 +439,7 @@ impl<T: Float> Tensor<T> {
     }
 }
 
+/// # Constructors: ones like this tensor
 impl<T: Number> Tensor<T> {
     /// Ones in this tensor's shape, on its device.
     ///
@@ -452,6 +454,7 @@ impl<T: Number> Tensor<T> {
     }
 }
 
+/// # Constructors: values like this tensor
 impl<T: Element> Tensor<T> {
     /// Zeros (`false`) in this tensor's shape, on its device.
     ///

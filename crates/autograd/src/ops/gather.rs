@@ -149,6 +149,7 @@ fn check_index(op: &'static str, index: &[usize], shape: &[usize], dim: Option<u
     Err(Error::shape(op, message))
 }
 
+/// # Indexing: gathering and scattering
 impl<T: Number> Tensor<T> {
     /// `out[i][j][k] = self[i][index[i][j][k]][k]` for `dim` 1, and so on: the elements at `index`
     /// along `dim`. The index has as many dimensions, and is no larger in the others. Negative
@@ -387,6 +388,7 @@ impl<T: Number> Tensor<T> {
     }
 }
 
+/// # Indexing: filling by masks, and places
 impl<T: Element> Tensor<T> {
     /// `value`, a number or a tensor, where the mask, broadcast to this shape, holds, else this tensor; the gradient is 0
     /// where it does.

@@ -194,6 +194,7 @@ compiled_once! {
     }
 }
 
+/// # Indexing: parts by position
 impl<T: Element> Tensor<T> {
     /// `length` elements along dimension `dim` from `start`, negative ones counted from the end.
     ///

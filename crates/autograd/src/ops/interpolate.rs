@@ -49,6 +49,7 @@ impl<T: Float> Op<T, 3> for Lerp {
     }
 }
 
+/// # Interpolation
 impl<T: Float> Tensor<T> {
     /// What lies at the share `weight` of the way from this tensor to `end`: `self + weight (end - self)`, from the
     /// nearer end, so that weights 0 and 1 give both exactly. The three broadcast.

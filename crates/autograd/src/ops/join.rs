@@ -95,6 +95,7 @@ fn joined<T: Element>(
     Tensor::cat(&wide, along).called(op)
 }
 
+/// # Joining
 impl<T: Element> Tensor<T> {
     /// The tensors of a list, owned or borrowed, one after another along dimension `dim`; their other sizes agree.
     ///

@@ -112,6 +112,7 @@ macro_rules! losses {
         $(#[$doc:meta])*
         $name:ident $with:ident($($p:ident: $P:ty)?) $(check $check:expr;)? |$x:ident, $target:ident| $loss:expr;
     )*) => {
+        /// # Losses: of each two elements
         impl<T: Float> Tensor<T> { $(
             $(#[$doc])*
             #[track_caller]
@@ -224,6 +225,7 @@ fn positive(op: &'static str, name: &str, value: f64, or_zero: bool) -> Result<(
     Err(Error::argument(op, format!("{name} {value}: {wanted} is needed")))
 }
 
+/// # Losses: of logits and classes
 impl<T: Float> Tensor<T> {
     /// The mean of -t ln p - (1 - t) ln(1 - p) for p = sigmoid(x), without overflow, and with all digits
     /// of a loss that is almost 0. An infinite logit on the target's side costs nothing.

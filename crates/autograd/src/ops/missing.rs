@@ -40,6 +40,7 @@ impl<T: Float> Op<T, 1> for NanToNum {
     }
 }
 
+/// # Reductions: without NaN
 impl<T: Float> Tensor<T> {
     /// `nan` in place of NaN, and `posinf` and `neginf` in place of the infinities, where None stands for the largest and
     /// the smallest number of the type. What is replaced has the gradient 0.

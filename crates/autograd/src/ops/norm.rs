@@ -54,6 +54,7 @@ impl<T: Float> Op<T, 1> for Norm {
     }
 }
 
+/// # Norms
 impl<T: Float> Tensor<T> {
     /// (sum |x|^p)^(1/p) over `dims` (all, where there are none): p = 2 is the length, p = inf the
     /// largest and p = -inf the smallest absolute value, p = 0 the number of elements that are not 0. Its

@@ -220,6 +220,7 @@ static CLAMPED: EachNumber<Bounded> = EachNumber {
     i64: |x, min, max| x.maximum(min)?.minimum(max),
 };
 
+/// # Functions of two: the larger, the smaller and the like
 impl<T: Number> Tensor<T> {
     /// The larger of the two, NaN if either is; equal ones share the gradient evenly.
     ///
@@ -265,6 +266,7 @@ impl<T: Number> Tensor<T> {
     }
 }
 
+/// # Functions of two: powers, angles and the like
 impl<T: Float> Tensor<T> {
     /// `self` to the power of `other`, a tensor or a number. The gradient of 0^0 is 0; that of 0^b with respect to b is 0
     /// for b >= 0, in every order.

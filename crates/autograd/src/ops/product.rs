@@ -113,6 +113,7 @@ impl<T: Number> OpMany<T> for Slopes {
     }
 }
 
+/// # Reductions: products
 impl<T: Number> Tensor<T> {
     /// The product of all elements; 1 where there are none. It is in the range where the result is, whatever the
     /// products of some of the elements are; see [`Tensor::prod_dim`].

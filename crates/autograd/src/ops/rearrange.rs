@@ -65,6 +65,7 @@ impl<T: Element> Op<T, 1> for OnDiagonal {
     }
 }
 
+/// # Rearranging
 impl<T: Element> Tensor<T> {
     /// The order of the elements reversed along `dims` (all, where there are none): a view.
     ///
@@ -428,6 +429,7 @@ impl<T: Element> Tensor<T> {
     }
 }
 
+/// # Rearranging: repeated elements, and the trace
 impl<T: Number> Tensor<T> {
     /// Each slice along `dim` repeated behind itself: as often as a number says, or a vector for each slice. NumPy's
     /// `repeat`; PyTorch's without a dimension is that of `flatten()`.

@@ -208,6 +208,7 @@ compiled_once! {
     }
 }
 
+/// # Reductions: sums
 impl<T: Number> Tensor<T> {
     /// The sum of all elements, pairwise: its error grows with the logarithm of their number.
     ///
@@ -262,6 +263,7 @@ impl<T: Number> Tensor<T> {
     }
 }
 
+/// # Reductions: means and variances
 impl<T: Float> Tensor<T> {
     /// The mean of all elements; NaN where there are none.
     ///
@@ -401,6 +403,7 @@ impl<T: Float> Tensor<T> {
     }
 }
 
+/// # Reductions: extremes
 impl<T: Number> Tensor<T> {
     /// The largest element; NaN if any is. Equal ones share the gradient evenly.
     ///

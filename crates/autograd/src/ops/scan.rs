@@ -32,6 +32,7 @@ impl<T: Number> Op<T, 1> for CumSum {
     }
 }
 
+/// # Running sums, products and extremes
 impl<T: Number> Tensor<T> {
     /// The running sums along `dim`.
     ///
@@ -185,6 +186,7 @@ fn recurrence_by_doubling<T: Float>(a: &Array<T>, b: &Array<T>, dim: usize) -> R
     Ok(b.into_array())
 }
 
+/// # Running sums of exponentials
 impl<T: Float> Tensor<T> {
     /// ln of the running sums of e^x along `dim`, without overflow: -inf where all so far are.
     ///

@@ -165,6 +165,7 @@ fn unsqueezed(shape: &[usize], d: isize) -> Result<Dims> {
     Ok(with)
 }
 
+/// # Shapes
 impl<T: Element> Tensor<T> {
     /// A tensor without dimensions as a vector, which PyTorch takes it for along dimension 0 or -1; any other stays.
     #[track_caller]

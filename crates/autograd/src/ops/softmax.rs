@@ -224,6 +224,7 @@ fn log_softmax_cotangent<E: Expression>(g: E, y: E, total: E) -> E {
     E::choose(y.gt_number(-LN_2), near, far)
 }
 
+/// # Softmax and sums of exponentials
 impl<T: Float> Tensor<T> {
     /// ln sum e^x over `dims` (all, where there are none), without overflow; -inf over no elements.
     ///

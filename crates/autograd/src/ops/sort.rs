@@ -53,6 +53,7 @@ fn sorted<T: Number>(
     Ok((values, order.into()))
 }
 
+/// # Order: sorting and places of extremes
 impl<T: Number> Tensor<T> {
     /// The indices that sort the elements along `dim`. Equal ones keep their order; NaN counts as
     /// larger than everything.
@@ -239,6 +240,7 @@ impl<T: Number> Tensor<T> {
     }
 }
 
+/// # Order: medians and quantiles
 impl<T: Float> Tensor<T> {
     /// The value below which the share `q` of the elements along `dim` lies, interpolated linearly
     /// between the two nearest, as NumPy's and PyTorch's; NaN where an element is, or between the two infinities.

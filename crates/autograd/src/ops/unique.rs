@@ -23,6 +23,7 @@ fn run_of(begins: &Tensor<bool>) -> Result<Tensor<i64>> {
     Ok(begins.to_type::<i64>().cumsum(0)? + -1)
 }
 
+/// # Order: unique values
 impl<T: Number> Tensor<T> {
     /// The values that occur, in increasing order, each once: a vector. Every NaN is a value of its own, as in PyTorch,
     /// and behind all others. They have no gradient.

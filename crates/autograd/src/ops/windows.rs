@@ -39,6 +39,7 @@ impl<T: Number> Op<T, 1> for Unfold {
     }
 }
 
+/// # Windows
 impl<T: Number> Tensor<T> {
     /// Windows of `size` elements along `dim`, each `step` behind the one before: their number is in the dimension's
     /// place, and their elements lie along a new last dimension. A view; an element in several windows has the sum of
