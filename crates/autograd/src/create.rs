@@ -98,7 +98,7 @@ impl Tensor<f64> {
         Tensor::full(shape, T::ONE)
     }
 
-    /// The identity matrix.
+    /// The identity matrix, in shape `[n, n]`.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -114,7 +114,7 @@ impl Tensor<f64> {
         Tensor::eye_of(n)
     }
 
-    /// The identity matrix of any number type.
+    /// The identity matrix of any number type, in shape `[n, n]`.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -229,7 +229,7 @@ impl Tensor<f64> {
         Ok((shares * count as f64).floor().to_type::<i64>() + low)
     }
 
-    /// The integers from 0 to `n - 1` in random order.
+    /// The integers from 0 to `n - 1` in random order, in shape `[n]`.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -591,7 +591,7 @@ compiled_once! {
     }
 }
 
-/// `steps` numbers from `start` to `end`, both included, evenly spaced.
+/// `steps` numbers from `start` to `end`, both included, evenly spaced, in shape `[steps]`.
 ///
 /// ```
 /// use autograd::linspace;

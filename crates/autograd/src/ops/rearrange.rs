@@ -457,7 +457,7 @@ impl<T: Number> Tensor<T> {
         )
     }
 
-    /// The sum of the diagonal of a matrix.
+    /// The sum of the diagonal of a matrix `[m, n]`, without dimensions.
     ///
     /// ```
     /// use autograd::Tensor;

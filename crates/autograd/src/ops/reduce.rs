@@ -265,7 +265,7 @@ impl<T: Number> Tensor<T> {
 
 /// # Reductions: means and variances
 impl<T: Float> Tensor<T> {
-    /// The mean of all elements; NaN where there are none.
+    /// The mean of all elements, without dimensions; NaN where there are none.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -297,7 +297,7 @@ impl<T: Float> Tensor<T> {
         apply_once!(T: Float, MeanOver(over) => MeanOver, [self])
     }
 
-    /// The variance of all elements, divided by n - 1.
+    /// The variance of all elements, divided by n - 1, without dimensions.
     ///
     /// ```
     /// use autograd::Tensor;

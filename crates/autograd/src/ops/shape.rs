@@ -228,7 +228,7 @@ impl<T: Element> Tensor<T> {
         self.reshaped(shape)
     }
 
-    /// All elements in one dimension.
+    /// All elements in one dimension, in row-major order.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -320,7 +320,7 @@ impl<T: Element> Tensor<T> {
         exchanged(Location::caller(), self, a.at_caller()?, b.at_caller()?)
     }
 
-    /// The transpose of a matrix; a tensor of fewer dimensions stays as it is.
+    /// The transpose of a matrix, `[m, n]` to `[n, m]`; a tensor of fewer dimensions stays as it is.
     ///
     /// ```
     /// use autograd::Tensor;
@@ -343,7 +343,7 @@ impl<T: Element> Tensor<T> {
         }
     }
 
-    /// The transposes of the matrices in the last two dimensions.
+    /// The transposes of the matrices in the last two dimensions, `[.., m, n]` to `[.., n, m]`.
     ///
     /// ```
     /// use autograd::Tensor;
