@@ -5,7 +5,7 @@ use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use tensor_core::shape::{Dims, Integer, IntoDims, dim_mask};
-use tensor_core::{Array, AtCaller, Error, Expression, Float, Result, kernels};
+use tensor_core::{Array, AtCaller, Error, Expression, Float, OrRaise, Result, kernels};
 
 /// (sum |x|^p)^(1/p) over the dimensions of a mask, which keep size 1; 0 < p < inf.
 struct Norm {
@@ -56,6 +56,19 @@ impl<T: Float> Op<T, 1> for Norm {
 
 /// # Norms
 impl<T: Float> Tensor<T> {
+    /// The length of all elements as one vector: [`Tensor::vector_norm`] of p = 2 over all dimensions.
+    ///
+    /// ```
+    /// use autograd::Tensor;
+    /// assert_eq!(Tensor::from([[3.0, 0.0], [0.0, 4.0]]).norm().item()?, 5.0);
+    /// # Ok::<(), tensor_core::Error>(())
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn norm(&self) -> Self {
+        self.vector_norm(2.0, [0; 0], false).or_raise()
+    }
+
     /// (sum |x|^p)^(1/p) over `dims` (all, where there are none): p = 2 is the length, p = inf the
     /// largest and p = -inf the smallest absolute value, p = 0 the number of elements that are not 0. Its
     /// gradient at 0 is 0.
@@ -72,7 +85,6 @@ impl<T: Float> Tensor<T> {
     /// # Errors
     /// Index, for a dimension that does not exist or is named twice; argument, for p NaN; shape, for an
     /// infinite p over no elements.
-    #[doc(alias = "norm")]
     #[track_caller]
     pub fn vector_norm(&self, p: f64, dims: impl IntoDims, keepdim: bool) -> Result<Self> {
         body_once!(
