@@ -11,8 +11,7 @@ use tensor_core::{
 /// the line that called it. It costs a pass over every result: for finding mistakes, not for daily use.
 ///
 /// ```
-/// use autograd::{Tensor, detect_anomaly};
-/// use tensor_core::ErrorKind;
+/// use tapegrad::{ErrorKind, Tensor, detect_anomaly};
 /// let x = Tensor::from([1.0, 0.0]).requires_grad();
 /// // The square root is finite at 0, its derivative is not.
 /// let e = detect_anomaly(|| x.sqrt().sum().backward()).unwrap_err();

@@ -8,7 +8,7 @@ use tensor_core::{Array, AtCaller, DType, Element, Result};
 /// A constant of any of the element types: what files hold.
 ///
 /// ```
-/// use autograd::{AnyTensor, Tensor};
+/// use tapegrad::{AnyTensor, Tensor};
 /// let labels = AnyTensor::from(Tensor::from([1i64, 0]));
 /// let AnyTensor::I64(x) = &labels else { panic!("another type") };
 /// assert_eq!(x.to_vec(), [1, 0]);
@@ -16,7 +16,7 @@ use tensor_core::{Array, AtCaller, DType, Element, Result};
 /// assert_eq!(labels.to::<f64>()?.to_vec(), [1.0, 0.0]);
 /// assert!(labels.to::<bool>().is_err());
 /// assert!(AnyTensor::from(Tensor::from([i64::MAX])).to::<f64>().is_err());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone)]
 #[non_exhaustive]
@@ -79,9 +79,7 @@ impl AnyTensor {
     /// The element type's run-time name.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use autograd::AnyTensor;
-    /// use tensor_core::DType;
+    /// use tapegrad::{AnyTensor, DType, Tensor};
     /// assert_eq!(AnyTensor::from(Tensor::from([1, 2])).dtype(), DType::I64);
     /// ```
     pub fn dtype(&self) -> DType {
@@ -91,8 +89,7 @@ impl AnyTensor {
     /// The sizes of the dimensions.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use autograd::AnyTensor;
+    /// use tapegrad::{AnyTensor, Tensor};
     /// assert_eq!(AnyTensor::from(Tensor::from([[1, 2]])).shape(), [1, 2]);
     /// ```
     pub fn shape(&self) -> &[usize] {
@@ -108,12 +105,11 @@ impl AnyTensor {
     /// integers up to 2^53 as f64.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use autograd::AnyTensor;
+    /// use tapegrad::{AnyTensor, Tensor};
     /// let x = AnyTensor::from(Tensor::from([1, 2]));
     /// assert_eq!(x.to::<f64>()?.to_vec(), [1.0, 2.0]);
     /// assert!(x.to::<bool>().is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

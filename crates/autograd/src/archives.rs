@@ -9,7 +9,7 @@ use tensor_core::{AtCaller, Error, Result};
 /// Reads every tensor of a .npz file.
 ///
 /// ```
-/// use autograd::{AnyTensor, Tensor, load_npz, save_npz};
+/// use tapegrad::{AnyTensor, Tensor, load_npz, save_npz};
 /// # let folder = std::env::temp_dir().join(format!("tapegrad-npz-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder).unwrap();
 /// let path = folder.join("x.npz");
@@ -20,7 +20,7 @@ use tensor_core::{AtCaller, Error, Result};
 /// // One of them, and the others are not read.
 /// assert_eq!(Tensor::load_npz_of::<bool>(&path, "seen")?.to_vec(), [true]);
 /// # std::fs::remove_dir_all(&folder).unwrap();
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -61,7 +61,7 @@ pub fn save_npz_compressed<N: AsRef<str>, X: Into<AnyTensor>>(
 /// Reads every tensor of a safetensors file, such as a model's parameters that PyTorch has saved.
 ///
 /// ```
-/// use autograd::{Tensor, load_safetensors, safetensors_metadata, save_safetensors_with};
+/// use tapegrad::{Tensor, load_safetensors, safetensors_metadata, save_safetensors_with};
 /// # let folder = std::env::temp_dir().join(format!("tapegrad-st-{}", std::process::id()));
 /// # std::fs::create_dir_all(&folder).unwrap();
 /// let path = folder.join("model.safetensors");
@@ -72,7 +72,7 @@ pub fn save_npz_compressed<N: AsRef<str>, X: Into<AnyTensor>>(
 /// assert_eq!(Tensor::load_safetensors(&path, "b")?.item()?, 0.25);
 /// assert_eq!(safetensors_metadata(&path)?["epoch"], "3");
 /// # std::fs::remove_dir_all(&folder).unwrap();
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -180,14 +180,13 @@ pub(crate) fn asked<V>(passed: Result<V>) -> Result<V> {
 /// How [`grad_with`] differentiates.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use autograd::{GradOptions, grad_with};
+/// use tapegrad::{GradOptions, Tensor, grad_with};
 /// let x = Tensor::scalar(2.0).requires_grad();
 /// let options = GradOptions { create_graph: true, ..Default::default() };
 /// let first = grad_with(&x.square().square(), &[&x], options)?.remove(0).unwrap();
 /// first.backward()?;
 /// assert_eq!((first.item()?, x.grad().unwrap().item()?), (32.0, 48.0));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub struct GradOptions<T: Element = f64> {
     /// Record the backward pass, so that its results can be differentiated again. Implies
@@ -212,12 +211,12 @@ impl<T: Element> Default for GradOptions<T> {
 /// leaf or not; None for one that y does not depend on.
 ///
 /// ```
-/// use autograd::{Tensor, grad};
+/// use tapegrad::{Tensor, grad};
 /// let x = Tensor::from([1.0, 2.0]).requires_grad();
 /// let y = (&x * &x).sum();
 /// let g = grad(&y, &[&x])?;
 /// assert_eq!(g[0].as_ref().unwrap().to_vec(), [2.0, 4.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -233,14 +232,14 @@ pub fn grad<T: Float, W: Float /* of a function: value_and_grad(|x| .., &x)? */>
 /// [`grad`], with options.
 ///
 /// ```
-/// use autograd::{GradOptions, Tensor, grad, grad_with};
+/// use tapegrad::{GradOptions, Tensor, grad, grad_with};
 /// let x = Tensor::scalar(2.0).requires_grad();
 /// let y = x.powf(3.0);
 /// let create = GradOptions { create_graph: true, ..Default::default() };
 /// let dy = grad_with(&y, &[&x], create)?.remove(0).unwrap();
 /// let ddy = grad(&dy, &[&x])?.remove(0).unwrap();
 /// assert_eq!((dy.item()?, ddy.item()?), (12.0, 12.0));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -344,13 +343,13 @@ impl<T: Float> Tensor<T> {
     /// leaf it depends on to the leaf's [`Tensor::grad`]. The graph is consumed.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 2.0]).requires_grad();
     /// let y = x.square().sum();
     /// y.backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [2.0, 4.0]);
     /// assert!(y.backward().is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -364,13 +363,13 @@ impl<T: Float> Tensor<T> {
     /// from `cotangent`, in this tensor's shape, where it is given.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 2.0]).requires_grad();
     /// let y = x.square();
     /// y.backward_with(Some(Tensor::from([1.0, 0.0])), true)?;
     /// y.backward_with(Some(Tensor::from([0.0, 10.0])), false)?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [2.0, 40.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

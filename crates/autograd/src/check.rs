@@ -115,11 +115,11 @@ fn weights(y: &Tensor<f64>) -> Result<Tensor<f64>> {
 /// Checks the gradients of `f` at `inputs` against differences.
 ///
 /// ```
-/// use autograd::{Tensor, gradcheck};
+/// use tapegrad::{Tensor, gradcheck};
 /// let report = gradcheck(|x| Ok(&x[0].sin() * &x[1]), &[Tensor::from([1.0, 2.0]), Tensor::scalar(3.0)])?;
 /// assert!(report.largest_error < 1e-9 && report.elements == 3);
 /// println!("{}", report.worst.unwrap());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -143,8 +143,7 @@ pub fn gradcheck(
 /// operations have second derivatives as well.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use autograd::gradgradcheck;
+/// use tapegrad::{Tensor, gradgradcheck};
 /// let x = Tensor::from([0.5, -1.5]);
 /// assert!(gradgradcheck(|x| Ok(x[0].sin() * &x[0]), &[x.clone()]).is_ok());
 /// ```
@@ -206,9 +205,9 @@ pub struct OpCheck<'a> {
 /// f64.
 ///
 /// ```
-/// use autograd::check_op;
+/// use tapegrad::check_op;
 /// check_op(|x| x[0].try_mul(&x[1]), &[&[3, 1], &[4]]).single(|x| x[0].try_mul(&x[1])).run()?;
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn check_op<'a>(
     f: impl Fn(&[Tensor<f64>]) -> Result<Tensor<f64>> + 'a,
@@ -222,9 +221,9 @@ impl<'a> OpCheck<'a> {
     /// Draws inputs from this range instead of -2 to 2.
     ///
     /// ```
-    /// use autograd::check_op;
+    /// use tapegrad::check_op;
     /// check_op(|x| Ok(x[0].log()), &[&[3]]).within(0.5, 2.0).run()?;
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[must_use]
     pub fn within(self, low: f64, high: f64) -> Self {
@@ -234,9 +233,9 @@ impl<'a> OpCheck<'a> {
     /// Also checks single precision, with the same function over f32.
     ///
     /// ```
-    /// use autograd::check_op;
+    /// use tapegrad::check_op;
     /// check_op(|x| Ok(x[0].sin()), &[&[3]]).single(|x| Ok(x[0].sin())).run()?;
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[must_use]
     pub fn single(self, f: impl Fn(&[Tensor<f32>]) -> Result<Tensor<f32>> + 'a) -> Self {
@@ -246,9 +245,9 @@ impl<'a> OpCheck<'a> {
     /// Also checks the values against another way to compute them.
     ///
     /// ```
-    /// use autograd::check_op;
+    /// use tapegrad::check_op;
     /// check_op(|x| Ok(x[0].square()), &[&[2, 2]]).reference(|x| Ok(&x[0] * &x[0])).run()?;
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[must_use]
     pub fn reference(self, f: impl Fn(&[Tensor<f64>]) -> Result<Tensor<f64>> + 'a) -> Self {
@@ -258,12 +257,11 @@ impl<'a> OpCheck<'a> {
     /// Runs the check.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use autograd::check_op;
+    /// use tapegrad::{Tensor, check_op};
     /// check_op(|x| x[0].try_mul(&x[1]), &[&[2, 1], &[3]]).run()?;
     /// let jump = |x: &[Tensor]| Ok(x[0].detach() + &x[0] * 2.0);
     /// assert!(check_op(jump, &[&[2]]).run().is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -59,13 +59,13 @@ impl<T: Float> OpMany<T> for Checkpoint<T> {
 /// give the same result each time, and get every tensor that is to have a gradient as an input.
 ///
 /// ```
-/// use autograd::{Tensor, checkpoint};
+/// use tapegrad::{Tensor, checkpoint};
 /// let x = Tensor::scalar(2.0).requires_grad();
 /// let y = checkpoint(|x| Ok(x[0].sin().exp().square()), &[&x])?;
 /// y.backward()?;
 /// let slope = 2.0 * (2.0 * 2f64.sin()).exp() * 2f64.cos();
 /// assert!((x.grad().unwrap().item()? - slope).abs() < 1e-12);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -18,7 +18,7 @@ impl Tensor<f64> {
     /// Zeros.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::zeros([2, 3]).shape(), [2, 3]);
     /// assert_eq!(Tensor::zeros_of::<f32>([2]).to_vec(), [0.0f32; 2]);
     /// ```
@@ -35,10 +35,10 @@ impl Tensor<f64> {
     /// Zeros of any type (`false` for truth values).
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::zeros_of::<i64>([2]).to_vec(), [0, 0]);
     /// assert_eq!(Tensor::zeros_of::<bool>(()).item()?, false);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Panics
@@ -52,11 +52,11 @@ impl Tensor<f64> {
     /// Zeros of any type, for sizes from outside.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::try_zeros::<f32>([2, 2])?;
     /// assert_eq!(x.to_vec(), [0.0; 4]);
     /// assert!(Tensor::try_zeros::<f32>([usize::MAX, 2]).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -69,10 +69,10 @@ impl Tensor<f64> {
     /// Ones.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::ones((2, 3)).sum().item()?, 6.0);
     /// assert_eq!(Tensor::ones(2).shape(), [2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Panics
@@ -86,7 +86,7 @@ impl Tensor<f64> {
     /// Ones of any number type.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::ones_of::<i64>([3]).to_vec(), [1, 1, 1]);
     /// ```
     ///
@@ -101,7 +101,7 @@ impl Tensor<f64> {
     /// The identity matrix, in shape `[n, n]`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::eye(2).to_vec(), [1.0, 0.0, 0.0, 1.0]);
     /// ```
     ///
@@ -117,9 +117,9 @@ impl Tensor<f64> {
     /// The identity matrix of any number type, in shape `[n, n]`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::eye_of::<i64>(3).trace()?.item()?, 3);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Panics
@@ -133,14 +133,14 @@ impl Tensor<f64> {
     /// Uniform numbers in [0, 1), from the generator that `manual_seed` seeds.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use tensor_core::random::manual_seed;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::random::manual_seed;
     /// manual_seed(7);
     /// let x = Tensor::rand([1000]);
     /// assert!(x.ge(0.0)?.all() && x.lt(1.0)?.all());
     /// manual_seed(7);
     /// assert_eq!(x.to_vec(), Tensor::rand([1000]).to_vec());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Panics
@@ -155,13 +155,12 @@ impl Tensor<f64> {
     /// Uniform numbers in [0, 1) on a device: the same ones as on any other.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use tensor_core::{Device, random::manual_seed};
+    /// use tapegrad::{Device, Tensor, random::manual_seed};
     /// manual_seed(7);
     /// let x = Tensor::rand_on::<f64>(&Device::Cpu, [3])?;
     /// manual_seed(7);
     /// assert_eq!(x.to_vec(), Tensor::rand([3]).to_vec());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -174,10 +173,9 @@ impl Tensor<f64> {
     /// Standard normal numbers on a device: the same ones as on any other, up to rounding.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use tensor_core::Device;
+    /// use tapegrad::{Device, Tensor};
     /// assert_eq!(Tensor::randn_on::<f32>(&Device::Cpu, [2, 3])?.shape(), [2, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -190,9 +188,9 @@ impl Tensor<f64> {
     /// Uniform numbers in [0, 1) of either float type.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert!(Tensor::rand_of::<f32>([100]).lt(1.0)?.all());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Panics
@@ -206,11 +204,11 @@ impl Tensor<f64> {
     /// Integers from `low` to `high - 1`, each as likely as any other.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let dice = Tensor::randint(1, 7, [100])?;
     /// assert!(dice.ge(1)?.all() && dice.le(6)?.all());
     /// assert!(Tensor::randint(3, 3, [1]).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -232,10 +230,10 @@ impl Tensor<f64> {
     /// The integers from 0 to `n - 1` in random order, in shape `[n]`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let order = Tensor::randperm(5)?;
     /// assert_eq!(order.sort(0, false)?.0.to_vec(), [0, 1, 2, 3, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -251,10 +249,10 @@ impl Tensor<f64> {
     /// Standard normal numbers, from the generator that `manual_seed` seeds.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::randn([10_000]);
     /// assert!(x.mean().item()?.abs() < 0.1 && (x.std().item()? - 1.0).abs() < 0.1);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Panics
@@ -269,7 +267,7 @@ impl Tensor<f64> {
     /// Standard normal numbers of either float type.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::randn_of::<f32>([2, 3]).shape(), [2, 3]);
     /// ```
     ///
@@ -296,7 +294,7 @@ impl Tensor<f64> {
 /// are those of `f64`.
 ///
 /// ```
-/// use autograd::{Tensor, TypedConstructors};
+/// use tapegrad::{Tensor, TypedConstructors};
 /// assert_eq!(Tensor::<f32>::zeros([2]).to_vec(), [0f32; 2]);
 /// ```
 pub trait TypedConstructors<T: Element>: Sized {
@@ -365,10 +363,10 @@ impl<T: Element> Tensor<T> {
     /// A tensor without dimensions.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::scalar(2.5);
     /// assert_eq!((x.ndim(), x.numel(), x.item()?), (0, 1, 2.5));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[inline]
     #[must_use]
@@ -379,7 +377,7 @@ impl<T: Element> Tensor<T> {
     /// One value everywhere.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::full([2, 2], 7).to_vec(), [7, 7, 7, 7]);
     /// assert_eq!(Tensor::full([2], true).to_vec(), [true, true]);
     /// ```
@@ -396,10 +394,10 @@ impl<T: Element> Tensor<T> {
     /// One value everywhere, for sizes from outside.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::try_full([2], 0.5)?.to_vec(), [0.5, 0.5]);
     /// assert!(Tensor::try_full([usize::MAX, 2], 0.5).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -412,10 +410,9 @@ impl<T: Element> Tensor<T> {
     /// Zeros (`false` for truth values) on a device.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use tensor_core::Device;
+    /// use tapegrad::{Device, Tensor};
     /// assert_eq!(Tensor::<f32>::zeros_on(&Device::Cpu, [2])?.to_vec(), [0.0; 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -428,12 +425,11 @@ impl<T: Element> Tensor<T> {
     /// One value everywhere, on a device, where it is stored once until something is written.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use tensor_core::Device;
+    /// use tapegrad::{Device, Tensor};
     /// let x = Tensor::full_on(&Device::Cpu, [2, 2], 7)?;
     /// assert_eq!(x.layout().strides()[..], [0, 0]);
     /// assert_eq!(x.to_vec(), [7; 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -446,11 +442,11 @@ impl<T: Element> Tensor<T> {
     /// Takes a vector over, without copying, in row-major order.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from_vec(vec![1, 2, 3, 4, 5, 6], [2, 3])?;
     /// assert_eq!(x.row(1)?.to_vec(), [4, 5, 6]);
     /// assert!(Tensor::from_vec(vec![1, 2, 3], [2, 2]).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -463,11 +459,11 @@ impl<T: Element> Tensor<T> {
     /// A tensor from nested vectors, slices or arrays, whose lengths must agree.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::new(&vec![vec![1.0, 2.0], vec![3.0, 4.0]])?;
     /// assert_eq!(x.shape(), [2, 2]);
     /// assert!(Tensor::new(&vec![vec![1.0, 2.0], vec![3.0]]).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -489,10 +485,9 @@ impl<T: Number> Tensor<T> {
     /// The `n x n` matrix with ones on its diagonal, on a device.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use tensor_core::Device;
+    /// use tapegrad::{Device, Tensor};
     /// assert_eq!(Tensor::<i64>::eye_on(&Device::Cpu, 2)?.to_vec(), [1, 0, 0, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -513,8 +508,8 @@ impl<T: Number> Tensor<T> {
 /// as many as the rounded quotient of the distance and the step says.
 ///
 /// ```
-/// assert_eq!(autograd::arange(0, 5, 2)?.to_vec(), [0, 2, 4]);
-/// # Ok::<(), tensor_core::Error>(())
+/// assert_eq!(tapegrad::arange(0, 5, 2)?.to_vec(), [0, 2, 4]);
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -527,10 +522,9 @@ pub fn arange<T: Number>(start: T, end: T, step: T) -> Result<Tensor<T>> {
 /// As [`arange`], on a device.
 ///
 /// ```
-/// use autograd::arange_on;
-/// use tensor_core::Device;
+/// use tapegrad::{Device, arange_on};
 /// assert_eq!(arange_on(&Device::Cpu, 1.0, 2.0, 0.25)?.to_vec(), [1.0, 1.25, 1.5, 1.75]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -594,10 +588,10 @@ compiled_once! {
 /// `steps` numbers from `start` to `end`, both included, evenly spaced, in shape `[steps]`.
 ///
 /// ```
-/// use autograd::linspace;
+/// use tapegrad::linspace;
 /// assert_eq!(linspace(0.0, 1.0, 5)?.to_vec(), [0.0, 0.25, 0.5, 0.75, 1.0]);
 /// assert_eq!(linspace(2.0, -2.0, 3)?.to_vec(), [2.0, 0.0, -2.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -629,8 +623,8 @@ pub fn linspace<T: Float>(start: T, end: T, steps: impl Integer) -> Result<Tenso
 /// `base` to the powers of `steps` evenly spaced exponents from `start` to `end`, both included.
 ///
 /// ```
-/// assert_eq!(autograd::logspace(0.0, 2.0, 3, 10.0)?.to_vec(), [1.0, 10.0, 100.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// assert_eq!(tapegrad::logspace(0.0, 2.0, 3, 10.0)?.to_vec(), [1.0, 10.0, 100.0]);
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -650,9 +644,9 @@ pub fn logspace<T: Float>(start: T, end: T, steps: impl Integer, base: f64) -> R
 /// `steps` numbers from `start` to `end`, both included and exact, each the same factor times the one before.
 ///
 /// ```
-/// assert_eq!(autograd::geomspace(1.0, 100.0, 3)?.to_vec(), [1.0, 10.0, 100.0]);
-/// assert_eq!(autograd::geomspace(-8.0, -2.0, 3)?.to_vec(), [-8.0, -4.0, -2.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// assert_eq!(tapegrad::geomspace(1.0, 100.0, 3)?.to_vec(), [1.0, 10.0, 100.0]);
+/// assert_eq!(tapegrad::geomspace(-8.0, -2.0, 3)?.to_vec(), [-8.0, -4.0, -2.0]);
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -684,11 +678,11 @@ pub fn geomspace<T: Float>(start: T, end: T, steps: impl Integer) -> Result<Tens
 /// Nested sequences of one element type: numbers, and vectors, slices and arrays of them.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::Tensor;
 /// let rows: Vec<Vec<i64>> = vec![vec![1, 2], vec![3, 4]];
 /// assert_eq!(Tensor::new(&rows)?.shape(), [2, 2]);
 /// assert_eq!(Tensor::new(&[[[0.5]]; 3])?.shape(), [3, 1, 1]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub trait Nested<T: Element> {
     /// Adds the lengths, the outermost first.

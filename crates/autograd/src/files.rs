@@ -15,7 +15,7 @@ impl Tensor<f64> {
     /// to 2^53, and truth values.
     ///
     /// ```
-    /// use autograd::{AnyTensor, Tensor};
+    /// use tapegrad::{AnyTensor, Tensor};
     /// # let folder = std::env::temp_dir().join(format!("tapegrad-npy-{}", std::process::id()));
     /// # std::fs::create_dir_all(&folder).unwrap();
     /// let path = folder.join("x.npy");
@@ -28,7 +28,7 @@ impl Tensor<f64> {
     /// Tensor::from([i64::MAX]).save_npy(&path)?;
     /// assert!(Tensor::load_npy(&path).unwrap_err().to_string().contains("load it as i64"));
     /// # std::fs::remove_dir_all(&folder).unwrap();
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Tensor<f64> {
     /// The file is only read; writing to the tensor copies it.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// # let folder = std::env::temp_dir().join(format!("tapegrad-map-{}", std::process::id()));
     /// # std::fs::create_dir_all(&folder).unwrap();
     /// let path = folder.join("x.npy");
@@ -61,7 +61,7 @@ impl Tensor<f64> {
     /// assert_eq!(x.sum().item()?, 3.0);
     /// # drop(x);
     /// # std::fs::remove_dir_all(&folder).unwrap();
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Safety
@@ -133,18 +133,18 @@ impl Tensor<f64> {
     /// Reads numbers between commas as a matrix, a row for each line; an empty file has the shape `[0, 0]`.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use tensor_core::io::CsvOptions;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::io::CsvOptions;
     /// # let folder = std::env::temp_dir().join(format!("tapegrad-csv-{}", std::process::id()));
     /// # std::fs::create_dir_all(&folder).unwrap();
     /// let path = folder.join("x.csv");
-    /// std::fs::write(&path, "a;b\n1;2\n3;4\n").map_err(tensor_core::Error::other)?;
+    /// std::fs::write(&path, "a;b\n1;2\n3;4\n").map_err(tapegrad::Error::other)?;
     /// let x = Tensor::load_csv_of::<f32>(&path, &CsvOptions { delimiter: b';', skip_rows: 1, ..CsvOptions::default() })?;
     /// assert_eq!((x.shape(), x.to_vec()), (&[2, 2][..], vec![1.0, 2.0, 3.0, 4.0]));
     /// let error = Tensor::load_csv(&path).unwrap_err().to_string();
     /// assert!(error.contains("line 1, column 1: \"a;b\" is no f64"), "{error}");
     /// # std::fs::remove_dir_all(&folder).unwrap();
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -153,7 +153,7 @@ compiled_once! {
 /// The value of `f` at `x`, a scalar, and its gradient, in the structure of `x`.
 ///
 /// ```
-/// use autograd::{Tensor, value_and_grad};
+/// use tapegrad::{Tensor, value_and_grad};
 /// let x = Tensor::from([3.0, 4.0]);
 /// let (value, gradient) = value_and_grad(|x| Ok(x.square().sum()), &x)?;
 /// assert_eq!(value.item()?, 25.0);
@@ -161,7 +161,7 @@ compiled_once! {
 ///
 /// let (_, (da, db)) = value_and_grad(|(a, b)| Ok(a * b), &(Tensor::scalar(2.0), Tensor::scalar(5.0)))?;
 /// assert_eq!((da.item()?, db.item()?), (5.0, 2.0));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -187,12 +187,12 @@ pub fn value_and_grad<T: Float, P: Params<T>>(
 /// the Jacobian. [`jvp`] gives the value and the product from the other side; [`hvp`], of second derivatives, the product alone.
 ///
 /// ```
-/// use autograd::{Tensor, vjp};
+/// use tapegrad::{Tensor, vjp};
 /// let f = |x: &Tensor| Ok((x.sum(), x.square()));
 /// let cotangent = (Tensor::scalar(1.0), Tensor::from([0.0, 10.0]));
 /// let ((sum, squares), g) = vjp(f, &Tensor::from([1.0, 3.0]), &cotangent)?;
 /// assert_eq!((sum.item()?, squares.to_vec(), g.to_vec()), (4.0, vec![1.0, 9.0], vec![1.0, 61.0]));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -219,10 +219,10 @@ pub fn vjp<T: Float, P: Params<T>, Q: Params<T>>(
 /// transposes it (Townsend, "A new trick for calculating Jacobian vector products", 2017).
 ///
 /// ```
-/// use autograd::{Tensor, jvp};
+/// use tapegrad::{Tensor, jvp};
 /// let (y, dy) = jvp(|x: &Tensor| Ok(x.square()), &Tensor::from([1.0, 3.0]), &Tensor::from([1.0, 10.0]))?;
 /// assert_eq!((y.to_vec(), dy.to_vec()), (vec![1.0, 9.0], vec![2.0, 60.0]));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -272,11 +272,11 @@ compiled_once! {
 /// backward pass: a first dimension of the result counts them.
 ///
 /// ```
-/// use autograd::{Tensor, vjp_batched};
+/// use tapegrad::{Tensor, vjp_batched};
 /// let x = Tensor::from([1.0, 3.0]);
 /// let (_, g) = vjp_batched(|x| Ok(x.square()), &x, &Tensor::from([[1.0, 0.0], [10.0, 10.0]]))?;
 /// assert_eq!(g.to_vec(), [2.0, 0.0, 20.0, 60.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -322,11 +322,11 @@ compiled_once! {
 /// two backward passes as in [`jvp`]: a first dimension of the result counts them.
 ///
 /// ```
-/// use autograd::{Tensor, jvp_batched};
+/// use tapegrad::{Tensor, jvp_batched};
 /// let x = Tensor::from([1.0, 3.0]);
 /// let (_, dy) = jvp_batched(|x| Ok(x.square()), &x, &Tensor::from([[1.0, 0.0], [10.0, 10.0]]))?;
 /// assert_eq!(dy.to_vec(), [2.0, 0.0, 20.0, 60.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -441,7 +441,7 @@ compiled_once! {
 /// of its tensors, in its structure.
 ///
 /// ```
-/// use autograd::{Tensor, jacobian};
+/// use tapegrad::{Tensor, jacobian};
 /// let j = jacobian(|x: &Tensor| Ok(x.square()), &Tensor::from([1.0, 2.0]))?;
 /// assert_eq!(j.to_vec(), [2.0, 0.0, 0.0, 4.0]);
 ///
@@ -449,7 +449,7 @@ compiled_once! {
 /// let (product, sum) = jacobian(f, &(Tensor::scalar(3.0), Tensor::from([1.0, 2.0])))?;
 /// assert_eq!((product.0.to_vec(), product.1.to_vec()), (vec![1.0, 2.0], vec![3.0, 0.0, 0.0, 3.0]));
 /// assert_eq!((sum.0.to_vec(), sum.1.to_vec()), (vec![0.0], vec![1.0, 1.0]));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -471,14 +471,14 @@ pub fn jacobian<T: Float, P: Params<T>, Q: Params<T>>(
 /// a structure of structures: second derivatives by each tensor, and by each tensor again.
 ///
 /// ```
-/// use autograd::{Tensor, hessian};
+/// use tapegrad::{Tensor, hessian};
 /// let h = hessian(|x: &Tensor| Ok(x.powf(3.0).sum()), &Tensor::from([1.0, 2.0]))?;
 /// assert_eq!(h.to_vec(), [6.0, 0.0, 0.0, 12.0]);
 ///
 /// let f = |(a, b): &(Tensor, Tensor)| Ok(a.square() * b);
 /// let ((aa, ab), (ba, bb)) = hessian(f, &(Tensor::scalar(3.0), Tensor::scalar(5.0)))?;
 /// assert_eq!([aa.item()?, ab.item()?, ba.item()?, bb.item()?], [10.0, 6.0, 6.0, 0.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -497,11 +497,11 @@ pub fn hessian<T: Float, P: Params<T>>(
 /// [`vjp`] and [`jvp`] give the function's value with theirs, and [`value_and_grad`] gives it with the gradient.
 ///
 /// ```
-/// use autograd::{Tensor, hvp};
+/// use tapegrad::{Tensor, hvp};
 /// let x = Tensor::from([1.0, 2.0]);
 /// let product = hvp(|x: &Tensor| Ok(x.powf(3.0).sum()), &x, &Tensor::from([1.0, 10.0]))?;
 /// assert_eq!(product.to_vec(), [6.0, 120.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -99,14 +99,14 @@ impl Edge {
 /// the graph.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::Tensor;
 /// let x = Tensor::from([1.0, 2.0]).requires_grad();
 /// let hook = x.register_hook(|g| Ok(Some(g * 10.0)))?;
 /// x.sum().backward()?;
 /// hook.remove();
 /// x.sum().backward()?;
 /// assert_eq!(x.grad().unwrap().to_vec(), [11.0, 11.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[must_use = "it is what removes the hook; drop it to let the hook stay"]
 pub struct Hook {
@@ -132,13 +132,13 @@ impl<T: Float> Tensor<T> {
     /// tensor made by an operation, and before the first pass.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 2.0]).requires_grad();
     /// assert!(x.grad().is_none());
     /// x.sum().backward()?;
     /// (&x * 2.0).sum().backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [3.0, 3.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn grad(&self) -> Option<Tensor<T>> {
         let grad = self.edge()?.extra_if_any::<Held>()?.slot().clone();
@@ -148,12 +148,12 @@ impl<T: Float> Tensor<T> {
     /// Forgets the accumulated gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::scalar(3.0).requires_grad();
     /// x.square().backward()?;
     /// x.zero_grad();
     /// assert!(x.grad().is_none());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn zero_grad(&self) {
         if let Some(extra) = self.edge().and_then(Edge::extra_if_any::<Held>) {
@@ -167,14 +167,14 @@ impl<T: Float> Tensor<T> {
     /// differentiable. `f` should not own this tensor: the two would keep each other alive.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 2.0]).requires_grad();
     /// let y = x.square();
     /// let hook = y.register_hook(|g| Ok(Some(g.clamp(-0.1, 0.1))))?;
     /// y.sum().backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [0.2, 0.4]);
     /// hook.remove();
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -202,13 +202,13 @@ impl<T: Float> Tensor<T> {
     /// Lets `backward` accumulate this tensor's gradient as it does a leaf's, for [`Tensor::grad`].
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::scalar(3.0).requires_grad();
     /// let y = x.square();
     /// y.retain_grad()?;
     /// (&y * 2.0).backward()?;
     /// assert_eq!(y.grad().unwrap().item()?, 2.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use tensor_core::Element;
 /// An operation or a leaf of a [`Graph`].
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::Tensor;
 /// let x = Tensor::from([1.0, 2.0]).requires_grad();
 /// let y = x.exp();
 /// let graph = y.graph();
@@ -38,7 +38,7 @@ pub struct Vertex {
 /// Printed, it is a list in the order of the program:
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::Tensor;
 /// let x = Tensor::from([1.0, 2.0]).requires_grad();
 /// let y = (x.exp() * 3.0).sum();
 /// let listing = y.graph().to_string();
@@ -127,7 +127,7 @@ impl Graph {
     /// What was recorded, each operation after its inputs.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::scalar(1.0).requires_grad();
     /// let names: Vec<_> = (x.exp() * 2.0).graph().vertices().iter().map(|v| v.name).collect();
     /// assert_eq!(names, ["leaf", "exp", "mul"]);
@@ -139,7 +139,7 @@ impl Graph {
     /// The graph in the language of Graphviz: `dot -Tsvg` draws it.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::scalar(1.0).requires_grad();
     /// assert!(x.exp().graph().to_dot().starts_with("digraph"));
     /// ```
@@ -195,7 +195,7 @@ impl<T: Element> Tensor<T> {
     /// constant.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::scalar(1.0);
     /// assert!(x.exp().graph().vertices().is_empty());
     /// assert_eq!(x.requires_grad().exp().graph().vertices().len(), 2);

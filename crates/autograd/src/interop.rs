@@ -12,12 +12,12 @@ impl<T: Element> Tensor<T> {
     /// Copies a slice, in row-major order.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let samples = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
     /// let x = Tensor::from_slice(&samples, [2, 3])?;
     /// assert_eq!(x.as_slice(), Some(&samples[..]));
     /// assert!(Tensor::from_slice(&samples, [2, 2]).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -31,13 +31,13 @@ impl<T: Element> Tensor<T> {
     /// [`Array::from_memory`].
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// use std::sync::Arc;
     /// let shared: Arc<[i64]> = (0..6).collect();
     /// // The rows of a 3 x 2 matrix, the last one first.
     /// let x = Tensor::from_memory(shared.clone(), [3, 2], &[-2, 1], 4)?;
     /// assert_eq!(x.to_vec(), [4, 5, 2, 3, 0, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -57,11 +57,11 @@ impl<T: Element> Tensor<T> {
     /// Borrows the elements in row-major order, where they lie that way in the host's memory.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2], [3, 4]]);
     /// assert_eq!(x.as_slice(), Some(&[1, 2, 3, 4][..]));
     /// assert_eq!(x.t()?.as_slice(), None);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     pub fn as_slice(&self) -> Option<&[T]> {
@@ -72,7 +72,7 @@ impl<T: Element> Tensor<T> {
     /// else a copy.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from(vec![1.0, 2.0, 3.0]);
     /// let place = x.as_slice().unwrap().as_ptr();
     /// assert_eq!(x.into_vec().as_ptr(), place);
@@ -102,7 +102,7 @@ impl<T: Element> Tensor<T> {
     /// Takes an ndarray's vector over, without copying, whatever its strides.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from_ndarray(ndarray::array![[1, 2], [3, 4]].reversed_axes());
     /// assert_eq!((x.to_vec(), x.is_contiguous()), (vec![1, 3, 2, 4], false));
     /// ```
@@ -115,7 +115,7 @@ impl<T: Element> Tensor<T> {
     /// the tensor, copies.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// use ndarray::Array2;
     /// let mut shared = Array2::from_elem((2, 2), 1.0).into_shared();
     /// let x = Tensor::from_ndarray_shared(shared.clone());
@@ -130,10 +130,10 @@ impl<T: Element> Tensor<T> {
     /// Copies the elements of a view, which may end before the tensor does.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let a = ndarray::array![[1, 2], [3, 4]];
     /// assert_eq!(Tensor::from_ndarray_view(a.column(1))?.to_vec(), [2, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -146,10 +146,10 @@ impl<T: Element> Tensor<T> {
     /// Borrows the elements as an ndarray view, whatever the strides.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2], [3, 4]]);
     /// assert_eq!(x.t()?.as_ndarray()[[0, 1]], 3);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Panics
@@ -163,11 +163,11 @@ impl<T: Element> Tensor<T> {
     /// Borrows the elements as an ndarray view of so many dimensions.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// use ndarray::Ix2;
     /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
     /// assert_eq!(x.as_ndarray_dim::<Ix2>()?.diag().sum(), 5.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -180,7 +180,7 @@ impl<T: Element> Tensor<T> {
     /// Gives the elements to ndarray: the vector itself where nothing else shares it, else a copy.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[1, 2]]).into_ndarray(), ndarray::array![[1, 2]].into_dyn());
     /// ```
     #[track_caller]
@@ -191,10 +191,10 @@ impl<T: Element> Tensor<T> {
     /// As [`Tensor::into_ndarray`], as an array of so many dimensions.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let a: ndarray::Array2<i64> = Tensor::from([[1, 2], [3, 4]]).into_ndarray_dim()?;
     /// assert_eq!(a.row(1).to_vec(), [3, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -274,13 +274,13 @@ impl<T: Element> Tensor<T> {
     /// Makes the value ready to be lent through DLPack, to be read only, without copying.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 2.0]);
     /// let pointer = x.to_dlpack()?.into_raw();
     /// // In place of another library: SAFETY: the pointer is fresh, and given away once.
     /// let y: Tensor = unsafe { Tensor::from_dlpack(pointer) }?;
     /// assert_eq!(y.as_slice().unwrap().as_ptr(), x.as_slice().unwrap().as_ptr());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -66,8 +66,7 @@ pub fn for_line<R>(here: &'static Location<'static>, body: impl FnOnce() -> Resu
 /// there: what it records, and its error, are put down to the line that called that.
 ///
 /// ```
-/// # use autograd::{Tensor, body_once};
-/// # use tensor_core::{Float, Result};
+/// # use tapegrad::{Float, Result, Tensor, body_once};
 /// #[track_caller]
 /// pub fn weighed<T: Float>(x: &Tensor<T>, w: &Tensor<T>) -> Result<Tensor<T>> {
 ///     body_once!(T: Float, [x, w], |x: &Tensor<T>, w: &Tensor<T>| -> Result<Tensor<T>> {
@@ -76,7 +75,7 @@ pub fn for_line<R>(here: &'static Location<'static>, body: impl FnOnce() -> Resu
 ///     })
 /// }
 /// assert_eq!(weighed(&Tensor::from([2.0, 4.0]), &Tensor::from([-1.0, 1.0]))?.to_vec(), [1.0, 2.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[doc(hidden)]
 #[macro_export]
@@ -111,7 +110,7 @@ pub(crate) fn is_detecting() -> bool {
 /// True where operations on tracked tensors are recorded, which is the default.
 ///
 /// ```
-/// use autograd::{is_grad_enabled, no_grad};
+/// use tapegrad::{is_grad_enabled, no_grad};
 /// assert!(is_grad_enabled() && !no_grad(is_grad_enabled));
 /// ```
 #[inline]
@@ -122,7 +121,7 @@ pub fn is_grad_enabled() -> bool {
 /// Runs `f` without recording: its results are constants.
 ///
 /// ```
-/// use autograd::{Tensor, no_grad};
+/// use tapegrad::{Tensor, no_grad};
 /// let w = Tensor::scalar(2.0).requires_grad();
 /// assert!(!no_grad(|| w.exp()).is_tracked());
 /// ```
@@ -134,8 +133,7 @@ pub fn no_grad<R>(f: impl FnOnce() -> R) -> R {
 /// Runs `f` with recording, also within [`no_grad`] or a backward rule.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use autograd::{enable_grad, no_grad};
+/// use tapegrad::{Tensor, enable_grad, no_grad};
 /// let x = Tensor::scalar(1.0).requires_grad();
 /// assert!(no_grad(|| !x.exp().is_tracked() && enable_grad(|| x.exp().is_tracked())));
 /// ```

@@ -5,8 +5,7 @@
 /// `#[track_caller]`, and not in a closure there.
 ///
 /// ```
-/// # use autograd::{Kept, Op, Tensor, apply_once};
-/// # use tensor_core::{Array, Float, Result, formula, kernels};
+/// # use tapegrad::{Array, Float, Kept, Op, Result, Tensor, apply_once, formula, kernels};
 /// # struct Half;
 /// # impl<T: Float> Op<T, 1> for Half {
 /// #     fn name(&self) -> &'static str {
@@ -24,7 +23,7 @@
 ///     apply_once!(T: Float, Half => Half, [x])
 /// }
 /// assert_eq!(half(&Tensor::scalar(3.0))?.item()?, 1.5);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// `owned [x, y]` takes the operands by value, as [`apply_owned`](crate::apply_owned) does; `many x` takes a slice, as [`apply_many`](crate::apply_many).

@@ -35,8 +35,7 @@ impl<const N: usize> Keep<N> {
 /// A differentiable operation of `N` inputs of type `T` and one output of type `U`.
 ///
 /// ```
-/// use autograd::{Keep, Kept, Op, Tensor, apply};
-/// use tensor_core::{Array, Float, Result, formula, kernels};
+/// use tapegrad::{Array, Float, Keep, Kept, Op, Result, Tensor, apply, formula, kernels};
 ///
 /// /// y = x^3
 /// struct Cube;
@@ -59,7 +58,7 @@ impl<const N: usize> Keep<N> {
 /// let x = Tensor::scalar(2.0).requires_grad();
 /// apply(Cube, [&x])?.backward()?;
 /// assert_eq!(x.grad().unwrap().item()?, 12.0);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static {
     /// The name in errors and graphs.

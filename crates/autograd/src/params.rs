@@ -179,13 +179,13 @@ where
 /// it again. Gradients flow through both.
 ///
 /// ```
-/// use autograd::{Tensor, params};
+/// use tapegrad::{Tensor, params};
 /// let p = (Tensor::from([[1.0, 2.0]]), vec![Tensor::scalar(3.0)]);
 /// let flat = params::flatten(&p)?;
 /// assert_eq!(flat.to_vec(), [1.0, 2.0, 3.0]);
 /// let (a, b) = params::unflatten(&p, &(flat * 2.0))?;
 /// assert_eq!((a.shape(), b[0].item()?), (&[1, 2][..], 6.0));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -199,12 +199,12 @@ pub fn flatten<T: Float>(params: &impl Params<T>) -> Result<Tensor<T>> {
 /// The structure of `like` around the elements of a vector, as [`flatten`] puts them.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use autograd::params::{flatten, unflatten};
+/// use tapegrad::Tensor;
+/// use tapegrad::params::{flatten, unflatten};
 /// let layer = (Tensor::from([[1.0, 2.0]]), Tensor::from([3.0]));
 /// let twice: (Tensor, Tensor) = unflatten(&layer, &(flatten(&layer)? * 2.0))?;
 /// assert_eq!((twice.0.shape(), twice.1.to_vec()), (&[1, 2][..], vec![6.0]));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -230,10 +230,10 @@ pub fn unflatten<T: Float, P: Params<T>>(like: &P, vector: &Tensor<T>) -> Result
 /// The structure around the values of `f` at each of its tensors.
 ///
 /// ```
-/// use autograd::{Tensor, params};
+/// use tapegrad::{Tensor, params};
 /// let halves = params::map(&[Tensor::scalar(4.0), Tensor::scalar(6.0)], |x| Ok(x * 0.5))?;
 /// assert_eq!((halves[0].item()?, halves[1].item()?), (2.0, 3.0));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -246,12 +246,12 @@ pub fn map<T: Float, P: Params<T>>(params: &P, f: impl FnMut(&Tensor<T>) -> Resu
 /// gradient, say.
 ///
 /// ```
-/// use autograd::{Tensor, params, value_and_grad};
+/// use tapegrad::{Tensor, params, value_and_grad};
 /// let p = (Tensor::from([1.0, 2.0]), Tensor::scalar(3.0));
 /// let (_, g) = value_and_grad(|(a, b)| Ok(a.square().sum() * b), &p)?;
 /// let next = params::zip_map(&p, &g, |p, g| Ok(p - g * 0.1))?;
 /// assert_eq!(next.1.item()?, 2.5);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -275,7 +275,7 @@ pub fn zip_map<T: Float, P: Params<T>>(
 /// generic over the element type is named with the parameter.
 ///
 /// ```
-/// use autograd::{Tensor, hessian, params, value_and_grad};
+/// use tapegrad::{Tensor, hessian, params, value_and_grad};
 ///
 /// struct Line {
 ///     slope: Tensor,
@@ -292,7 +292,7 @@ pub fn zip_map<T: Float, P: Params<T>>(
 /// assert_eq!((rows[0].slope.item()?, rows[0].offset.item()?), (10.0, 6.0));
 ///
 /// #[derive(Clone)]
-/// struct Layer<T: autograd::Float> {
+/// struct Layer<T: tapegrad::Float> {
 ///     weights: Tensor<T>,
 ///     bias: Option<Tensor<T>>,
 ///     name: String,
@@ -300,7 +300,7 @@ pub fn zip_map<T: Float, P: Params<T>>(
 /// params!(Layer<T> { weights, bias, .. });
 /// # let layer = Layer::<f32> { weights: Tensor::scalar(1f32), bias: None, name: "first".into() };
 /// # assert_eq!(params::map(&layer, |x| Ok(x * 2.0))?.name, "first");
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[macro_export]
 macro_rules! params {

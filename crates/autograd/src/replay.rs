@@ -26,13 +26,13 @@ struct Captured<T: Float, P> {
 /// ones in every call, the same on every device, and none are drawn before the first call.
 ///
 /// ```
-/// use autograd::{Tensor, replayed};
+/// use tapegrad::{Tensor, replayed};
 /// let a: Tensor = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
 /// let x: Tensor = Tensor::from([1.0, 1.0]);
 /// let step = replayed(|x: &Tensor| Ok((&a * x).square().sum()), &x)?;
 /// let (value, gradient) = step.call(&x)?;
 /// assert_eq!((value.item()?, gradient.to_vec()), (30.0, vec![20.0, 40.0]));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -64,13 +64,12 @@ impl<T: Float, P: Params<T>, F: Fn(&P) -> Result<Tensor<T>>> Replayed<T, P, F> {
     /// The value and the gradient at `x`, which has the shapes and the device it was prepared for.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use autograd::replayed;
+    /// use tapegrad::{Tensor, replayed};
     /// let x: Tensor = Tensor::from([1.0, 2.0]);
     /// let step = replayed(|x: &Tensor| Ok(x.square().sum()), &x)?;
     /// assert_eq!(step.call(&x)?.1.to_vec(), [2.0, 4.0]);
     /// assert_eq!(step.call(&Tensor::from([3.0, 0.0]))?.0.item()?, 9.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -18,7 +18,7 @@ pub struct Stats {
 /// What the calling thread's tape holds now; it looks at every node. See [`nodes`].
 ///
 /// ```
-/// use autograd::{Tensor, tape};
+/// use tapegrad::{Tensor, tape};
 /// let x = Tensor::zeros([1000]).requires_grad();
 /// let y = x.sin().exp();
 /// // The sine keeps its input, the exponential its output.
@@ -41,8 +41,7 @@ pub fn stats() -> Stats {
 /// behind one tensor.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use autograd::tape;
+/// use tapegrad::{Tensor, tape};
 /// let x = Tensor::scalar(1.0).requires_grad();
 /// let y = x.exp();
 /// assert_eq!(tape::graph().vertices().iter().filter(|v| v.name == "exp").count(), 1);
@@ -56,7 +55,7 @@ pub fn graph() -> Graph {
 /// [`graph`] in the language of Graphviz.
 ///
 /// ```
-/// use autograd::{Tensor, tape};
+/// use tapegrad::{Tensor, tape};
 /// let x = Tensor::scalar(2.0).requires_grad();
 /// let y = x.sin();
 /// assert!(tape::to_dot().contains("sin"));

@@ -13,12 +13,12 @@ use tensor_core::{Array, AtCaller, DType, Device, Element, Error, Float, Layout,
 /// Clones are cheap and share value and gradient.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::Tensor;
 /// let w = Tensor::from([[1.0, 2.0], [3.0, 4.0]]).requires_grad();
 /// let loss = (&w * &w).sum();
 /// loss.backward()?;
 /// assert_eq!(w.grad().unwrap().to_vec(), [2.0, 4.0, 6.0, 8.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub struct Tensor<T: Element = f64> {
     value: Array<T>,
@@ -93,7 +93,7 @@ impl<T: Element> Tensor<T> {
     /// The value, as kernels see it.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1.0, 2.0]).array().numel(), 2);
     /// ```
     #[inline]
@@ -108,7 +108,7 @@ impl<T: Element> Tensor<T> {
     /// The value alone.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let mut numbers = Tensor::from([1.0, 2.0]).into_array();
     /// numbers.as_mut_slice().unwrap()[0] = 5.0;
     /// assert_eq!(Tensor::from(numbers).to_vec(), [5.0, 2.0]);
@@ -121,7 +121,7 @@ impl<T: Element> Tensor<T> {
     /// The sizes of the dimensions.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[1, 2, 3], [4, 5, 6]]).shape(), [2, 3]);
     /// assert!(Tensor::scalar(1.0).shape().is_empty());
     /// ```
@@ -133,7 +133,7 @@ impl<T: Element> Tensor<T> {
     /// The number of dimensions.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::zeros([2, 3]).ndim(), 2);
     /// assert_eq!(Tensor::scalar(1.0).ndim(), 0);
     /// ```
@@ -146,7 +146,7 @@ impl<T: Element> Tensor<T> {
     /// The number of elements.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::zeros([2, 3]).numel(), 6);
     /// assert_eq!(Tensor::zeros([2, 0]).numel(), 0);
     /// ```
@@ -159,11 +159,11 @@ impl<T: Element> Tensor<T> {
     /// The size of dimension `dim`, negative ones counted from the end.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::zeros([2, 3]);
     /// assert_eq!((x.size(0)?, x.size(-1)?), (2, 3));
     /// assert!(x.size(2).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -177,8 +177,7 @@ impl<T: Element> Tensor<T> {
     /// The element type's run-time name.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use tensor_core::DType;
+    /// use tapegrad::{DType, Tensor};
     /// assert_eq!(Tensor::from([1, 2]).dtype(), DType::I64);
     /// assert_eq!(Tensor::zeros([2]).dtype(), DType::F64);
     /// ```
@@ -189,8 +188,7 @@ impl<T: Element> Tensor<T> {
     /// Where the data lives.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use tensor_core::Device;
+    /// use tapegrad::{Device, Tensor};
     /// assert_eq!(Tensor::zeros([2]).device(), Device::Cpu);
     /// ```
     pub fn device(&self) -> Device {
@@ -200,11 +198,11 @@ impl<T: Element> Tensor<T> {
     /// Strides and offset within the buffer.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::zeros([2, 3]);
     /// assert_eq!(x.layout().strides()[..], [3, 1]);
     /// assert_eq!(x.t()?.layout().strides()[..], [1, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn layout(&self) -> &Layout {
         self.value.layout()
@@ -213,10 +211,10 @@ impl<T: Element> Tensor<T> {
     /// True where the elements lie one after another in row-major order.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::zeros([2, 3]);
     /// assert!(x.is_contiguous() && !x.t()?.is_contiguous());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn is_contiguous(&self) -> bool {
         self.value.layout().is_contiguous()
@@ -225,7 +223,7 @@ impl<T: Element> Tensor<T> {
     /// True where operations on the tensor are recorded.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::scalar(1.0);
     /// assert!(!x.exp().is_tracked());
     /// assert!(x.requires_grad().exp().is_tracked());
@@ -238,7 +236,7 @@ impl<T: Element> Tensor<T> {
     /// True for a tensor that no operation made: a constant, or one that asked for a gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let w = Tensor::scalar(1.0).requires_grad();
     /// assert!(w.is_leaf() && !w.exp().is_leaf() && w.exp().detach().is_leaf());
     /// ```
@@ -249,11 +247,11 @@ impl<T: Element> Tensor<T> {
     /// The same value as a constant: no gradient flows through it.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::scalar(3.0).requires_grad();
     /// (&x * x.detach()).backward()?;
     /// assert_eq!(x.grad().unwrap().item()?, 3.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[doc(alias = "stop_gradient")]
     #[inline]
@@ -265,10 +263,10 @@ impl<T: Element> Tensor<T> {
     /// memory for them, it panics with what [`memory::try_run`](tensor_core::memory::try_run) turns into an error.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2], [3, 4]]);
     /// assert_eq!(x.t()?.to_vec(), [1, 3, 2, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[doc(alias = "tolist")]
     #[track_caller]
@@ -280,10 +278,10 @@ impl<T: Element> Tensor<T> {
     /// give tensors that can be differentiated.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[2.5]]).item()?, 2.5);
     /// assert!(Tensor::from([1.0, 2.0]).item().is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -323,11 +321,11 @@ impl<T: Float> Tensor<T> {
     /// Asks for gradients: makes a leaf of a constant. A tracked tensor stays as it is.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 2.0]).requires_grad();
     /// x.square().sum().backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [2.0, 4.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[doc(alias("requires_grad_", "Parameter"))]
     #[must_use]
@@ -342,14 +340,14 @@ impl<T: Float> Tensor<T> {
     /// stays the same leaf. Clones made before keep the old value.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let mut w = Tensor::scalar(3.0).requires_grad();
     /// w.square().backward()?;
     /// let g = w.grad().unwrap();
     /// w.update(|w| Ok(w - g * 0.25))?;
     /// assert_eq!(w.item()?, 1.5);
     /// assert!(w.is_leaf());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -385,7 +383,7 @@ impl<T: Element> Tensor<T> {
 /// As PyTorch prints. A format's precision is that of the elements, and its width that of the whole.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::Tensor;
 /// let x = Tensor::from([1.0, 0.12345]);
 /// assert_eq!(format!("{x}"), "tensor([1.0000, 0.1235])");
 /// assert_eq!(format!("{x:.2}"), "tensor([1.00, 0.12])");

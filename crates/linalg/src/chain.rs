@@ -11,10 +11,10 @@ use tensor_core::{Error, Float, Result};
 /// Algorithms", section 14.2).
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (a, b, x) = (Tensor::ones([2, 3]), Tensor::ones([3, 4]), Tensor::ones([4]));
 /// assert_eq!(linalg::multi_dot(&[&a, &b, &x])?.to_vec(), [12.0, 12.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -38,10 +38,10 @@ impl<T: Float> Op<T, 1> for Cholesky<T> {
 /// gives L^T. Of A the lower triangle is read; its gradient is that of a symmetric matrix, and symmetric.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[4.0, 2.0], [2.0, 10.0]]);
 /// assert_eq!(linalg::cholesky(&a, false)?.to_vec(), [2.0, 0.0, 1.0, 3.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -59,12 +59,12 @@ pub fn cholesky<T: Float>(a: &Tensor<T>, upper: bool) -> Result<Tensor<T>> {
 /// infinity, 0 for those that are positive definite: the others are no error, and have NaN for a factor.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[[4.0, 2.0], [2.0, 10.0]], [[1.0, 2.0], [2.0, 1.0]]]);
 /// let (l, info) = linalg::cholesky_ex(&a, false)?;
 /// assert_eq!(info.to_vec(), [0, 2]);
 /// assert_eq!(l.row(0)?.to_vec(), [2.0, 0.0, 1.0, 3.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -87,12 +87,12 @@ const JITTERS: usize = 10;
 /// constant in the gradient.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[1.0, 1.0], [1.0, 1.0]]);
 /// let (l, added) = linalg::cholesky_jitter(&a, 1e-8)?;
 /// assert_eq!(added.item()?, 1e-8);
 /// assert!(linalg::mm(&l, &l.t()?)?.allclose(&a, 1e-7, 0.0)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -136,10 +136,10 @@ pub fn cholesky_jitter<T: Float>(a: &Tensor<T>, jitter: f64) -> Result<(Tensor<T
 /// systems. B is a batch of matrices or of vectors, as for [`crate::solve`].
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let l = linalg::cholesky(&Tensor::from([[4.0, 0.0], [0.0, 9.0]]), false)?;
 /// assert_eq!(linalg::cholesky_solve(&l, &Tensor::from([8.0, 18.0]), false)?.to_vec(), [2.0, 2.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

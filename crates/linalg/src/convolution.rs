@@ -28,14 +28,14 @@ impl Default for Conv1dOptions {
 /// added for each of the O outputs. Of the length L remains (L + 2 padding - dilation (K - 1) - 1) / stride + 1.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::{Conv1dOptions, conv1d};
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::{Conv1dOptions, conv1d};
 /// let x = Tensor::from([[[1.0, 2.0, 3.0, 4.0]]]);
 /// let weight = Tensor::from([[[1.0, -1.0]]]);
 /// assert_eq!(conv1d(&x, &weight, None, Conv1dOptions::default())?.to_vec(), [-1.0; 3]);
 /// let options = Conv1dOptions { stride: 2, padding: 1, ..Default::default() };
 /// assert_eq!(conv1d(&x, &weight, Some(&Tensor::from([10.0])), options)?.to_vec(), [9.0, 9.0, 14.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -25,11 +25,11 @@ impl<T: Float> Default for CovOptions<'_, T> {
 /// there are. A single variable, a vector or one row, has its variance, without dimensions, as NumPy's and PyTorch's.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::cov;
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::cov;
 /// let x = Tensor::from([[0.0, 1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0, 0.0]]);
 /// assert_eq!(cov(&x)?.to_vec(), [2.5, -2.5, -2.5, 2.5]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -43,12 +43,12 @@ pub fn cov<T: Float>(x: &Tensor<T>) -> Result<Tensor<T>> {
 /// the weights, too.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::{CovOptions, cov_with};
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::{CovOptions, cov_with};
 /// let (x, twice) = (Tensor::from([1f64, 3.0]), Tensor::from([1, 2]));
 /// let options = CovOptions { fweights: Some(&twice), correction: 0.0, ..Default::default() };
 /// assert!((cov_with(&x, options)?.item()? - 8.0 / 9.0).abs() < 1e-15);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -90,11 +90,11 @@ pub fn cov_with<T: Float>(x: &Tensor<T>, options: CovOptions<'_, T>) -> Result<T
 /// dimensions.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::corrcoef;
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::corrcoef;
 /// let x = Tensor::from([[1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0]]);
 /// assert_eq!(corrcoef(&x)?.to_vec(), [1.0, 0.0, 0.0, 1.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -156,7 +156,7 @@ fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
 /// those of the polynomial that the determinant is.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a: Tensor = Tensor::from([[1.0, 2.0], [2.0, 4.0]]).requires_grad();
 /// let d = linalg::det(&a)?;
 /// d.backward()?;
@@ -165,7 +165,7 @@ fn det_polynomial<T: Float>(s: &Tensor<T>) -> Result<Tensor<T>> {
 /// for (g, cofactor) in g.to_vec().iter().zip([4.0, -2.0, -2.0, 1.0]) {
 ///     assert!((g - cofactor).abs() < 1e-12);
 /// }
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -209,12 +209,12 @@ impl<T: Float> Op<T, 1> for LogAbs<T> {
 /// the logarithm of its absolute value: 0 and minus infinity for a singular matrix.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a: Tensor = Tensor::from([[0.0, 2.0], [3.0, 0.0]]);
 /// let (sign, log) = linalg::slogdet(&a)?;
 /// assert_eq!(sign.item()?, -1.0);
 /// assert!((log.item()? - 6f64.ln()).abs() < 1e-15);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -231,11 +231,11 @@ pub fn slogdet<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 /// The logarithm of the determinant of each square matrix of a batch: NaN where it is negative.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::logdet;
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::logdet;
 /// assert_eq!(logdet(&Tensor::eye(3))?.item()?, 0.0);
 /// assert!(logdet(&Tensor::from([[0.0, 1.0], [1.0, 0.0]]))?.isnan().all());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -143,12 +143,12 @@ fn need_distinct<T: Float>(p: &Complex<T>, equal: &Tensor<bool>) -> Result<()> {
 /// vectors has a gradient only where it does not feel their phases.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let turn = Tensor::from([[0.0, -2.0], [2.0, 0.0]]);
 /// let ((re, im), (v_re, v_im)) = linalg::eig(&turn)?;
 /// assert_eq!((re.to_vec(), im.to_vec()), (vec![0.0, 0.0], vec![2.0, -2.0]));
 /// assert!((v_re.square() + v_im.square()).allclose(&Tensor::full([2, 2], 0.5), 1e-14, 0.0)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -172,12 +172,12 @@ pub fn eig<T: Float>(a: &Tensor<T>) -> Result<(Pair<T>, Pair<T>)> {
 /// The eigenvalues of [`eig`], `(w_re, w_im)`.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// // The roots of x^2 - 2 x + 5, of its companion matrix.
 /// let (re, im) = linalg::eigvals(&Tensor::from([[2.0, -5.0], [1.0, 0.0]]))?;
 /// assert!(re.allclose(&Tensor::from([1.0, 1.0]), 1e-14, 0.0)?);
 /// assert!(im.allclose(&Tensor::from([2.0, -2.0]), 1e-14, 0.0)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -195,12 +195,12 @@ pub fn eigvals<T: Float>(a: &Tensor<T>) -> Result<Pair<T>> {
 /// the same. They have no gradient: [`eigvals`], [`crate::matrix_sqrt`] and [`crate::matrix_log`] have.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[1.0, 2.0, 0.5], [-3.0, 1.0, 1.0], [0.0, 4.0, 2.0]]);
 /// let (t, z) = linalg::schur(&a)?;
 /// let again = linalg::multi_dot(&[&z, &t, &z.t()?])?;
 /// assert!(again.allclose(&a, 1e-13, 1e-13)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

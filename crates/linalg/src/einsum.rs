@@ -39,13 +39,13 @@ struct Operand<T: Float> {
 /// multiplications first.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::einsum;
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::einsum;
 /// let (a, b) = (Tensor::from([[1.0, 2.0], [3.0, 4.0]]), Tensor::from([5.0, 6.0]));
 /// assert_eq!(einsum("ij,j->i", &[&a, &b])?.to_vec(), [17.0, 39.0]);
 /// assert_eq!(einsum("ii", &[&a])?.item()?, 5.0);
 /// assert_eq!(einsum("ij,j,i->", &[&a, &b, &b])?.item()?, 319.0);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -264,10 +264,10 @@ fn contract<T: Float>(a: Operand<T>, b: Operand<T>, kept: &impl Fn(&Label) -> bo
 /// The Kronecker product: every element of `a` times the whole of `b`, side by side.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let k = linalg::kron(&Tensor::from([[1.0, 2.0]]), &Tensor::from([[1.0], [3.0]]))?;
 /// assert_eq!((k.shape(), k.to_vec()), (&[2, 2][..], vec![1.0, 2.0, 3.0, 6.0]));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -289,10 +289,10 @@ pub fn kron<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
 /// The cross product of vectors of three elements along `dim`; the other dimensions broadcast.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let z = linalg::cross(&Tensor::from([1.0, 0.0, 0.0]), &Tensor::from([0.0, 1.0, 0.0]), -1)?;
 /// assert_eq!(z.to_vec(), [0.0, 0.0, 1.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -319,12 +319,12 @@ pub fn cross<T: Float>(a: &Tensor<T>, b: &Tensor<T>, dim: impl Integer) -> Resul
 /// The sum of products over the last `n` dimensions of `a` and the first `n` of `b`.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::tensordot;
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::tensordot;
 /// let (a, b) = (Tensor::ones([2, 3, 4]), Tensor::ones([3, 4, 5]));
 /// let c = tensordot(&a, &b, 2)?;
 /// assert_eq!((c.shape(), c.get([0, 0])?), (&[2, 5][..], 12.0));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -183,12 +183,12 @@ fn transformed<T: Float>(
 /// zeros; None leaves them as they are. Any length takes n log n steps. On the CPU.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::{FftNorm, fft};
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::{FftNorm, fft};
 /// let x = Tensor::from([1.0, 0.0, -1.0, 0.0]);
 /// let (re, im) = fft(&x, &x.zeros_like(), None, -1, FftNorm::Backward)?;
 /// assert_eq!((re.to_vec(), im.to_vec()), (vec![0.0, 2.0, 0.0, 2.0], vec![0.0; 4]));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -217,13 +217,13 @@ pub fn fft<T: Float>(
 /// The inverse of [`fft`]: X_t = 1/n sum_k Y_k e^(2 pi i k t / n), the factor being that of `norm`.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::{FftNorm, fft, ifft};
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::{FftNorm, fft, ifft};
 /// let (re, im) = (Tensor::from([1.0, 5.0, 2.0]), Tensor::from([0.0, 3.0, -1.0]));
 /// let (a, b) = fft(&re, &im, None, 0, FftNorm::Ortho)?;
 /// let (x, y) = ifft(&a, &b, None, 0, FftNorm::Ortho)?;
 /// assert!(x.allclose(&re, 0.0, 1e-14)? && y.allclose(&im, 0.0, 1e-14)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -252,11 +252,11 @@ pub fn ifft<T: Float>(
 /// others are their conjugates. PyTorch's `torch.fft.rfft`; see [`fft`].
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::{FftNorm, rfft};
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::{FftNorm, rfft};
 /// let (re, im) = rfft(&Tensor::from([1.0, 2.0, 3.0, 4.0]), None, -1, FftNorm::Backward)?;
 /// assert_eq!((re.to_vec(), im.to_vec()), (vec![10.0, -2.0, -2.0], vec![0.0, 2.0, 0.0]));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -281,12 +281,12 @@ pub fn rfft<T: Float>(x: &Tensor<T>, n: Option<usize>, dim: impl Integer, norm: 
 /// number, and of the last for an even n, the real part alone counts. An odd length has to be said.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::{FftNorm, irfft, rfft};
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::{FftNorm, irfft, rfft};
 /// let x = Tensor::from([1.0, 5.0, 2.0]);
 /// let (re, im) = rfft(&x, None, -1, FftNorm::Backward)?;
 /// assert!(irfft(&re, &im, Some(3), -1, FftNorm::Backward)?.allclose(&x, 0.0, 1e-14)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -330,8 +330,9 @@ pub fn irfft<T: Float>(
 /// the negative ones behind them.
 ///
 /// ```
+/// use tapegrad::linalg;
 /// assert_eq!(linalg::fftfreq(5, 0.1)?.to_vec(), [0.0, 2.0, 4.0, -4.0, -2.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -348,8 +349,9 @@ pub fn fftfreq<T: Float>(n: impl Integer, d: T) -> Result<Tensor<T>> {
 /// The frequencies of the numbers of [`rfft`]: the first n / 2 + 1 of [`fftfreq`], all positive.
 ///
 /// ```
+/// use tapegrad::linalg;
 /// assert_eq!(linalg::rfftfreq(4, 0.5)?.to_vec(), [0.0, 0.5, 1.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -380,9 +382,10 @@ fn frequencies<T: Float>(
 /// The numbers of a transform with frequency 0 in the middle of each of `dims`, all dimensions for `()`.
 ///
 /// ```
+/// use tapegrad::linalg;
 /// let shifted = linalg::fftshift(&linalg::fftfreq(5, 1.0)?, ())? * 5.0;
 /// assert_eq!(shifted.to_vec(), [-2.0, -1.0, 0.0, 1.0, 2.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -397,10 +400,10 @@ pub fn fftshift<T: Float>(x: &Tensor<T>, dims: impl IntoDims) -> Result<Tensor<T
 /// The inverse of [`fftshift`].
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let x = Tensor::from([1.0, 2.0, 3.0]);
 /// assert_eq!(linalg::ifftshift(&linalg::fftshift(&x, 0)?, 0)?.to_vec(), [1.0, 2.0, 3.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -13,14 +13,14 @@ use tensor_core::{Error, Float, Result};
 /// dx = -J^-1 (df/dp) dp. The memory of the solver's own iterations is never needed.
 ///
 /// ```
-/// use autograd::{Tensor, hessian, value_and_grad};
-/// use linalg::implicit_root;
+/// use tapegrad::{Tensor, hessian, value_and_grad};
+/// use tapegrad::linalg::implicit_root;
 /// // x^2 = p, solved by the standard library.
 /// let root = |p: &Tensor| implicit_root(|x| x.square().try_sub(p), &Tensor::from([p.item()?.sqrt()]));
 /// let (x, dx) = value_and_grad(|p| Ok(root(p)?.sum()), &Tensor::scalar(4.0))?;
 /// assert_eq!((x.item()?, dx.item()?), (2.0, 0.25));
 /// assert_eq!(hessian(|p| Ok(root(p)?.sum()), &Tensor::scalar(4.0))?.item()?, -1.0 / 32.0);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -55,15 +55,15 @@ pub fn implicit_root<T: Float>(
 /// gradient, by [`implicit_root`].
 ///
 /// ```
-/// use autograd::{Tensor, value_and_grad};
-/// use linalg::implicit_argmin;
+/// use tapegrad::{Tensor, value_and_grad};
+/// use tapegrad::linalg::implicit_argmin;
 /// // (x - p)^2 + x^2 is least at x = p / 2.
 /// let best = |p: &Tensor| {
 ///     implicit_argmin(|x| Ok((x - p).square().sum() + x.square().sum()), &Tensor::from([1.5]))
 /// };
 /// let (x, dx) = value_and_grad(|p| Ok(best(p)?.sum()), &Tensor::scalar(3.0))?;
 /// assert_eq!((x.item()?, dx.item()?), (1.5, 0.5));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

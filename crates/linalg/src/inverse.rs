@@ -30,10 +30,10 @@ impl<T: Float> Op<T, 1> for Inverse {
 /// The inverse of each square matrix of a batch, by LU with partial pivoting.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[2.0, 0.0], [0.0, 4.0]]);
 /// assert_eq!(linalg::inverse(&a)?.to_vec(), [0.5, 0.0, 0.0, 0.25]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -58,15 +58,15 @@ impl<T: Float> LinearOperator<T> for SparseTensor<T> {
 /// A linear operator given as a function.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::{IterativeOptions, MatrixFree, cg};
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::{IterativeOptions, MatrixFree, cg};
 /// // The second difference with zeros beyond both ends.
 /// let laplacian = MatrixFree::new([100, 100], |x: &Tensor| {
 ///     Ok(x * 2.0 - x.pad(&[1, 0], 0.0)?.narrow(0, 0, 100)? - x.pad(&[0, 1], 0.0)?.narrow(0, 1, 100)?)
 /// });
 /// let x = cg(&laplacian, &Tensor::ones([100]), IterativeOptions::default())?.x;
 /// assert!((x.get([0])? - 50.0).abs() < 1e-6);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub struct MatrixFree<T: Float> {
     shape: [usize; 2],
@@ -478,14 +478,14 @@ compiled_once! {
 /// gradient, and no memory of the iterations. Derivatives are right up to the second order.
 ///
 /// ```
-/// use autograd::{Tensor, value_and_grad};
-/// use linalg::{IterativeOptions, cg};
+/// use tapegrad::{Tensor, value_and_grad};
+/// use tapegrad::linalg::{IterativeOptions, cg};
 /// let b = Tensor::from([1.0, 2.0]);
 /// let solve = |a: &Tensor| Ok(cg(a, &b, IterativeOptions::default())?.x.sum());
 /// let (sum, slope) = value_and_grad(solve, &Tensor::from([[2.0, 0.0], [0.0, 4.0]]))?;
 /// assert_eq!(sum.item()?, 1.0);
 /// assert_eq!(slope.get([0, 0])?, -0.25);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -551,12 +551,12 @@ compiled_once! {
 /// order.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::{IterativeOptions, lsqr};
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::{IterativeOptions, lsqr};
 /// let a = Tensor::from([[1.0, 0.0], [0.0, 2.0], [0.0, 2.0]]);
 /// let x = lsqr(&a, &Tensor::from([3.0, 1.0, 3.0]), IterativeOptions::default())?.x;
 /// assert!(x.try_sub(&Tensor::from([3.0, 1.0]))?.abs().max()?.item()? < 1e-9);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -94,14 +94,14 @@ impl<T: Float> Op<T, 3> for TransposedResidual<T> {
 /// value and gradient together.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[1.0, 0.0], [0.0, 2.0]]);
 /// let (x, y) = (Tensor::from([1.0, 1.0]).requires_grad(), Tensor::from([3.0, 3.0]));
 /// let loss = linalg::least_squares_loss(&a, &x, &y)?;
 /// loss.backward()?;
 /// assert_eq!(loss.item()?, 5.0);
 /// assert_eq!(x.grad().unwrap().to_vec(), [-4.0, -4.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -110,12 +110,12 @@ fn by_qr<T: Float>([a, b]: &[Tensor<T>; 2], rtol: Option<f64>) -> Result<(Tensor
 /// vectors [.., m]. Of derivatives it has those of the pseudoinverse: of changes that keep the rank.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// // The line through (0, 1), (1, 3), (2, 5).
 /// let a = Tensor::from([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]);
 /// let x = linalg::lstsq(&a, &Tensor::from([1.0, 3.0, 5.0]), None)?;
 /// assert!(x.allclose(&Tensor::from([1.0, 2.0]), 1e-12, 1e-12)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

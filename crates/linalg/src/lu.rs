@@ -55,12 +55,12 @@ impl<T: Float> OpMany<T> for Factors<T> {
 /// other has a zero on the diagonal of U. The gradient is that of changes which do not change the pivots.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (p, l, u) = linalg::lu(&Tensor::from([[1.0, 3.0], [2.0, 4.0]]))?;
 /// assert_eq!(p.to_vec(), [0.0, 1.0, 1.0, 0.0]);
 /// assert_eq!(l.to_vec(), [1.0, 0.0, 0.5, 1.0]);
 /// assert_eq!(u.to_vec(), [2.0, 4.0, 0.0, 1.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -109,10 +109,10 @@ fn factor<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)> 
 /// vectors, as for [`crate::solve`].
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (p, l, u) = linalg::lu(&Tensor::from([[1.0, 3.0], [2.0, 4.0]]))?;
 /// assert_eq!(linalg::lu_solve(&p, &l, &u, &Tensor::from([4.0, 6.0]))?.to_vec(), [1.0, 1.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -12,12 +12,12 @@ macro_rules! methods {
         /// Linear algebra as methods of tensors; each is the free function of its name.
         ///
         /// ```
-        /// use autograd::Tensor;
-        /// use linalg::Linalg;
+        /// use tapegrad::Tensor;
+        /// use tapegrad::linalg::Linalg;
         /// let a = Tensor::from([[2.0, 0.0], [0.0, 4.0]]);
         /// assert_eq!(a.matmul(&Tensor::from([1.0, 1.0]))?.to_vec(), [2.0, 4.0]);
         /// assert_eq!(a.inverse()?.det()?.item()?, 0.125);
-        /// # Ok::<(), tensor_core::Error>(())
+        /// # Ok::<(), tapegrad::Error>(())
         /// ```
         pub trait Linalg<T: Float>: Sized {
             $(

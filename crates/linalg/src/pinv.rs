@@ -108,10 +108,10 @@ fn tall<T: Float>(a: &Tensor<T>, p: &Tensor<T>, g: &Tensor<T>) -> Result<Tensor<
 /// with [`pinv_with`].
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]]);
 /// assert_eq!(linalg::pinv(&a)?.shape(), [2, 3]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// The gradient is that of changes which keep the rank: elsewhere the pseudoinverse is not even
@@ -127,12 +127,12 @@ pub fn pinv<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// [`pinv`], with a choice of what counts as zero, and for symmetric matrices.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::PinvOptions;
+/// use tapegrad::{Tensor, linalg};
+/// use tapegrad::linalg::PinvOptions;
 /// let a = Tensor::from([[2.0, 0.0], [0.0, 1e-3]]);
 /// let p = linalg::pinv_with(&a, PinvOptions { atol: Some(1e-2), hermitian: true, ..Default::default() })?;
 /// assert_eq!(p.to_vec(), [0.5, 0.0, 0.0, 0.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

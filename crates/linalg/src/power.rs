@@ -23,10 +23,10 @@ fn need_square<T: Float>(op: &'static str, a: &Tensor<T>) -> Result<usize> {
 /// inverse.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[1.0, 1.0], [0.0, 1.0]]);
 /// assert_eq!(linalg::matrix_power(&a, 10)?.to_vec(), [1.0, 10.0, 0.0, 1.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -75,10 +75,10 @@ const THETA_13: f64 = 5.371_920_351_148_152;
 /// squared back (Higham, "The scaling and squaring method for the matrix exponential revisited", 2005).
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let turn = Tensor::from([[0.0, -1.0], [1.0, 0.0]]) * std::f64::consts::FRAC_PI_2;
 /// assert!(linalg::matrix_exp(&turn)?.allclose(&Tensor::from([[0.0, -1.0], [1.0, 0.0]]), 0.0, 1e-12)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -35,11 +35,11 @@ impl<T: Float> Op<T, 3> for Sylvester {
 /// CPU, in double precision, wherever the matrices are.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (a, b) = (Tensor::from([[1.0, 2.0], [0.0, 3.0]]), Tensor::from([[4.0]]));
 /// let x = linalg::solve_sylvester(&a, &b, &Tensor::from([[9.0], [7.0]]))?;
 /// assert!(x.allclose(&Tensor::from([[1.4], [1.0]]), 1e-14, 0.0)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -99,10 +99,10 @@ impl<T: Float> Op<T, 1> for MatrixSqrt {
 /// matrices are; derivatives of any order, by a Sylvester equation each.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[33.0, 24.0], [48.0, 57.0]]);
 /// assert!(linalg::matrix_sqrt(&a)?.allclose(&Tensor::from([[5.0, 2.0], [4.0, 7.0]]), 1e-13, 0.0)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -158,11 +158,11 @@ impl<T: Float> Op<T, 1> for MatrixLog {
 /// double precision, wherever the matrices are; derivatives of any order, each of matrices of twice the size.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let turn = Tensor::from([[0.0, -1.0], [1.0, 0.0]]);
 /// let x = linalg::matrix_log(&turn)? / std::f64::consts::FRAC_PI_2;
 /// assert!(x.allclose(&turn, 0.0, 1e-14)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -282,10 +282,10 @@ fn need_vectors(u: &[usize], v: &[usize]) -> Result<()> {
 /// The scalar product of two vectors of one length: u^T v.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (u, v) = (Tensor::from([1.0, 2.0]), Tensor::from([3.0, 4.0]));
 /// assert_eq!(linalg::dot(&u, &v)?.item()?, 11.0);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -299,10 +299,10 @@ pub fn dot<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
 /// The outer product of two vectors: u v^T.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (u, v) = (Tensor::from([1.0, 2.0]), Tensor::from([3.0, 4.0]));
 /// assert_eq!(linalg::outer(&u, &v)?.to_vec(), [3.0, 4.0, 6.0, 8.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -317,10 +317,10 @@ pub fn outer<T: Float>(u: &Tensor<T>, v: &Tensor<T>) -> Result<Tensor<T>> {
 /// Matrix `[m, n]` times vector `[n]`: A x.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (a, x) = (Tensor::from([[1.0, 2.0], [3.0, 4.0]]), Tensor::from([1.0, -1.0]));
 /// assert_eq!(linalg::mv(&a, &x)?.to_vec(), [-1.0, -1.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -334,11 +334,11 @@ pub fn mv<T: Float>(a: &Tensor<T>, x: &Tensor<T>) -> Result<Tensor<T>> {
 /// `beta y + alpha A x`; y broadcasts to the rows of A, and is not read where beta is 0.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (a, x) = (Tensor::from([[1.0, 2.0], [3.0, 4.0]]), Tensor::from([1.0, -1.0]));
 /// let y = Tensor::from([10.0, 20.0]);
 /// assert_eq!(linalg::addmv(&y, &a, &x, 1.0, 2.0)?.to_vec(), [8.0, 18.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -351,10 +351,10 @@ pub fn addmv<T: Float>(y: &Tensor<T>, a: &Tensor<T>, x: &Tensor<T>, beta: T, alp
 /// Matrix [m, k] times matrix [k, n]: A B.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
 /// assert_eq!(linalg::mm(&a, &a)?.to_vec(), [7.0, 10.0, 15.0, 22.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -383,10 +383,10 @@ fn need_batch(op: &'static str, a: &[usize], b: &[usize]) -> Result<()> {
 /// Matrix by matrix over a batch: [b, m, k] times [b, k, n].
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::ones([5, 2, 3]);
 /// assert_eq!(linalg::bmm(&a, &a.mt()?)?.shape(), [5, 2, 2]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -400,10 +400,10 @@ pub fn bmm<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
 /// `beta C + alpha A B` for matrices; C broadcasts, and is not read where beta is 0.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (a, c) = (Tensor::from([[1.0, 2.0], [3.0, 4.0]]), Tensor::scalar(1.0));
 /// assert_eq!(linalg::addmm(&c, &a, &a, 1.0, 1.0)?.to_vec(), [8.0, 11.0, 16.0, 23.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -418,10 +418,10 @@ pub fn addmm<T: Float>(c: &Tensor<T>, a: &Tensor<T>, b: &Tensor<T>, beta: T, alp
 /// `beta C + alpha A B` over a batch; C broadcasts, and is not read where beta is 0.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (a, c) = (Tensor::ones([5, 2, 2]), Tensor::ones([2, 2]));
 /// assert_eq!(linalg::baddbmm(&c, &a, &a, 2.0, 0.5)?.sum().item()?, 60.0);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -442,10 +442,10 @@ pub fn baddbmm<T: Float>(
 /// scalar product; a vector on the left is a row, on the right a column; leading dimensions broadcast.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (a, b) = (Tensor::ones([7, 1, 2, 3]), Tensor::ones([5, 3, 4]));
 /// assert_eq!(linalg::matmul(&a, &b)?.shape(), [7, 5, 2, 4]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

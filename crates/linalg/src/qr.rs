@@ -51,11 +51,11 @@ fn tall<T: Float>(q: &Tensor<T>, r: &Tensor<T>, gq: &Tensor<T>, gr: &Tensor<T>) 
 /// are unique. The gradient needs the first k columns of A to be independent.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (q, r) = linalg::qr(&Tensor::from([[0.0, 2.0], [3.0, 1.0]]))?;
 /// assert!(r.allclose(&Tensor::from([[3.0, 1.0], [0.0, 2.0]]), 1e-12, 1e-12)?);
 /// assert!(q.allclose(&Tensor::from([[0.0, 1.0], [1.0, 0.0]]), 1e-12, 1e-12)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -74,11 +74,11 @@ pub fn qr<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> {
 /// the further columns of Q are not determined by A.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::qr_complete;
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::qr_complete;
 /// let (q, r) = qr_complete(&Tensor::ones([3, 1]))?;
 /// assert_eq!((q.shape(), r.shape()), (&[3, 3][..], &[3, 1][..]));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -94,11 +94,11 @@ pub(crate) fn one_batch<T: Float>(op: &'static str, a: &Tensor<T>, b: &Tensor<T>
 /// [.., n]; leading dimensions broadcast.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[2.0, 0.0], [0.0, 4.0]]);
 /// let b = Tensor::from([2.0, 2.0]);
 /// assert_eq!(linalg::solve(&a, &b)?.to_vec(), [1.0, 0.5]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -58,11 +58,11 @@ impl<T: Float> OpMany<T> for Eigh {
 /// on it have a meaning.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (w, v) = linalg::eigh(&Tensor::from([[2.0, 1.0], [1.0, 2.0]]))?;
 /// assert!(w.allclose(&Tensor::from([1.0, 3.0]), 1e-12, 0.0)?);
 /// assert_eq!(v.shape(), [2, 2]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

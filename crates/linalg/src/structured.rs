@@ -8,10 +8,10 @@ use tensor_core::{AtCaller, Error, Float, Result, memory};
 /// highest one on where `decreasing`, as NumPy has them.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let v = linalg::vander(&Tensor::from([2.0, 3.0]), 3, false)?;
 /// assert_eq!(v.to_vec(), [1.0, 2.0, 4.0, 1.0, 3.0, 9.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -52,10 +52,10 @@ pub fn vander<T: Float>(x: &Tensor<T>, n: impl Integer, decreasing: bool) -> Res
 /// 1 x 1.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let b = linalg::block_diag(&[&Tensor::from([[1.0], [2.0]]), &Tensor::scalar(3.0)])?;
 /// assert_eq!(b.to_vec(), [1.0, 0.0, 2.0, 0.0, 0.0, 3.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -97,10 +97,10 @@ pub fn block_diag<T: Float>(blocks: impl IntoIterator<Item: AsTensor<T>>) -> Res
 /// elements are equal along each diagonal. `toeplitz(c, c)` is symmetric.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let t = linalg::toeplitz(&Tensor::from([1.0, 2.0]), &Tensor::from([1.0, 5.0, 6.0]))?;
 /// assert_eq!(t.to_vec(), [1.0, 5.0, 6.0, 2.0, 1.0, 5.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -73,11 +73,11 @@ impl<T: Float> OpMany<T> for Svd {
 /// singular values are equal, or 0 in a matrix that is not square; that of the values is.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let (u, s, vt) = linalg::svd(&Tensor::from([[3.0, 0.0], [0.0, -2.0], [0.0, 0.0]]))?;
 /// assert_eq!((u.shape(), vt.shape()), (&[3, 2][..], &[2, 2][..]));
 /// assert!(s.allclose(&Tensor::from([3.0, 2.0]), 1e-12, 0.0)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -97,11 +97,11 @@ pub fn svd<T: Float>(a: &Tensor<T>) -> Result<(Tensor<T>, Tensor<T>, Tensor<T>)>
 /// The singular values of each matrix of a batch, descending.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::svdvals;
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::svdvals;
 /// let s = svdvals(&Tensor::from([2.0, -3.0]).diag(0)?)?;
 /// assert!(s.allclose(&Tensor::from([3.0, 2.0]), 1e-14, 0.0)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -140,12 +140,12 @@ impl From<f64> for MatrixNorm {
 /// A norm of each matrix of a batch.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::MatrixNorm;
+/// use tapegrad::{Tensor, linalg};
+/// use tapegrad::linalg::MatrixNorm;
 /// let a = Tensor::from([[3.0, 0.0], [0.0, -4.0]]);
 /// assert_eq!(linalg::matrix_norm(&a, MatrixNorm::Frobenius)?.item()?, 5.0);
 /// assert_eq!(linalg::matrix_norm(&a, 1.0)?.item()?, 4.0);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -196,10 +196,10 @@ pub fn cond<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// rule holds in [`crate::lstsq`], [`crate::pinv`] and [`crate::SparseTensor::lstsq`].
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[1.0, 2.0], [2.0, 4.0]]);
 /// assert_eq!(linalg::matrix_rank(&a, None)?.item()?, 1);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -80,8 +80,8 @@ fn symmetric_part<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// k takes k! n^(k+1) of them.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::{Analytic, symmetric_function};
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::{Analytic, symmetric_function};
 ///
 /// /// 1 / x
 /// struct Reciprocal;
@@ -98,7 +98,7 @@ fn symmetric_part<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// let y = symmetric_function(&a, Reciprocal)?;
 /// y.sum().backward()?;
 /// assert!(a.grad().unwrap().allclose(&Tensor::full([2, 2], -0.25), 1e-12, 1e-12)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -247,11 +247,11 @@ pub fn symmetric_log<T: Float>(a: &Tensor<T>) -> Result<Tensor<T>> {
 /// without a slope. Along changes that keep the rank, as of X X^T by X, all derivatives are those of the root.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[5.0, 4.0], [4.0, 5.0]]);
 /// let root = linalg::symmetric_power(&a, 0.5)?;
 /// assert!(root.allclose(&Tensor::from([[2.0, 1.0], [1.0, 2.0]]), 1e-12, 1e-12)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -277,11 +277,11 @@ pub fn symmetric_power<T: Float>(a: &Tensor<T>, p: f64) -> Result<Tensor<T>> {
 /// not depend on which vectors span that space, and neither does its gradient.
 ///
 /// ```
-/// use autograd::Tensor;
+/// use tapegrad::{Tensor, linalg};
 /// let a = Tensor::from([[2.0, 1.0], [1.0, 2.0]]);
 /// let p = linalg::spectral_projector(&a, 2.0)?;
 /// assert!(p.allclose(&Tensor::full([2, 2], 0.5), 1e-12, 1e-12)?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

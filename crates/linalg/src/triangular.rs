@@ -57,12 +57,12 @@ pub(crate) fn triangular<T: Float>(
 /// leading dimensions broadcast.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::Triangle;
+/// use tapegrad::{Tensor, linalg};
+/// use tapegrad::linalg::Triangle;
 /// let a = Tensor::from([[2.0, 1.0], [9.0, 4.0]]);
 /// let b = Tensor::from([4.0, 8.0]);
 /// assert_eq!(linalg::solve_triangular(&a, &b, Triangle::UPPER)?.to_vec(), [1.0, 2.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -15,12 +15,12 @@ use std::sync::Arc;
 /// exactly when nothing else shares it, and goes to a copy otherwise.
 ///
 /// ```
-/// use tensor_core::Array;
+/// use tapegrad::Array;
 /// let a = Array::from_vec(vec![1, 2, 3, 4, 5, 6], &[2, 3])?;
 /// let t = a.permute("permute", &[1, 0])?;
 /// assert_eq!(t.shape(), [3, 2]);
 /// assert_eq!(t.to_vec(), [1, 4, 2, 5, 3, 6]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub struct Array<T: Element>(Arc<Inner<T>>);
 
@@ -49,11 +49,11 @@ enum Data<T: Element> {
 /// An array and its views keep the owner alive; writing to such an array copies it first.
 ///
 /// ```
-/// use tensor_core::Array;
+/// use tapegrad::Array;
 /// let numbers: std::sync::Arc<[f64]> = [1.0, 2.0].into();
 /// let x = Array::from_memory(numbers.clone(), &[2], &[1], 0)?;
 /// assert_eq!(x.storage().as_ptr(), numbers.as_ptr());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Safety
@@ -97,7 +97,7 @@ impl<T: Element> Array<T> {
     /// An array without dimensions.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::scalar(2.5);
     /// assert_eq!((x.ndim(), x.numel(), x.to_vec()), (0, 1, vec![2.5]));
     /// ```
@@ -139,10 +139,10 @@ impl<T: Element> Array<T> {
     /// Takes a vector over, without copying, as a row-major array.
     ///
     /// ```
-    /// use tensor_core::{Array, shape};
+    /// use tapegrad::{Array, shape};
     /// assert_eq!(Array::from_vec(vec![1, 2, 3, 4], &[2, 2])?.shape(), [2, 2]);
     /// assert!(Array::from_vec(vec![1, 2, 3], &[2, 2]).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -159,10 +159,10 @@ impl<T: Element> Array<T> {
     /// Copies a slice as a row-major array.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let numbers = [1, 2, 3, 4];
     /// assert_eq!(Array::from_slice(&numbers[1..], &[3, 1])?.to_vec(), [2, 3, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -180,12 +180,12 @@ impl<T: Element> Array<T> {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let shared: Arc<[f64]> = Arc::new([1.0, 2.0, 3.0, 4.0]);
     /// // Column after column.
     /// let a = Array::from_memory(shared.clone(), &[2, 2], &[1, 2], 0)?;
     /// assert_eq!(a.to_vec(), [1.0, 3.0, 2.0, 4.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -214,10 +214,10 @@ impl<T: Element> Array<T> {
     /// Zeros (`false` for truth values).
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// assert_eq!(Array::<f32>::zeros(&[2])?.to_vec(), [0.0, 0.0]);
     /// assert!(Array::<f32>::zeros(&[usize::MAX, 2]).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -230,10 +230,10 @@ impl<T: Element> Array<T> {
     /// One value everywhere, in memory of its own; [`Array::repeat`] takes none.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::full(&[2, 2], 7)?;
     /// assert_eq!((x.to_vec(), x.storage().len()), (vec![7; 4], 4));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -245,10 +245,10 @@ impl<T: Element> Array<T> {
     /// One value everywhere, stored once.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::repeat(&[1000, 1000], 7)?;
     /// assert_eq!((x.numel(), x.storage().len()), (1_000_000, 1));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -263,10 +263,10 @@ impl<T: Element> Array<T> {
     /// One value everywhere on a device, stored once.
     ///
     /// ```
-    /// use tensor_core::{Array, Device};
+    /// use tapegrad::{Array, Device};
     /// let x = Array::repeat_on(Device::Cpu, &[2, 3], 0.5)?;
     /// assert_eq!(x.layout().strides()[..], [0, 0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -284,9 +284,9 @@ impl<T: Element> Array<T> {
     /// The sizes of the dimensions.
     ///
     /// ```
-    /// use tensor_core::{Array, shape};
+    /// use tapegrad::{Array, shape};
     /// assert_eq!(Array::<f64>::zeros(&[2, 3])?.shape(), [2, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[inline]
     pub fn shape(&self) -> &[usize] {
@@ -296,9 +296,9 @@ impl<T: Element> Array<T> {
     /// The number of dimensions.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// assert_eq!(Array::<f64>::zeros(&[2, 3])?.ndim(), 2);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[inline]
     pub fn ndim(&self) -> usize {
@@ -308,10 +308,10 @@ impl<T: Element> Array<T> {
     /// The number of elements.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// assert_eq!(Array::<f64>::zeros(&[2, 3])?.numel(), 6);
     /// assert_eq!(Array::<f64>::zeros(&[2, 0])?.numel(), 0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[inline]
     pub fn numel(&self) -> usize {
@@ -321,7 +321,7 @@ impl<T: Element> Array<T> {
     /// The element type's run-time name.
     ///
     /// ```
-    /// use tensor_core::{Array, DType};
+    /// use tapegrad::{Array, DType};
     /// assert_eq!(Array::scalar(true).dtype(), DType::Bool);
     /// ```
     pub fn dtype(&self) -> DType {
@@ -331,7 +331,7 @@ impl<T: Element> Array<T> {
     /// Where the data lives.
     ///
     /// ```
-    /// use tensor_core::{Array, Device};
+    /// use tapegrad::{Array, Device};
     /// assert_eq!(Array::scalar(1.0).device(), Device::Cpu);
     /// ```
     #[inline]
@@ -359,10 +359,10 @@ impl<T: Element> Array<T> {
     /// Shape, strides and offset within [`Array::storage`].
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let t = Array::<f64>::zeros(&[2, 3])?.permute("t", &[1, 0])?;
     /// assert_eq!(t.layout().strides()[..], [1, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[inline]
     pub fn layout(&self) -> &Layout {
@@ -373,11 +373,11 @@ impl<T: Element> Array<T> {
     /// array on a GPU.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let row = Array::from_vec(vec![1, 2, 3, 4], &[2, 2])?.select("row", 0, 1)?;
     /// assert_eq!(row.storage(), [1, 2, 3, 4]);
     /// assert_eq!(row.layout().offset(), 2);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[inline]
     pub fn storage(&self) -> &[T] {
@@ -394,11 +394,11 @@ impl<T: Element> Array<T> {
     /// The elements in row-major order, where they lie that way in the host's memory.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::from_vec(vec![1, 2, 3, 4], &[2, 2])?;
     /// assert_eq!(x.select("row", 0, 1)?.as_slice(), Some(&[3, 4][..]));
     /// assert_eq!(x.select("column", 1, 1)?.as_slice(), None);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[inline]
     pub fn as_slice(&self) -> Option<&[T]> {
@@ -414,10 +414,10 @@ impl<T: Element> Array<T> {
     /// The only element of an array that has one, where the host knows it.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// assert_eq!(Array::from_vec(vec![5], &[1, 1])?.single(), Some(5));
     /// assert_eq!(Array::from_vec(vec![5, 6], &[2])?.single(), None);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[inline]
     pub fn single(&self) -> Option<T> {
@@ -432,12 +432,12 @@ impl<T: Element> Array<T> {
     /// Whether there is another handle of this array.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::from_vec(vec![1, 2], &[2])?;
     /// assert!(!x.is_shared());
     /// let y = x.clone();
     /// assert!(x.is_shared() && y.is_shared());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[inline]
     pub fn is_shared(&self) -> bool {
@@ -448,13 +448,13 @@ impl<T: Element> Array<T> {
     /// shares them.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let mut x = Array::from_vec(vec![1, 2], &[2])?;
     /// x.as_mut_slice().unwrap()[0] = 5;
     /// assert_eq!(x.to_vec(), [5, 2]);
     /// let _shared = x.clone();
     /// assert!(x.as_mut_slice().is_none());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn as_mut_slice(&mut self) -> Option<&mut [T]> {
         let layout = &self.0.layout;
@@ -494,12 +494,12 @@ impl<T: Element> Array<T> {
     /// a single element, which lies in the array itself.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::from_vec(vec![1.0, 2.0, 3.0], &[3])?;
     /// let part = x.slice("part", 0, 1, 1, 2)?;
     /// assert_eq!(part.allocation(), x.allocation());
     /// assert!(x.allocation().1 >= 24);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn allocation(&self) -> (usize, usize) {
         match &self.0.data {
@@ -531,11 +531,11 @@ impl<T: Element> Array<T> {
     /// A view with the dimensions in the order `dims`, a permutation.
     ///
     /// ```
-    /// use tensor_core::{Array, shape};
+    /// use tapegrad::{Array, shape};
     /// let x = Array::<f64>::zeros(&[2, 3, 4])?;
     /// assert_eq!(x.permute("permute", &[2, 0, 1])?.shape(), [4, 2, 3]);
     /// assert!(x.permute("permute", &[0, 0, 1]).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -560,10 +560,10 @@ impl<T: Element> Array<T> {
     /// A view stretched to `to`.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::from_vec(vec![1, 2], &[2, 1])?;
     /// assert_eq!(x.expand("expand", &[2, 3])?.to_vec(), [1, 1, 1, 2, 2, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -576,11 +576,11 @@ impl<T: Element> Array<T> {
     /// dimension's place, and their elements along a last dimension.
     ///
     /// ```
-    /// use tensor_core::{Array, shape};
+    /// use tapegrad::{Array, shape};
     /// let x = Array::from_vec(vec![1, 2, 3, 4, 5], &[5])?;
     /// let windows = x.unfold("unfold", 0, 3, 2)?;
     /// assert_eq!((windows.shape(), windows.to_vec()), (&[2, 3][..], vec![1, 2, 3, 3, 4, 5]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -604,11 +604,11 @@ impl<T: Element> Array<T> {
     /// first plus `offset`, along a last dimension in place of the two.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::from_vec(vec![1, 2, 3, 4, 5, 6], &[2, 3])?;
     /// assert_eq!(x.diagonal("diagonal", 1, [0, 1])?.to_vec(), [2, 6]);
     /// assert_eq!(x.diagonal("diagonal", -1, [0, 1])?.to_vec(), [4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -625,10 +625,10 @@ impl<T: Element> Array<T> {
     /// A view of `len` elements along `dim` from `start`, `step` apart.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::from_vec(vec![1, 2, 3, 4, 5], &[5])?;
     /// assert_eq!(x.slice("slice", 0, 4, -2, 3)?.to_vec(), [5, 3, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -655,10 +655,10 @@ impl<T: Element> Array<T> {
     /// A view of the elements at `index` of dimension `dim`, which disappears.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::from_vec(vec![1, 2, 3, 4], &[2, 2])?;
     /// assert_eq!(x.select("select", 1, 0)?.to_vec(), [1, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -677,11 +677,11 @@ impl<T: Element> Array<T> {
     /// A view without dimension `dim`, whose size is 1.
     ///
     /// ```
-    /// use tensor_core::{Array, shape};
+    /// use tapegrad::{Array, shape};
     /// let x = Array::<f64>::zeros(&[2, 1])?;
     /// assert_eq!(x.remove_dim("squeeze", 1)?.shape(), [2]);
     /// assert!(x.remove_dim("squeeze", 0).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -698,9 +698,9 @@ impl<T: Element> Array<T> {
     /// A view with a dimension of size 1 before dimension `dim`, or behind the last one.
     ///
     /// ```
-    /// use tensor_core::{Array, shape};
+    /// use tapegrad::{Array, shape};
     /// assert_eq!(Array::<f64>::zeros(&[2])?.insert_dim("unsqueeze", 1)?.shape(), [2, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

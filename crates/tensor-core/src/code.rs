@@ -8,11 +8,11 @@ use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Sub};
 /// A value within a kernel that is being written down.
 ///
 /// ```
-/// use tensor_core::{Array, Closures, Code, kernels};
+/// use tapegrad::{Array, Closures, Code, kernels};
 /// let x = Array::from_vec(vec![1.0, 2.0], &[2])?;
 /// let f = Closures::new(|x: f64| 2.0 * x + 1.0, |[x]: [Code; 1]| x * 2.0 + 1.0);
 /// assert_eq!(kernels::map("affine", &x, &f)?.to_vec(), [3.0, 5.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Code {
@@ -102,11 +102,11 @@ impl Code {
     /// are at most three, as a value of type `dtype`.
     ///
     /// ```
-    /// # use tensor_core::{Array, Closures, Code, DType, kernels};
+    /// # use tapegrad::{Array, Closures, Code, DType, kernels};
     /// let x = Array::from_vec(vec![0.0, 1.0, 4.0], &[3])?;
     /// let root = Closures::new(|x: f64| x.cbrt(), |[x]| Code::cuda("cbrt($0)", DType::F64, &[x]));
     /// assert_eq!(kernels::map("cbrt", &x, &root)?.to_vec()[1], 1.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn cuda(pattern: &'static str, dtype: DType, args: &[Code]) -> Code {
         let place = |k: usize| args.get(k).map_or(0, |a| a.place);
@@ -116,11 +116,11 @@ impl Code {
     /// The type of the value.
     ///
     /// ```
-    /// use tensor_core::{Array, Closures, Code, DType, Element, kernels};
+    /// use tapegrad::{Array, Closures, Code, DType, Element, kernels};
     /// let of_type = |[x]: [Code; 1]| x.cast(DType::I64);
     /// let f = Closures::new(|x: f64| x.cast::<i64>(), of_type);
     /// assert_eq!(kernels::map("cast", &Array::scalar(2.5), &f)?.to_vec(), [2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn dtype(self) -> DType {
         self.dtype
@@ -146,9 +146,9 @@ impl Code {
     /// The sum, as [`Number::plus`](crate::Number::plus).
     ///
     /// ```
-    /// use tensor_core::{Array, Number, formula, kernels};
+    /// use tapegrad::{Array, Number, formula, kernels};
     /// assert_eq!(kernels::map("plus", &Array::scalar(2), &formula!(|x: i64| x.plus(3)))?.to_vec(), [5]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn plus(self, other: impl Into<Code>) -> Code {
         self.binary("$0 + $1", other.into())
@@ -157,9 +157,9 @@ impl Code {
     /// The difference, as [`Number::minus`](crate::Number::minus).
     ///
     /// ```
-    /// use tensor_core::{Array, Number, formula, kernels};
+    /// use tapegrad::{Array, Number, formula, kernels};
     /// assert_eq!(kernels::map("minus", &Array::scalar(2), &formula!(|x: i64| x.minus(3)))?.to_vec(), [-1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn minus(self, other: impl Into<Code>) -> Code {
         self.binary("$0 - $1", other.into())
@@ -168,9 +168,9 @@ impl Code {
     /// The product, as [`Number::times`](crate::Number::times).
     ///
     /// ```
-    /// use tensor_core::{Array, Number, formula, kernels};
+    /// use tapegrad::{Array, Number, formula, kernels};
     /// assert_eq!(kernels::map("times", &Array::scalar(2), &formula!(|x: i64| x.times(3)))?.to_vec(), [6]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn times(self, other: impl Into<Code>) -> Code {
         self.binary("$0 * $1", other.into())
@@ -179,9 +179,9 @@ impl Code {
     /// The opposite, as [`Number::negated`](crate::Number::negated).
     ///
     /// ```
-    /// use tensor_core::{Array, Number, formula, kernels};
+    /// use tapegrad::{Array, Number, formula, kernels};
     /// assert_eq!(kernels::map("neg", &Array::scalar(2), &formula!(|x: i64| x.negated()))?.to_vec(), [-2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn negated(self) -> Code {
         self.unary("-$0")
@@ -190,9 +190,9 @@ impl Code {
     /// The absolute value, as [`Number::magnitude`](crate::Number::magnitude).
     ///
     /// ```
-    /// use tensor_core::{Array, Number, formula, kernels};
+    /// use tapegrad::{Array, Number, formula, kernels};
     /// assert_eq!(kernels::map("abs", &Array::scalar(-2), &formula!(|x: i64| x.magnitude()))?.to_vec(), [2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn magnitude(self) -> Code {
         self.unary("magnitude($0)")
@@ -201,9 +201,9 @@ impl Code {
     /// As [`Number::floor_divide`](crate::Number::floor_divide).
     ///
     /// ```
-    /// use tensor_core::{Array, Number, formula, kernels};
+    /// use tapegrad::{Array, Number, formula, kernels};
     /// assert_eq!(kernels::map("div", &Array::scalar(-7), &formula!(|x: i64| x.floor_divide(2)))?.to_vec(), [-4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn floor_divide(self, other: impl Into<Code>) -> Code {
         self.binary("floor_divide($0, $1)", other.into())
@@ -212,9 +212,9 @@ impl Code {
     /// As [`Number::remainder`](crate::Number::remainder).
     ///
     /// ```
-    /// use tensor_core::{Array, Number, formula, kernels};
+    /// use tapegrad::{Array, Number, formula, kernels};
     /// assert_eq!(kernels::map("mod", &Array::scalar(-7), &formula!(|x: i64| x.remainder(2)))?.to_vec(), [1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn remainder(self, other: impl Into<Code>) -> Code {
         self.binary("floor_remainder($0, $1)", other.into())
@@ -223,9 +223,9 @@ impl Code {
     /// As [`Number::trunc_divide`](crate::Number::trunc_divide).
     ///
     /// ```
-    /// use tensor_core::{Array, Number, formula, kernels};
+    /// use tapegrad::{Array, Number, formula, kernels};
     /// assert_eq!(kernels::map("div", &Array::scalar(-7), &formula!(|x: i64| x.trunc_divide(2)))?.to_vec(), [-3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn trunc_divide(self, other: impl Into<Code>) -> Code {
         self.binary("trunc_divide($0, $1)", other.into())
@@ -234,9 +234,9 @@ impl Code {
     /// As [`Number::fmod`](crate::Number::fmod).
     ///
     /// ```
-    /// use tensor_core::{Array, Number, formula, kernels};
+    /// use tapegrad::{Array, Number, formula, kernels};
     /// assert_eq!(kernels::map("fmod", &Array::scalar(-7), &formula!(|x: i64| x.fmod(2)))?.to_vec(), [-1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn fmod(self, other: impl Into<Code>) -> Code {
         self.binary("truncated_remainder($0, $1)", other.into())

@@ -9,10 +9,10 @@ use std::str::FromStr;
 /// A place where arrays live and kernels run.
 ///
 /// ```
-/// use tensor_core::Device;
+/// use tapegrad::Device;
 /// assert_eq!("cpu".parse::<Device>()?, Device::Cpu);
 /// assert_eq!("cuda:1".parse::<Device>()?.to_string(), "cuda:1");
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -28,7 +28,7 @@ impl Device {
     /// The GPU of number `ordinal`.
     ///
     /// ```
-    /// use tensor_core::{Device, cuda};
+    /// use tapegrad::{Device, cuda};
     /// assert!(Device::cuda(usize::MAX).is_err());
     /// ```
     ///

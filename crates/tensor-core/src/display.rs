@@ -12,7 +12,7 @@ use std::sync::{PoisonError, RwLock};
 /// How tensors print. The default and the other profiles are PyTorch's.
 ///
 /// ```
-/// use tensor_core::{Array, PrintOptions, with_print_options};
+/// use tapegrad::{Array, PrintOptions, with_print_options};
 /// let a = Array::from_vec(vec![1.0, 0.12345], &[2])?;
 /// assert_eq!(a.to_string(), "array([1.0000, 0.1235])");
 /// let text = with_print_options(PrintOptions::short(), || a.to_string());
@@ -20,7 +20,7 @@ use std::sync::{PoisonError, RwLock};
 /// let scientific = PrintOptions { scientific: Some(true), ..PrintOptions::default() };
 /// let text = with_print_options(scientific, || a.to_string());
 /// assert_eq!(text, "array([1.0000e+00, 1.2345e-01])");
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PrintOptions {
@@ -54,8 +54,7 @@ impl PrintOptions {
     /// Two digits after the point, and two elements at either end of what is shortened.
     ///
     /// ```
-    /// use tensor_core::{Array, PrintOptions};
-    /// use tensor_core::with_print_options;
+    /// use tapegrad::{Array, PrintOptions, with_print_options};
     /// assert_eq!(with_print_options(PrintOptions::short(), || Array::scalar(0.125).to_string()), "array(0.12)");
     /// ```
     #[must_use]
@@ -66,7 +65,7 @@ impl PrintOptions {
     /// Every element, however many there are.
     ///
     /// ```
-    /// use tensor_core::PrintOptions;
+    /// use tapegrad::PrintOptions;
     /// assert_eq!(PrintOptions::full().threshold, usize::MAX);
     /// ```
     #[must_use]
@@ -84,8 +83,7 @@ thread_local! {
 /// How tensors print now, on this thread.
 ///
 /// ```
-/// use tensor_core::PrintOptions;
-/// use tensor_core::{print_options, with_print_options};
+/// use tapegrad::{PrintOptions, print_options, with_print_options};
 /// let digits = with_print_options(PrintOptions::short(), || print_options().precision);
 /// assert_eq!((digits, print_options().precision), (2, 4));
 /// ```
@@ -96,8 +94,7 @@ pub fn print_options() -> PrintOptions {
 /// Changes how tensors print, in the whole program.
 ///
 /// ```
-/// use tensor_core::{Array, PrintOptions};
-/// use tensor_core::set_print_options;
+/// use tapegrad::{Array, PrintOptions, set_print_options};
 /// set_print_options(PrintOptions { precision: 1, ..PrintOptions::default() });
 /// assert_eq!(Array::scalar(0.25).to_string(), "array(0.2)");
 /// ```
@@ -108,12 +105,11 @@ pub fn set_print_options(options: PrintOptions) {
 /// Runs `f`, in which tensors print so on this thread, whatever the program's options are.
 ///
 /// ```
-/// use tensor_core::{Array, PrintOptions};
-/// use tensor_core::with_print_options;
+/// use tapegrad::{Array, PrintOptions, with_print_options};
 /// let options = PrintOptions { threshold: 4, edge_items: 1, ..PrintOptions::default() };
 /// let x = Array::from_vec(vec![1, 2, 3, 4, 5], &[5])?;
 /// assert_eq!(with_print_options(options, || x.to_string()), "array([1,  ..., 5])");
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn with_print_options<R>(options: PrintOptions, f: impl FnOnce() -> R) -> R {
     /// Also where `f` panics.

@@ -32,10 +32,10 @@ impl Draw {
 /// Draws that were made, to be made once more: see [`noted`].
 ///
 /// ```
-/// use tensor_core::random;
+/// use tapegrad::random;
 /// let (x, draws) = random::noted(|| random::rand::<f64>(&[3]));
 /// assert_eq!(random::again(&draws, || random::rand::<f64>(&[3]))?.to_vec(), x?.to_vec());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Draws(Vec<Draw>);
@@ -80,11 +80,11 @@ fn within<R>(frame: Frame, f: impl FnOnce() -> R) -> (R, Option<Frame>) {
 /// run twice.
 ///
 /// ```
-/// use tensor_core::random;
+/// use tapegrad::random;
 /// let (first, draws) = random::noted(|| random::rand::<f64>(&[3]));
 /// let again = random::again(&draws, || random::rand::<f64>(&[3]))?;
 /// assert_eq!(first?.to_vec(), again.to_vec());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn noted<R>(f: impl FnOnce() -> R) -> (R, Draws) {
     match within(Frame::Noting(Vec::new()), f) {
@@ -97,13 +97,13 @@ pub fn noted<R>(f: impl FnOnce() -> R) -> (R, Draws) {
 /// `f` draw more often than it did, the generator goes on from there.
 ///
 /// ```
-/// use tensor_core::random;
+/// use tapegrad::random;
 /// random::manual_seed(7);
 /// let (first, draws) = random::noted(|| random::rand::<f64>(&[1]));
 /// random::again(&draws, || random::rand::<f64>(&[1]))?;
 /// let second = random::rand::<f64>(&[1])?;
 /// assert_ne!(first?.to_vec(), second.to_vec());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn again<R>(draws: &Draws, f: impl FnOnce() -> R) -> R {
     within(Frame::Again(draws.0.clone().into_iter()), f).0
@@ -112,13 +112,13 @@ pub fn again<R>(draws: &Draws, f: impl FnOnce() -> R) -> R {
 /// Runs `f`, whose results nobody looks at: its draws leave the generator where it is.
 ///
 /// ```
-/// use tensor_core::random;
+/// use tapegrad::random;
 /// random::manual_seed(7);
 /// random::apart(|| random::rand::<f64>(&[5]))?;
 /// let x = random::rand::<f64>(&[3])?;
 /// random::manual_seed(7);
 /// assert_eq!(x.to_vec(), random::rand::<f64>(&[3])?.to_vec());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn apart<R>(f: impl FnOnce() -> R) -> R {
     within(Frame::Apart(0), f).0
@@ -137,12 +137,12 @@ pub(crate) fn captured<R>(from: u64, f: impl FnOnce() -> R) -> (R, u64) {
 /// on any number of threads and on any device. Without a call the seed differs from run to run.
 ///
 /// ```
-/// use tensor_core::random;
+/// use tapegrad::random;
 /// random::manual_seed(7);
 /// let x = random::rand::<f64>(&[3])?;
 /// random::manual_seed(7);
 /// assert_eq!(x.to_vec(), random::rand::<f64>(&[3])?.to_vec());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn manual_seed(seed: u64) {
     // What is done once more was seeded when it was first done.

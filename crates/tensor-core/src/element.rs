@@ -302,7 +302,7 @@ impl<'a> SliceMut<'a> {
 /// The run-time name of an element type.
 ///
 /// ```
-/// use tensor_core::{DType, Element};
+/// use tapegrad::{DType, Element};
 /// assert_eq!((DType::F32.to_string(), f64::DTYPE), ("f32".to_string(), DType::F64));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -322,7 +322,7 @@ impl DType {
     /// Bytes one element takes.
     ///
     /// ```
-    /// use tensor_core::DType;
+    /// use tapegrad::DType;
     /// assert_eq!((DType::F32.size(), DType::I64.size(), DType::Bool.size()), (4, 8, 1));
     /// ```
     pub const fn size(self) -> usize {
@@ -336,7 +336,7 @@ impl DType {
     /// True for the types a tensor can be differentiated in.
     ///
     /// ```
-    /// use tensor_core::DType;
+    /// use tapegrad::DType;
     /// assert!(DType::F32.is_float() && !DType::I64.is_float());
     /// ```
     pub const fn is_float(self) -> bool {
@@ -358,7 +358,7 @@ impl Display for DType {
 /// A value of any element type, the way station of a conversion between two of them.
 ///
 /// ```
-/// use tensor_core::{Element, Scalar};
+/// use tapegrad::{Element, Scalar};
 /// assert_eq!(2.5f32.to_scalar(), Scalar::Float(2.5));
 /// assert_eq!(i64::from_scalar(Scalar::Float(-2.5)), -2);
 /// ```
@@ -378,7 +378,7 @@ pub enum Scalar {
 /// [`Float`] neither.
 ///
 /// ```
-/// use tensor_core::{Float, ValueFor};
+/// use tapegrad::{Float, ValueFor};
 /// fn twice<T: Float>(x: impl ValueFor<T>) -> T {
 ///     x.as_element() + x.as_element()
 /// }
@@ -443,7 +443,7 @@ impl ValueFor<bool> for bool {
 /// The default value of each type is the one whose bytes are all zero, which the buffers rely on.
 ///
 /// ```
-/// use tensor_core::Element;
+/// use tapegrad::Element;
 /// assert_eq!((2.9.cast::<i64>(), 1e300.cast::<i64>(), 3i64.cast::<bool>()), (2, i64::MAX, true));
 /// assert_eq!(Element::cast::<i64>(f64::NAN), 0);
 /// ```
@@ -487,7 +487,7 @@ pub trait Element:
 /// Element types with arithmetic: `f32`, `f64` and `i64` (which wraps on overflow, as NumPy's does).
 ///
 /// ```
-/// use tensor_core::Number;
+/// use tapegrad::Number;
 /// fn next<T: Number>(x: T) -> T {
 ///     x.plus(T::ONE)
 /// }
@@ -532,7 +532,7 @@ pub trait Number: Element {
 /// Floating-point element types, the ones a tensor can be differentiated in: `f32` and `f64`.
 ///
 /// ```
-/// use tensor_core::Float;
+/// use tapegrad::Float;
 /// fn half<T: Float>(x: T) -> T {
 ///     x * T::of(0.5)
 /// }

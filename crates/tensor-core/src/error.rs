@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What went wrong, by kind; the message of the [`Error`] says it in full.
 ///
 /// ```
-/// use tensor_core::{Array, ErrorKind};
+/// use tapegrad::{Array, ErrorKind};
 /// let error = Array::from_vec(vec![1, 2, 3], &[2, 2]).unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Shape);
 /// ```
@@ -58,7 +58,7 @@ pub enum ErrorKind {
 /// An error: its kind, the operation, what to do about it, and the caller's line.
 ///
 /// ```
-/// use tensor_core::{Array, Device, ErrorKind};
+/// use tapegrad::{Array, Device, ErrorKind};
 /// let error = Array::from_vec(vec![1.0, 2.0, 3.0], &[2, 2]).unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Shape);
 /// assert_eq!(error.op(), "from_vec");
@@ -77,7 +77,7 @@ impl Error {
     /// An error of operation `op`; `message` names the operands and says what to do.
     ///
     /// ```
-    /// use tensor_core::{Error, ErrorKind};
+    /// use tapegrad::{Error, ErrorKind};
     /// let error = Error::new(ErrorKind::Graph, "update", "no leaf");
     /// assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Graph, "update: no leaf"));
     /// ```
@@ -89,7 +89,7 @@ impl Error {
     /// [`ErrorKind::Shape`].
     ///
     /// ```
-    /// use tensor_core::{Error, ErrorKind};
+    /// use tapegrad::{Error, ErrorKind};
     /// assert_eq!(Error::shape("mv", "no").kind(), ErrorKind::Shape);
     /// ```
     #[cold]
@@ -100,7 +100,7 @@ impl Error {
     /// [`ErrorKind::Index`].
     ///
     /// ```
-    /// use tensor_core::{Error, ErrorKind};
+    /// use tapegrad::{Error, ErrorKind};
     /// assert_eq!(Error::index("select", "no").kind(), ErrorKind::Index);
     /// ```
     #[cold]
@@ -111,7 +111,7 @@ impl Error {
     /// [`ErrorKind::Argument`].
     ///
     /// ```
-    /// use tensor_core::{Error, ErrorKind};
+    /// use tapegrad::{Error, ErrorKind};
     /// assert_eq!(Error::argument("arange", "no").kind(), ErrorKind::Argument);
     /// ```
     #[cold]
@@ -122,7 +122,7 @@ impl Error {
     /// [`ErrorKind::File`]; the message names the file and what is wrong with it.
     ///
     /// ```
-    /// use tensor_core::Error;
+    /// use tapegrad::Error;
     /// let error = Error::file("load_npy", "a.npy".as_ref(), "it is empty");
     /// assert_eq!(error.to_string(), "load_npy: a.npy: it is empty");
     /// ```
@@ -134,7 +134,7 @@ impl Error {
     /// [`ErrorKind::OutOfMemory`].
     ///
     /// ```
-    /// use tensor_core::{Error, ErrorKind};
+    /// use tapegrad::{Error, ErrorKind};
     /// assert_eq!(Error::out_of_memory("zeros", 8).kind(), ErrorKind::OutOfMemory { bytes: 8 });
     /// ```
     #[cold]
@@ -149,7 +149,7 @@ impl Error {
     /// for your own error where you write `impl From<Mine> for Error`.
     ///
     /// ```
-    /// use tensor_core::{Error, ErrorKind};
+    /// use tapegrad::{Error, ErrorKind};
     /// let error = Error::other("no data");
     /// assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Other, "no data"));
     /// ```
@@ -163,7 +163,7 @@ impl Error {
     /// Adds the caller's line, unless a deeper caller has.
     ///
     /// ```
-    /// use tensor_core::Error;
+    /// use tapegrad::Error;
     /// use std::panic::Location;
     /// let error = Error::shape("mv", "no").at(Location::caller());
     /// assert!(error.to_string().starts_with("mv: no (at "));
@@ -180,7 +180,7 @@ impl Error {
     /// Adds the line that called the function this stands in, which is `#[track_caller]`, unless a deeper caller has.
     ///
     /// ```
-    /// use tensor_core::Error;
+    /// use tapegrad::Error;
     /// #[track_caller]
     /// fn failing() -> Error {
     ///     Error::shape("mv", "no").at_caller()
@@ -198,7 +198,7 @@ impl Error {
     /// caller than a line within a rule.
     ///
     /// ```
-    /// use tensor_core::Error;
+    /// use tapegrad::Error;
     /// use std::panic::Location;
     /// let (error, line) = (Error::shape("mv", "no").at_caller(), line!() + 1);
     /// assert_eq!(error.relocated(Location::caller()).location().unwrap().line(), line);
@@ -213,7 +213,7 @@ impl Error {
     /// Names the operation that was called in place of one that it is made of.
     ///
     /// ```
-    /// use tensor_core::Error;
+    /// use tapegrad::Error;
     /// assert_eq!(Error::shape("sum", "no").renamed("nansum").op(), "nansum");
     /// ```
     #[cold]
@@ -226,7 +226,7 @@ impl Error {
     /// What went wrong.
     ///
     /// ```
-    /// use tensor_core::{Array, ErrorKind};
+    /// use tapegrad::{Array, ErrorKind};
     /// let error = Array::<f64>::zeros(&[usize::MAX]).unwrap_err();
     /// assert_eq!(error.kind(), ErrorKind::OutOfMemory { bytes: usize::MAX });
     /// ```
@@ -237,7 +237,7 @@ impl Error {
     /// The operation that failed.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// assert_eq!(Array::from_vec(vec![1], &[2]).unwrap_err().op(), "from_vec");
     /// ```
     pub fn op(&self) -> &'static str {
@@ -247,7 +247,7 @@ impl Error {
     /// The line that called the operation.
     ///
     /// ```
-    /// use tensor_core::Error;
+    /// use tapegrad::Error;
     /// let error = Error::shape("mv", "no");
     /// assert!(error.location().is_none() && error.at_caller().location().is_some());
     /// ```
@@ -258,7 +258,7 @@ impl Error {
     /// Gives back what [`Error::other`] wrapped.
     ///
     /// ```
-    /// use tensor_core::Error;
+    /// use tapegrad::Error;
     /// assert_eq!(Error::other("mine").into_other().unwrap().to_string(), "mine");
     /// assert!(Error::shape("mv", "no").into_other().is_none());
     /// ```
@@ -294,7 +294,7 @@ impl std::error::Error for Error {
 /// your own is taken by `.map_err(Error::other)?`, or by `?` alone where it says so:
 ///
 /// ```
-/// use tensor_core::{Error, ErrorKind};
+/// use tapegrad::{Error, ErrorKind};
 /// #[derive(Debug)]
 /// struct Diverged;
 /// impl std::fmt::Display for Diverged {
@@ -310,9 +310,9 @@ impl std::error::Error for Error {
 ///     }
 /// }
 ///
-/// let number = || -> tensor_core::Result<f64> { Ok("many".parse()?) };
+/// let number = || -> tapegrad::Result<f64> { Ok("many".parse()?) };
 /// assert_eq!(number().unwrap_err().kind(), ErrorKind::Other);
-/// let failing = || -> tensor_core::Result<()> { Err(Diverged)? };
+/// let failing = || -> tapegrad::Result<()> { Err(Diverged)? };
 /// assert!(failing().unwrap_err().into_other().unwrap().is::<Diverged>());
 /// ```
 impl From<Box<dyn std::error::Error + Send + Sync>> for Error {
@@ -349,7 +349,7 @@ from_failures! {
 /// Lines of callers for results, in the body of a `#[track_caller]` function; a closure in it has no caller's line.
 ///
 /// ```
-/// use tensor_core::{AtCaller, Error, Result};
+/// use tapegrad::{AtCaller, Error, Result};
 /// #[track_caller]
 /// fn outer() -> Result<()> {
 ///     Err(Error::shape("inner", "no")).called("outer")

@@ -2,12 +2,12 @@
 //! blocks of them, and as [`Code`], the text of a GPU's kernel.
 //!
 //! ```
-//! use tensor_core::{Array, formula, kernels};
+//! use tapegrad::{Array, formula, kernels};
 //! let x = Array::from_vec(vec![1.0, 2.0, 3.0], &[3])?;
 //! let c = 0.5;
 //! let y = kernels::map("cube", &x, &formula!(|x: f64| x * x * x * c))?;
 //! assert_eq!(y.to_vec(), [0.5, 4.0, 13.5]);
-//! # Ok::<(), tensor_core::Error>(())
+//! # Ok::<(), tapegrad::Error>(())
 //! ```
 
 use crate::code::Code;
@@ -22,11 +22,11 @@ use std::marker::PhantomData;
 /// take. They are compiled once, whatever the function.
 ///
 /// ```
-/// use tensor_core::{Array, formula, kernels};
+/// use tapegrad::{Array, formula, kernels};
 /// let length = formula!(|x: f64, y: f64| (x * x + y * y).sqrt());
 /// let x = Array::from_vec(vec![3.0, 0.0], &[2])?;
 /// assert_eq!(kernels::zip("length", &x, &Array::scalar(4.0), &length)?.to_vec(), [5.0, 4.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub trait Formula<X, U>: Sync {
     /// The value at one place.
@@ -86,10 +86,10 @@ impl<A: Copy, B: Copy, C: Copy, U, F: Fn(A, B, C) -> U> Kernel for Loop<'_, (&[A
 /// one expression.
 ///
 /// ```
-/// use tensor_core::{Array, Closures, Code, DType, cuda, kernels};
+/// use tapegrad::{Array, Closures, Code, DType, cuda, kernels};
 /// let f = Closures::new(|x: f64| x.cbrt(), |[x]: [Code; 1]| Code::cuda("cbrt($0)", DType::F64, &[x]));
 /// assert_eq!(kernels::map("cbrt", &Array::scalar(-1.0), &f)?.to_vec(), [-1.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub struct Closures<F, G> {
     value: F,
@@ -194,11 +194,10 @@ macro_rules! formula {
 /// A function that only the CPU has; on a GPU it is an error.
 ///
 /// ```
-/// use tensor_core::{Array, kernels};
-/// use tensor_core::on_cpu;
+/// use tapegrad::{Array, kernels, on_cpu};
 /// let x = Array::from_vec(vec![0.0, 1.0], &[2])?;
 /// assert_eq!(kernels::map("bits", &x, &on_cpu(|x: f64| x.to_bits() as i64))?.to_vec()[0], 0);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn on_cpu<F>(value: F) -> Closures<F, OnCpu> {
     Closures { value, code: OnCpu }
@@ -380,13 +379,13 @@ functions!(3: T a 0, T b 1, T c 2);
 /// compiled in the crate that holds that, and in no other.
 ///
 /// ```
-/// use tensor_core::{Array, Function, function, kernels};
+/// use tapegrad::{Array, Function, function, kernels};
 /// static SHIFTED: Function<2> = function!(|x, shift| (x - shift).exp());
 /// static SCALED: Function<1> = function!(|x; scale, power| x.power(power).times(scale));
 /// let x = Array::from_vec(vec![1.0, 2.0], &[2])?;
 /// assert_eq!(kernels::zip("shifted", &x, &x, &SHIFTED.with([0.0; 2]))?.to_vec(), [1.0, 1.0]);
 /// assert_eq!(kernels::map("scaled", &x, &SCALED.with([0.5, 2.0]))?.to_vec(), [0.5, 2.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[macro_export]
 macro_rules! function {

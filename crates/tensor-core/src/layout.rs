@@ -10,8 +10,8 @@ pub type Strides = SmallVec<[isize; 4]>;
 /// Shape, strides and offset of an array within its buffer.
 ///
 /// ```
-/// use tensor_core::Layout;
-/// use tensor_core::shape::Dims;
+/// use tapegrad::Layout;
+/// use tapegrad::shape::Dims;
 /// let l = Layout::row_major(Dims::from_slice(&[2, 3]));
 /// let last_column = l.slice(1, 2, 1, 1).remove_dim(1);
 /// assert_eq!((last_column.shape(), last_column.offset()), (&[2][..], 2));
@@ -52,8 +52,8 @@ impl Layout {
     /// Row-major from the start of the buffer.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[2, 3, 4]));
     /// assert_eq!(l.strides()[..], [12, 4, 1]);
     /// ```
@@ -65,8 +65,8 @@ impl Layout {
     /// Any strides; the caller has checked that they stay within the buffer.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let reversed = Layout::strided(Dims::from_slice(&[3]), &[-1], 2);
     /// assert_eq!((reversed.place(&[0]), reversed.place(&[2])), (2, 0));
     /// ```
@@ -83,8 +83,8 @@ impl Layout {
     /// The sizes of the dimensions.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// assert_eq!(Layout::row_major(Dims::from_slice(&[2, 3])).shape(), [2, 3]);
     /// ```
     #[inline]
@@ -95,8 +95,8 @@ impl Layout {
     /// The number of dimensions.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// assert_eq!(Layout::row_major(Dims::new()).ndim(), 0);
     /// ```
     #[inline]
@@ -107,8 +107,8 @@ impl Layout {
     /// The number of elements.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// assert_eq!(Layout::row_major(Dims::from_slice(&[2, 3])).numel(), 6);
     /// assert_eq!(Layout::row_major(Dims::new()).numel(), 1);
     /// ```
@@ -120,11 +120,11 @@ impl Layout {
     /// Steps between neighbours along each dimension, in elements.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[2, 1]));
     /// assert_eq!(l.expand("expand", &[2, 5])?.strides()[..], [1, 0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn strides(&self) -> Strides {
         match &self.strides {
@@ -136,8 +136,8 @@ impl Layout {
     /// Where the first element lies in the buffer.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[5]));
     /// assert_eq!((l.offset(), l.slice(0, 3, 1, 2).offset()), (0, 3));
     /// ```
@@ -149,8 +149,8 @@ impl Layout {
     /// True where the elements lie one after another in row-major order.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[2, 3]));
     /// assert!(l.is_contiguous() && l.slice(0, 1, 1, 1).is_contiguous() && !l.permute(&[1, 0]).is_contiguous());
     /// ```
@@ -163,8 +163,8 @@ impl Layout {
     /// repetition: the start of that stretch.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[2, 3]));
     /// assert_eq!(l.permute(&[1, 0]).dense_start(), Some(0));
     /// assert_eq!(l.slice(0, 1, -1, 2).dense_start(), Some(0));
@@ -194,8 +194,8 @@ impl Layout {
     /// The lowest and the highest place in the buffer that is reached; None without elements.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[2, 3]));
     /// assert_eq!(l.bounds(), Some((0, 5)));
     /// assert_eq!(l.slice(1, 2, -2, 2).bounds(), Some((0, 5)));
@@ -233,8 +233,8 @@ impl Layout {
     /// The layout with dimensions in the order `dims`, a permutation, as the caller has checked.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[2, 3, 4])).permute(&[2, 0, 1]);
     /// assert_eq!((l.shape(), &l.strides()[..]), (&[4, 2, 3][..], &[1, 12, 4][..]));
     /// ```
@@ -247,12 +247,12 @@ impl Layout {
     /// The layout stretched to `to`: new and size-1 dimensions get stride 0.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[3, 1]));
     /// assert_eq!(l.expand("expand", &[2, 3, 4])?.strides()[..], [0, 1, 0]);
     /// assert!(l.expand("expand", &[4, 1]).is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn expand(&self, op: &'static str, to: &[usize]) -> Result<Self> {
         let wrong =
@@ -275,8 +275,8 @@ impl Layout {
     /// `len` elements along `dim` from `start`, `step` apart; the caller has checked the range.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[5])).slice(0, 4, -2, 3);
     /// assert_eq!((l.shape(), l.offset(), l.strides()[0]), (&[3][..], 4, -2));
     /// ```
@@ -294,8 +294,8 @@ impl Layout {
     /// Without dimension `dim`, whose size is 1 or whose place was chosen by [`Layout::slice`].
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[2, 1, 3]));
     /// assert_eq!(l.remove_dim(1).shape(), [2, 3]);
     /// ```
@@ -310,8 +310,8 @@ impl Layout {
     /// last dimension in place of the two, which the caller has checked.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[2, 3])).diagonal(1, [0, 1]);
     /// assert_eq!((l.shape(), l.offset(), l.strides()[0]), (&[2][..], 1, 4));
     /// ```
@@ -340,8 +340,8 @@ impl Layout {
     /// and their elements along a last dimension. The caller has checked that `size` fits and that `step` is not 0.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[5])).unfold(0, 3, 2);
     /// assert_eq!((l.shape(), &l.strides()[..]), (&[2, 3][..], &[2, 1][..]));
     /// ```
@@ -358,8 +358,8 @@ impl Layout {
     /// With a dimension of size 1 before dimension `dim`.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// assert_eq!(Layout::row_major(Dims::from_slice(&[2, 3])).insert_dim(2).shape(), [2, 3, 1]);
     /// ```
     pub fn insert_dim(&self, dim: usize) -> Self {
@@ -372,8 +372,8 @@ impl Layout {
     /// The same elements in another shape, where strides can express it without a copy.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// let l = Layout::row_major(Dims::from_slice(&[2, 3]));
     /// assert_eq!(l.reshape(&[3, 2]).unwrap().strides()[..], [2, 1]);
     /// assert!(l.permute(&[1, 0]).reshape(&[6]).is_none());
@@ -411,8 +411,8 @@ impl Layout {
     /// The place of the element at `index`, which has one entry per dimension, all in range.
     ///
     /// ```
-    /// use tensor_core::Layout;
-    /// use tensor_core::shape::Dims;
+    /// use tapegrad::Layout;
+    /// use tapegrad::shape::Dims;
     /// assert_eq!(Layout::row_major(Dims::from_slice(&[2, 3])).place(&[1, 2]), 5);
     /// ```
     pub fn place(&self, index: &[usize]) -> usize {

@@ -13,7 +13,7 @@ use crate::gpu::context::Gpu;
 /// As [`stats`], for any device.
 ///
 /// ```
-/// use tensor_core::{Device, memory};
+/// use tapegrad::{Device, memory};
 /// assert!(memory::stats_on(&Device::Cpu).is_ok());
 /// ```
 ///
@@ -32,7 +32,7 @@ pub fn stats_on(device: &Device) -> Result<Stats> {
 /// As [`trim`], for any device.
 ///
 /// ```
-/// use tensor_core::{Device, memory};
+/// use tapegrad::{Device, memory};
 /// assert!(memory::trim_on(&Device::Cpu).is_ok());
 /// ```
 ///
@@ -52,7 +52,7 @@ pub fn trim_on(device: &Device) -> Result<()> {
 /// As [`reset_peak`], for any device.
 ///
 /// ```
-/// use tensor_core::{Device, memory};
+/// use tapegrad::{Device, memory};
 /// assert!(memory::reset_peak_on(&Device::Cpu).is_ok());
 /// ```
 ///

@@ -5,7 +5,7 @@
 /// stands is compiled anew in every crate that uses it, with all that it calls.
 ///
 /// ```
-/// use tensor_core::{Array, Float, Result, compiled_once, formula, kernels};
+/// use tapegrad::{Array, Float, Result, compiled_once, formula, kernels};
 /// compiled_once! {
 ///     /// x e^x
 ///     pub fn x_exp_x<T: Float>(op: &'static str, x: &Array<T>) -> Result<Array<T>> {
@@ -13,7 +13,7 @@
 ///     }
 /// }
 /// assert_eq!(x_exp_x("example", &Array::scalar(0.0))?.item("example")?, 0.0);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[macro_export]
 macro_rules! compiled_once {

@@ -17,10 +17,10 @@ use rand_core::Rng;
 /// Uniform numbers in [0, 1).
 ///
 /// ```
-/// use tensor_core::random;
+/// use tapegrad::random;
 /// let x = random::rand::<f64>(&[1000])?;
 /// assert!(x.to_vec().iter().all(|x| (0.0..1.0).contains(x)));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -32,9 +32,9 @@ pub fn rand<T: Float>(shape: &[usize]) -> Result<Array<T>> {
 /// Uniform numbers in [0, 1), on a device.
 ///
 /// ```
-/// use tensor_core::{Device, random, shape};
+/// use tapegrad::{Device, random, shape};
 /// assert_eq!(random::rand_on::<f32>(Device::Cpu, &[2, 3])?.shape(), [2, 3]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -53,12 +53,12 @@ pub fn rand_on<T: Float>(device: Device, shape: &[usize]) -> Result<Array<T>> {
 /// Standard normal numbers.
 ///
 /// ```
-/// use tensor_core::random;
+/// use tapegrad::random;
 /// random::manual_seed(7);
 /// let x = random::randn::<f64>(&[3])?.to_vec();
 /// random::manual_seed(7);
 /// assert_eq!(x, random::randn::<f64>(&[3])?.to_vec());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -70,9 +70,9 @@ pub fn randn<T: Float>(shape: &[usize]) -> Result<Array<T>> {
 /// Standard normal numbers, on a device.
 ///
 /// ```
-/// use tensor_core::{Device, random, shape};
+/// use tapegrad::{Device, random, shape};
 /// assert_eq!(random::randn_on::<f32>(Device::Cpu, &[2, 3])?.shape(), [2, 3]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
@@ -91,11 +91,11 @@ pub fn randn_on<T: Float>(device: Device, shape: &[usize]) -> Result<Array<T>> {
 /// Standard normal numbers from the caller's own generator.
 ///
 /// ```
-/// use tensor_core::random;
+/// use tapegrad::random;
 /// use rand::{SeedableRng, rngs::SmallRng};
 /// let draw = || random::randn_using::<f64>(&[3], &mut SmallRng::seed_from_u64(1)).map(|x| x.to_vec());
 /// assert_eq!(draw()?, draw()?);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

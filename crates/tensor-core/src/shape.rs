@@ -13,7 +13,7 @@ pub type Signed = SmallVec<[isize; 4]>;
 /// are `i32`, as everywhere in Rust.
 ///
 /// ```
-/// use tensor_core::shape::Integer;
+/// use tapegrad::shape::Integer;
 /// assert_eq!((3usize.to_isize(), (-1i64).to_isize()), (3, -1));
 /// assert!((-1).to_size("zeros").is_err());
 /// ```
@@ -38,13 +38,13 @@ pub trait Integer: Copy {
 /// array, a slice or a vector of integers. There is no other conversion of these.
 ///
 /// ```
-/// use tensor_core::shape::IntoDims;
+/// use tapegrad::shape::IntoDims;
 /// let n = 3usize;
 /// assert_eq!((2, n).into_dims()[..], [2, 3]);
 /// assert_eq!(vec![2, -1].into_dims()[..], [2, -1]);
 /// assert_eq!(n.into_shape("zeros")?[..], [3]);
 /// assert!((2, -1).into_shape("zeros").is_err());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` names no sizes or dimensions",
@@ -203,7 +203,7 @@ impl IntoDims for &Signed {
 /// Whether two shapes are equal, without the call that comparing slices costs.
 ///
 /// ```
-/// use tensor_core::shape;
+/// use tapegrad::shape;
 /// assert!(shape::same(&[2, 3], &[2, 3]) && !shape::same(&[2, 3], &[2, 3, 1]));
 /// ```
 #[inline(always)]
@@ -214,11 +214,11 @@ pub fn same(a: &[usize], b: &[usize]) -> bool {
 /// The number of elements, an error where it or the bytes would overflow.
 ///
 /// ```
-/// use tensor_core::shape;
+/// use tapegrad::shape;
 /// assert_eq!(shape::numel("zeros", &[2, 3])?, 6);
 /// assert_eq!(shape::numel("zeros", &[])?, 1);
 /// assert!(shape::numel("zeros", &[usize::MAX, 2, 0]).is_err());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn numel(op: &'static str, shape: &[usize]) -> Result<usize> {
     // Sizes of zero do not excuse the rest: products of a part of the shape must fit as well.
@@ -232,11 +232,11 @@ pub fn numel(op: &'static str, shape: &[usize]) -> Result<usize> {
 /// Dimension `dim` of `ndim`, negative ones counted from the end.
 ///
 /// ```
-/// use tensor_core::shape;
+/// use tapegrad::shape;
 /// assert_eq!(shape::dim("sum", -1, 3)?, 2);
 /// let error = shape::dim("sum", 3, 3).unwrap_err().to_string();
 /// assert_eq!(error, "sum: dimension 3 does not exist in a tensor of 3 dimensions: use -3 to 2");
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn dim(op: &'static str, dim: isize, ndim: usize) -> Result<usize> {
     let n = ndim as isize;
@@ -254,10 +254,10 @@ pub fn dim(op: &'static str, dim: isize, ndim: usize) -> Result<usize> {
 /// Which dimensions `dims` names; none at all names all of them, as PyTorch has it.
 ///
 /// ```
-/// use tensor_core::shape;
+/// use tapegrad::shape;
 /// assert_eq!(shape::dim_mask("sum", &[0, -1], 3)?[..], [true, false, true]);
 /// assert_eq!(shape::dim_mask("sum", &[], 2)?[..], [true, true]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn dim_mask(op: &'static str, dims: &[isize], ndim: usize) -> Result<SmallVec<[bool; 4]>> {
     let mut mask = SmallVec::from_elem(dims.is_empty(), ndim);
@@ -278,10 +278,10 @@ pub fn dim_mask(op: &'static str, dims: &[isize], ndim: usize) -> Result<SmallVe
 /// dimensions count as 1.
 ///
 /// ```
-/// use tensor_core::shape;
+/// use tapegrad::shape;
 /// assert_eq!(shape::broadcast("add", &[3, 1], &[4])?[..], [3, 4]);
 /// assert!(shape::broadcast("add", &[3], &[4]).is_err());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn broadcast(op: &'static str, a: &[usize], b: &[usize]) -> Result<Dims> {
     let (long, short) = if a.len() >= b.len() { (a, b) } else { (b, a) };
@@ -306,10 +306,10 @@ pub fn broadcast(op: &'static str, a: &[usize], b: &[usize]) -> Result<Dims> {
 /// Finds the size given as -1 and checks the rest against the `n` elements there are.
 ///
 /// ```
-/// use tensor_core::shape;
+/// use tapegrad::shape;
 /// assert_eq!(shape::resolve("reshape", &[-1, 2], &[2, 3])?[..], [3, 2]);
 /// assert!(shape::resolve("reshape", &[-1, 4], &[2, 3]).is_err());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn resolve(op: &'static str, sizes: &[isize], from: &[usize]) -> Result<Dims> {
     let n: usize = from.iter().product();

@@ -10,11 +10,10 @@ use tensor_core::Expression;
 /// Where a condition on an [`Expr`] holds.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use autograd::{Expr, fused};
+/// use tapegrad::{Expr, Tensor, fused};
 /// let f = fused(|[x]: [Expr; 1]| (x.clone().gt(0.0) & x.clone().lt(2.0)).where_cond(x, 0.0));
 /// assert_eq!(f.call([&Tensor::from([-1.0, 1.0, 3.0])])?.to_vec(), [0.0, 1.0, 0.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Condition(Expr);

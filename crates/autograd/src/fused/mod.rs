@@ -53,7 +53,7 @@ impl Derived {
 /// here: what it decides is decided then, and a captured number keeps its value.
 ///
 /// ```
-/// use autograd::{Tensor, fused};
+/// use tapegrad::{Tensor, fused};
 /// let scale = 0.5;
 /// let f = fused(|[x, y]| (x - y).square() * x.exp() * scale);
 /// let (x, y) = (Tensor::from([0.0, 1.0]).requires_grad(), Tensor::scalar(2.0));
@@ -62,7 +62,7 @@ impl Derived {
 /// z.sum().backward()?;
 /// // ((x - y)^2 + 2 (x - y)) e^x / 2
 /// assert_eq!(x.grad().unwrap().to_vec(), [0.0, -0.5 * 1f64.exp()]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn fused<const N: usize>(f: impl FnOnce([Expr; N]) -> Expr) -> Fused<N> {
     Fused(Derived::of(Program::of(N, |x| f(std::array::from_fn(|k| x[k])))))
@@ -72,12 +72,11 @@ impl<const N: usize> Fused<N> {
     /// The value, of the shape to which the operands broadcast.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use autograd::fused;
+    /// use tapegrad::{Tensor, fused};
     /// let f = fused(|[x, y]| x * y + 1.0);
     /// let (column, row) = (Tensor::from([[1.0], [2.0]]), Tensor::from([3.0, 4.0]));
     /// assert_eq!(f.call([&column, &row])?.to_vec(), [4.0, 5.0, 7.0, 9.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

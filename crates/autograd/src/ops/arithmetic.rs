@@ -299,7 +299,7 @@ impl<T: Number> Tensor<T> {
     /// -x.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1, -2]);
     /// assert_eq!(x.neg().to_vec(), (-&x).to_vec());
     /// assert_eq!((-x).to_vec(), [-1, 2]);
@@ -314,11 +314,11 @@ impl<T: Number> Tensor<T> {
     /// |x|; its derivative at 0 is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([-2.0, 0.0, 3.0]).requires_grad();
     /// x.abs().sum().backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [-1.0, 0.0, 1.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[doc(alias("absolute", "fabs"))]
     #[track_caller]
@@ -340,11 +340,11 @@ macro_rules! operator {
             #[doc = $doc]
             ///
             /// ```
-            /// use autograd::Tensor;
+            /// use tapegrad::Tensor;
             /// let (column, row) = (Tensor::from([[1.0], [2.0]]), Tensor::from([1.0, 2.0, 4.0]));
             #[doc = concat!("assert_eq!(column.", stringify!($try_method), "(&row)?.shape(), [2, 3]);")]
             #[doc = concat!("assert!(row.", stringify!($try_method), "(&Tensor::zeros([2])).is_err());")]
-            /// # Ok::<(), tensor_core::Error>(())
+            /// # Ok::<(), tapegrad::Error>(())
             /// ```
             ///
             /// # Errors

@@ -54,13 +54,13 @@ impl<T: Element> Tensor<T> {
     /// Writes one element; negative indices count from the end.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let mut x = Tensor::zeros([2, 2]);
     /// let before = x.clone();
     /// x.set([0, -1], 5.0)?;
     /// assert_eq!(x.to_vec(), [0.0, 5.0, 0.0, 0.0]);
     /// assert_eq!(before.to_vec(), [0.0; 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -52,11 +52,11 @@ impl<T: Float> Tensor<T> {
     /// The elements in another float type; differentiable.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 2.0]).requires_grad();
     /// x.cast::<f32>().square().sum().backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [2.0, 4.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[doc(alias = "astype")]
     #[track_caller]
@@ -72,7 +72,7 @@ impl<T: Element> Tensor<T> {
     /// zero is `true`. [`Tensor::cast`] is the differentiable form, between floats.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([-1.5, 0.0, 2.5]);
     /// assert_eq!(x.to_type::<i64>().to_vec(), [-1, 0, 2]);
     /// assert_eq!(x.to_type::<bool>().to_vec(), [true, false, true]);

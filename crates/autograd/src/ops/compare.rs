@@ -67,12 +67,12 @@ macro_rules! comparisons {
             #[doc = $doc]
             ///
             /// ```
-            /// use autograd::Tensor;
+            /// use tapegrad::Tensor;
             /// let (column, row) = (Tensor::from([[1], [2]]), Tensor::from([1, 2, 3]));
             #[doc = concat!("let mask = column.", stringify!($name), "(&row)?;")]
             /// assert_eq!(mask.shape(), [2, 3]);
             #[doc = concat!("assert_eq!(row.", stringify!($name), "(2)?.get([0])?, 1 ", stringify!($op), " 2);")]
-            /// # Ok::<(), tensor_core::Error>(())
+            /// # Ok::<(), tapegrad::Error>(())
             /// ```
             ///
             /// # Errors
@@ -134,11 +134,11 @@ impl Tensor<bool> {
     /// that is infinite (the square root at 0), mask the branch's input as well.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([-1.0, 4.0]);
     /// let y = x.gt(0.0)?.where_cond(&x, 0.0)?;
     /// assert_eq!(y.to_vec(), [0.0, 4.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -153,7 +153,7 @@ impl Tensor<bool> {
     /// True where the mask is false, as `!mask`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let mask = Tensor::from([true, false]);
     /// assert_eq!(mask.logical_not().to_vec(), (!&mask).to_vec());
     /// assert_eq!((!mask).to_vec(), [false, true]);
@@ -168,10 +168,10 @@ impl Tensor<bool> {
     /// Where both masks hold, broadcast, as `&a & &b`, which panics where the shapes do not.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 2.0, 3.0]);
     /// assert_eq!(x.gt(1.0)?.logical_and(&x.lt(3.0)?)?.to_vec(), [false, true, false]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -185,10 +185,10 @@ impl Tensor<bool> {
     /// Where either mask holds, broadcast, as `&a | &b`, which panics where the shapes do not.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (row, column) = (Tensor::from([false, true]), Tensor::from([[false], [true]]));
     /// assert_eq!(row.logical_or(&column)?.to_vec(), [false, true, true, true]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -202,11 +202,11 @@ impl Tensor<bool> {
     /// Where exactly one of the masks holds, broadcast, as `&a ^ &b`, which panics where the shapes do not.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (a, b) = (Tensor::from([true, true]), Tensor::from([true, false]));
     /// assert_eq!((&a ^ &b).to_vec(), a.logical_xor(&b)?.to_vec());
     /// assert_eq!((a ^ b).to_vec(), [false, true]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -230,11 +230,11 @@ impl Tensor<bool> {
     /// Whether every element is true.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 2.0]);
     /// assert!(x.gt(0.0)?.all() && !x.gt(1.0)?.all());
     /// assert!(Tensor::zeros([0]).gt(0.0)?.all());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     #[must_use]
@@ -247,7 +247,7 @@ impl Tensor<bool> {
     /// Whether any element is true.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, f64::NAN]);
     /// assert!(x.isnan().any());
     /// assert!(!Tensor::zeros([0]).isnan().any());
@@ -263,10 +263,10 @@ impl Tensor<bool> {
     /// Whether every element over `dims` is true; the dimensions stay with size 1 where `keepdim`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let mask = Tensor::from([[true, false], [true, true]]);
     /// assert_eq!(mask.all_dim(1, false)?.to_vec(), [false, true]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -280,10 +280,10 @@ impl Tensor<bool> {
     /// Whether any element over `dims` is true; the dimensions stay with size 1 where `keepdim`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let mask = Tensor::from([[true, false], [false, false]]);
     /// assert_eq!(mask.any_dim(1, false)?.to_vec(), [true, false]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -336,7 +336,7 @@ impl<T: Element> Tensor<T> {
     /// How many elements are not 0 (not `false`).
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([0.0, -0.0, f64::NAN, 2.0]).count_nonzero(), 2);
     /// ```
     #[track_caller]
@@ -351,10 +351,10 @@ impl<T: Element> Tensor<T> {
     /// `keepdim`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[0, 1, 2], [0, 0, 3]]);
     /// assert_eq!(x.count_nonzero_dim(1, false)?.to_vec(), [2, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -384,11 +384,11 @@ impl<T: Float> Tensor<T> {
     /// nothing.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, f64::INFINITY, f64::NAN]);
     /// let y = Tensor::from([1.125, f64::INFINITY, f64::NAN]);
     /// assert_eq!(x.isclose(&y, 0.0, 0.125)?.to_vec(), [true, true, false]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -403,10 +403,10 @@ impl<T: Float> Tensor<T> {
     /// `rtol` 1e-5 and `atol` 1e-8.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 2.0]);
     /// assert!(x.allclose(&(&x + 1e-9), 1e-5, 1e-8)?);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

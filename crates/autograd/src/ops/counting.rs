@@ -27,9 +27,9 @@ impl Tensor<i64> {
     /// have no gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1, 3, 1]).bincount(0)?.to_vec(), [0, 2, 0, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -43,10 +43,10 @@ impl Tensor<i64> {
     /// weight has the gradient of its bin.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let weights = Tensor::from([0.5, 2.0, 1.0]);
     /// assert_eq!(Tensor::from([1, 3, 1]).bincount_weighted(&weights, 0)?.to_vec(), [0.0, 1.5, 0.0, 2.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -78,10 +78,10 @@ impl Tensor<i64> {
     /// without a number, of one more than the largest class. It has no gradient; `to_type` makes floats of it.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([2, 0]).one_hot(3)?.to_vec(), [0, 0, 1, 1, 0, 0]);
     /// assert_eq!(Tensor::from([0, 1]).one_hot(None)?.shape(), [2, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -146,10 +146,10 @@ impl<T: Float> Tensor<T> {
     /// one, and the largest to the last. Counts have no gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (counts, edges) = Tensor::from([1.0, 2.0, 1.5, 3.0]).histogram(2)?;
     /// assert_eq!((counts.to_vec(), edges.to_vec()), (vec![2.0, 2.0], vec![1.0, 2.0, 3.0]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -163,12 +163,12 @@ impl<T: Float> Tensor<T> {
     /// range is not counted, and NaN nowhere. There are gradients with respect to the weights only.
     ///
     /// ```
-    /// use autograd::{HistogramOptions, Tensor};
+    /// use tapegrad::{HistogramOptions, Tensor};
     /// let x = Tensor::from([0.1, 0.2, 0.7, 5.0]);
     /// let options = HistogramOptions { bins: 2, range: Some((0.0, 1.0)), density: true, ..Default::default() };
     /// let (density, _) = x.histogram_with(options)?;
     /// assert_eq!(density.to_vec(), [4.0 / 3.0, 2.0 / 3.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -189,9 +189,9 @@ impl<T: Float> Tensor<T> {
     /// the largest where `min` equals `max`; see [`Tensor::histogram_with`].
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([0.1, 0.6, 0.7, 2.0]).histc(2, 0.0, 1.0)?.to_vec(), [1.0, 2.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -209,12 +209,12 @@ impl<T: Number> Tensor<T> {
     /// below it, or, where `right`, not above it. NaN is behind all. Numbers have no gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let boundaries = Tensor::from([1.0, 2.0, 3.0]);
     /// let x = Tensor::from([0.5, 2.0, 9.0]);
     /// assert_eq!(x.bucketize(&boundaries, false)?.to_vec(), [0, 1, 3]);
     /// assert_eq!(x.bucketize(&boundaries, true)?.to_vec(), [0, 2, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

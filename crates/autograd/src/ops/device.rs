@@ -32,11 +32,10 @@ impl<T: Element> Tensor<T> {
     /// The value on a device; nothing happens where it is there already. The gradient moves back.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use tensor_core::Device;
+    /// use tapegrad::{Device, Tensor};
     /// let x: Tensor = Tensor::from([1.0, 2.0]);
     /// assert_eq!(x.to_device(&"cpu".parse::<Device>()?)?.to_vec(), [1.0, 2.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

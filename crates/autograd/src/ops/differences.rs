@@ -47,11 +47,11 @@ impl<T: Number> Tensor<T> {
     /// elements than that. PyTorch's `prepend` and `append` are a [`Tensor::cat`] before.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1, 4, 9, 16]);
     /// assert_eq!(x.diff(1, 0)?.to_vec(), [3, 5, 7]);
     /// assert_eq!(x.diff(2, -1)?.to_vec(), [2, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -78,11 +78,11 @@ impl<T: Float> Tensor<T> {
     /// neighbours, a vector the places along `dim`, and more dimensions broadcast. Of fewer than two values it is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let y = Tensor::from([1.0, 2.0, 3.0]);
     /// assert_eq!(y.trapezoid(0.5, 0)?.item()?, 2.0);
     /// assert_eq!(y.trapezoid(&Tensor::from([0.0, 1.0, 3.0]), 0)?.item()?, 6.5);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -103,10 +103,10 @@ impl<T: Float> Tensor<T> {
     /// there are values. `x` as in [`Tensor::trapezoid`].
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let y = Tensor::from([1.0, 2.0, 3.0]);
     /// assert_eq!(y.cumulative_trapezoid(1.0, 0)?.to_vec(), [1.5, 4.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -85,9 +85,9 @@ impl<T: Number> Tensor<T> {
     /// derivative is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-7, 7]).floor_divide(2)?.to_vec(), [-4, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -102,9 +102,9 @@ impl<T: Number> Tensor<T> {
     /// derivative by `other` is minus that quotient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-7, 7]).remainder(2)?.to_vec(), [1, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -120,9 +120,9 @@ impl<T: Number> Tensor<T> {
     /// minus that quotient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-7, 7]).fmod(2)?.to_vec(), [-1, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

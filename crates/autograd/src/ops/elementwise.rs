@@ -111,7 +111,7 @@ functions! {
     /// e^x.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([0.0, f64::NEG_INFINITY]);
     /// assert_eq!(x.exp().to_vec(), [1.0, 0.0]);
     /// ```
@@ -119,7 +119,7 @@ functions! {
     /// 2^x.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-1.0, 0.0, 10.0]).exp2().to_vec(), [0.5, 1.0, 1024.0]);
     /// ```
     pub exp2 EXP2() |x| x.exp2(), Output |g, y| g * y.times(LN_2);
@@ -128,10 +128,10 @@ functions! {
     /// The natural logarithm.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1.0, 0.0]).log().to_vec(), [0.0, f64::NEG_INFINITY]);
     /// assert!(Tensor::scalar(-1.0f64).log().item()?.is_nan());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[doc(alias = "ln")]
     pub log LOG() |x| x.log(), Input |g, x| g / x;
@@ -144,11 +144,11 @@ functions! {
     /// The square root; its derivative at 0 is infinite.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([4.0, 0.0]).requires_grad();
     /// x.sqrt().sum().backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [0.25, f64::INFINITY]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub sqrt SQRT() |x| x.sqrt(), Output |g, y| g / y.times(2.0);
     /// 1 / sqrt(x).
@@ -156,25 +156,25 @@ functions! {
     /// x^2.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-3.0, 0.5]).square().to_vec(), [9.0, 0.25]);
     /// ```
     pub square SQUARE() |x| x.square(), Input |g, x| g * x.times(2.0);
     /// 1 / x.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([4.0, 0.0]).reciprocal().to_vec(), [0.25, f64::INFINITY]);
     /// ```
     pub reciprocal RECIPROCAL() |x| x.reciprocal(), Output |g, y| -(g * y.square());
     /// The sine of an angle in radians.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::scalar(0.0).requires_grad();
     /// x.sin().backward()?;
     /// assert_eq!(x.grad().unwrap().item()?, 1.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub sin SIN() |x| x.sin(), Input |g, x| g * x.cos();
     /// The cosine of an angle in radians.
@@ -236,7 +236,7 @@ functions! {
     /// The number whose error function is x, infinite at -1 and 1 and NaN beyond them.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let y = Tensor::from([0.0, 0.5, 1.0]).erfinv();
     /// assert_eq!(y.to_vec(), [0.0, 0.4769362762044699, f64::INFINITY]);
     /// ```
@@ -245,7 +245,7 @@ functions! {
     /// beyond them. PyTorch's `logit(eps)` is `x.clamp(eps, 1.0 - eps).logit()`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([0.0, 0.25, 0.5, 1.0]);
     /// assert_eq!(x.logit().to_vec(), [f64::NEG_INFINITY, -3f64.ln(), 0.0, f64::INFINITY]);
     /// ```
@@ -265,7 +265,7 @@ functions! {
     /// -1, 0 or 1; its derivative is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-2.5, 0.0, 3.0]).sign().to_vec(), [-1.0, 0.0, 1.0]);
     /// ```
     #[doc(alias = "sgn")]
@@ -273,21 +273,21 @@ functions! {
     /// The largest integer not above x; its derivative is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-1.5, 1.5]).floor().to_vec(), [-2.0, 1.0]);
     /// ```
     pub floor FLOOR() |x| x.floor(), Nothing |g, _v| g.nothing();
     /// The smallest integer not below x; its derivative is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-1.5, 1.5]).ceil().to_vec(), [-1.0, 2.0]);
     /// ```
     pub ceil CEIL() |x| x.ceil(), Nothing |g, _v| g.nothing();
     /// x without its fraction; its derivative is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-1.5, 1.5]).trunc().to_vec(), [-1.0, 1.0]);
     /// ```
     #[doc(alias = "fix")]
@@ -295,7 +295,7 @@ functions! {
     /// The nearest integer, the even one of two; its derivative is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([0.5, 1.5, -2.5]).round().to_vec(), [0.0, 2.0, -2.0]);
     /// ```
     #[doc(alias = "rint")]
@@ -342,7 +342,7 @@ functions! {
     /// x above 0, `slope` x elsewhere; the derivative at 0 is `slope`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-4.0, 2.0]).leaky_relu(0.25).to_vec(), [-1.0, 2.0]);
     /// ```
     pub leaky_relu LEAKY_RELU(slope) |x| {
@@ -369,10 +369,10 @@ functions! {
     /// x^p for a constant p. Its derivative is 0 for p = 0, also at 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([4.0, 0.25]).powf(-0.5).to_vec(), [0.5, 2.0]);
     /// assert!(Tensor::scalar(-8.0f64).powf(0.5).item()?.is_nan());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub powf POWF(p) |x| x.power(p), Input |g, x| match p {
         0.0 => g.nothing(),
@@ -398,7 +398,7 @@ impl<T: Float> Tensor<T> {
     /// at 0 and near it. NaN at infinities, as NumPy's and PyTorch's.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([0.0, 0.5, 3.0]);
     /// assert_eq!(x.sinc().to_vec(), [1.0, std::f64::consts::FRAC_2_PI, 0.0]);
     /// ```
@@ -411,11 +411,11 @@ impl<T: Float> Tensor<T> {
     /// The logarithmic derivative of the gamma function.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// // It grows by 1 / x from x to x + 1.
     /// let x = Tensor::from([1.0, 2.0]).digamma();
     /// assert!((x.get([1])? - x.get([0])? - 1.0f64).abs() < 1e-14);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     #[must_use]
@@ -427,10 +427,10 @@ impl<T: Float> Tensor<T> {
     /// The derivative of order `n` of [`Tensor::digamma`].
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let trigamma = Tensor::scalar(1.0).polygamma(1).item()?;
     /// assert!((trigamma - std::f64::consts::PI.powi(2) / 6.0).abs() < 1e-14);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     #[must_use]
@@ -444,7 +444,7 @@ impl<T: Number> Tensor<T> {
     /// Ones in this tensor's shape, on its device.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[5, 6]]).ones_like().to_vec(), [1, 1]);
     /// ```
     #[track_caller]
@@ -459,7 +459,7 @@ impl<T: Element> Tensor<T> {
     /// Zeros (`false`) in this tensor's shape, on its device.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[5, 6]]);
     /// assert_eq!((x.zeros_like().shape(), x.zeros_like().to_vec()), (&[1, 2][..], vec![0, 0]));
     /// ```
@@ -472,7 +472,7 @@ impl<T: Element> Tensor<T> {
     /// One value everywhere in this tensor's shape, on its device.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[5, 6]]).full_like(9).to_vec(), [9, 9]);
     /// ```
     #[track_caller]

@@ -157,11 +157,11 @@ impl<T: Number> Tensor<T> {
     /// good as a vector of one element, here and in every operation along a dimension.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
     /// let y = x.gather(1, &Tensor::from([[0, 0], [1, 0]]))?;
     /// assert_eq!(y.to_vec(), [1.0, 1.0, 4.0, 3.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -190,11 +190,11 @@ impl<T: Number> Tensor<T> {
     /// other dimensions. What is added to one element is added in row-major order, on every device.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::zeros([3]);
     /// let y = x.scatter_add(0, &Tensor::from([2, 0, 2]), &Tensor::from([1.0, 2.0, 4.0]))?;
     /// assert_eq!(y.to_vec(), [2.0, 0.0, 5.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -233,11 +233,11 @@ impl<T: Number> Tensor<T> {
     /// Of what is put to one element, the last in row-major order stays, and has its gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (x, index) = (Tensor::zeros([3]), Tensor::from([2, 0]));
     /// assert_eq!(x.scatter(0, &index, &Tensor::from([5.0, 7.0]))?.to_vec(), [7.0, 0.0, 5.0]);
     /// assert_eq!(x.scatter(0, &index, 1.0)?.to_vec(), [1.0, 0.0, 1.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -263,12 +263,12 @@ impl<T: Number> Tensor<T> {
     /// end; the gradients of a slice chosen often add up.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2], [3, 4], [5, 6]]);
     /// assert_eq!(x.index_select(0, &Tensor::from([2, 0, 2]))?.to_vec(), [5, 6, 1, 2, 5, 6]);
     /// assert_eq!(x.index_select(0, 1..3)?.to_vec(), [3, 4, 5, 6]);
     /// assert_eq!(x.index_select(0, vec![-1])?.to_vec(), [5, 6]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -305,12 +305,12 @@ impl<T: Number> Tensor<T> {
     /// `add.at` does; of what is put to one row, the last stays.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (x, index) = (Tensor::from([1.0, 1.0, 1.0]), Tensor::from([1, 1]));
     /// let values = Tensor::from([2.0, 3.0]);
     /// assert_eq!(x.index_put(&index, &values, false)?.to_vec(), [1.0, 3.0, 1.0]);
     /// assert_eq!(x.index_put(&index, &values, true)?.to_vec(), [1.0, 6.0, 1.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -367,10 +367,10 @@ impl<T: Number> Tensor<T> {
     /// The elements where the mask, broadcast to this shape, holds: a vector, in row-major order.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, -2.0, 3.0]);
     /// assert_eq!(x.masked_select(&x.gt(0.0)?)?.to_vec(), [1.0, 3.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -394,10 +394,10 @@ impl<T: Element> Tensor<T> {
     /// where it does.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, f64::NAN]);
     /// assert_eq!(x.masked_fill(&x.isnan(), 0.0)?.to_vec(), [1.0, 0.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -411,7 +411,7 @@ impl<T: Element> Tensor<T> {
     /// The indices of the elements that are not 0 (not `false`), a row for each, in row-major order.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[0.0, 2.0], [3.0, 0.0]]).nonzero().to_vec(), [0, 1, 1, 0]);
     /// ```
     #[doc(alias("argwhere", "flatnonzero"))]

@@ -199,11 +199,11 @@ impl<T: Element> Tensor<T> {
     /// `length` elements along dimension `dim` from `start`, negative ones counted from the end.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
     /// assert_eq!(x.narrow(1, 1, 2)?.to_vec(), [2, 3, 5, 6]);
     /// assert_eq!(x.narrow(-1, -1, 1)?.to_vec(), [3, 6]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -219,10 +219,10 @@ impl<T: Element> Tensor<T> {
     /// constant to every derivative: [`Tensor::select`] gives a tensor that can be differentiated.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
     /// assert_eq!((x.get([0, 1])?, x.get((-1, -1))?), (2, 6));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -248,13 +248,13 @@ impl<T: Element> Tensor<T> {
     /// end.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]).requires_grad();
     /// let last = x.select(1, -1)?;
     /// assert_eq!(last.to_vec(), [2.0, 4.0]);
     /// last.sum().backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [0.0, 1.0, 0.0, 1.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -269,10 +269,10 @@ impl<T: Element> Tensor<T> {
     /// Row `index`: the elements at that place of the first dimension.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2], [3, 4], [5, 6]]);
     /// assert_eq!(x.row(-1)?.to_vec(), [5, 6]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -288,12 +288,12 @@ impl<T: Element> Tensor<T> {
     /// indices, new dimensions. Dimensions that are not named stay whole.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// use ndarray::s;
     /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
     /// assert_eq!(x.slice(s![.., 1..])?.to_vec(), [2, 3, 5, 6]);
     /// assert_eq!(x.slice(s![-1, ..;-1])?.to_vec(), [6, 5, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -55,11 +55,11 @@ impl<T: Float> Tensor<T> {
     /// nearer end, so that weights 0 and 1 give both exactly. The three broadcast.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (a, b) = (Tensor::from([0.0, 10.0]), Tensor::from([1.0, 20.0]));
     /// assert_eq!(a.lerp(&b, 0.25)?.to_vec(), [0.25, 12.5]);
     /// assert_eq!(a.lerp(&b, &Tensor::from([1.0, 0.5]))?.to_vec(), [1.0, 15.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -74,11 +74,11 @@ impl<T: Float> Tensor<T> {
     /// point the slope is that behind it.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (xp, fp) = (Tensor::from([0.0, 1.0, 3.0]), Tensor::from([0.0, 10.0, 30.0]));
     /// let x = Tensor::from([-1.0, 0.5, 1.0, 2.0, 9.0]);
     /// assert_eq!(x.interp(&xp, &fp)?.to_vec(), [0.0, 5.0, 10.0, 20.0, 30.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -91,11 +91,11 @@ impl<T: Float> Tensor<T> {
     /// [`Tensor::interp`] with other values before the first point and behind the last.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (xp, fp) = (Tensor::from([0.0, 1.0]), Tensor::from([5.0, 7.0]));
     /// let y = Tensor::from([-1.0, 1.0, 2.0]).interp_with(&xp, &fp, Some(0.0), Some(f64::NAN))?;
     /// assert!(y.get([0])? == 0.0 && y.get([1])? == 7.0 && y.get([2])?.is_nan());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

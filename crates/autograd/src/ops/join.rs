@@ -100,11 +100,11 @@ impl<T: Element> Tensor<T> {
     /// The tensors of a list, owned or borrowed, one after another along dimension `dim`; their other sizes agree.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (a, b) = (Tensor::from([1, 2]), Tensor::from([3]));
     /// assert_eq!(Tensor::cat(&[&a, &b], 0)?.to_vec(), [1, 2, 3]);
     /// assert_eq!(Tensor::cat(vec![a, b], -1)?.to_vec(), [1, 2, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -139,10 +139,10 @@ impl<T: Element> Tensor<T> {
     /// The tensors side by side: along the second dimension, or, of vectors and scalars, along the first.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (a, b) = (Tensor::from([[1], [2]]), Tensor::from([[3], [4]]));
     /// assert_eq!(Tensor::hstack(&[&a, &b])?.to_vec(), [1, 3, 2, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -159,10 +159,10 @@ impl<T: Element> Tensor<T> {
     /// The tensors below each other, along the first dimension; vectors are rows.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let rows = Tensor::vstack(&[&Tensor::from([1, 2]), &Tensor::from([[3, 4], [5, 6]])])?;
     /// assert_eq!((rows.shape(), rows.to_vec()), (&[3, 2][..], vec![1, 2, 3, 4, 5, 6]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -182,10 +182,10 @@ impl<T: Element> Tensor<T> {
     /// The tensors behind each other, along the third dimension, which vectors, as rows, and matrices have with size 1.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::dstack(&[&Tensor::from([1, 2]), &Tensor::from([3, 4])])?;
     /// assert_eq!((x.shape(), x.to_vec()), (&[1, 2, 2][..], vec![1, 3, 2, 4]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -208,10 +208,10 @@ impl<T: Element> Tensor<T> {
     /// The tensors side by side, along the second dimension; vectors are columns.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::column_stack(&[&Tensor::from([1, 2]), &Tensor::from([3, 4])])?;
     /// assert_eq!(x.to_vec(), [1, 3, 2, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -232,11 +232,11 @@ impl<T: Element> Tensor<T> {
     /// The results are views.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let grid = Tensor::meshgrid(&[&Tensor::from([1, 2]), &Tensor::from([3, 4, 5])])?;
     /// assert_eq!(grid[0].to_vec(), [1, 1, 1, 2, 2, 2]);
     /// assert_eq!(grid[1].to_vec(), [3, 4, 5, 3, 4, 5]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -262,11 +262,11 @@ impl<T: Element> Tensor<T> {
     /// The tensors, all of one shape, along a new dimension `dim`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (a, b) = (Tensor::from([1, 2]), Tensor::from([3, 4]));
     /// assert_eq!(Tensor::stack([&a, &b], 0)?.to_vec(), [1, 2, 3, 4]);
     /// assert_eq!(Tensor::stack([a, b], -1)?.to_vec(), [1, 3, 2, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -11,13 +11,12 @@ use tensor_core::{AtCaller, Device, Error, Float, Result};
 /// What becomes of the losses of single elements, or of the rows of a batch.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use autograd::{LossOptions, Reduction};
+/// use tapegrad::{LossOptions, Reduction, Tensor};
 /// let (x, target) = (Tensor::from([1.0, 3.0]), Tensor::from([0.0, 1.0]));
 /// let options = |reduction| LossOptions { reduction, ..Default::default() };
 /// assert_eq!(x.mse_loss_with(&target, options(Reduction::Sum))?.item()?, 5.0);
 /// assert_eq!(x.mse_loss_with(&target, options(Reduction::None))?.to_vec(), [1.0, 4.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reduction {
@@ -34,11 +33,11 @@ pub enum Reduction {
 /// it does not read.
 ///
 /// ```
-/// use autograd::{LossOptions, Reduction, Tensor};
+/// use tapegrad::{LossOptions, Reduction, Tensor};
 /// let (x, target) = (Tensor::zeros([3, 2]), Tensor::from([0, -100, 1]));
 /// let options = LossOptions { reduction: Reduction::Sum, ignore_index: Some(-100), ..Default::default() };
 /// assert_eq!(x.cross_entropy_with(&target, options)?.item()?, 2.0 * 2f64.ln());
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct LossOptions<'a, T: Float = f64> {
@@ -146,10 +145,10 @@ losses! {
     /// The mean of (x - target)^2.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 3.0]);
     /// assert_eq!(x.mse_loss(&Tensor::from([1.0, 1.0]))?.item()?, 2.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -159,10 +158,10 @@ losses! {
     /// The mean of |x - target|; its derivative at 0 is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 3.0]);
     /// assert_eq!(x.l1_loss(&Tensor::from([2.0, 1.0]))?.item()?, 1.5);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -181,10 +180,10 @@ losses! {
     /// parameter (Girshick 2015), and `l1_loss` for beta 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([0.5, 3.0]);
     /// assert_eq!(x.smooth_l1_loss(&Tensor::zeros([2]), 1.0)?.item()?, (0.125 + 2.5) / 2.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -199,11 +198,11 @@ losses! {
     /// as PyTorch's does; the divergence of Kullback and Leibler (1951) is the [`Reduction::Sum`].
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let target = Tensor::from([0.5, 0.5, 0.0]);
     /// let x = Tensor::from([0.5, 0.25, 0.25]).log();
     /// assert_eq!(x.kl_div(&target)?.item()?, 0.5 * 2f64.ln() / 3.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -231,10 +230,10 @@ impl<T: Float> Tensor<T> {
     /// of a loss that is almost 0. An infinite logit on the target's side costs nothing.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (x, target) = (Tensor::from([0.0, f64::INFINITY]), Tensor::from([1.0, 1.0]));
     /// assert_eq!(x.binary_cross_entropy_with_logits(&target)?.item()?, 2f64.ln() / 2.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -248,11 +247,11 @@ impl<T: Float> Tensor<T> {
     /// reduction.
     ///
     /// ```
-    /// use autograd::{LossOptions, Tensor};
+    /// use tapegrad::{LossOptions, Tensor};
     /// let (x, target) = (Tensor::from([0.0, 0.0]), Tensor::from([1.0, 0.0]));
     /// let options = LossOptions { pos_weight: Some(&Tensor::scalar(3.0)), ..Default::default() };
     /// assert_eq!(x.binary_cross_entropy_with_logits_with(&target, options)?.item()?, 2.0 * 2f64.ln());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -291,10 +290,10 @@ impl<T: Float> Tensor<T> {
     /// `[C]` beside a scalar is one.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::zeros([2, 4]);
     /// assert_eq!(x.cross_entropy(&Tensor::from([0, 3]))?.item()?, 4f64.ln());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -308,12 +307,12 @@ impl<T: Float> Tensor<T> {
     /// [`LossOptions::label_smoothing`] and another reduction.
     ///
     /// ```
-    /// use autograd::{LossOptions, Tensor};
+    /// use tapegrad::{LossOptions, Tensor};
     /// let (x, target) = (Tensor::from([[0.0, 0.0], [0.0, 3f64.ln()]]), Tensor::from([0, 1]));
     /// let weight = Tensor::from([1.0, 3.0]);
     /// let loss = x.cross_entropy_with(&target, LossOptions { weight: Some(&weight), ..Default::default() })?;
     /// assert!((loss.item()? - (2f64.ln() + 3.0 * (4.0f64 / 3.0).ln()) / 4.0).abs() < 1e-15);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -342,10 +341,10 @@ impl<T: Float> Tensor<T> {
     /// [`Tensor::cross_entropy`].
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[-1.0, -2.0], [-3.0, -4.0]]);
     /// assert_eq!(x.nll_loss(&Tensor::from([0, 1]))?.item()?, 2.5);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -358,12 +357,11 @@ impl<T: Float> Tensor<T> {
     /// [`Tensor::nll_loss`] with weights of classes, [`LossOptions::ignore_index`] and another reduction.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use autograd::LossOptions;
+    /// use tapegrad::{LossOptions, Tensor};
     /// let x = Tensor::from([[-1.0, -2.0], [-3.0, -4.0]]);
     /// let options = LossOptions { ignore_index: Some(1), ..Default::default() };
     /// assert_eq!(x.nll_loss_with(&Tensor::from([0, 1]), options)?.item()?, 1.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -46,7 +46,7 @@ impl<T: Float> Tensor<T> {
     /// the smallest number of the type. What is replaced has the gradient 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([f64::NAN, 1.0, f64::INFINITY, f64::NEG_INFINITY]);
     /// assert_eq!(x.nan_to_num(0.0, None, None).to_vec(), [0.0, 1.0, f64::MAX, f64::MIN]);
     /// assert_eq!(x.nan_to_num(9.0, Some(2.0), Some(-2.0)).to_vec(), [9.0, 1.0, 2.0, -2.0]);
@@ -62,9 +62,9 @@ impl<T: Float> Tensor<T> {
     /// The sum of all elements but those that are NaN, which have the gradient 0; 0 where all are.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1.0, f64::NAN, 2.0]).nansum().item()?, 3.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     #[must_use]
@@ -75,10 +75,10 @@ impl<T: Float> Tensor<T> {
     /// [`Tensor::nansum`] over `dims` (all, where there are none), which stay with size 1 where `keepdim`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1.0, f64::NAN], [2.0, 3.0]]);
     /// assert_eq!(x.nansum_dim(0, false)?.to_vec(), [3.0, 3.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -97,9 +97,9 @@ impl<T: Float> Tensor<T> {
     /// The mean of all elements but those that are NaN, which have the gradient 0; NaN where all are.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1.0, f64::NAN, 2.0]).nanmean().item()?, 1.5);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     #[must_use]
@@ -110,10 +110,10 @@ impl<T: Float> Tensor<T> {
     /// [`Tensor::nanmean`] over `dims` (all, where there are none), which stay with size 1 where `keepdim`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1.0, f64::NAN], [2.0, 4.0]]);
     /// assert_eq!(x.nanmean_dim(1, false)?.to_vec(), [1.0, 3.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

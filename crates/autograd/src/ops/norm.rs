@@ -59,9 +59,9 @@ impl<T: Float> Tensor<T> {
     /// The length of all elements as one vector: [`Tensor::vector_norm`] of p = 2 over all dimensions.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[3.0, 0.0], [0.0, 4.0]]).norm().item()?, 5.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     #[must_use]
@@ -74,12 +74,12 @@ impl<T: Float> Tensor<T> {
     /// gradient at 0 is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([3.0, -4.0]).requires_grad();
     /// let n = x.vector_norm(2.0, 0, false)?;
     /// n.backward()?;
     /// assert_eq!((n.item()?, x.grad().unwrap().to_vec()), (5.0, vec![0.6, -0.8]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -112,10 +112,10 @@ impl<T: Float> Tensor<T> {
     /// but 0 stays one. PyTorch's defaults are `p` 2, `dim` 1 and `eps` 1e-12.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[3.0, 4.0], [0.0, 0.0]]);
     /// assert_eq!(x.normalize(2.0, 1, 1e-12)?.to_vec(), [0.6, 0.8, 0.0, 0.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -138,10 +138,10 @@ impl<T: Float> Tensor<T> {
     /// numbers for each distance: near points keep their digits. The gradient of points that coincide is 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (x, y) = (Tensor::from([[0.0, 0.0], [3.0, 0.0]]), Tensor::from([[0.0, 4.0]]));
     /// assert_eq!(x.cdist(&y, 2.0)?.to_vec(), [4.0, 5.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -225,9 +225,9 @@ impl<T: Number> Tensor<T> {
     /// The larger of the two, NaN if either is; equal ones share the gradient evenly.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([-1.0, 2.0]).maximum(0.0)?.to_vec(), [0.0, 2.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -252,7 +252,7 @@ impl<T: Number> Tensor<T> {
     /// no bound. The derivative is 0 at and beyond the bounds, and NaN stays NaN.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([-2.0, 0.5, 2.0]);
     /// assert_eq!(x.clamp(-1.0, 1.0).to_vec(), [-1.0, 0.5, 1.0]);
     /// assert_eq!(x.clamp(f64::NEG_INFINITY, 1.0).to_vec(), [-2.0, 0.5, 1.0]);
@@ -272,11 +272,11 @@ impl<T: Float> Tensor<T> {
     /// for b >= 0, in every order.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, -2.0]);
     /// assert_eq!(x.pow(2)?.to_vec(), [1.0, 4.0]);
     /// assert_eq!(x.abs().pow(&x)?.to_vec(), [1.0, 0.25]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -293,7 +293,7 @@ impl<T: Float> Tensor<T> {
     /// x^n for a whole number n; see [`Tensor::powf`].
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([2.0, -3.0]).powi(3).to_vec(), [8.0, -27.0]);
     /// ```
     #[track_caller]

@@ -131,12 +131,12 @@ impl<T: Number> Tensor<T> {
     /// elements are 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([2.0, 0.0, 4.0]).requires_grad();
     /// x.prod_dim(0, false)?.backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [0.0, 8.0, 0.0]);
     /// assert_eq!(Tensor::from([1e200, 1e200, 1e-200, 1e-200]).prod().item()?, 1.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -70,9 +70,9 @@ impl<T: Element> Tensor<T> {
     /// The order of the elements reversed along `dims` (all, where there are none): a view.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[1, 2], [3, 4]]).flip(1)?.to_vec(), [2, 1, 4, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -101,9 +101,9 @@ impl<T: Element> Tensor<T> {
     /// the other.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1, 2, 3, 4]).roll(1, 0)?.to_vec(), [4, 1, 2, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -140,9 +140,9 @@ impl<T: Element> Tensor<T> {
     /// dimensions are added in front.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1, 2]).repeat([2, 2])?.to_vec(), [1, 2, 1, 2, 1, 2, 1, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -177,10 +177,10 @@ impl<T: Element> Tensor<T> {
     /// place of the two: a view.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
     /// assert_eq!(x.diagonal(1, 0, 1)?.to_vec(), [2, 6]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -195,9 +195,9 @@ impl<T: Element> Tensor<T> {
     /// Matrices with the last dimension on their diagonal, moved right by `offset`, and 0 elsewhere.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1, 2]).diag_embed(0)?.to_vec(), [1, 0, 0, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -218,12 +218,12 @@ impl<T: Element> Tensor<T> {
     /// The diagonal of a matrix, or the matrix with a vector on its diagonal, moved right by `offset`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2], [3, 4]]);
     /// assert_eq!(x.diag(0)?.to_vec(), [1, 4]);
     /// assert_eq!(x.diag(-1)?.to_vec(), [3]);
     /// assert_eq!(Tensor::from([5, 6]).diag(0)?.to_vec(), [5, 0, 0, 6]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -244,9 +244,9 @@ impl<T: Element> Tensor<T> {
     /// Matrices without what lies above the diagonal moved right by `diagonal`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[1, 2], [3, 4]]).tril(0)?.to_vec(), [1, 0, 3, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -260,11 +260,11 @@ impl<T: Element> Tensor<T> {
     /// Matrices without what lies below the diagonal moved right by `diagonal`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2], [3, 4]]);
     /// assert_eq!(x.triu(0)?.to_vec(), [1, 2, 0, 4]);
     /// assert_eq!(x.triu(1)?.to_vec(), [0, 2, 0, 0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -301,9 +301,9 @@ impl<T: Element> Tensor<T> {
     /// the last dimension, as PyTorch's does; negative numbers cut off.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1, 2]).pad([1, 2], 9)?.to_vec(), [9, 1, 2, 9, 9]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -349,10 +349,10 @@ impl<T: Element> Tensor<T> {
     /// The slices at every place of dimension `dim`, which disappears: views.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let rows = Tensor::from([[1, 2], [3, 4]]).unbind(0)?;
     /// assert_eq!((rows[0].to_vec(), rows[1].to_vec()), (vec![1, 2], vec![3, 4]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -374,10 +374,10 @@ impl<T: Element> Tensor<T> {
     /// Parts of `size` elements along `dim`, the last one with what is left: views.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let parts = Tensor::from([1, 2, 3]).split(2, 0)?;
     /// assert_eq!((parts[0].to_vec(), parts[1].to_vec()), (vec![1, 2], vec![3]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -409,11 +409,11 @@ impl<T: Element> Tensor<T> {
     /// At most `count` parts of equal size along `dim`, the last one with what is left: views.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let parts = Tensor::from([1, 2, 3, 4, 5]).chunk(2, 0)?;
     /// assert_eq!(parts[0].to_vec(), [1, 2, 3]);
     /// assert_eq!(parts[1].to_vec(), [4, 5]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -435,11 +435,11 @@ impl<T: Number> Tensor<T> {
     /// `repeat`; PyTorch's without a dimension is that of `flatten()`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1, 2, 3]);
     /// assert_eq!(x.repeat_interleave(2, 0)?.to_vec(), [1, 1, 2, 2, 3, 3]);
     /// assert_eq!(x.repeat_interleave([2, 0, 1], 0)?.to_vec(), [1, 1, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -460,9 +460,9 @@ impl<T: Number> Tensor<T> {
     /// The sum of the diagonal of a matrix `[m, n]`, without dimensions.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[1, 2, 3], [4, 5, 6]]).trace()?.item()?, 6);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

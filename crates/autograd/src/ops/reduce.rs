@@ -213,10 +213,10 @@ impl<T: Number> Tensor<T> {
     /// The sum of all elements, pairwise: its error grows with the logarithm of their number.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[1, 2], [3, 4]]).sum().item()?, 10);
     /// assert_eq!(Tensor::zeros([0]).sum().item()?, 0.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     #[must_use]
@@ -227,12 +227,12 @@ impl<T: Number> Tensor<T> {
     /// The sums over `dims` (`0`, `-1`, `[0, 1]`), which stay with size 1 where `keepdim`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
     /// assert_eq!(x.sum_dim(0, false)?.to_vec(), [5, 7, 9]);
     /// assert_eq!(x.sum_dim(-1, true)?.shape(), [2, 1]);
     /// assert_eq!(x.sum_dim((0, 1), false)?.item()?, 21);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -268,9 +268,9 @@ impl<T: Float> Tensor<T> {
     /// The mean of all elements, without dimensions; NaN where there are none.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1.0, 2.0, 6.0]).mean().item()?, 3.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[doc(alias = "average")]
     #[track_caller]
@@ -282,11 +282,11 @@ impl<T: Float> Tensor<T> {
     /// The means over `dims`, which stay with size 1 where `keepdim`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1.0, 3.0], [5.0, 7.0]]);
     /// assert_eq!(x.mean_dim(-1, false)?.to_vec(), [2.0, 6.0]);
     /// assert_eq!((&x - x.mean_dim(0, true)?).to_vec(), [-2.0, -2.0, 2.0, 2.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -300,10 +300,10 @@ impl<T: Float> Tensor<T> {
     /// The variance of all elements, divided by n - 1, without dimensions.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1.0, 2.0, 3.0]).var().item()?, 1.0);
     /// assert!(Tensor::from([1.0]).var().isnan().all());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     #[must_use]
@@ -314,10 +314,10 @@ impl<T: Float> Tensor<T> {
     /// The variances over `dims`, divided by n - 1.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1.0, 3.0], [1.0, 5.0]]);
     /// assert_eq!(x.var_dim(1, false)?.to_vec(), [2.0, 8.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -330,10 +330,10 @@ impl<T: Float> Tensor<T> {
     /// The variances over `dims` (all, where there are none), divided by n - correction.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 3.0, 5.0, 7.0]);
     /// assert_eq!(x.var_with((), false, 0.0)?.item()?, 5.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -346,9 +346,9 @@ impl<T: Float> Tensor<T> {
     /// The standard deviation of all elements, of the variance divided by n - 1.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1.0, 3.0, 5.0]).std().item()?, 2.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     #[must_use]
@@ -359,10 +359,10 @@ impl<T: Float> Tensor<T> {
     /// The standard deviations over `dims`, of the variance divided by n - 1.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1.0, 3.0, 5.0], [2.0, 2.0, 2.0]]);
     /// assert_eq!(x.std_dim(1, false)?.to_vec(), [2.0, 0.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -376,10 +376,10 @@ impl<T: Float> Tensor<T> {
     /// n - correction.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1.0, 3.0], [1.0, 5.0]]);
     /// assert_eq!(x.std_with(1, true, 0.0)?.to_vec(), [1.0, 2.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -408,11 +408,11 @@ impl<T: Number> Tensor<T> {
     /// The largest element; NaN if any is. Equal ones share the gradient evenly.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1.0, 4.0, 4.0]).requires_grad();
     /// x.max()?.backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [0.0, 0.5, 0.5]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -425,10 +425,10 @@ impl<T: Number> Tensor<T> {
     /// The smallest element; NaN if any is. Equal ones share the gradient evenly.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[3, 1], [2, 5]]).min()?.item()?, 1);
     /// assert!(Tensor::from([1.0, f64::NAN]).min()?.item()?.is_nan());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -442,11 +442,11 @@ impl<T: Number> Tensor<T> {
     /// share the gradient evenly.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([3.0, 1.0, 2.0, 2.0]).requires_grad();
     /// x.median()?.backward()?;
     /// assert_eq!(x.grad().unwrap().to_vec(), [0.0, 0.0, 0.5, 0.5]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -459,11 +459,11 @@ impl<T: Number> Tensor<T> {
     /// The largest elements over `dims`; equal ones share the gradient evenly.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 5, 3], [4, 2, 6]]);
     /// assert_eq!(x.amax(0, false)?.to_vec(), [4, 5, 6]);
     /// assert_eq!(x.amax((0, 1), true)?.shape(), [1, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -478,10 +478,10 @@ impl<T: Number> Tensor<T> {
     /// The smallest elements over `dims`; equal ones share the gradient evenly.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 5, 3], [4, 2, 6]]);
     /// assert_eq!(x.amin(-1, false)?.to_vec(), [1, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -497,10 +497,10 @@ impl<T: Number> Tensor<T> {
     /// of the gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (values, indices) = Tensor::from([[1, 5, 5], [4, 2, 3]]).max_dim(1, false)?;
     /// assert_eq!((values.to_vec(), indices.to_vec()), (vec![5, 4], vec![1, 0]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -515,11 +515,11 @@ impl<T: Number> Tensor<T> {
     /// of the gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (values, indices) = Tensor::from([[1, 5], [4, 2]]).min_dim(0, true)?;
     /// assert_eq!((values.to_vec(), indices.to_vec()), (vec![1, 2], vec![0, 1]));
     /// assert_eq!(values.shape(), [1, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

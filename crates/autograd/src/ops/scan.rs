@@ -37,9 +37,9 @@ impl<T: Number> Tensor<T> {
     /// The running sums along `dim`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1, 2, 3]).cumsum(0)?.to_vec(), [1, 3, 6]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -57,10 +57,10 @@ impl<T: Number> Tensor<T> {
     /// The largest elements so far along `dim`, and their indices, of equal ones the last; NaN stays.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (values, index) = Tensor::from([1.0, 3.0, 2.0, 3.0]).cummax(0)?;
     /// assert_eq!((values.to_vec(), index.to_vec()), (vec![1.0, 3.0, 3.0, 3.0], vec![0, 1, 1, 3]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -103,9 +103,9 @@ impl<T: Number> Tensor<T> {
     /// Their derivatives, of any order, are right where elements are 0.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([1, 2, 3, 4]).cumprod(0)?.to_vec(), [1, 2, 6, 24]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -191,10 +191,10 @@ impl<T: Float> Tensor<T> {
     /// ln of the running sums of e^x along `dim`, without overflow: -inf where all so far are.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1000.0, 1000.0, f64::NEG_INFINITY]);
     /// assert_eq!(x.logcumsumexp(0)?.to_vec(), [1000.0, 1000.0 + 2f64.ln(), 1000.0 + 2f64.ln()]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -188,10 +188,10 @@ impl<T: Element> Tensor<T> {
     /// express it, else a copy.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
     /// assert_eq!(x.reshape([3, -1])?.shape(), [3, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -205,11 +205,11 @@ impl<T: Element> Tensor<T> {
     /// The same elements in another shape, never a copy.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2, 3], [4, 5, 6]]);
     /// assert_eq!(x.view([3, -1])?.to_vec(), [1, 2, 3, 4, 5, 6]);
     /// assert!(x.t()?.view([6]).is_err() && x.t()?.reshape([6]).is_ok());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -231,7 +231,7 @@ impl<T: Element> Tensor<T> {
     /// All elements in one dimension, in row-major order.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[1, 2], [3, 4]]).flatten().to_vec(), [1, 2, 3, 4]);
     /// assert_eq!(Tensor::scalar(1).flatten().shape(), [1]);
     /// ```
@@ -245,10 +245,10 @@ impl<T: Element> Tensor<T> {
     /// The elements in row-major order: the tensor itself where they lie that way.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 2], [3, 4]]).t()?.contiguous();
     /// assert_eq!(x.as_slice(), Some(&[1, 3, 2, 4][..]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[doc(alias = "ascontiguousarray")]
     #[track_caller]
@@ -264,11 +264,11 @@ impl<T: Element> Tensor<T> {
     /// Dimensions in another order: dimension k of the result is dimension `dims[k]` of this tensor.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::zeros([2, 3, 4]);
     /// assert_eq!(x.permute([2, 0, 1])?.shape(), [4, 2, 3]);
     /// assert_eq!(x.permute((-1, 0, 1))?.shape(), [4, 2, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -283,11 +283,11 @@ impl<T: Element> Tensor<T> {
     /// Dimensions `source` moved to the places `destination`, one by one; the others keep their order.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::zeros([2, 3, 4]);
     /// assert_eq!(x.movedim(0, -1)?.shape(), [3, 4, 2]);
     /// assert_eq!(x.movedim([0, 1], [1, 0])?.shape(), [3, 2, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -301,10 +301,10 @@ impl<T: Element> Tensor<T> {
     /// Two dimensions exchanged.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::zeros([2, 3, 4]);
     /// assert_eq!(x.transpose(0, -1)?.shape(), [4, 3, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -323,10 +323,10 @@ impl<T: Element> Tensor<T> {
     /// The transpose of a matrix, `[m, n]` to `[n, m]`; a tensor of fewer dimensions stays as it is.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[1, 2, 3]]).t()?.shape(), [3, 1]);
     /// assert_eq!(Tensor::from([1, 2]).t()?.shape(), [2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -346,9 +346,9 @@ impl<T: Element> Tensor<T> {
     /// The transposes of the matrices in the last two dimensions, `[.., m, n]` to `[.., n, m]`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::zeros([5, 2, 3]).mt()?.shape(), [5, 3, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -366,11 +366,11 @@ impl<T: Element> Tensor<T> {
     /// Without the dimensions of size 1 among `dims`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::zeros([1, 3, 1]);
     /// assert_eq!(x.squeeze(-1)?.shape(), [1, 3]);
     /// assert_eq!(x.squeeze((0, 1, 2))?.shape(), [3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -384,7 +384,7 @@ impl<T: Element> Tensor<T> {
     /// Without any dimension of size 1.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::zeros([1, 3, 1]).squeeze_all().shape(), [3]);
     /// ```
     #[track_caller]
@@ -397,11 +397,11 @@ impl<T: Element> Tensor<T> {
     /// With a dimension of size 1 before dimension `dim`; -1 puts it last.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::zeros([2, 3]);
     /// assert_eq!(x.unsqueeze(0)?.shape(), [1, 2, 3]);
     /// assert_eq!(x.unsqueeze(-1)?.shape(), [2, 3, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -418,11 +418,11 @@ impl<T: Element> Tensor<T> {
     /// repeat, and -1 keeps a size.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1], [2]]);
     /// assert_eq!(x.expand((-1, 3))?.to_vec(), [1, 1, 1, 2, 2, 2]);
     /// assert_eq!(x.expand([4, 2, 3])?.shape(), [4, 2, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

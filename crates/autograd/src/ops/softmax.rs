@@ -229,10 +229,10 @@ impl<T: Float> Tensor<T> {
     /// ln sum e^x over `dims` (all, where there are none), without overflow; -inf over no elements.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([1000.0, 1000.0]);
     /// assert_eq!(x.logsumexp(0, false)?.item()?, 1000.0 + 2f64.ln());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -259,10 +259,10 @@ impl<T: Float> Tensor<T> {
     /// e^x over its sum along `dim`: positive numbers that add up to 1.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let p = Tensor::from([1e4, 0.0, 1e4]).softmax(0)?;
     /// assert_eq!(p.to_vec(), [0.5, 0.0, 0.5]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -59,9 +59,9 @@ impl<T: Number> Tensor<T> {
     /// larger than everything.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([3.0, 1.0, 2.0]).argsort(0, false)?.to_vec(), [1, 2, 0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -79,11 +79,11 @@ impl<T: Number> Tensor<T> {
     /// The elements in order along `dim`, and their indices; see [`Tensor::argsort`].
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (values, order) = Tensor::from([3.0, 1.0, 2.0]).sort(0, true)?;
     /// assert_eq!(values.to_vec(), [3.0, 2.0, 1.0]);
     /// assert_eq!(order.to_vec(), [0, 2, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -108,10 +108,10 @@ impl<T: Number> Tensor<T> {
     /// extreme first, and their indices.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (values, index) = Tensor::from([3.0, 1.0, 2.0]).topk(2, 0, true)?;
     /// assert_eq!((values.to_vec(), index.to_vec()), (vec![3.0, 2.0], vec![0, 2]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -141,10 +141,10 @@ impl<T: Number> Tensor<T> {
     /// element has the gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (value, index) = Tensor::from([30.0, 10.0, 20.0]).kthvalue(2, 0, false)?;
     /// assert_eq!((value.item()?, index.item()?), (20.0, 2));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -179,10 +179,10 @@ impl<T: Number> Tensor<T> {
     /// or after that where `right`. NaN goes to the end.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let bounds = Tensor::from([1.0, 2.0, 3.0]);
     /// assert_eq!(bounds.searchsorted(&Tensor::from([0.5, 2.0, 9.0]), false)?.to_vec(), [0, 1, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -207,10 +207,10 @@ impl<T: Number> Tensor<T> {
     /// The indices of the largest elements along `dim`, of equal ones the first.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 5, 5], [4, 2, 3]]);
     /// assert_eq!(x.argmax(-1, false)?.to_vec(), [1, 0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -224,11 +224,11 @@ impl<T: Number> Tensor<T> {
     /// The indices of the smallest elements along `dim`, of equal ones the first.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[1, 5], [4, 2]]);
     /// assert_eq!(x.argmin(0, true)?.shape(), [1, 2]);
     /// assert_eq!(x.flatten().argmin(0, false)?.item()?, 0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -246,10 +246,10 @@ impl<T: Float> Tensor<T> {
     /// between the two nearest, as NumPy's and PyTorch's; NaN where an element is, or between the two infinities.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([4.0, 1.0, 3.0, 2.0]);
     /// assert_eq!(x.quantile(0.5, 0)?.item()?, 2.5);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -286,12 +286,12 @@ impl<T: Float> Tensor<T> {
     /// ones the first gets the gradient. NaN where an element is.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let x = Tensor::from([[3.0, 1.0, 2.0, 9.0], [4.0, 4.0, 0.0, 8.0]]);
     /// let (values, indices) = x.median_dim(1, false)?;
     /// assert_eq!(values.to_vec(), [2.0, 4.0]);
     /// assert_eq!(indices.to_vec(), [2, 0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

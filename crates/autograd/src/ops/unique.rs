@@ -29,9 +29,9 @@ impl<T: Number> Tensor<T> {
     /// and behind all others. They have no gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// assert_eq!(Tensor::from([[3, 1], [1, 2]]).unique()?.to_vec(), [1, 2, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -48,10 +48,10 @@ impl<T: Number> Tensor<T> {
     /// `values.index_select(0, &inverse.flatten())` gives the elements again.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (values, inverse) = Tensor::from([30, 10, 30]).unique_inverse()?;
     /// assert_eq!((values.to_vec(), inverse.to_vec()), (vec![10, 30], vec![1, 0, 1]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -69,10 +69,10 @@ impl<T: Number> Tensor<T> {
     /// [`Tensor::unique`], and how often each value occurs.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (values, counts) = Tensor::from([30, 10, 30]).unique_counts()?;
     /// assert_eq!((values.to_vec(), counts.to_vec()), (vec![10, 30], vec![1, 2]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -88,10 +88,10 @@ impl<T: Number> Tensor<T> {
     /// each follows itself. They have no gradient.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let (values, counts) = Tensor::from([1, 1, 2, 1]).unique_consecutive()?;
     /// assert_eq!((values.to_vec(), counts.to_vec()), (vec![1, 2, 1], vec![2, 1, 1]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -109,10 +109,10 @@ impl<T: Number> Tensor<T> {
     /// `invert`.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let found = Tensor::from([1.0, 2.0, 3.0]).isin(&Tensor::from([3.0, 1.0, 9.0]))?;
     /// assert_eq!(found.to_vec(), [true, false, true]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -46,10 +46,10 @@ impl<T: Number> Tensor<T> {
     /// their gradients.
     ///
     /// ```
-    /// use autograd::Tensor;
+    /// use tapegrad::Tensor;
     /// let windows = Tensor::from([1, 2, 3, 4]).unfold(0, 2, 1)?;
     /// assert_eq!((windows.shape(), windows.to_vec()), (&[3, 2][..], vec![1, 2, 2, 3, 3, 4]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -11,11 +11,11 @@ impl<T: Float> SparseTensor<T> {
     /// Every element times a number, which may be a tracked scalar.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::eye(2)?.scale(&Tensor::scalar(3.0))?;
     /// assert_eq!(a.values().to_vec(), [3.0, 3.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -32,11 +32,11 @@ impl<T: Float> SparseTensor<T> {
     /// Every element times the element of a dense tensor at its place.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
     /// assert_eq!(SparseTensor::eye(2)?.mul_dense(&x)?.values().to_vec(), [1.0, 4.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -61,11 +61,11 @@ impl<T: Float> SparseTensor<T> {
     /// The sum of two sparse tensors of one shape, in the layout of this one.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::eye(2)?;
     /// let b = a.try_add(&a.t()?)?;
     /// assert_eq!(b.to_dense()?.to_vec(), [2.0, 0.0, 0.0, 2.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -123,9 +123,9 @@ impl<T: Float> SparseTensor<T> {
     /// The sum of all elements.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(3)?.sum().item()?, 3.0);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     #[must_use]
@@ -136,11 +136,11 @@ impl<T: Float> SparseTensor<T> {
     /// Sums over dimensions, as a dense tensor of the others: over dimension 1 of a matrix, the sum of each row.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::from_dense(&Tensor::from([[0.0, 2.0], [3.0, 4.0]]))?;
     /// assert_eq!((a.sum_dim(1)?.to_vec(), a.sum_dim(0)?.to_vec()), (vec![2.0, 7.0], vec![3.0, 6.0]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -10,11 +10,11 @@ impl<T: Float> SparseTensor<T> {
     /// The elements of a dense tensor that are not zero, with coordinates. Gradients reach these elements alone.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::from_dense(&Tensor::from([[0.0, 2.0], [3.0, 0.0]]))?;
     /// assert_eq!((a.indices()?.to_vec(), a.values().to_vec()), (vec![0, 1, 1, 0], vec![2.0, 3.0]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -38,9 +38,9 @@ impl<T: Float> SparseTensor<T> {
     /// The dense tensor: zeros where nothing is stored.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(2)?.to_dense()?.to_vec(), [1.0, 0.0, 0.0, 1.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -81,11 +81,11 @@ impl<T: Float> SparseTensor<T> {
     /// is added up, in the order in which it was stored.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::coo(&Tensor::from([[1, 0, 1]]), &Tensor::from([2.0, 3.0, 4.0]), [2])?;
     /// assert_eq!(a.coalesce()?.values().to_vec(), [3.0, 6.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -138,11 +138,11 @@ impl<T: Float> SparseTensor<T> {
     /// The same matrix with compressed rows; what was stored for one place is added up.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::coo(&Tensor::from([[1, 1], [0, 0]]), &Tensor::from([2.0, 3.0]), [2, 2])?;
     /// assert_eq!(a.to_csr()?.values().to_vec(), [5.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -187,11 +187,11 @@ impl<T: Float> SparseTensor<T> {
     /// columns.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::coo(&Tensor::from([[0], [1]]), &Tensor::from([5.0]), [2, 3])?;
     /// assert_eq!((a.t()?.shape(), a.t()?.indices()?.to_vec()), (vec![3, 2], vec![1, 0]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -280,11 +280,11 @@ impl<T: Float> SparseTensor<T> {
     /// The same tensor, through which no gradient flows.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::coo(&Tensor::from([[0], [1]]), &Tensor::from([2.0]).requires_grad(), [2, 2])?;
     /// assert!(!a.detach().is_tracked());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[doc(alias = "stop_gradient")]
     #[must_use]

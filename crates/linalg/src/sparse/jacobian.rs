@@ -13,8 +13,8 @@ use tensor_core::{Array, AtCaller, Device, Error, Float, Result, compiled_once, 
 /// point at which that holds.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::SparseJacobian;
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::SparseJacobian;
 /// // y_i = x_i x_(i+1): two diagonals.
 /// let f = |x: &Tensor| x.narrow(0, 0, 999)?.try_mul(&x.narrow(0, 1, 999)?);
 /// let x = Tensor::ones([1000]);
@@ -22,19 +22,19 @@ use tensor_core::{Array, AtCaller, Device, Error, Float, Result, compiled_once, 
 /// assert_eq!((plan.nnz(), plan.passes()), (1998, 2));
 /// let j = plan.evaluate(f, &(x * 3.0))?;
 /// assert_eq!(j.sum_dim(1)?.to_vec(), [6.0; 999]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// The Hessian of a scalar function is the Jacobian of its gradient:
 ///
 /// ```
-/// use autograd::{Tensor, value_and_grad};
-/// use linalg::SparseJacobian;
+/// use tapegrad::{Tensor, value_and_grad};
+/// use tapegrad::linalg::SparseJacobian;
 /// let gradient = |x: &Tensor| Ok(value_and_grad(|x| Ok(x.powf(3.0).sum()), x)?.1);
 /// let x = Tensor::from([1.0, 2.0]);
 /// let h = SparseJacobian::detect(gradient, &x)?.evaluate(gradient, &x)?;
 /// assert_eq!(h.to_dense()?.to_vec(), [6.0, 0.0, 0.0, 12.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct SparseJacobian {
@@ -110,13 +110,13 @@ impl SparseJacobian {
     /// otherwise here, a release build does not.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::{SparseJacobian, SparseTensor};
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::{SparseJacobian, SparseTensor};
     /// // Not diagonal, whatever the pattern says.
     /// let plan = SparseJacobian::new(&SparseTensor::<f64>::eye(2)?)?.checked(true);
     /// let error = plan.evaluate(|x| Ok(x * x.sum()), &Tensor::from([1.0, 2.0])).unwrap_err();
     /// assert!(error.to_string().contains("pattern"));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[must_use]
     pub fn checked(mut self, checked: bool) -> Self {

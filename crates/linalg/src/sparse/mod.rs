@@ -33,15 +33,15 @@ pub enum SparseLayout {
 /// dimensions.
 ///
 /// ```
-/// use autograd::Tensor;
-/// use linalg::SparseTensor;
+/// use tapegrad::Tensor;
+/// use tapegrad::linalg::SparseTensor;
 /// let values = Tensor::from([3.0, 4.0, 5.0]).requires_grad();
 /// let a = SparseTensor::coo(&Tensor::from([[0, 1, 1], [2, 0, 2]]), &values, [2, 3])?;
 /// let y = a.mv(&Tensor::from([1.0, 10.0, 100.0]))?;
 /// assert_eq!(y.to_vec(), [300.0, 504.0]);
 /// y.sum().backward()?;
 /// assert_eq!(values.grad().unwrap().to_vec(), [100.0, 1.0, 100.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct SparseTensor<T: Float = f64> {
@@ -64,9 +64,9 @@ impl SparseTensor<f64> {
     /// The identity matrix of `n` rows, by rows.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(1_000_000)?.nnz(), 1_000_000);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -82,10 +82,10 @@ impl<T: Float> SparseTensor<T> {
     /// The identity matrix of `n` rows of any type, by rows.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let eye = SparseTensor::<f32>::eye_of(3)?;
     /// assert_eq!((eye.shape(), eye.nnz()), (vec![3, 3], 3));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -106,13 +106,13 @@ impl<T: Float> SparseTensor<T> {
     /// in any order; what is named more than once adds up.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// // The place (0, 1) is named twice.
     /// let indices = Tensor::from([[0, 0, 1], [1, 1, 0]]);
     /// let a = SparseTensor::coo(&indices, &Tensor::from([1.0, 2.0, 5.0]), [2, 2])?;
     /// assert_eq!(a.to_dense()?.to_vec(), [0.0, 3.0, 5.0, 0.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -133,12 +133,12 @@ impl<T: Float> SparseTensor<T> {
     /// `col_indices`, which ascend within a row.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let values = Tensor::from([3.0, 4.0, 5.0]);
     /// let a = SparseTensor::csr([0, 1, 3], [2, 0, 2], &values, [2, 3])?;
     /// assert_eq!(a.to_dense()?.to_vec(), [0.0, 0.0, 3.0, 4.0, 0.0, 5.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -168,11 +168,11 @@ impl<T: Float> SparseTensor<T> {
     /// `row_indices`, which ascend within a column.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::csc(vec![0, 1, 2], vec![1, 0], &Tensor::from([5.0, 3.0]), [2, 2])?;
     /// assert_eq!(a.to_dense()?.to_vec(), [0.0, 3.0, 5.0, 0.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -202,12 +202,12 @@ impl<T: Float> SparseTensor<T> {
     /// has one element, which is repeated.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let (middle, beside) = (Tensor::from([2.0]), Tensor::from([-1.0, -1.0]));
     /// let a = SparseTensor::diags([&middle, &beside, &beside], [0, 1, -1], (3, 3))?;
     /// assert_eq!(a.mv(&Tensor::from([1.0, 2.0, 4.0]))?.to_vec(), [0.0, -1.0, 6.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -264,9 +264,9 @@ impl<T: Float> SparseTensor<T> {
     /// The sizes of the dimensions.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(3)?.shape(), [3, 3]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn shape(&self) -> Vec<usize> {
         match &self.places {
@@ -278,9 +278,9 @@ impl<T: Float> SparseTensor<T> {
     /// The number of dimensions.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(3)?.ndim(), 2);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[doc(alias = "dim")]
     pub fn ndim(&self) -> usize {
@@ -290,9 +290,9 @@ impl<T: Float> SparseTensor<T> {
     /// The number of stored elements, zeros among them counted.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(3)?.nnz(), 3);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn nnz(&self) -> usize {
         self.values.numel()
@@ -301,10 +301,10 @@ impl<T: Float> SparseTensor<T> {
     /// How the places are stored.
     ///
     /// ```
-    /// use linalg::SparseTensor;
-    /// use linalg::SparseLayout;
+    /// use tapegrad::linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseLayout;
     /// assert_eq!(SparseTensor::eye(3)?.layout(), SparseLayout::Csr);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn layout(&self) -> SparseLayout {
         match &self.places {
@@ -325,9 +325,9 @@ impl<T: Float> SparseTensor<T> {
     /// The values, in the order of the stored elements.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(2)?.values().to_vec(), [1.0, 1.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn values(&self) -> &Tensor<T> {
         &self.values
@@ -336,11 +336,11 @@ impl<T: Float> SparseTensor<T> {
     /// Whether operations on the tensor are recorded: whether its values are tracked.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::coo(&Tensor::from([[0], [1]]), &Tensor::from([2.0]).requires_grad(), [2, 2])?;
     /// assert!(a.is_tracked() && a.to_dense()?.is_tracked());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn is_tracked(&self) -> bool {
         self.values.is_tracked()
@@ -349,11 +349,11 @@ impl<T: Float> SparseTensor<T> {
     /// Other values at the same places; what products and solvers know of the places is shared.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::eye(2)?.with_values(&Tensor::from([2.0, 4.0]))?;
     /// assert_eq!(a.mv(&Tensor::ones([2]))?.to_vec(), [2.0, 4.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -367,9 +367,9 @@ impl<T: Float> SparseTensor<T> {
     /// The index of every stored element for every dimension: `[d, nnz]`, on the host.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(2)?.indices()?.to_vec(), [0, 1, 0, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -393,9 +393,9 @@ impl<T: Float> SparseTensor<T> {
     /// columns that of each column. On the host.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(2)?.compressed_indices()?.to_vec(), [0, 1, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -408,9 +408,9 @@ impl<T: Float> SparseTensor<T> {
     /// For compressed rows the column of each element; for compressed columns its row. On the host.
     ///
     /// ```
-    /// use linalg::SparseTensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(2)?.plain_indices()?.to_vec(), [0, 1]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

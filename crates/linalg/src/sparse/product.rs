@@ -102,10 +102,10 @@ impl<T: Float> SparseTensor<T> {
     /// Sparse matrix `[m, n]` times dense vector `[n]`: A x.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// assert_eq!(SparseTensor::eye(2)?.mv(&Tensor::from([3.0, 4.0]))?.to_vec(), [3.0, 4.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -119,11 +119,11 @@ impl<T: Float> SparseTensor<T> {
     /// Sparse matrix `[m, k]` times dense matrix `[k, n]`: A B. For B A, transpose: `a.t()?.mm(&b.t()?)?.t()?`.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::from_dense(&Tensor::from([[0.0, 2.0], [3.0, 0.0]]))?;
     /// assert_eq!(a.mm(&Tensor::from([[1.0, 2.0], [10.0, 20.0]]))?.to_vec(), [20.0, 40.0, 3.0, 6.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -154,11 +154,11 @@ impl<T: Float> SparseTensor<T> {
     /// stored element of A meets one of B.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::from_dense(&Tensor::from([[0.0, 2.0], [3.0, 0.0]]))?;
     /// assert_eq!(a.mm_sparse(&a)?.to_dense()?.to_vec(), [6.0, 0.0, 0.0, 6.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -135,11 +135,11 @@ impl<T: Float> SparseTensor<T> {
     /// is kept for other values at the same places.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::from_dense(&Tensor::from([[0.0, 2.0], [4.0, 1.0]]))?;
     /// assert_eq!(a.solve(&Tensor::from([2.0, 9.0]))?.to_vec(), [2.0, 1.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -154,12 +154,12 @@ impl<T: Float> SparseTensor<T> {
     /// triangle is read. The gradient is that among symmetric matrices, shared by both triangles as they are stored.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::from_dense(&Tensor::from([[2.0, 1.0], [1.0, 2.0]]))?;
     /// let x = a.cholesky_solve(&Tensor::from([3.0, 3.0]))?;
     /// assert!(x.try_sub(&Tensor::ones([2]))?.abs().max()?.item()? < 1e-15);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -187,12 +187,12 @@ impl<T: Float> SparseTensor<T> {
     /// times ||v||.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::SparseTensor;
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::SparseTensor;
     /// let a = SparseTensor::from_dense(&Tensor::from([[1.0, 0.0], [0.0, 2.0], [0.0, 2.0]]))?;
     /// let x = a.lstsq(&Tensor::from([3.0, 1.0, 3.0]))?;
     /// assert!(x.try_sub(&Tensor::from([3.0, 1.0]))?.abs().max()?.item()? < 1e-14);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -52,11 +52,11 @@ impl<T: Float> SparseTensor<T> {
     /// has a number for each stored element, zero outside of the triangle. SciPy's `spsolve_triangular`.
     ///
     /// ```
-    /// use autograd::Tensor;
-    /// use linalg::{SparseTensor, Triangle};
+    /// use tapegrad::Tensor;
+    /// use tapegrad::linalg::{SparseTensor, Triangle};
     /// let a = SparseTensor::from_dense(&Tensor::from([[2.0, 0.0], [1.0, 4.0]]))?;
     /// assert_eq!(a.solve_triangular(&Tensor::from([4.0, 6.0]), Triangle::LOWER)?.to_vec(), [2.0, 1.0]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

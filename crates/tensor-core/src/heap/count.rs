@@ -34,12 +34,12 @@ pub struct Copies {
 /// The bytes in use, cached, and at the peak.
 ///
 /// ```
-/// use tensor_core::{Array, memory};
+/// use tapegrad::{Array, memory};
 /// let before = memory::stats().live;
 /// let a = Array::<f64>::zeros(&[1000])?;
 /// assert_eq!(memory::stats().live - before, 8000);
 /// # drop(a);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 pub fn stats() -> Stats {
     let live = live();

@@ -65,11 +65,11 @@ pub fn ask<T>(op: &'static str, shape: &[usize]) -> Result<()> {
 /// `n` times `x`.
 ///
 /// ```
-/// use tensor_core::{ErrorKind, memory};
+/// use tapegrad::{ErrorKind, memory};
 /// assert_eq!(memory::vector("example", 3, 1.5)?, [1.5; 3]);
 /// let e = memory::vector("example", usize::MAX / 8, 1.5).unwrap_err();
 /// assert!(matches!(e.kind(), ErrorKind::OutOfMemory { .. }));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -13,12 +13,12 @@ impl<T: Element> Array<T> {
     ///
     /// ```
     /// use faer::Mat;
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let m = Mat::from_fn(3, 2, |i, j| (10 * i + j) as f64);
     /// let a = Array::from_faer(m.clone());
     /// assert_eq!(a.to_vec(), [0.0, 1.0, 10.0, 11.0, 20.0, 21.0]);
     /// assert_eq!(a.as_faer()?, m.as_ref());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn from_faer(mut matrix: Mat<T>) -> Self {
         let (rows, columns, step) = (matrix.nrows(), matrix.ncols(), matrix.col_stride());

@@ -14,12 +14,12 @@ impl<T: Element> Array<T> {
     ///
     /// ```
     /// use nalgebra::DMatrix;
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let m = DMatrix::from_row_slice(2, 3, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     /// let a = Array::from_nalgebra(m.clone());
     /// assert_eq!(a.to_vec(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     /// assert_eq!(a.as_nalgebra()?, m);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn from_nalgebra(matrix: DMatrix<T>) -> Self {
         let (rows, columns) = matrix.shape();

@@ -17,7 +17,7 @@ impl<T: Element> Array<T> {
     /// Takes an ndarray's vector over, whatever its strides.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::from_ndarray(ndarray::array![[1, 2], [3, 4]].reversed_axes());
     /// assert_eq!((x.to_vec(), x.layout().is_contiguous()), (vec![1, 3, 2, 4], false));
     /// ```
@@ -32,7 +32,7 @@ impl<T: Element> Array<T> {
     /// owner, so that the others copy before they write.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let a = ndarray::array![1, 2].into_shared();
     /// assert_eq!(Array::from_ndarray_shared(a.clone()).storage().as_ptr(), a.as_ptr());
     /// ```
@@ -54,10 +54,10 @@ impl<T: Element> Array<T> {
     /// Copies the elements of a view, which may end before the array does.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let a = ndarray::array![[1, 2], [3, 4]];
     /// assert_eq!(Array::from_ndarray_view(a.column(1))?.to_vec(), [2, 4]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -72,10 +72,10 @@ impl<T: Element> Array<T> {
     /// Borrows the elements as an ndarray view, whatever the strides.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::from_vec(vec![1, 2, 3, 4], &[2, 2])?.permute("t", &[1, 0])?;
     /// assert_eq!(x.as_ndarray()[[0, 1]], 3);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Panics
@@ -103,11 +103,11 @@ impl<T: Element> Array<T> {
     ///
     /// ```
     /// use ndarray::Ix2;
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let a = Array::from_vec(vec![1.0, 2.0, 3.0, 4.0], &[2, 2])?;
     /// assert_eq!(a.as_ndarray_dim::<Ix2>()?.row(1).sum(), 7.0);
     /// assert!(a.select("select", 0, 0)?.as_ndarray_dim::<Ix2>().is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -122,10 +122,10 @@ impl<T: Element> Array<T> {
     /// shares it, else a copy; a copy, too, from a GPU. For a copy memory may run out, as for [`Array::to_vec`].
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let a = Array::from_vec(vec![1, 2], &[1, 2])?.into_ndarray();
     /// assert_eq!(a, ndarray::array![[1, 2]].into_dyn());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     #[track_caller]
     pub fn into_ndarray(self) -> ArrayD<T> {
@@ -164,10 +164,10 @@ impl<T: Element> Array<T> {
     /// Gives the elements to ndarray, as [`Array::into_ndarray`], as an array of so many dimensions.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let a: ndarray::Array2<i64> = Array::from_vec(vec![1, 2], &[1, 2])?.into_ndarray_dim()?;
     /// assert_eq!(a.dim(), (1, 2));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

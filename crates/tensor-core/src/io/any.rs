@@ -12,10 +12,10 @@ use std::fmt;
 /// An array of any of the element types, as files hold them.
 ///
 /// ```
-/// use tensor_core::{Array, DType, io::AnyArray};
+/// use tapegrad::{Array, DType, io::AnyArray};
 /// let x = AnyArray::from(Array::from_vec(vec![1i64, 2], &[2])?);
 /// assert_eq!((x.dtype(), x.shape()), (DType::I64, &[2][..]));
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Clone)]
 pub enum AnyArray {
@@ -61,8 +61,8 @@ impl AnyArray {
     /// The element type's run-time name.
     ///
     /// ```
-    /// use tensor_core::{Array, DType};
-    /// use tensor_core::io::AnyArray;
+    /// use tapegrad::{Array, DType};
+    /// use tapegrad::io::AnyArray;
     /// assert_eq!(AnyArray::from(Array::scalar(true)).dtype(), DType::Bool);
     /// ```
     pub fn dtype(&self) -> DType {
@@ -72,10 +72,10 @@ impl AnyArray {
     /// The sizes of the dimensions.
     ///
     /// ```
-    /// use tensor_core::{Array, shape};
-    /// use tensor_core::io::AnyArray;
+    /// use tapegrad::{Array, shape};
+    /// use tapegrad::io::AnyArray;
     /// assert_eq!(AnyArray::from(Array::from_vec(vec![1, 2], &[1, 2])?).shape(), [1, 2]);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn shape(&self) -> &[usize] {
         match self {
@@ -89,10 +89,10 @@ impl AnyArray {
     /// The number of elements.
     ///
     /// ```
-    /// use tensor_core::Array;
-    /// use tensor_core::io::AnyArray;
+    /// use tapegrad::Array;
+    /// use tapegrad::io::AnyArray;
     /// assert_eq!(AnyArray::from(Array::from_vec(vec![1, 2], &[1, 2])?).numel(), 2);
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn numel(&self) -> usize {
         self.shape().iter().product()
@@ -101,8 +101,8 @@ impl AnyArray {
     /// The array itself, where it is of this type.
     ///
     /// ```
-    /// use tensor_core::Array;
-    /// use tensor_core::io::AnyArray;
+    /// use tapegrad::Array;
+    /// use tapegrad::io::AnyArray;
     /// let x = AnyArray::from(Array::scalar(2.5f32));
     /// assert!(x.get::<f32>().is_some() && x.get::<f64>().is_none());
     /// ```
@@ -114,12 +114,12 @@ impl AnyArray {
     /// numbers, integers up to 2^53 as f64.
     ///
     /// ```
-    /// use tensor_core::Array;
-    /// use tensor_core::io::AnyArray;
+    /// use tapegrad::Array;
+    /// use tapegrad::io::AnyArray;
     /// let x = AnyArray::from(Array::scalar(2.5f32));
     /// assert_eq!(x.to::<f64>("to")?.to_vec(), [2.5]);
     /// assert!(x.to::<i64>("to").is_err());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use std::str::FromStr;
 /// How a table of numbers is written down.
 ///
 /// ```
-/// use tensor_core::io::CsvOptions;
+/// use tapegrad::io::CsvOptions;
 /// let options = CsvOptions { delimiter: b';', skip_rows: 1, ..CsvOptions::default() };
 /// // As NumPy's loadtxt reads it: columns between any number of spaces, and notes behind a #.
 /// let aligned = CsvOptions { delimiter: CsvOptions::WHITESPACE, ..CsvOptions::default() };

@@ -6,14 +6,14 @@
 //! their place under another name, and take it when they are whole and on the disk.
 //!
 //! ```
-//! use tensor_core::{Array, io};
+//! use tapegrad::{Array, io};
 //! # let folder = std::env::temp_dir().join(format!("tapegrad-io-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder).unwrap();
 //! let path = folder.join("x.npy");
 //! io::save_npy(&path, &Array::from_vec(vec![1.5, 2.5], &[2])?)?;
 //! assert_eq!(io::load_npy::<Array<f64>>(&path)?.to_vec(), [1.5, 2.5]);
 //! # std::fs::remove_dir_all(&folder).unwrap();
-//! # Ok::<(), tensor_core::Error>(())
+//! # Ok::<(), tapegrad::Error>(())
 //! ```
 
 mod any;

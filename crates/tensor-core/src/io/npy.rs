@@ -20,10 +20,10 @@ use std::path::Path;
 /// too short.
 ///
 /// ```no_run
-/// use tensor_core::{Array, io};
+/// use tapegrad::{Array, io};
 /// let weights: Array<f32> = io::load_npy("weights.npy".as_ref())?;
 /// let anything: io::AnyArray = io::load_npy("labels.npy".as_ref())?;
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

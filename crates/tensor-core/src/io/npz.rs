@@ -29,10 +29,10 @@ pub enum Compression {
 /// nothing else: no path is made of one.
 ///
 /// ```no_run
-/// use tensor_core::io;
+/// use tapegrad::io;
 /// let arrays = io::load_npz("data.npz".as_ref())?;
 /// println!("{}", arrays["x"]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

@@ -16,11 +16,11 @@ use std::path::Path;
 /// Reads every array of a safetensors file.
 ///
 /// ```no_run
-/// use tensor_core::io;
+/// use tapegrad::io;
 /// for (name, x) in io::load_safetensors("model.safetensors".as_ref())? {
 ///     println!("{name}: {:?}", x.shape());
 /// }
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors

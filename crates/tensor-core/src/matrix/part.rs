@@ -5,7 +5,7 @@ use crate::element::Float;
 /// Which triangle of a matrix is meant.
 ///
 /// ```
-/// use tensor_core::kernels::Triangle;
+/// use tapegrad::kernels::Triangle;
 /// assert_eq!(Triangle { unit: true, ..Triangle::LOWER }, Triangle { upper: false, unit: true });
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Triangle {
 /// The parts of a matrix that an operation reads.
 ///
 /// ```
-/// use tensor_core::kernels::{Part, Triangle};
+/// use tapegrad::kernels::{Part, Triangle};
 /// assert_eq!(Part::LOWER, Part::Triangle(Triangle::LOWER));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Part {
     /// Whether every element of this part of a row-major matrix of `columns` columns is finite.
     ///
     /// ```
-    /// use tensor_core::kernels::{Part, Triangle};
+    /// use tapegrad::kernels::{Part, Triangle};
     /// let a = [1.0, f64::NAN, 2.0, 3.0];
     /// assert!(Part::LOWER.is_finite(&a, 2) && !Part::Triangle(Triangle::UPPER).is_finite(&a, 2));
     /// ```

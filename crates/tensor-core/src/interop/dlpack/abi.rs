@@ -17,8 +17,8 @@ pub struct DLPackVersion {
 /// Where the elements are.
 ///
 /// ```
-/// use tensor_core::cuda;
-/// use tensor_core::dlpack::{CUDA, DLDevice};
+/// use tapegrad::cuda;
+/// use tapegrad::dlpack::{CUDA, DLDevice};
 /// assert_eq!(DLDevice { device_type: CUDA, device_id: 1 }.to_string(), "cuda:1");
 /// ```
 #[repr(C)]
@@ -50,8 +50,8 @@ impl fmt::Display for DLDevice {
 /// The type of the elements.
 ///
 /// ```
-/// use tensor_core::DType;
-/// use tensor_core::dlpack::DLDataType;
+/// use tapegrad::DType;
+/// use tapegrad::dlpack::DLDataType;
 /// assert_eq!(DLDataType::from(DType::F64), DLDataType { code: 2, bits: 64, lanes: 1 });
 /// ```
 #[repr(C)]
@@ -69,7 +69,7 @@ impl DLDataType {
     /// The type that tapegrad has for it, if any.
     ///
     /// ```
-    /// use tensor_core::{DType, dlpack::DLDataType};
+    /// use tapegrad::{DType, dlpack::DLDataType};
     /// assert_eq!(DLDataType { code: 2, bits: 32, lanes: 1 }.element(), Some(DType::F32));
     /// assert_eq!(DLDataType { code: 0, bits: 32, lanes: 1 }.element(), None);
     /// ```

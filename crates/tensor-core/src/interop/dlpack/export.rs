@@ -16,11 +16,11 @@ use std::ptr::null_mut;
 /// calls its deleter.
 ///
 /// ```
-/// use tensor_core::Array;
+/// use tapegrad::Array;
 /// let x = Array::from_vec(vec![1.0, 2.0], &[2])?;
 /// drop(x.clone().into_dlpack()?);
 /// assert_eq!(x.to_vec(), [1.0, 2.0]);
-/// # Ok::<(), tensor_core::Error>(())
+/// # Ok::<(), tapegrad::Error>(())
 /// ```
 #[derive(Debug)]
 pub struct Lent<T: Element>(Array<T>);
@@ -30,14 +30,14 @@ impl<T: Element> Array<T> {
     /// nothing else shares it, and only read it otherwise.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let a = Array::from_vec(vec![1.0, 2.0, 3.0], &[3])?;
     /// let place = a.storage().as_ptr();
     /// let pointer = a.into_dlpack()?.into_raw();
     /// // SAFETY: the pointer is a tensor's, of this type, and nobody else has it.
     /// let b = unsafe { Array::<f64>::from_dlpack(pointer) }?;
     /// assert_eq!((b.storage().as_ptr(), b.to_vec()), (place, vec![1.0, 2.0, 3.0]));
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     ///
     /// # Errors
@@ -64,11 +64,11 @@ impl<T: Element> Lent<T> {
     /// True where others share the elements, or one stands for several: they may not be written then.
     ///
     /// ```
-    /// use tensor_core::Array;
+    /// use tapegrad::Array;
     /// let x = Array::from_vec(vec![1.0, 2.0], &[2])?;
     /// assert!(x.clone().into_dlpack()?.is_read_only());
     /// assert!(!x.into_dlpack()?.is_read_only());
-    /// # Ok::<(), tensor_core::Error>(())
+    /// # Ok::<(), tapegrad::Error>(())
     /// ```
     pub fn is_read_only(&mut self) -> bool {
         let (shape, strides) = (self.0.shape(), self.0.layout().strides());
