@@ -326,7 +326,7 @@ impl<T: Number> Tensor<T> {
             |x: &Tensor<T>, index: &Tensor<i64>, values: &Tensor<T>, accumulate: bool| -> Result<Tensor<T>> {
                 dim("index_put", 0, x.ndim())?;
                 let whole = along(index, 0, x.shape())?;
-                let values = values.expand(whole.shape())?;
+                let values = beside(x, values)?.expand(whole.shape())?;
                 if accumulate {
                     return apply(ScatterAdd { dim: 0, index: whole }, [x, &values]);
                 }
@@ -453,13 +453,19 @@ impl<T: Element> Tensor<T> {
 }
 
 /// `x` with elements of `source` at an index along a dimension.
+/// Values for `x`: a number goes to where that is.
+fn beside<T: Number>(x: &Tensor<T>, values: &Tensor<T>) -> Result<Tensor<T>> {
+    if values.ndim() == 0 { values.to_device(&x.device()) } else { Ok(values.clone()) }
+}
+
 fn scattered<T: Number>(
     x: &Tensor<T>,
     d: isize,
     index: &Tensor<i64>,
     source: &Tensor<T>,
 ) -> Result<Tensor<T>> {
-    let source = if source.ndim() == 0 { source.expand(index.shape())? } else { source.clone() };
+    let source = beside(x, source)?;
+    let source = if source.ndim() == 0 { source.expand(index.shape())? } else { source };
     if x.ndim() == 0 && index.ndim() < 2 {
         return scattered(&x.as_vector()?, d, &index.as_vector()?, &source.as_vector()?)?.as_scalar();
     }
