@@ -452,12 +452,12 @@ impl<T: Element> Tensor<T> {
     }
 }
 
-/// `x` with elements of `source` at an index along a dimension.
 /// Values for `x`: a number goes to where that is.
 fn beside<T: Number>(x: &Tensor<T>, values: &Tensor<T>) -> Result<Tensor<T>> {
     if values.ndim() == 0 { values.to_device(&x.device()) } else { Ok(values.clone()) }
 }
 
+/// `x` with elements of `source` at an index along a dimension.
 fn scattered<T: Number>(
     x: &Tensor<T>,
     d: isize,
