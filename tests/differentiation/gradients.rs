@@ -249,7 +249,7 @@ const BINARY: &[(&str, f64, f64, Binary)] = &[
     ("floor_divide", 1.1, 1.9, |x, y| x.floor_divide(&(y + 7.0))),
     ("masked_fill", -2.0, 2.0, |x, y| x.try_add(y)?.masked_fill(&y.detach().gt(0.0)?, 3.0)),
     ("mse_loss", -2.0, 2.0, |x, y| Ok(if x.try_add(y)?.numel() == 0 { x.sum() } else { x.mse_loss(y)? })),
-    ("lerp", -2.0, 2.0, |x, y| x.lerp(y, &x.sin())),
+    ("lerp", -2.0, 2.0, |x, y| x.lerp(y, x.sin())),
     ("l1_loss", -2.0, 2.0, |x, y| (x + 5.0).l1_loss_with(y, EACH)),
     ("smooth_l1_loss", -2.0, 2.0, |x, y| (x + 9.0).smooth_l1_loss_with(y, 0.5, EACH)),
     ("kl_div", 0.5, 2.0, |x, y| x.kl_div_with(y, EACH)),
@@ -299,7 +299,7 @@ const SPREADS: &[(&str, Unary)] = &[
     ("logcumsumexp", |x| x.logcumsumexp(-1).unwrap()),
     ("kthvalue", |x| x.kthvalue(2, 0, false).unwrap().0),
     ("diff", |x| x.diff(1, -1).unwrap()),
-    ("trapezoid", |x| x.trapezoid(&x.sin(), 0).unwrap()),
+    ("trapezoid", |x| x.trapezoid(x.sin(), 0).unwrap()),
     ("cumulative_trapezoid", |x| x.cumulative_trapezoid(0.3, -1).unwrap()),
     ("normalize", |x| (x + 5.0).normalize(2.0, -1, 1e-12).unwrap()),
     ("cdist", |x| {
@@ -310,7 +310,7 @@ const SPREADS: &[(&str, Unary)] = &[
     ("movedim", |x| x.movedim(0, -1).unwrap()),
     ("repeat_interleave", |x| x.repeat_interleave(2, -1).unwrap()),
     ("repeat_interleave, each", |x| x.narrow(0, 0, 2).unwrap().repeat_interleave([2, 1], 0).unwrap()),
-    ("scatter", |x| x.scatter(0, &Tensor::full(x.shape(), 1), &x.sin()).unwrap()),
+    ("scatter", |x| x.scatter(0, &Tensor::full(x.shape(), 1), x.sin()).unwrap()),
     ("hstack", |x| Tensor::hstack(&[x, &x.sin()]).unwrap()),
     ("vstack", |x| Tensor::vstack(&[x, &x.sin()]).unwrap()),
     ("interp", |x| {
