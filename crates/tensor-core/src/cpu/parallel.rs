@@ -18,8 +18,9 @@ pub const ALONE: usize = 2 * SAMPLE;
 /// What waking another thread costs, and half of what is left has to be worth.
 const WAKING: Duration = Duration::from_micros(10);
 
-/// What handing work to a thread that is awake costs.
-const HANDING: Duration = Duration::from_nanos(1500);
+/// What handing work to a thread that is awake costs, with what then lies in the other one's caches: from
+/// docs/benchmarks-threads.md.
+const HANDING: Duration = Duration::from_nanos(4500);
 
 /// Runs `work(start, part)` over consecutive parts of `out`, on several threads where it takes long enough: an addition
 /// is done a hundred times sooner than a gamma function, so a part is timed. Each element is written by itself, so how
@@ -67,7 +68,7 @@ fn deal_timed<U: Send>(out: &mut [U], piece: usize, sample: usize, work: &(dyn F
 fn worthwhile(alone: Duration) -> bool {
     let awake = crew::ready();
     let share = alone >= 2 * if awake { HANDING } else { WAKING };
-    if !share && !awake && alone >= 3 * HANDING {
+    if !share && !awake && alone >= 2 * HANDING {
         crew::rouse();
     }
     share
