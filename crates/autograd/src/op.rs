@@ -271,7 +271,7 @@ fn one_by_one(rule: &dyn Rule, many: usize, context: &Context<'_>, g: Cotangent,
     let mut answers: Vec<Vec<Cotangent>> = vec![Vec::new(); context.parents.len()];
     for k in 0..many {
         rule.vjp(&Context { many: None, ..*context }, g.row(k as isize)?, &mut |i, g| {
-            answers[i].push(g);
+            answers[i].push(g.whole()?);
             Ok(())
         })?;
     }
