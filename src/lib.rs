@@ -3,6 +3,8 @@
 pub use autograd::*;
 pub use linalg;
 pub use ndarray;
+#[cfg(feature = "optimize")]
+pub use optimize;
 #[cfg(feature = "faer")]
 pub use tensor_core::faer;
 #[cfg(feature = "nalgebra")]
