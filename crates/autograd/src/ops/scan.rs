@@ -6,7 +6,7 @@ use crate::mode::no_grad;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use tensor_core::shape::{Integer, dim};
-use tensor_core::{Array, AtCaller, Device, Float, Number, Result, compiled_once, kernels};
+use tensor_core::{Array, AtCaller, Float, Number, Result, kernels};
 
 /// The running sums along a dimension, from its end where `reverse`.
 #[derive(Clone, Copy)]
@@ -131,9 +131,9 @@ impl<T: Float> Op<T, 2> for Recurrence {
         "recurrence"
     }
     fn forward(&self, [a, b]: [&Array<T>; 2]) -> Result<Array<T>> {
-        match b.device() {
-            Device::Cpu => recurrence_by_steps(a, b, self.dim),
-            _ => no_grad(|| recurrence_by_doubling(a, b, self.dim)),
+        match kernels::recurrence("recurrence", a, b, self.dim)? {
+            Some(y) => Ok(y),
+            None => no_grad(|| recurrence_by_doubling(a, b, self.dim)),
         }
     }
     fn keep(&self, [a, _]: [bool; 2]) -> Keep<2> {
@@ -151,22 +151,6 @@ impl<T: Float> Op<T, 2> for Recurrence {
             h.try_mul(&Tensor::cat(&[&edge, &y.narrow(d, 0, n.saturating_sub(1))?], d)?)
         })?;
         Ok([of_a, Some(h)])
-    }
-}
-
-compiled_once! {
-    fn recurrence_by_steps<T: Float>(a: &Array<T>, b: &Array<T>, dim: usize) -> Result<Array<T>> {
-        let (n, step) = (b.shape()[dim], b.shape()[dim + 1..].iter().product::<usize>());
-        let a = kernels::copy("recurrence", a)?;
-        let a = a.as_slice().expect("a copy is row-major");
-        let mut out = kernels::copy("recurrence", b)?;
-        let block = (n * step).max(1);
-        for (y, a) in out.make_mut()?.chunks_exact_mut(block).zip(a.chunks_exact(block)) {
-            for i in step..block {
-                y[i] = y[i - step].mul_add(a[i], y[i]);
-            }
-        }
-        Ok(out)
     }
 }
 
@@ -249,6 +233,16 @@ mod tests {
                 .run()?;
         }
         check_op(|x| x[0].logcumsumexp(-1), &[&[]]).run()
+    }
+
+    #[test]
+    fn long_lines_and_many() -> Result<()> {
+        for (shape, dim) in [([300, 401], 1), ([401, 300], 0), ([3, 50_000], 1), ([50_000, 3], 0)] {
+            let x: Tensor = Tensor::randn(shape);
+            let expected = x.exp().cumsum(dim)?.log();
+            assert!(x.logcumsumexp(dim)?.allclose(&expected, 1e-11, 1e-11)?);
+        }
+        Ok(())
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use super::copy::elements;
 use super::parallel::{MIN_ELEMENTS, Order, for_pieces, share};
 use crate::array::Array;
-use crate::element::Number;
+use crate::element::{Float, Number};
 use crate::error::Result;
 use crate::heap::work;
 use crate::shape::Dims;
-use crate::simd::{Kernel, dispatch};
+use crate::simd::{Kernel, dispatch, multiply_add};
 
 /// The running sums along `dim`, from the end where `reverse`.
 pub fn cumsum<T: Number>(op: &'static str, x: &Array<T>, dim: usize, reverse: bool) -> Result<Array<T>> {
@@ -60,6 +60,27 @@ pub fn cum_arg_extreme<T: Number>(
         }
         for_columns(out, n, inner, |from, rows| {
             dispatch(ColumnExtremes { x: &data[from..], inner, rows, smallest });
+        });
+    })
+}
+
+/// y_i = b_i + a_i y_(i-1) along `dim`, for operands of one shape; a_0 is not read.
+pub fn recurrence<T: Float>(op: &'static str, a: &Array<T>, b: &Array<T>, dim: usize) -> Result<Array<T>> {
+    let (n, inner) = lengths(b, dim);
+    let shape = Dims::from_slice(b.shape());
+    let (a, b) = (elements(op, a)?, elements(op, b)?);
+    Array::build(op, shape, |out| {
+        if out.is_empty() {
+            return;
+        }
+        if inner == 1 {
+            return for_pieces(out, n, |from, out| {
+                let stretch = from..from + out.len();
+                dispatch(RecurrentLines { a: &a[stretch.clone()], b: &b[stretch], out, n });
+            });
+        }
+        for_columns(out, n, inner, |from, rows| {
+            dispatch(RecurrentColumns { a: &a[from..], b: &b[from..], inner, rows });
         });
     })
 }
@@ -192,6 +213,79 @@ impl<T: Number, F: Fn(T, T) -> T + Copy> Kernel for RunningColumns<'_, T, F> {
                 Some(before) => {
                     for ((out, &last), &x) in row.iter_mut().zip(before).zip(x) {
                         *out = combine(last, x);
+                    }
+                }
+            }
+            before = Some(row);
+        }
+    }
+}
+
+/// Recurrences along lines of `n`.
+struct RecurrentLines<'a, T> {
+    a: &'a [T],
+    b: &'a [T],
+    out: &'a mut [T],
+    n: usize,
+}
+
+impl<T: Float> Kernel for RecurrentLines<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        /// Lines that are run at once, since each number waits for the one before.
+        const LINES: usize = 4;
+        let RecurrentLines { a, b, out, n } = self;
+        let together = a.chunks(LINES * n).zip(b.chunks(LINES * n)).zip(out.chunks_mut(LINES * n));
+        for ((a, b), out) in together {
+            if a.len() < LINES * n {
+                for ((a, b), out) in a.chunks_exact(n).zip(b.chunks_exact(n)).zip(out.chunks_exact_mut(n)) {
+                    recur::<T, 1, FMA>(a, b, out, n);
+                }
+            } else {
+                recur::<T, LINES, FMA>(a, b, out, n);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn recur<T: Float, const L: usize, const FMA: bool>(a: &[T], b: &[T], out: &mut [T], n: usize) {
+    let (a, b): ([&[T]; L], [&[T]; L]) =
+        (std::array::from_fn(|l| &a[l * n..][..n]), std::array::from_fn(|l| &b[l * n..][..n]));
+    let mut last: [T; L] = std::array::from_fn(|l| b[l][0]);
+    for l in 0..L {
+        out[l * n] = last[l];
+    }
+    for k in 1..n {
+        for l in 0..L {
+            last[l] = multiply_add::<T, FMA>(a[l][k], last[l], b[l][k]);
+            out[l * n + k] = last[l];
+        }
+    }
+}
+
+/// Recurrences down columns, whose rows begin `inner` apart.
+struct RecurrentColumns<'a, T> {
+    a: &'a [T],
+    b: &'a [T],
+    inner: usize,
+    rows: Vec<&'a mut [T]>,
+}
+
+impl<T: Float> Kernel for RecurrentColumns<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let RecurrentColumns { a, b, inner, rows } = self;
+        let mut before: Option<&[T]> = None;
+        for (k, row) in rows.into_iter().enumerate() {
+            let (a, b) = (&a[k * inner..][..row.len()], &b[k * inner..][..row.len()]);
+            match before {
+                None => row.copy_from_slice(b),
+                Some(before) => {
+                    for (((out, &last), &a), &b) in row.iter_mut().zip(before).zip(a).zip(b) {
+                        *out = multiply_add::<T, FMA>(a, last, b);
                     }
                 }
             }

@@ -6,9 +6,11 @@ use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::device::Device;
-use crate::element::{Element, Number};
+use crate::element::{Element, Float, Number};
 use crate::error::Result;
 use crate::formula;
+use crate::heap::work;
+use crate::once::compiled_once;
 use crate::shape::Dims;
 use std::ops::Range;
 
@@ -83,6 +85,21 @@ kernels! {
         on mask;
         cpu::index::positions;
         cuda::index::positions
+    }
+}
+
+compiled_once! {
+    /// y_i = b_i + a_i y_(i-1) along `dim`, for operands of one shape, of which a_0 is not read; None on a GPU.
+    pub fn recurrence<T: Float>(
+        op: &'static str,
+        a: &Array<T>,
+        b: &Array<T>,
+        dim: usize,
+    ) -> Result<Option<Array<T>>> {
+        if a.device() != Device::Cpu || b.device() != Device::Cpu {
+            return Ok(None);
+        }
+        work::kernel(op, || cpu::scan::recurrence(op, a, b, dim)).map(Some)
     }
 }
 

@@ -58,14 +58,14 @@ pub use crate::matrix::part::{Part, Triangle};
 pub use crate::matrix::rank::rank_tolerance;
 pub use copy::{add_at, cat, copy, embed};
 pub use index::{
-    arange, argsort, cum_arg_extreme, cumsum, gather, positions, scatter_add, searchsorted, sort,
+    arange, argsort, cum_arg_extreme, cumsum, gather, positions, recurrence, scatter_add, searchsorted, sort,
 };
 pub use map::{
     cast, map, map_owned, select, with_number, with_number_owned, zip, zip_either, zip_many, zip_owned, zip3,
     zip3_owned,
 };
 pub use matrix::{
-    addmm, addmv, analytic_derivative, cholesky, cholesky_ex, cofactors, eig, eigh, finite, inverse,
+    addmm, addmv, analytic_derivative, cholesky, cholesky_ex, cofactors, eig, eigh, eigvals, finite, inverse,
     least_squares, lu, lu_factors, matrix_log, matrix_sqrt, over_gaps, qr, schur, solve_triangular, svd,
     sylvester,
 };

@@ -59,6 +59,33 @@ pub fn eig<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 4]> {
     Ok([w_re, w_im, v_re, v_im])
 }
 
+/// The eigenvalues of each matrix, as real and imaginary parts.
+///
+/// # Errors
+/// As [`eig`].
+pub fn eigvals<T: Float>(op: &'static str, a: &Array<T>) -> Result<[Array<T>; 2]> {
+    let (n, batch) = square(a);
+    let shape: Dims = batch.iter().copied().chain([n]).collect();
+    let [mut re, mut im] = [Array::zeros(&shape)?, Array::zeros(&shape)?];
+    if a.numel() == 0 {
+        return Ok([re, im]);
+    }
+    let flaws = Flaws::none();
+    let matrices = elements(op, a)?;
+    for_batch((re.fresh_mut(), n), (im.fresh_mut(), n), n * n * n, |i, re, im| {
+        let a = &matrices[i * n * n..][..n * n];
+        flaws.of_finite(i, a, || {
+            let mut w = work::vector(n, c64::new(0.0, 0.0));
+            let failed = large::eigvals(widened(a), n, &mut w).is_err();
+            narrowed(re, w.iter().map(|w| w.re));
+            narrowed(im, w.iter().map(|w| w.im));
+            failed
+        });
+    });
+    flaws.check(op, a.shape(), |batch| not_converged_error(op, "eigenvalues", batch, a.shape()))?;
+    Ok([re, im])
+}
+
 /// T and Z of the real Schur form A = Z T Z^T of each matrix.
 ///
 /// # Errors

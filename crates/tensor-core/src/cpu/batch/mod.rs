@@ -11,7 +11,7 @@ mod triangular;
 
 pub use analytic::analytic_derivative;
 pub use gaps::over_gaps;
-pub use general::{eig, matrix_log, matrix_sqrt, schur, sylvester};
+pub use general::{eig, eigvals, matrix_log, matrix_sqrt, schur, sylvester};
 pub use lu::{cofactors, inverse, lu, lu_det, lu_factors, lu_nearly_singular, lu_slogdet, lu_solve};
 pub use orthogonal::{eigh, qr, svd};
 pub use triangular::{cholesky, cholesky_ex, solve_triangular};

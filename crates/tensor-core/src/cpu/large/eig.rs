@@ -73,6 +73,24 @@ pub fn eig(mut a: Vec<f64>, n: usize, w: &mut [c64], v: &mut [c64]) -> Result<()
     Ok(())
 }
 
+/// The eigenvalues alone, as [`eig`] finds them.
+///
+/// # Errors
+///
+/// [`NotConverged`] after too many steps.
+pub fn eigvals(mut a: Vec<f64>, n: usize, w: &mut [c64]) -> Result<(), NotConverged> {
+    if n == 0 {
+        return Ok(());
+    }
+    let scale = near_one(largest(a.iter().copied()));
+    a.iter_mut().for_each(|x| *x *= scale);
+    let active = Balance::of(&mut a, n).active;
+    for (w, value) in w.iter_mut().zip(Schur::values(a, n, active)?) {
+        *w = c64::new(value.re / scale, value.im / scale);
+    }
+    Ok(())
+}
+
 /// Brings a vector to length 1, and its largest element to the positive real numbers where it is complex.
 fn normalise(x: &mut [c64], is_complex: bool) {
     let size = length(x.iter().flat_map(|x| [x.re, x.im]));

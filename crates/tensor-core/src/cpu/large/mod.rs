@@ -35,7 +35,7 @@ pub use cholesky::{cholesky, tiny_pivot};
 pub use complex_schur::sylvester;
 pub use determinant::{lu_det, lu_slogdet};
 pub use divided::derivative;
-pub use eig::eig;
+pub use eig::{eig, eigvals};
 pub use eigh::eigh;
 pub use inverse::inverse;
 pub use lu::{lu, lu_tall};

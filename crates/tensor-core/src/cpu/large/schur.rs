@@ -10,7 +10,7 @@ use std::ops::Range;
 /// its diagonal, each with equal elements on its own diagonal and others of opposite signs, for pairs of complex eigenvalues.
 pub struct Schur {
     pub t: Vec<f64>,
-    /// Z^T: its rows are the Schur vectors.
+    /// Z^T: its rows are the Schur vectors; nothing, where only the eigenvalues are asked for.
     pub zt: Vec<f64>,
     /// The eigenvalues along the diagonal of T; of a pair the one with the positive imaginary part comes first.
     pub w: Vec<c64>,
@@ -30,6 +30,19 @@ impl Schur {
     pub fn of(a: Vec<f64>, n: usize, active: Range<usize>) -> Result<Self, NotConverged> {
         let mut zt = work::vector(n * n, 0.0);
         zt.iter_mut().step_by(n + 1).for_each(|x| *x = 1.0);
+        Schur::begun(a, zt, n, active)
+    }
+
+    /// The eigenvalues alone: of T only the blocks on the diagonal are found, which do not wait for what is beside them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Schur::of`].
+    pub fn values(a: Vec<f64>, n: usize, active: Range<usize>) -> Result<Vec<c64>, NotConverged> {
+        Schur::begun(a, Vec::new(), n, active).map(|schur| schur.w)
+    }
+
+    fn begun(a: Vec<f64>, zt: Vec<f64>, n: usize, active: Range<usize>) -> Result<Self, NotConverged> {
         let w = (0..n).map(|i| c64::new(a[i * n + i], 0.0));
         let mut schur = Schur { w: work::collect(w), t: a, zt };
         schur.hessenberg(n, active.clone());
@@ -37,8 +50,19 @@ impl Schur {
         Ok(schur)
     }
 
+    /// Whether the whole of T is found, and Z.
+    fn is_whole(&self) -> bool {
+        !self.zt.is_empty()
+    }
+
+    /// The rows and columns of T that turns of those in `inner` change.
+    fn changed(&self, n: usize, inner: Range<usize>) -> Range<usize> {
+        if self.is_whole() { 0..n } else { inner }
+    }
+
     /// Makes zeros below the first subdiagonal.
     fn hessenberg(&mut self, n: usize, active: Range<usize>) {
+        let (changed, is_whole) = (self.changed(n, active.clone()), self.is_whole());
         let (t, zt) = (&mut self.t, &mut self.zt);
         let mut v = work::vector(n, 0.0);
         let mut sums = work::vector(n, 0.0);
@@ -54,9 +78,11 @@ impl Schur {
             let v = &mut v[rows.clone()];
             v[0] = 1.0;
             (k + 2..active.end).for_each(|i| v[i - k - 1] = t[i * n + k] / (first - beta));
-            reflect_rows(&mut t[rows.start * n..rows.end * n], n, k, v, tau, &mut sums);
-            reflect_rows(&mut zt[rows.start * n..rows.end * n], n, 0, v, tau, &mut sums);
-            for row in t[..active.end * n].chunks_exact_mut(n) {
+            reflect_rows(&mut t[rows.start * n..rows.end * n], n, k..changed.end, v, tau, &mut sums);
+            if is_whole {
+                reflect_rows(&mut zt[rows.start * n..rows.end * n], n, 0..n, v, tau, &mut sums);
+            }
+            for row in t[changed.start * n..active.end * n].chunks_exact_mut(n) {
                 let row = &mut row[rows.clone()];
                 let sum = tau * row.iter().zip(&*v).map(|(x, v)| x * v).sum::<f64>();
                 row.iter_mut().zip(&*v).for_each(|(x, v)| *x -= sum * v);
@@ -162,6 +188,7 @@ impl Schur {
     /// A step with two shifts on the rows `block.start..=block.end`.
     fn step(&mut self, n: usize, block: Range<usize>, [first, second]: [c64; 2]) {
         let Range { start, end: last } = block;
+        let (changed, is_whole) = (self.changed(n, start..last + 1), self.is_whole());
         let t = |i: usize, j: usize| self.t[i * n + j];
         let mut v = [0.0; 3];
         let mut from = last - 1;
@@ -200,9 +227,11 @@ impl Schur {
                 self.t[k * n + k - 1] *= 1.0 - tau;
             }
             let v = &v[1..count];
-            reflect_few_rows(&mut self.t[k * n..], n, k, v, tau);
-            reflect_few_rows(&mut self.zt[k * n..], n, 0, v, tau);
-            let rows = &mut self.t[..((k + 3).min(last) + 1) * n];
+            reflect_few_rows(&mut self.t[k * n..], n, k..changed.end, v, tau);
+            if is_whole {
+                reflect_few_rows(&mut self.zt[k * n..], n, 0..n, v, tau);
+            }
+            let rows = &mut self.t[changed.start * n..((k + 3).min(last) + 1) * n];
             match *v {
                 [v1, v2] => {
                     for row in rows.chunks_exact_mut(n) {
@@ -232,6 +261,9 @@ impl Schur {
         let (block, [c, s], w) = standard([t[at(0, 0)], t[at(0, 1)], t[at(1, 0)], t[at(1, 1)]]);
         [at(0, 0), at(0, 1), at(1, 0), at(1, 1)].into_iter().zip(block).for_each(|(k, x)| self.t[k] = x);
         self.w[p..p + 2].copy_from_slice(&w);
+        if !self.is_whole() {
+            return;
+        }
         let turn = |x: &mut f64, y: &mut f64| (*x, *y) = (c * *x + s * *y, c * *y - s * *x);
         let turn_rows = |matrix: &mut [f64], from: usize| {
             let (x, y) = matrix[p * n..][..2 * n].split_at_mut(n);
@@ -258,27 +290,27 @@ fn reflector(v: &mut [f64]) -> (f64, f64) {
     (beta, (beta - alpha) / beta)
 }
 
-/// (I - tau v v^T) A for rows A, from column `from` on.
-fn reflect_rows(rows: &mut [f64], n: usize, from: usize, v: &[f64], tau: f64, sums: &mut [f64]) {
-    let sums = &mut sums[from..n];
+/// (I - tau v v^T) A for some columns of rows A.
+fn reflect_rows(rows: &mut [f64], n: usize, columns: Range<usize>, v: &[f64], tau: f64, sums: &mut [f64]) {
+    let sums = &mut sums[columns.clone()];
     sums.fill(0.0);
     for (row, v) in rows.chunks_exact(n).zip(v) {
-        sums.iter_mut().zip(&row[from..]).for_each(|(sum, x)| *sum += v * x);
+        sums.iter_mut().zip(&row[columns.clone()]).for_each(|(sum, x)| *sum += v * x);
     }
     for (row, v) in rows.chunks_exact_mut(n).zip(v) {
         let v = tau * v;
-        row[from..].iter_mut().zip(&*sums).for_each(|(x, sum)| *x -= v * sum);
+        row[columns.clone()].iter_mut().zip(&*sums).for_each(|(x, sum)| *x -= v * sum);
     }
 }
 
 /// [`reflect_rows`] for the first two or three rows, whose first number of v is 1.
-fn reflect_few_rows(rows: &mut [f64], n: usize, from: usize, v: &[f64], tau: f64) {
+fn reflect_few_rows(rows: &mut [f64], n: usize, columns: Range<usize>, v: &[f64], tau: f64) {
     let (x, rest) = rows.split_at_mut(n);
     let (y, rest) = rest.split_at_mut(n);
-    let (x, y) = (&mut x[from..], &mut y[from..]);
+    let (x, y) = (&mut x[columns.clone()], &mut y[columns.clone()]);
     match *v {
         [v1, v2] => {
-            for ((x, y), z) in x.iter_mut().zip(y).zip(&mut rest[from..n]) {
+            for ((x, y), z) in x.iter_mut().zip(y).zip(&mut rest[columns]) {
                 let sum = tau * (*x + v1 * *y + v2 * *z);
                 *x -= sum;
                 *y -= sum * v1;
