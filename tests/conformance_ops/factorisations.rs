@@ -1,6 +1,6 @@
 //! Systems, factorisations, spectra, functions of matrices, and what a solver found.
 
-use super::{Call, Operation, Value, indexed, integers, one, three, two};
+use super::{Call, Operation, indexed, integers, one, three, two};
 use std::f64::consts::FRAC_PI_2;
 use tapegrad::checkpoint;
 use tapegrad::prelude::*;
@@ -59,20 +59,20 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
         ("matrix_sqrt", |c| one(c.input()?.matrix_sqrt()?)),
         ("solve_sylvester", |c| one(c.input()?.solve_sylvester(c.float("other")?, c.float("right")?)?)),
         ("fft", |c| {
-            let ((re, im), (n, dim, norm)) = (on_cpu(c)?, transform(c)?);
-            returned(c, linalg::fft(&re, &im, n, dim, norm)?)
+            let (n, dim, norm) = transform(c)?;
+            two(linalg::fft(c.input()?, c.float("other")?, n, dim, norm)?)
         }),
         ("ifft", |c| {
-            let ((re, im), (n, dim, norm)) = (on_cpu(c)?, transform(c)?);
-            returned(c, linalg::ifft(&re, &im, n, dim, norm)?)
+            let (n, dim, norm) = transform(c)?;
+            two(linalg::ifft(c.input()?, c.float("other")?, n, dim, norm)?)
         }),
         ("rfft", |c| {
             let (n, dim, norm) = transform(c)?;
-            returned(c, c.input()?.cpu().rfft(n, dim, norm)?)
+            two(c.input()?.rfft(n, dim, norm)?)
         }),
         ("irfft", |c| {
-            let ((re, im), (n, dim, norm)) = (on_cpu(c)?, transform(c)?);
-            one(linalg::irfft(&re, &im, n, dim, norm)?.to_device(&c.input()?.device())?)
+            let (n, dim, norm) = transform(c)?;
+            one(linalg::irfft(c.input()?, c.float("other")?, n, dim, norm)?)
         }),
         ("fftshift", |c| one(linalg::fftshift(c.input()?, &c.dims("dims")?)?)),
         ("ifftshift", |c| one(linalg::ifftshift(c.input()?, &c.dims("dims")?)?)),
@@ -155,17 +155,6 @@ fn ascending<T: Float>(re: &Tensor<T>, im: &Tensor<T>) -> Result<Tensor<i64>> {
         order
     });
     Tensor::from_vec(order.collect(), re.shape())?.to_device(&re.device())
-}
-
-/// The parts of a signal where Fourier transforms run.
-fn on_cpu<T: Float>(c: &Call<T>) -> Result<(Tensor<T>, Tensor<T>)> {
-    Ok((c.input()?.cpu(), c.float("other")?.cpu()))
-}
-
-/// A transform where its input was.
-fn returned<T: Float>(c: &Call<T>, (re, im): (Tensor<T>, Tensor<T>)) -> Result<Vec<Value<T>>> {
-    let device = c.input()?.device();
-    two((re.to_device(&device)?, im.to_device(&device)?))
 }
 
 /// Length, dimension and factor of a Fourier transform.

@@ -118,7 +118,7 @@ fi
 # Whatever the libraries' own names are, these are the paths the loader took.
 loaded() {
     cat "$work"/loader.* 2>/dev/null |
-        sed -n 's/.*calling init: \(.*lib\(cuda\|nvrtc\|cublas\|cublasLt\|cusolver\|cusparse\|nvJitLink\)\.so.*\)/\1/p' |
+        sed -n 's/.*calling init: \(.*lib\(cuda\|nvrtc\|cublas\|cublasLt\|cufft\|cusolver\|cusparse\|nvJitLink\)\.so.*\)/\1/p' |
         sort -u | tr '\n' ' '
 }
 failed=$(ls "$work/tails" | wc -l)

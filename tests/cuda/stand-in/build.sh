@@ -40,10 +40,11 @@ if ! current; then
     } &
     library libcuda.so -O2 driver.cpp streams.cpp modules.cpp memory.cpp fibers.cpp faults.cpp -ldl -pthread
     library libcublas.so -O2 cublas.cpp "$new/libcuda.so" '-Wl,-rpath,$ORIGIN'
+    library libcufft.so -O2 cufft.cpp "$new/libcuda.so" '-Wl,-rpath,$ORIGIN'
     library libcusolver.so -O1 cusolver.cpp "$new/libcuda.so" '-Wl,-rpath,$ORIGIN'
     wait $!
     # The header goes before what is compiled from it, the mark of completion last.
-    for f in state.h kernel.h kernel.h.gch libcuda.so libnvrtc.so libcublas.so libcusolver.so; do
+    for f in state.h kernel.h kernel.h.gch libcuda.so libnvrtc.so libcublas.so libcufft.so libcusolver.so; do
         mv -f "$new/$f" "$out/$f"
     done
     echo "$cxx" >"$new/built"

@@ -49,7 +49,7 @@ template <class R, class... A> R call(void* lib, const char* name, A... a) {
     return reinterpret_cast<R (*)(A...)>(f)(a...);
 }
 
-static void *cuda, *nvrtc, *cublas, *cusolver;
+static void *cuda, *nvrtc, *cublas, *cufft, *cusolver;
 static void* stream;
 
 template <class... A> int cu(const char* name, A... a) { return call<int>(cuda, name, a...); }
@@ -733,6 +733,62 @@ static void check_svd(const Mat& a, const vector<double>& s, const Mat& u, const
     CHECK(std::is_sorted(s.rbegin(), s.rend()));
 }
 
+template <class... A> int fft(const char* name, A... a) { return call<int>(cufft, name, a...); }
+
+static int plan_of(int type, long long n, long long count, size_t* work) {
+    int plan = 0;
+    long long *none = nullptr, one = 1, zero = 0;
+    CHECK(fft("cufftCreate", &plan) == 0 && fft("cufftSetAutoAllocation", plan, 0) == 0);
+    CHECK(fft("cufftMakePlanMany64", plan, 1, &n, none, one, zero, none, one, zero, type, count, work) == 0);
+    CHECK(fft("cufftSetStream", plan, stream) == 0);
+    return plan;
+}
+
+template <class T> bool near(const vector<T>& x, const vector<T>& expected) {
+    for (size_t i = 0; i < x.size(); i++)
+        if (!(std::abs(x[i] - expected[i]) < 1e-6)) return false;
+    return x.size() == expected.size();
+}
+
+static void test_cufft() {
+    printf("cuFFT\n");
+    // Of 3, 1, 2: 6, (3 - 1/2 - 2/2) + i sqrt(3)/2 (2 - 1), and its conjugate.
+    const double root = sqrt(0.75);
+    const vector<double> given{3, 1, 2, 0, 0, 1}, half{6, 0, 1.5, root, 1, 0, -0.5, root};
+    double *x = device(given), *y = device<double>(8), *host_x = const_cast<double*>(given.data());
+    size_t bytes = 0;
+    int plan = plan_of(0x6a, 3, 2, &bytes);
+    CHECK(bytes > 0 && fft("cufftExecD2Z", plan, x, y) == 13);
+    void* work = device<char>(bytes);
+    CHECK(fft("cufftSetWorkArea", plan, work) == 0 && fft("cufftExecC2C", plan, x, y, 1) == 3);
+    CHECK(fft("cufftExecD2Z", plan, x + 1, y) == 9);
+    string text;
+    CHECK(in_child([=] { return fft("cufftExecD2Z", plan, host_x, y); }, &text) == 6);
+    CHECK(text.find("not in device memory") != string::npos);
+    CHECK(fft("cufftExecD2Z", plan, x, y) == 0 && near(host(y, 8), half));
+    CHECK(fft("cufftDestroy", plan) == 0 && fft("cufftDestroy", plan) == 1);
+    drop(work);
+    plan = plan_of(0x6c, 3, 2, &bytes);
+    CHECK(fft("cufftSetWorkArea", plan, work = device<char>(bytes)) == 0);
+    CHECK(fft("cufftExecZ2D", plan, y, x) == 0 && near(host(x, 6), {9, 3, 6, 0, 0, 3}));
+    // What it has read is lost, and where there is an imaginary part too many nothing can be relied on.
+    CHECK(!near(host(y, 8), half));
+    CHECK(fft("cufftExecZ2D", plan, y, x) == 0 && std::isnan(host(x, 6)[0]));
+    CHECK(fft("cufftDestroy", plan) == 0);
+    drop(work), drop(x), drop(y);
+    // Captured and replayed, in place.
+    float* z = device(vector<float>{0, 0, 1, 0, 0, 0, 0, 0});
+    plan = plan_of(0x29, 4, 1, &bytes);
+    CHECK(fft("cufftSetWorkArea", plan, work = device<char>(bytes)) == 0 && fft("cufftExecC2C", plan, z, z, 0) == 4);
+    void *graph, *exec;
+    CHECK(cu("cuStreamBeginCapture_v2", stream, 1) == 0 && fft("cufftExecC2C", plan, z, z, 1) == 0);
+    CHECK(cu("cuStreamEndCapture", stream, &graph) == 0 && cu("cuGraphInstantiateWithFlags", &exec, graph, 0ull) == 0);
+    CHECK(cu("cuGraphLaunch", exec, stream) == 0 && near(host(z, 8), {1, 0, 0, 1, -1, 0, 0, -1}));
+    cu("cuGraphExecDestroy", exec), cu("cuGraphDestroy", graph);
+    CHECK(fft("cufftDestroy", plan) == 0);
+    drop(work), drop(z);
+}
+
 static void test_cusolver() {
     printf("cuSOLVER\n");
     void *h, *params, *none = nullptr;
@@ -871,6 +927,7 @@ int main(int argc, char** argv) {
     cuda = library("libcuda.so");
     nvrtc = library("libnvrtc.so");
     cublas = library("libcublas.so");
+    cufft = library("libcufft.so");
     cusolver = library("libcusolver.so");
     void* context;
     CHECK(cu("cuDeviceGetCount", (int*)nullptr) == 3);
@@ -887,6 +944,7 @@ int main(int argc, char** argv) {
     test_threads();
     test_faults();
     test_cublas();
+    test_cufft();
     test_cusolver();
     measure();
     CHECK(call<size_t>(cuda, "sim_live_allocations") == 0);

@@ -1,14 +1,14 @@
 //! Discrete Fourier transforms along the last dimension, by rustfft and realfft: of any length.
 
 use super::copy::elements;
-use super::parallel::{Order, part_of, share};
+use super::parallel::{Order, for_parts, part_of, share};
 use crate::array::Array;
 use crate::element::{Float, Slice, SliceMut};
 use crate::error::Result;
+use crate::heap::buffer::Buffer;
 use crate::heap::work;
 use crate::shape::Dims;
 use realfft::num_complex::Complex;
-use realfft::num_traits::Zero;
 use realfft::{ComplexToReal, FftNum, RealFftPlanner, RealToComplex};
 use rustfft::{Fft, FftDirection, FftPlanner};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -99,25 +99,58 @@ fn cost(n: usize) -> usize {
     n * (n.ilog2() as usize + 1)
 }
 
-fn zeros<R: Real>(n: usize) -> Vec<Complex<R>> {
-    work::vector(n, Complex::zero())
+/// Room for n complex numbers, of arbitrary values: large ones from the cache of buffers, whose pages are there already.
+struct Room<R: Real>(Buffer<R>);
+
+impl<R: Real> Room<R> {
+    fn new(n: usize) -> Self {
+        Room(work::buffer(2 * n))
+    }
+
+    fn numbers(&mut self) -> &mut [Complex<R>] {
+        let (numbers, n) = (self.0.as_mut_ptr(), self.0.len() / 2);
+        // SAFETY: a complex number is two real ones, one behind the other, as `repr(C)` has it, and aligned as they are.
+        unsafe { std::slice::from_raw_parts_mut(numbers.cast(), n) }
+    }
+}
+
+/// Numbers from which a single line is put together and taken apart by several threads.
+const LONG: usize = 1 << 16;
+
+/// Complex numbers of these parts.
+fn join<R: Real>(re: &[R], im: &[R], line: &mut [Complex<R>]) {
+    let fill = |from: usize, line: &mut [Complex<R>]| {
+        for (x, (&re, &im)) in line.iter_mut().zip(re[from..].iter().zip(&im[from..])) {
+            *x = Complex { re, im };
+        }
+    };
+    if line.len() < LONG { fill(0, line) } else { for_parts(line, fill) }
+}
+
+/// `scale` times the real and the imaginary parts.
+fn part<R: Real>(line: &[Complex<R>], re: &mut [R], im: &mut [R], scale: R) {
+    if line.len() < LONG {
+        for (x, (re, im)) in line.iter().zip(re.iter_mut().zip(im)) {
+            (*re, *im) = (x.re * scale, x.im * scale);
+        }
+        return;
+    }
+    for_parts(re, |from, re| re.iter_mut().zip(&line[from..]).for_each(|(re, x)| *re = x.re * scale));
+    for_parts(im, |from, im| im.iter_mut().zip(&line[from..]).for_each(|(im, x)| *im = x.im * scale));
 }
 
 fn complex<R: Real>(re: &[R], im: &[R], out: [&mut [R]; 2], n: usize, inverse: bool, scale: f64) {
     let (plan, scale) = (R::complex(n, inverse), R::of(scale));
     let [out_re, out_im] = out;
     for_lines((out_re, n), (out_im, n), cost(n), |first, out_re, out_im| {
-        let mut scratch = zeros(plan.get_inplace_scratch_len());
-        let mut line = zeros(n);
+        let mut scratch = Room::new(plan.get_outofplace_scratch_len());
+        let (mut line, mut transformed) = (Room::new(n), Room::new(n));
+        let (scratch, line, transformed) = (scratch.numbers(), line.numbers(), transformed.numbers());
         for (k, (out_re, out_im)) in out_re.chunks_exact_mut(n).zip(out_im.chunks_exact_mut(n)).enumerate() {
-            let at = (first + k) * n;
-            for (x, (&re, &im)) in line.iter_mut().zip(re[at..].iter().zip(&im[at..])) {
-                *x = Complex { re, im };
-            }
-            plan.process_with_scratch(&mut line, &mut scratch);
-            for (x, (re, im)) in line.iter().zip(out_re.iter_mut().zip(out_im)) {
-                (*re, *im) = (x.re * scale, x.im * scale);
-            }
+            let here = (first + k) * n..(first + k + 1) * n;
+            join(&re[here.clone()], &im[here], line);
+            plan.process_outofplace_with_scratch(line, transformed, scratch);
+            part(transformed, out_re, out_im, scale);
         }
     });
 }
@@ -126,17 +159,16 @@ fn of_real<R: Real>(x: &[R], out: [&mut [R]; 2], n: usize, scale: f64) {
     let (plan, scale, half) = (R::forward(n), R::of(scale), n / 2 + 1);
     let [out_re, out_im] = out;
     for_lines((out_re, half), (out_im, half), cost(n), |first, out_re, out_im| {
-        let (mut scratch, mut line) = (zeros(plan.get_scratch_len()), zeros(half));
-        let mut given = work::vector(n, R::of(0.0));
+        let (mut scratch, mut line) = (Room::new(plan.get_scratch_len()), Room::new(half));
+        let (scratch, line) = (scratch.numbers(), line.numbers());
+        let mut given = work::buffer(n);
         for (k, (out_re, out_im)) in
             out_re.chunks_exact_mut(half).zip(out_im.chunks_exact_mut(half)).enumerate()
         {
             given.copy_from_slice(&x[(first + k) * n..][..n]);
             // The lengths are right.
-            let _ = plan.process_with_scratch(&mut given, &mut line, &mut scratch);
-            for (x, (re, im)) in line.iter().zip(out_re.iter_mut().zip(out_im)) {
-                (*re, *im) = (x.re * scale, x.im * scale);
-            }
+            let _ = plan.process_with_scratch(&mut given, line, scratch);
+            part(line, out_re, out_im, scale);
         }
     });
 }
@@ -145,21 +177,33 @@ fn to_real<R: Real>(re: &[R], im: &[R], out: &mut [R], n: usize, scale: f64) {
     let (plan, scale, half) = (R::inverse(n), R::of(scale), n / 2 + 1);
     let mut nothing = work::vector(out.len() / n, R::of(0.0));
     for_lines((out, n), (&mut nothing, 1), cost(n), |first, out, _| {
-        let (mut scratch, mut line) = (zeros(plan.get_scratch_len()), zeros(half));
+        let (mut scratch, mut line) = (Room::new(plan.get_scratch_len()), Room::new(half));
+        let (scratch, line) = (scratch.numbers(), line.numbers());
         for (k, out) in out.chunks_exact_mut(n).enumerate() {
-            let at = (first + k) * half;
-            for (x, (&re, &im)) in line.iter_mut().zip(re[at..].iter().zip(&im[at..])) {
-                *x = Complex { re, im };
-            }
+            let here = (first + k) * half..(first + k + 1) * half;
+            join(&re[here.clone()], &im[here], line);
             // Of a real signal these are real: their imaginary parts do not count.
             line[0].im = R::of(0.0);
             if n.is_multiple_of(2) {
                 line[half - 1].im = R::of(0.0);
             }
-            let _ = plan.process_with_scratch(&mut line, out, &mut scratch);
+            let _ = plan.process_with_scratch(line, out, scratch);
             out.iter_mut().for_each(|x| *x *= scale);
         }
     });
+}
+
+/// Two arrays of one shape, whose elements `fill` writes.
+fn both<T: Float>(
+    op: &'static str,
+    shape: &[usize],
+    fill: impl FnOnce(&mut [T], &mut [T]),
+) -> Result<[Array<T>; 2]> {
+    let mut second = Ok(Array::scalar(T::ZERO));
+    let first = Array::build(op, Dims::from_slice(shape), |a| {
+        second = Array::build(op, Dims::from_slice(shape), |b| fill(a, b));
+    })?;
+    Ok([first, second?])
 }
 
 /// `shape` with `n` elements along the last dimension.
@@ -176,11 +220,13 @@ pub fn fft<T: Float>(
     scale: f64,
 ) -> Result<[Array<T>; 2]> {
     let n = re.shape()[re.ndim() - 1];
-    let [mut out_re, mut out_im] = [Array::zeros(re.shape())?, Array::zeros(re.shape())?];
-    if re.numel() > 0 {
-        let (re, im) = (elements(op, re)?, elements(op, im)?);
-        let out = [out_re.fresh_mut(), out_im.fresh_mut()].map(T::slice_mut);
-        match (T::slice(&re), T::slice(&im), out) {
+    let (re_elements, im_elements) = (elements(op, re)?, elements(op, im)?);
+    both(op, re.shape(), |out_re, out_im| {
+        if out_re.is_empty() {
+            return;
+        }
+        let out = [out_re, out_im].map(T::slice_mut);
+        match (T::slice(&re_elements), T::slice(&im_elements), out) {
             (Slice::F32(re), Slice::F32(im), [SliceMut::F32(a), SliceMut::F32(b)]) => {
                 complex(re, im, [a, b], n, inverse, scale);
             }
@@ -189,24 +235,23 @@ pub fn fft<T: Float>(
             }
             _ => unreachable!("floats are of two types"),
         }
-    }
-    Ok([out_re, out_im])
+    })
 }
 
 /// The first n / 2 + 1 numbers of the transforms of real lines of n, times `scale`; the others are their conjugates.
 pub fn rfft<T: Float>(op: &'static str, x: &Array<T>, scale: f64) -> Result<[Array<T>; 2]> {
     let n = x.shape()[x.ndim() - 1];
-    let shape = with_last(x.shape(), n / 2 + 1);
-    let [mut re, mut im] = [Array::zeros(&shape)?, Array::zeros(&shape)?];
-    if x.numel() > 0 {
-        let x = elements(op, x)?;
-        match (T::slice(&x), [re.fresh_mut(), im.fresh_mut()].map(T::slice_mut)) {
+    let x_elements = elements(op, x)?;
+    both(op, &with_last(x.shape(), n / 2 + 1), |re, im| {
+        if x_elements.is_empty() {
+            return re.iter_mut().chain(im).for_each(|x| *x = T::ZERO);
+        }
+        match (T::slice(&x_elements), [re, im].map(T::slice_mut)) {
             (Slice::F32(x), [SliceMut::F32(re), SliceMut::F32(im)]) => of_real(x, [re, im], n, scale),
             (Slice::F64(x), [SliceMut::F64(re), SliceMut::F64(im)]) => of_real(x, [re, im], n, scale),
             _ => unreachable!("floats are of two types"),
         }
-    }
-    Ok([re, im])
+    })
 }
 
 /// The real lines of n numbers whose transform, of which the first n / 2 + 1 are given, is this one, times `scale` n.
@@ -217,14 +262,16 @@ pub fn irfft<T: Float>(
     n: usize,
     scale: f64,
 ) -> Result<Array<T>> {
-    let mut x = Array::zeros(&with_last(re.shape(), n))?;
-    if x.numel() > 0 {
-        let (re, im) = (elements(op, re)?, elements(op, im)?);
-        match (T::slice(&re), T::slice(&im), T::slice_mut(x.fresh_mut())) {
+    let shape = with_last(re.shape(), n);
+    let (re, im) = (elements(op, re)?, elements(op, im)?);
+    Array::build(op, shape, |x| {
+        if x.is_empty() {
+            return;
+        }
+        match (T::slice(&re), T::slice(&im), T::slice_mut(x)) {
             (Slice::F32(re), Slice::F32(im), SliceMut::F32(x)) => to_real(re, im, x, n, scale),
             (Slice::F64(re), Slice::F64(im), SliceMut::F64(x)) => to_real(re, im, x, n, scale),
             _ => unreachable!("floats are of two types"),
         }
-    }
-    Ok(x)
+    })
 }

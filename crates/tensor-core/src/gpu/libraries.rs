@@ -15,10 +15,11 @@ pub(crate) enum Library {
     Nvrtc,
     Cublas,
     Cusolver,
+    Cufft,
 }
 
 /// What has been found; a library that is loaded once stays loaded.
-static FOUND: [OnceLock<libloading::Library>; 4] = [const { OnceLock::new() }; 4];
+static FOUND: [OnceLock<libloading::Library>; 5] = [const { OnceLock::new() }; 5];
 static SEARCH: Mutex<()> = Mutex::new(());
 
 /// Makes sure that `library` is loaded and has the functions this crate calls.
@@ -70,6 +71,7 @@ fn find(library: Library) -> Result<libloading::Library, String> {
             Library::Nvrtc => cudarc::nvrtc::sys::is_culib_present(),
             Library::Cublas => cudarc::cublas::sys::is_culib_present(),
             Library::Cusolver => cudarc::cusolver::sys::is_culib_present(),
+            Library::Cufft => cudarc::cufft::sys::is_culib_present(),
         }
     };
     if agreed {
@@ -89,6 +91,7 @@ impl Library {
             Library::Nvrtc => "the CUDA compiler library (NVRTC)",
             Library::Cublas => "cuBLAS",
             Library::Cusolver => "cuSOLVER",
+            Library::Cufft => "cuFFT",
         }
     }
 
@@ -98,6 +101,7 @@ impl Library {
             Library::Nvrtc => "`pip install nvidia-cuda-nvrtc` or install the CUDA toolkit",
             Library::Cublas => "`pip install nvidia-cublas` or install the CUDA toolkit",
             Library::Cusolver => "`pip install nvidia-cusolver` or install the CUDA toolkit",
+            Library::Cufft => "`pip install nvidia-cufft` or install the CUDA toolkit",
         }
     }
 
@@ -108,6 +112,7 @@ impl Library {
             Library::Nvrtc => &["nvrtc"],
             Library::Cublas => &["cublas"],
             Library::Cusolver => &["cusolver"],
+            Library::Cufft => &["cufft"],
         }
     }
 
@@ -119,6 +124,7 @@ impl Library {
             Library::Nvrtc => &["nvrtc-builtins"],
             Library::Cublas => &["cublasLt"],
             Library::Cusolver => &["nvJitLink", "cublasLt", "cublas", "cusparse"],
+            Library::Cufft => &["nvJitLink"],
         }
     }
 
@@ -142,6 +148,7 @@ impl Library {
             Library::Nvrtc => NVRTC,
             Library::Cublas => CUBLAS,
             Library::Cusolver => CUSOLVER,
+            Library::Cufft => CUFFT,
         }
     }
 }
@@ -159,6 +166,12 @@ const CUBLAS: &[&CStr] = &[
     c"cublasSgetrfBatched",
     c"cublasStrsmBatched_64",
     c"cublasStrsm_v2_64",
+];
+
+const CUFFT: &[&CStr] = &[
+    c"cufftCreate", c"cufftDestroy", c"cufftExecC2C", c"cufftExecC2R", c"cufftExecD2Z", c"cufftExecR2C",
+    c"cufftExecZ2D", c"cufftExecZ2Z", c"cufftMakePlanMany64", c"cufftSetAutoAllocation", c"cufftSetStream",
+    c"cufftSetWorkArea",
 ];
 
 const CUSOLVER: &[&CStr] = &[

@@ -1,7 +1,8 @@
 //! What kernels work in: vectors asked for where no error can be returned.
 
-use super::buffer::trim;
+use super::buffer::{Buffer, trim};
 use super::vectors;
+use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result, failure_behind};
 use faer::dyn_stack::{MemBuffer, StackReq};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -52,6 +53,11 @@ fn unwind(e: Error) -> ! {
 /// [`vectors::vector`] within a [`kernel`].
 pub(crate) fn vector<T: Clone>(n: usize, x: T) -> Vec<T> {
     vectors::vector("", n, x).unwrap_or_else(|e| unwind(e))
+}
+
+/// [`Buffer::for_overwrite`] within a [`kernel`].
+pub(crate) fn buffer<T: Element>(n: usize) -> Buffer<T> {
+    Buffer::for_overwrite("", n).unwrap_or_else(|e| unwind(e))
 }
 
 /// [`vectors::collect`] within a [`kernel`].

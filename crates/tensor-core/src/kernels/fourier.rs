@@ -1,36 +1,33 @@
-//! Kernels of discrete Fourier transforms, along the last dimension. They run on the CPU alone.
+//! Kernels of discrete Fourier transforms, along the last dimension.
 
 use crate::array::Array;
 use crate::cpu;
-use crate::device::Device;
+#[cfg(feature = "cuda")]
+use crate::cuda;
 use crate::element::Float;
-use crate::error::{Error, ErrorKind, Result};
-use crate::heap::work;
-use crate::once::compiled_once;
+use crate::error::{Error, Result};
 
-compiled_once! {
+kernels! {
     /// The sums over t of (re_t + i im_t) e^(-2 pi i k t / n), with plus in the exponent where `inverse`, times `scale`.
     ///
     /// # Errors
-    /// Shape, where the parts differ in theirs or there is no dimension; device, where they are on a GPU.
-    pub fn fft<T: Float>(
-        op: &'static str,
-        re: &Array<T>,
-        im: &Array<T>,
-        inverse: bool,
-        scale: f64,
-    ) -> Result<[Array<T>; 2]> {
-        parts(op, re, im)?;
-        work::kernel(op, || cpu::fourier::fft(op, re, im, inverse, scale))
+    /// Shape, where the parts differ in theirs or there is no dimension; device, where cuFFT is missing.
+    pub fn fft<T: Float>(op, re: &Array<T>, im: &Array<T>, inverse: bool, scale: f64) -> Result<[Array<T>; 2]> {
+        check parts(op, re, im);
+        on re, im;
+        cpu::fourier::fft;
+        cuda::fourier::fft
     }
 
     /// As [`fft`] of real lines of n numbers: the first n / 2 + 1 sums, of which the others are conjugates.
     ///
     /// # Errors
     /// As [`fft`].
-    pub fn rfft<T: Float>(op: &'static str, x: &Array<T>, scale: f64) -> Result<[Array<T>; 2]> {
-        parts(op, x, x)?;
-        work::kernel(op, || cpu::fourier::rfft(op, x, scale))
+    pub fn rfft<T: Float>(op, x: &Array<T>, scale: f64) -> Result<[Array<T>; 2]> {
+        check parts(op, x, x);
+        on x;
+        cpu::fourier::rfft;
+        cuda::fourier::rfft
     }
 
     /// The inverse of [`rfft`] to real lines of n numbers, without the factor 1 / n: of the first number, and of the last
@@ -38,20 +35,11 @@ compiled_once! {
     ///
     /// # Errors
     /// As [`fft`]; shape, where lines of n / 2 + 1 are not given.
-    pub fn irfft<T: Float>(
-        op: &'static str,
-        re: &Array<T>,
-        im: &Array<T>,
-        n: usize,
-        scale: f64,
-    ) -> Result<Array<T>> {
-        parts(op, re, im)?;
-        let given = re.shape()[re.ndim() - 1];
-        if given != n / 2 + 1 {
-            let message = format!("{given} numbers for a signal of {n}: {} are needed", n / 2 + 1);
-            return Err(Error::shape(op, message));
-        }
-        work::kernel(op, || cpu::fourier::irfft(op, re, im, n, scale))
+    pub fn irfft<T: Float>(op, re: &Array<T>, im: &Array<T>, n: usize, scale: f64) -> Result<Array<T>> {
+        check half(op, re, im, n);
+        on re, im;
+        cpu::fourier::irfft;
+        cuda::fourier::irfft
     }
 }
 
@@ -64,15 +52,16 @@ fn parts<T: Float>(op: &'static str, re: &Array<T>, im: &Array<T>) -> Result<()>
         );
         return Err(Error::shape(op, message));
     }
-    match [re, im].into_iter().find(|x| x.device() != Device::Cpu) {
-        Some(x) => {
-            let message = format!(
-                "operand {:?} is on {}: Fourier transforms run on the CPU, to which x.cpu() moves it",
-                x.shape(),
-                x.device()
-            );
-            Err(Error::new(ErrorKind::Device, op, message))
-        }
-        None => Ok(()),
+    Ok(())
+}
+
+/// Whether the lines have the length of half a transform of n numbers.
+fn half<T: Float>(op: &'static str, re: &Array<T>, im: &Array<T>, n: usize) -> Result<()> {
+    parts(op, re, im)?;
+    let given = re.shape()[re.ndim() - 1];
+    if given != n / 2 + 1 {
+        let message = format!("{given} numbers for a signal of {n}: {} are needed", n / 2 + 1);
+        return Err(Error::shape(op, message));
     }
+    Ok(())
 }

@@ -1,9 +1,13 @@
 //! Discrete Fourier transforms. Complex signals are pairs of real tensors.
 
+mod frequencies;
+
+pub use frequencies::{fftfreq, fftshift, ifftshift, rfftfreq};
+
 use crate::eig::Pair;
 use autograd::{KeepMany, Kept, Op, OpMany, Tensor, apply, apply_many, body_once};
 use tensor_core::kernels::fourier;
-use tensor_core::shape::{Integer, IntoDims};
+use tensor_core::shape::Integer;
 use tensor_core::{Array, AtCaller, Error, Float, Result};
 
 /// Where the factor 1 / n of a transform and its inverse stands.
@@ -86,7 +90,7 @@ impl<T: Float> OpMany<T> for RealDft {
     /// sum_k Re(conj(grad_k) e^(-2 pi i k t / n)): the way back, of which the numbers that stand for two count half
     fn vjp(&self, _: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let Some((re, im)) = pair(&g) else { return Ok(vec![None]) };
-        let weights = times_counted(self.n, 0.5)?;
+        let weights = times_counted(&re, self.n, 0.5)?;
         let back = RealInverse { n: self.n, scale: self.scale };
         Ok(vec![Some(apply(back, [&re.try_mul(&weights)?, &im.try_mul(&weights)?])?)])
     }
@@ -110,18 +114,18 @@ impl<T: Float> Op<T, 2> for RealInverse {
     }
     /// The transform, of which the numbers that stand for two count twice
     fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
-        let weights = times_counted(self.n, 2.0)?;
+        let weights = times_counted(&g, self.n, 2.0)?;
         let mut parts = apply_many(RealDft { n: self.n, scale: self.scale }, &[&g])?;
         let im = parts.swap_remove(1).try_mul(&weights)?;
         Ok([Some(parts.swap_remove(0).try_mul(&weights)?), Some(im)])
     }
 }
 
-/// `weight` for the numbers of a half transform that stand for their conjugates too, and 1 for the others.
-fn times_counted<T: Float>(n: usize, weight: f64) -> Result<Tensor<T>> {
-    let alone = |k: usize| k == 0 || 2 * k == n;
-    let weights = (0..n / 2 + 1).map(|k| T::of(if alone(k) { 1.0 } else { weight }));
-    Tensor::from_vec(weights.collect(), [n / 2 + 1])
+/// `weight` for the numbers of a half transform that stand for their conjugates too, and 1 for the others: where `like` is.
+fn times_counted<T: Float>(like: &Tensor<T>, n: usize, weight: f64) -> Result<Tensor<T>> {
+    let last = usize::from(n > 1 && n.is_multiple_of(2));
+    let twice = n / 2 - last;
+    Tensor::full_on(&like.device(), [twice], T::of(weight))?.pad([1, last], T::ONE)
 }
 
 /// An error for a dimension without elements, or for no dimension at all.
@@ -152,35 +156,58 @@ fn length<T: Float>(x: &Tensor<T>, dim: isize) -> Result<usize> {
     Ok(last.shape()[last.ndim() - 1])
 }
 
-fn transformed<T: Float>(
-    op: &'static str,
-    parts: [&Tensor<T>; 2],
-    n: Option<usize>,
-    dim: isize,
-    norm: FftNorm,
-) -> Result<Pair<T>> {
-    let [re, im] = parts;
-    if re.shape() != im.shape() {
-        let message = format!(
-            "real part {:?} and imaginary part {:?}: one shape is needed; zeros_like makes a part of zeros",
-            re.shape(),
-            im.shape()
-        );
-        return Err(Error::shape(op, message));
+/// An error where the parts of a signal differ in their shapes.
+fn one_shape<T: Float>(op: &'static str, re: &Tensor<T>, im: &Tensor<T>) -> Result<()> {
+    if re.shape() == im.shape() {
+        return Ok(());
     }
-    let inverse = op == "ifft";
-    let n = n.map_or_else(|| length(re, dim), Ok).map_err(|e| e.renamed(op))?;
-    need_length(op, re, n, dim)?;
-    let dft = Dft { inverse, scale: norm.factor(inverse, n) };
-    let line = |x| lines(x, n, dim).map_err(|e| e.renamed(op));
-    let mut both = apply_many(dft, &[&line(re)?, &line(im)?])?;
+    let message = format!(
+        "real part {:?} and imaginary part {:?}: one shape is needed; zeros_like makes a part of zeros",
+        re.shape(),
+        im.shape()
+    );
+    Err(Error::shape(op, message))
+}
+
+/// Both outputs, with their last dimension back where it was.
+fn returned<T: Float>(mut both: Vec<Tensor<T>>, dim: isize) -> Result<Pair<T>> {
     let im = both.swap_remove(1).transpose(dim, -1)?;
     Ok((both.swap_remove(0).transpose(dim, -1)?, im))
 }
 
+/// [`fft`], or [`ifft`] by that name.
+#[track_caller]
+fn of_pairs<T: Float>(
+    op: &'static str,
+    [re, im]: [&Tensor<T>; 2],
+    n: Option<usize>,
+    dim: isize,
+    norm: FftNorm,
+) -> Result<Pair<T>> {
+    body_once!(
+        T: Float,
+        [op, re, im, n, dim, norm],
+        |op: &'static str,
+         re: &Tensor<T>,
+         im: &Tensor<T>,
+         n: Option<usize>,
+         dim: isize,
+         norm: FftNorm|
+         -> Result<Pair<T>> {
+            one_shape(op, re, im)?;
+            let inverse = op == "ifft";
+            let n = n.map_or_else(|| length(re, dim), Ok).called(op)?;
+            need_length(op, re, n, dim)?;
+            let line = |x| lines(x, n, dim).called(op);
+            let dft = Dft { inverse, scale: norm.factor(inverse, n) };
+            returned(apply_many(dft, &[&line(re)?, &line(im)?])?, dim)
+        }
+    )
+}
+
 /// The discrete Fourier transform of the complex signals `re + i im` along `dim`, as a pair of the same kind:
 /// Y_k = sum_t X_t e^(-2 pi i k t / n), times the factor of `norm`. PyTorch's `torch.fft.fft`: `n` cuts the signals or fills them up with
-/// zeros; None leaves them as they are. Any length takes n log n steps. On the CPU.
+/// zeros; None leaves them as they are. Any length takes n log n steps.
 ///
 /// ```
 /// use tapegrad::Tensor;
@@ -193,7 +220,7 @@ fn transformed<T: Float>(
 ///
 /// # Errors
 /// Shape, where the parts differ in theirs or are scalars; index, for a dimension that does not exist; argument, for a length
-/// of 0; device, where they are on a GPU: `x.cpu()` moves them.
+/// of 0; device, where the parts are on a GPU and cuFFT is missing.
 #[track_caller]
 pub fn fft<T: Float>(
     re: &Tensor<T>,
@@ -202,16 +229,7 @@ pub fn fft<T: Float>(
     dim: impl Integer,
     norm: FftNorm,
 ) -> Result<Pair<T>> {
-    body_once!(
-        T: Float,
-        [re, im, n, dim.to_isize(), norm],
-        |re: &Tensor<T>,
-         im: &Tensor<T>,
-         n: Option<usize>,
-         dim: isize,
-         norm: FftNorm|
-         -> Result<Pair<T>> { transformed("fft", [re, im], n, dim, norm) }
-    )
+    of_pairs("fft", [re, im], n, dim.to_isize(), norm)
 }
 
 /// The inverse of [`fft`]: X_t = 1/n sum_k Y_k e^(2 pi i k t / n), the factor being that of `norm`.
@@ -236,16 +254,7 @@ pub fn ifft<T: Float>(
     dim: impl Integer,
     norm: FftNorm,
 ) -> Result<Pair<T>> {
-    body_once!(
-        T: Float,
-        [re, im, n, dim.to_isize(), norm],
-        |re: &Tensor<T>,
-         im: &Tensor<T>,
-         n: Option<usize>,
-         dim: isize,
-         norm: FftNorm|
-         -> Result<Pair<T>> { transformed("ifft", [re, im], n, dim, norm) }
-    )
+    of_pairs("ifft", [re, im], n, dim.to_isize(), norm)
 }
 
 /// The discrete Fourier transform of real signals of n numbers along `dim`, of which the first n / 2 + 1 numbers are given: the
@@ -267,12 +276,10 @@ pub fn rfft<T: Float>(x: &Tensor<T>, n: Option<usize>, dim: impl Integer, norm: 
         T: Float,
         [x, n, dim.to_isize(), norm],
         |x: &Tensor<T>, n: Option<usize>, dim: isize, norm: FftNorm| -> Result<Pair<T>> {
-            let n = n.map_or_else(|| length(x, dim), Ok).map_err(|e| e.renamed("rfft"))?;
+            let n = n.map_or_else(|| length(x, dim), Ok).called("rfft")?;
             need_length("rfft", x, n, dim)?;
-            let line = lines(x, n, dim).map_err(|e| e.renamed("rfft"))?;
-            let mut both = apply_many(RealDft { n, scale: norm.factor(false, n) }, &[&line])?;
-            let im = both.swap_remove(1).transpose(dim, -1)?;
-            Ok((both.swap_remove(0).transpose(dim, -1)?, im))
+            let line = lines(x, n, dim).called("rfft")?;
+            returned(apply_many(RealDft { n, scale: norm.factor(false, n) }, &[&line])?, dim)
         }
     )
 }
@@ -308,124 +315,14 @@ pub fn irfft<T: Float>(
          dim: isize,
          norm: FftNorm|
          -> Result<Tensor<T>> {
-            let given = length(re, dim).map_err(|e| e.renamed("irfft"))?;
-            if re.shape() != im.shape() {
-                let message = format!(
-                    "real part {:?} and imaginary part {:?}: one shape is needed",
-                    re.shape(),
-                    im.shape()
-                );
-                return Err(Error::shape("irfft", message));
-            }
-            let n = n.unwrap_or(2 * given.saturating_sub(1));
+            one_shape("irfft", re, im)?;
+            let n = n.map_or_else(|| Ok(2 * length(re, dim)?.saturating_sub(1)), Ok).called("irfft")?;
             need_length("irfft", re, n, dim)?;
-            let line = |x| lines(x, n / 2 + 1, dim).map_err(|e| e.renamed("irfft"));
+            let line = |x| lines(x, n / 2 + 1, dim).called("irfft");
             let inverse = RealInverse { n, scale: norm.factor(true, n) };
             apply(inverse, [&line(re)?, &line(im)?])?.transpose(dim, -1)
         }
     )
-}
-
-/// The frequencies of the numbers of a transform of `n` samples a distance `d` apart, in cycles per unit of `d`: those from 0 up, and
-/// the negative ones behind them.
-///
-/// ```
-/// use tapegrad::linalg;
-/// assert_eq!(linalg::fftfreq(5, 0.1)?.to_vec(), [0.0, 2.0, 4.0, -4.0, -2.0]);
-/// # Ok::<(), tapegrad::Error>(())
-/// ```
-///
-/// # Errors
-/// Argument, for an n that is not positive.
-#[track_caller]
-pub fn fftfreq<T: Float>(n: impl Integer, d: T) -> Result<Tensor<T>> {
-    let n = n.to_size("fftfreq").at_caller()?;
-    body_once!(T: Float, [n, d], |n: usize, d: T| -> Result<Tensor<T>> {
-        let negative = n.div_ceil(2);
-        frequencies("fftfreq", n, d, (0..n).map(|k| if k < negative { k as f64 } else { k as f64 - n as f64 }))
-    })
-}
-
-/// The frequencies of the numbers of [`rfft`]: the first n / 2 + 1 of [`fftfreq`], all positive.
-///
-/// ```
-/// use tapegrad::linalg;
-/// assert_eq!(linalg::rfftfreq(4, 0.5)?.to_vec(), [0.0, 0.5, 1.0]);
-/// # Ok::<(), tapegrad::Error>(())
-/// ```
-///
-/// # Errors
-/// Argument, for an n that is not positive.
-#[track_caller]
-pub fn rfftfreq<T: Float>(n: impl Integer, d: T) -> Result<Tensor<T>> {
-    let n = n.to_size("rfftfreq").at_caller()?;
-    body_once!(T: Float, [n, d], |n: usize, d: T| -> Result<Tensor<T>> {
-        frequencies("rfftfreq", n, d, (0..n / 2 + 1).map(|k| k as f64))
-    })
-}
-
-/// `cycles` within n samples a distance d apart, as frequencies.
-fn frequencies<T: Float>(
-    op: &'static str,
-    n: usize,
-    d: T,
-    cycles: impl Iterator<Item = f64>,
-) -> Result<Tensor<T>> {
-    if n == 0 {
-        return Err(Error::argument(op, "length 0: at least 1 is needed"));
-    }
-    let all: Vec<T> = cycles.map(|k| T::of(k) / (T::of(n as f64) * d)).collect();
-    let count = all.len();
-    Tensor::from_vec(all, [count])
-}
-
-/// The numbers of a transform with frequency 0 in the middle of each of `dims`, all dimensions for `()`.
-///
-/// ```
-/// use tapegrad::linalg;
-/// let shifted = linalg::fftshift(&linalg::fftfreq(5, 1.0)?, ())? * 5.0;
-/// assert_eq!(shifted.to_vec(), [-2.0, -1.0, 0.0, 1.0, 2.0]);
-/// # Ok::<(), tapegrad::Error>(())
-/// ```
-///
-/// # Errors
-/// Index, for a dimension that does not exist.
-#[track_caller]
-pub fn fftshift<T: Float>(x: &Tensor<T>, dims: impl IntoDims) -> Result<Tensor<T>> {
-    body_once!(T: Float, [x, &dims.into_dims()], |x: &Tensor<T>, dims: &[isize]| -> Result<Tensor<T>> {
-        shifted("fftshift", x, dims, |n| n / 2)
-    })
-}
-
-/// The inverse of [`fftshift`].
-///
-/// ```
-/// use tapegrad::{Tensor, linalg};
-/// let x = Tensor::from([1.0, 2.0, 3.0]);
-/// assert_eq!(linalg::ifftshift(&linalg::fftshift(&x, 0)?, 0)?.to_vec(), [1.0, 2.0, 3.0]);
-/// # Ok::<(), tapegrad::Error>(())
-/// ```
-///
-/// # Errors
-/// As [`fftshift`].
-#[track_caller]
-pub fn ifftshift<T: Float>(x: &Tensor<T>, dims: impl IntoDims) -> Result<Tensor<T>> {
-    body_once!(T: Float, [x, &dims.into_dims()], |x: &Tensor<T>, dims: &[isize]| -> Result<Tensor<T>> {
-        shifted("ifftshift", x, dims, |n| n.div_ceil(2))
-    })
-}
-
-fn shifted<T: Float>(
-    op: &'static str,
-    x: &Tensor<T>,
-    dims: &[isize],
-    by: fn(usize) -> usize,
-) -> Result<Tensor<T>> {
-    let all: Vec<isize> = (0..x.ndim() as isize).collect();
-    let dims = if dims.is_empty() { &all[..] } else { dims };
-    let shift = |d: &isize| Ok(by(length(x, *d)?) as isize);
-    let shifts = dims.iter().map(shift).collect::<Result<Vec<_>>>().map_err(|e| e.renamed(op))?;
-    x.roll(&shifts[..], dims).map_err(|e| e.renamed(op))
 }
 
 #[cfg(test)]
@@ -433,8 +330,6 @@ mod tests {
     use super::*;
     use autograd::check_op;
     use tensor_core::ErrorKind;
-
-    // Inputs are taken to the CPU where the checks run on a GPU too: the transforms do not.
 
     const NORMS: [FftNorm; 3] = [FftNorm::Backward, FftNorm::Ortho, FftNorm::Forward];
 
@@ -463,8 +358,8 @@ mod tests {
                 for inverse in [false, true] {
                     let sign = if inverse { 1.0 } else { -1.0 };
                     let op = |x: &[Tensor<f64>]| match inverse {
-                        false => fft(&x[0].cpu(), &x[1].cpu(), None, -1, norm),
-                        true => ifft(&x[0].cpu(), &x[1].cpu(), None, -1, norm),
+                        false => fft(&x[0], &x[1], None, -1, norm),
+                        true => ifft(&x[0], &x[1], None, -1, norm),
                     };
                     check_op(|x| joined(op(x)?), &[&[2, n], &[2, n]])
                         .reference(|x| Ok(joined(sums(&x[0], &x[1], sign)?)? * norm.factor(inverse, n)))
@@ -473,7 +368,7 @@ mod tests {
             }
         }
         for (shape, dim) in [(&[3, 4, 2][..], 1), (&[3, 4, 2], 0), (&[0, 4], 1), (&[4, 0], 0)] {
-            let there = |x: &[Tensor<f64>]| fft(&x[0].cpu(), &x[1].cpu(), None, dim, FftNorm::Ortho);
+            let there = |x: &[Tensor<f64>]| fft(&x[0], &x[1], None, dim, FftNorm::Ortho);
             check_op(|x| joined(there(x)?), &[shape, shape]).run()?;
             let back = |x: &[Tensor<f64>]| {
                 let (re, im) = there(x)?;
@@ -483,12 +378,9 @@ mod tests {
         }
         for n in [1, 3, 6] {
             let resized = |x: &Tensor<f64>| x.pad([0, n as isize - 4], 0.0);
-            check_op(
-                |x| joined(fft(&x[0].cpu(), &x[1].cpu(), Some(n), 1, FftNorm::Backward)?),
-                &[&[2, 4], &[2, 4]],
-            )
-            .reference(|x| joined(sums(&resized(&x[0])?, &resized(&x[1])?, -1.0)?))
-            .run()?;
+            check_op(|x| joined(fft(&x[0], &x[1], Some(n), 1, FftNorm::Backward)?), &[&[2, 4], &[2, 4]])
+                .reference(|x| joined(sums(&resized(&x[0])?, &resized(&x[1])?, -1.0)?))
+                .run()?;
         }
         Ok(())
     }
@@ -497,31 +389,26 @@ mod tests {
     fn real_signals() -> Result<()> {
         for n in [1, 2, 3, 4, 5, 8, 9, 11] {
             for norm in NORMS {
-                check_op(|x| joined(rfft(&x[0].cpu(), None, -1, norm)?), &[&[2, n]])
+                check_op(|x| joined(rfft(&x[0], None, -1, norm)?), &[&[2, n]])
                     .reference(|x| {
-                        let whole = joined(fft(&x[0].cpu(), &x[0].cpu().zeros_like(), None, -1, norm)?)?;
+                        let whole = joined(fft(&x[0], &x[0].zeros_like(), None, -1, norm)?)?;
                         whole.narrow(-1, 0, n / 2 + 1)
                     })
                     .run()?;
                 let half: &[usize] = &[2, n / 2 + 1];
-                check_op(|x| irfft(&x[0].cpu(), &x[1].cpu(), Some(n), -1, norm), &[half, half]).run()?;
+                check_op(|x| irfft(&x[0], &x[1], Some(n), -1, norm), &[half, half]).run()?;
                 let again = |x: &[Tensor<f64>]| {
-                    let (re, im) = rfft(&x[0].cpu(), None, -1, norm)?;
+                    let (re, im) = rfft(&x[0], None, -1, norm)?;
                     irfft(&re, &im, Some(n), -1, norm)
                 };
                 check_op(again, &[&[2, n]]).reference(|x| Ok(x[0].clone())).run()?;
             }
         }
         for (n, dim) in [(3, 0), (6, 0), (2, 1), (5, -1)] {
-            check_op(|x| joined(rfft(&x[0].cpu(), Some(n), dim, FftNorm::Backward)?), &[&[4, 3]]).run()?;
-            check_op(
-                |x| irfft(&x[0].cpu(), &x[1].cpu(), Some(n), dim, FftNorm::Forward),
-                &[&[4, 3], &[4, 3]],
-            )
-            .run()?;
+            check_op(|x| joined(rfft(&x[0], Some(n), dim, FftNorm::Backward)?), &[&[4, 3]]).run()?;
+            check_op(|x| irfft(&x[0], &x[1], Some(n), dim, FftNorm::Forward), &[&[4, 3], &[4, 3]]).run()?;
         }
-        check_op(|x| irfft(&x[0].cpu(), &x[1].cpu(), None, -1, FftNorm::Backward), &[&[0, 3], &[0, 3]])
-            .run()?;
+        check_op(|x| irfft(&x[0], &x[1], None, -1, FftNorm::Backward), &[&[0, 3], &[0, 3]]).run()?;
         Ok(())
     }
 
@@ -547,21 +434,6 @@ mod tests {
     }
 
     #[test]
-    fn frequencies_and_shifts() -> Result<()> {
-        assert_eq!(fftfreq(4, 0.25)?.to_vec(), [0.0, 1.0, -2.0, -1.0]);
-        assert_eq!(rfftfreq(5, 1.0f32)?.to_vec(), [0.0, 0.2, 0.4]);
-        for shape in [&[4][..], &[3, 4], &[], &[0, 2]] {
-            check_op(|x| ifftshift(&fftshift(&x[0], ())?, ()), &[shape])
-                .reference(|x| Ok(x[0].clone()))
-                .run()?;
-        }
-        let x = Tensor::from([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
-        assert_eq!(fftshift(&x, -1)?.to_vec(), [3.0, 1.0, 2.0, 6.0, 4.0, 5.0]);
-        assert_eq!(fftshift(&x, 0)?.to_vec(), [4.0, 5.0, 6.0, 1.0, 2.0, 3.0]);
-        Ok(())
-    }
-
-    #[test]
     fn what_does_not_fit_is_an_error() {
         let x = Tensor::ones([2, 3]);
         let norm = FftNorm::Backward;
@@ -577,7 +449,5 @@ mod tests {
         assert_eq!(kind(rfft(&x, None, 2, norm).unwrap_err()), (ErrorKind::Index, "rfft"));
         assert_eq!(kind(rfft(&x, Some(4), -3, norm).unwrap_err()), (ErrorKind::Index, "rfft"));
         assert_eq!(kind(rfft(&Tensor::scalar(1.0), None, 0, norm).unwrap_err()), (ErrorKind::Shape, "rfft"));
-        assert_eq!(kind(fftfreq(-1, 1.0).unwrap_err()), (ErrorKind::Argument, "fftfreq"));
-        assert_eq!(kind(fftfreq(0, 1.0).unwrap_err()), (ErrorKind::Argument, "fftfreq"));
     }
 }
