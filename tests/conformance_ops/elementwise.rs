@@ -47,6 +47,7 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
         ("lerp", |c| one(c.input()?.lerp(c.float("end")?, c.float("weight")?)?)),
         ("lgamma", |c| one(c.input()?.lgamma())),
         ("digamma", |c| one(c.input()?.digamma())),
+        ("multigammaln", |c| one(c.input()?.multigammaln(c.size("p")? as u32))),
         ("floor", |c| one(c.input()?.floor())),
         ("ceil", |c| one(c.input()?.ceil())),
         ("trunc", |c| one(c.input()?.trunc())),

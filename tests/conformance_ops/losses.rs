@@ -16,6 +16,12 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
             one(c.input()?.smooth_l1_loss_with(c.float("target")?, c.number("beta")?, options(c)?)?)
         }),
         ("kl_div", |c| one(c.input()?.kl_div_with(c.float("target")?, options(c)?)?)),
+        ("kl_div_log_target", |c| {
+            one(c
+                .input()?
+                .kl_div_with(c.float("target")?, LossOptions { log_target: true, ..options(c)? })?)
+        }),
+        ("cross_entropy_shares", |c| one(c.input()?.cross_entropy_with(c.float("target")?, options(c)?)?)),
         ("bce_with", |c| {
             one(c.input()?.binary_cross_entropy_with_logits_with(c.float("target")?, options(c)?)?)
         }),
@@ -37,5 +43,6 @@ fn options<'a, T: Float>(c: &'a Call<T>) -> Result<LossOptions<'a, T>> {
         pos_weight: c.maybe("pos_weight"),
         ignore_index: c.int("ignore_index").ok().map(|class| class as i64),
         label_smoothing: c.number_or("label_smoothing", 0.0)?,
+        log_target: false,
     })
 }

@@ -1,9 +1,10 @@
 //! Shapes, parts, and tensors made of others.
 
+use super::value::malformed;
 use super::{Call, DEVICE, Operation, Value, integers, many, one};
 use ndarray::SliceInfoElem;
-use tapegrad::arange_on;
 use tapegrad::prelude::*;
+use tapegrad::{Reduce, arange_on};
 
 /// The operations of this file.
 pub fn operations<T: Float>() -> &'static [Operation<T>] {
@@ -35,6 +36,24 @@ pub fn operations<T: Float>() -> &'static [Operation<T>] {
         ("gather", |c| one(c.input()?.gather(c.int("dim")?, c.integers("index")?)?)),
         ("scatter_add", |c| {
             one(c.input()?.scatter_add(c.int("dim")?, c.integers("index")?, c.float("src")?)?)
+        }),
+        ("scatter_reduce", |c| {
+            let reduce = match &c.text("reduce")?[..] {
+                "sum" => Reduce::Sum,
+                "prod" => Reduce::Prod,
+                "mean" => Reduce::Mean,
+                "amax" => Reduce::Amax,
+                "amin" => Reduce::Amin,
+                other => return Err(malformed(format!("no reduction {other}"))),
+            };
+            let (index, source) = (c.integers("index")?, c.float("src")?);
+            one(c.input()?.scatter_reduce(c.int("dim")?, index, source, reduce, c.flag("include_self")?)?)
+        }),
+        ("index_copy", |c| {
+            one(c.input()?.index_copy(c.int("dim")?, c.integers("index")?, c.float("source")?)?)
+        }),
+        ("index_add", |c| {
+            one(c.input()?.index_add(c.int("dim")?, c.integers("index")?, c.float("source")?)?)
         }),
         ("index_put", |c| {
             one(c.input()?.index_put(

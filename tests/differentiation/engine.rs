@@ -3,9 +3,10 @@
 
 use std::panic::{Location, catch_unwind};
 use tapegrad::prelude::*;
+use tapegrad::shape::Dims;
 use tapegrad::{
-    Array, Keep, Kept, Op, OpMany, apply, apply_many, check_op, formula, gradcheck, gradgradcheck, kernels,
-    memory, tape,
+    Array, Keep, Kept, Layout, Op, OpMany, apply, apply_many, check_op, formula, gradcheck, gradgradcheck,
+    kernels, memory, tape,
 };
 
 fn create_graph<T: Float>() -> GradOptions<T> {
@@ -463,6 +464,48 @@ fn a_cotangent_of_the_wrong_shape_names_its_operation() -> Result<()> {
     let e = apply(Wrong, [&x])?.backward().unwrap_err();
     assert_eq!((e.kind(), e.op()), (ErrorKind::Shape, "wrong"));
     assert!(e.to_string().contains("[]") && e.to_string().contains("[2]"), "{e}");
+    Ok(())
+}
+
+/// The first two of n numbers: a view that says where its elements lie, with a rule for one cotangent at a time.
+struct First;
+
+impl<T: Float> Op<T, 1> for First {
+    fn name(&self) -> &'static str {
+        "first"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        x.slice("first", 0, 0, 1, 2)
+    }
+    fn places(&self, shape: &[usize]) -> Option<Layout> {
+        Some(Layout::row_major(Dims::from_slice(shape)).slice(0, 0, 1, 2))
+    }
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let rest = kept.shape(0)[0] as isize - 2;
+        Ok([kept.wrt(0, || g.pad([0, rest], T::ZERO))?])
+    }
+}
+
+#[test]
+fn a_view_of_ones_own_takes_many_cotangents_one_by_one() -> Result<()> {
+    check_op(|x| apply(First, [&x[0]]), &[&[3]]).run()?;
+    check_op(|x| apply(First, [&x[0]])?.sin().try_mul(&x[1]), &[&[4], &[2]]).run()?;
+    let batched = |x: &Tensor, y: &Tensor, cotangents: Tensor| {
+        let cotangent = Some(cotangents);
+        let options = GradOptions { cotangent, batched: true, ..Default::default() };
+        Ok::<_, Error>(grad_with(y, &[x], options)?.remove(0).expect("a gradient"))
+    };
+    let x = Tensor::from([1.0, 2.0, 3.0]).requires_grad();
+    let y = apply(First, [&x])?.narrow(0, 0, 1)?;
+    let g = batched(&x, &y, Tensor::from([[2.0], [5.0]]))?;
+    assert_eq!((g.shape(), g.to_vec()), (&[2, 3][..], vec![2.0, 0.0, 0.0, 5.0, 0.0, 0.0]));
+    // Another use of x meets what came one by one; so does another view.
+    let y = apply(First, [&x])?.try_mul(&x.narrow(0, 1, 2)?)?.sum();
+    let g = batched(&x, &y, Tensor::from([1.0, 10.0]))?;
+    assert_eq!((g.shape(), g.to_vec()), (&[2, 3][..], vec![2.0, 4.0, 2.0, 20.0, 40.0, 20.0]));
+    let y = apply(First, [&apply(First, [&x])?])?;
+    let g = batched(&x, &y, Tensor::from([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]))?;
+    assert_eq!((g.shape(), g.to_vec()), (&[3, 3][..], vec![1.0, 2.0, 0.0, 3.0, 4.0, 0.0, 5.0, 6.0, 0.0]));
     Ok(())
 }
 

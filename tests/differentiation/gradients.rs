@@ -229,6 +229,7 @@ const EACH: LossOptions<'static> = LossOptions {
     pos_weight: None,
     ignore_index: None,
     label_smoothing: 0.0,
+    log_target: false,
 };
 
 const BINARY: &[(&str, f64, f64, Binary)] = &[

@@ -6,6 +6,7 @@
 use crate::anomaly;
 use crate::mode::{self, Mode};
 use crate::node::{Context, Cotangent, Edge, Node, Opened, Out};
+use crate::ops::Variables;
 use crate::tensor::Tensor;
 use smallvec::{SmallVec, smallvec};
 use std::collections::BTreeMap;
@@ -222,10 +223,7 @@ impl<T: Element> Default for GradOptions<T> {
 /// # Errors
 /// A graph that was consumed before; whatever the rules return.
 #[track_caller]
-pub fn grad<T: Float, W: Float /* of a function: value_and_grad(|x| .., &x)? */>(
-    y: &Tensor<T>,
-    wrt: &[&Tensor<W>],
-) -> Result<Vec<Option<Tensor<W>>>> {
+pub fn grad<T: Float, W: Float>(y: &Tensor<T>, wrt: impl Variables<W>) -> Result<Vec<Option<Tensor<W>>>> {
     grad_with(y, wrt, GradOptions::default())
 }
 
@@ -246,6 +244,15 @@ pub fn grad<T: Float, W: Float /* of a function: value_and_grad(|x| .., &x)? */>
 /// A cotangent of another shape than y; a graph that was consumed before; whatever the rules return.
 #[track_caller]
 pub fn grad_with<T: Float, W: Float>(
+    y: &Tensor<T>,
+    wrt: impl Variables<W>,
+    options: GradOptions<T>,
+) -> Result<Vec<Option<Tensor<W>>>> {
+    gradients_with(y, &wrt.variables(), options)
+}
+
+#[track_caller]
+fn gradients_with<T: Float, W: Float>(
     y: &Tensor<T>,
     wrt: &[&Tensor<W>],
     options: GradOptions<T>,

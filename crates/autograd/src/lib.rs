@@ -53,7 +53,9 @@ pub use op::{
 };
 #[doc(hidden)]
 pub use ops::Listed;
-pub use ops::{AsTensor, HistogramOptions, Indices, LossOptions, Operand, Reduction};
+pub use ops::{
+    AsTensor, HistogramOptions, Indices, LossOptions, Operand, Reduce, Reduction, Target, Targets, Variables,
+};
 pub use params::Params;
 pub use replay::{Replayed, replayed};
 #[doc(hidden)]

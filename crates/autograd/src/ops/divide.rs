@@ -5,7 +5,8 @@ use super::compare::{EQ, Operand};
 use crate::apply_once;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
-use tensor_core::{Array, DType, EachNumber, Error, Number, Result, formulas, kernels};
+use std::ops::Rem;
+use tensor_core::{Array, DType, EachNumber, Error, Number, OrRaise, Result, formulas, kernels};
 
 /// Which part of the division, and how the quotient is rounded.
 #[derive(Clone, Copy, PartialEq)]
@@ -131,5 +132,30 @@ impl<T: Number> Tensor<T> {
     pub fn fmod(&self, other: impl Operand<T>) -> Result<Self> {
         let other = other.operand();
         apply_once!(T: Number, Divide::TruncRemainder => Divide, [self, other.as_ref()])
+    }
+}
+
+/// [`Tensor::remainder`], as PyTorch's and Python's `%`: -7 % 2 is 1, where it is -1 for Rust's integers, which have
+/// [`Tensor::fmod`].
+///
+/// ```
+/// use tapegrad::Tensor;
+/// let x = Tensor::from([-7, 7]);
+/// assert_eq!((&x % 2).to_vec(), [1, 1]);
+/// assert_eq!((x % Tensor::from([-2, 2])).to_vec(), [-1, 1]);
+/// ```
+impl<T: Number, R: Operand<T>> Rem<R> for &Tensor<T> {
+    type Output = Tensor<T>;
+    #[track_caller]
+    fn rem(self, other: R) -> Tensor<T> {
+        self.remainder(other).or_raise()
+    }
+}
+
+impl<T: Number, R: Operand<T>> Rem<R> for Tensor<T> {
+    type Output = Tensor<T>;
+    #[track_caller]
+    fn rem(self, other: R) -> Tensor<T> {
+        self.remainder(other).or_raise()
     }
 }

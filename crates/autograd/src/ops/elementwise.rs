@@ -5,6 +5,7 @@
 //! writes into the cotangent's buffer, in first order; over tensors under `create_graph`; and as the text of a GPU's
 //! kernel. All are compiled here: a function is a static, and one operation serves all of them.
 
+use crate::body_once;
 use crate::function::{Elementwise, Reads, elementwise};
 use crate::op::{Keep, Kept, Op, apply_at};
 use crate::tensor::Tensor;
@@ -436,6 +437,31 @@ impl<T: Float> Tensor<T> {
     #[must_use]
     pub fn polygamma(&self, n: u32) -> Self {
         self.polygamma_of(n.into())
+    }
+
+    /// ln of the multivariate gamma function of order `p`: p (p - 1) / 4 ln pi + sum_(j < p) lgamma(x - j / 2), for x above
+    /// (p - 1) / 2; NaN elsewhere. SciPy's `multigammaln`, PyTorch's `mvlgamma`.
+    ///
+    /// ```
+    /// use tapegrad::Tensor;
+    /// let y = Tensor::from([1.5, 0.5]).multigammaln(2);
+    /// assert!((y.to_vec()[0] - (std::f64::consts::PI / 2.0).ln()).abs() < 1e-15 && y.to_vec()[1].is_nan());
+    /// ```
+    #[doc(alias = "mvlgamma")]
+    #[track_caller]
+    #[must_use]
+    pub fn multigammaln(&self, p: u32) -> Self {
+        body_once!(T: Float, [self, p], |x: &Tensor<T>, p: u32| -> Result<Tensor<T>> {
+            let p = f64::from(p);
+            let least = (p - 1.0) / 2.0;
+            let x = if p > 0.0 { x.gt(T::of(least))?.where_cond(x, Tensor::scalar(T::of(f64::NAN)))? } else { x.clone() };
+            let mut sum = x.full_like(T::of(p * least / 2.0 * std::f64::consts::PI.ln()));
+            for j in 0..p as u32 {
+                sum += (&x - T::of(f64::from(j) / 2.0)).lgamma();
+            }
+            Ok(sum)
+        })
+        .or_raise()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Elements chosen by tensors: of indices, or of a mask.
 
 use super::compare::Operand;
-use super::index::index_in;
 use crate::apply_once;
 use crate::body_once;
 use crate::create::arange_on;
@@ -111,9 +110,9 @@ pub(super) fn added_at<T: Number>(
 }
 
 /// The first input with the second added at an index along a dimension.
-struct ScatterAdd {
-    dim: usize,
-    index: Array<i64>,
+pub(super) struct ScatterAdd {
+    pub(super) dim: usize,
+    pub(super) index: Array<i64>,
 }
 
 impl<T: Number> Op<T, 2> for ScatterAdd {
@@ -138,7 +137,12 @@ impl<T: Number> Op<T, 2> for ScatterAdd {
 
 /// Refuses an index that is larger than `shape` in a dimension other than `dim`, or in any where
 /// `dim` is None.
-fn check_index(op: &'static str, index: &[usize], shape: &[usize], dim: Option<usize>) -> Result<()> {
+pub(super) fn check_index(
+    op: &'static str,
+    index: &[usize],
+    shape: &[usize],
+    dim: Option<usize>,
+) -> Result<()> {
     let fits = index.len() == shape.len() && (0..shape.len()).all(|k| Some(k) == dim || index[k] <= shape[k]);
     if fits {
         return Ok(());
@@ -200,7 +204,7 @@ impl<T: Number> Tensor<T> {
     /// # Errors
     /// Index, where one is out of range or there is no such dimension; shape, where index or source do
     /// not fit.
-    #[doc(alias("index_add", "put_along_axis"))]
+    #[doc(alias = "put_along_axis")]
     #[track_caller]
     pub fn scatter_add(&self, d: impl Integer, index: impl Indices, source: &Tensor<T>) -> Result<Self> {
         let index = index.indices(self.device()).at_caller()?;
@@ -224,37 +228,6 @@ impl<T: Number> Tensor<T> {
                     }
                 }
                 apply(ScatterAdd { dim, index: index.array().clone() }, [this, &read])
-            }
-        )
-    }
-
-    /// This tensor with `self[i][index[i][j][k]][k] = source[i][j][k]` for `dim` 1, and so on; `source` may be a number.
-    /// The index has as many dimensions, and is no larger than the source, nor than this tensor in the other dimensions.
-    /// Of what is put to one element, the last in row-major order stays, and has its gradient.
-    ///
-    /// ```
-    /// use tapegrad::Tensor;
-    /// let (x, index) = (Tensor::zeros([3]), Tensor::from([2, 0]));
-    /// assert_eq!(x.scatter(0, &index, &Tensor::from([5.0, 7.0]))?.to_vec(), [7.0, 0.0, 5.0]);
-    /// assert_eq!(x.scatter(0, &index, 1.0)?.to_vec(), [1.0, 0.0, 1.0]);
-    /// # Ok::<(), tapegrad::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Index, where one is out of range or there is no such dimension; shape, where index or source do not fit.
-    #[track_caller]
-    pub fn scatter(
-        &self,
-        d: impl Integer,
-        index: &Tensor<i64>,
-        source: impl Into<Tensor<T>>,
-    ) -> Result<Self> {
-        let d = d.to_isize();
-        body_once!(
-            T: Number,
-            [self, d, index, &source.into()],
-            |this: &Tensor<T>, d: isize, index: &Tensor<i64>, source: &Tensor<T>| -> Result<Tensor<T>> {
-                scattered(this, d, index, source).called("scatter")
             }
         )
     }
@@ -294,72 +267,8 @@ impl<T: Number> Tensor<T> {
                     return x.as_vector()?.index_select(d, index)?.as_scalar();
                 }
                 let dim = dim("index_select", d, x.ndim())?;
-                let index = along(index, dim, x.shape())?;
+                let index = along("index_select", index, dim, x.shape())?;
                 apply(Gather { dim, index }, [x])
-            }
-        )
-    }
-
-    /// This tensor with the rows of `values`, a tensor or a number, in place of the rows at the indices, a list or a vector, of the first
-    /// dimension, or added to them where `accumulate`. What is added to one row adds up, as NumPy's
-    /// `add.at` does; of what is put to one row, the last stays.
-    ///
-    /// ```
-    /// use tapegrad::Tensor;
-    /// let (x, index) = (Tensor::from([1.0, 1.0, 1.0]), Tensor::from([1, 1]));
-    /// let values = Tensor::from([2.0, 3.0]);
-    /// assert_eq!(x.index_put(&index, &values, false)?.to_vec(), [1.0, 3.0, 1.0]);
-    /// assert_eq!(x.index_put(&index, &values, true)?.to_vec(), [1.0, 6.0, 1.0]);
-    /// # Ok::<(), tapegrad::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// Index, where one is out of range or the tensor is a scalar; shape, where the indices are no
-    /// vector or `values` do not broadcast to the rows that they name.
-    #[doc(alias = "put")]
-    #[track_caller]
-    pub fn index_put(&self, index: impl Indices, values: impl Operand<T>, accumulate: bool) -> Result<Self> {
-        let (index, values) = (index.indices(self.device()).at_caller()?, values.operand());
-        body_once!(
-            T: Number,
-            [self, &index, &values, accumulate],
-            |x: &Tensor<T>, index: &Tensor<i64>, values: &Tensor<T>, accumulate: bool| -> Result<Tensor<T>> {
-                dim("index_put", 0, x.ndim())?;
-                let whole = along(index, 0, x.shape())?;
-                let values = beside(x, values)?.expand(whole.shape())?;
-                if accumulate {
-                    return apply(ScatterAdd { dim: 0, index: whole }, [x, &values]);
-                }
-                // Each row comes from here, or from the last of the values that is put to it.
-                let rows = x.shape()[0];
-                let sources = match x.device() {
-                    Device::Cpu => {
-                        let mut sources = kernels::arange("index_put", Device::Cpu, rows)?;
-                        let own = sources.make_mut()?;
-                        for (k, i) in index.to_vec().into_iter().enumerate() {
-                            let row = index_in("index_put", x.shape(), 0, i as isize)?;
-                            own[row] = (rows + k) as i64;
-                        }
-                        Tensor::from(sources)
-                    }
-                    device => {
-                        let own = arange_on(&device, 0, rows as i64, 1)?;
-                        // The number of each row that is put to, at the end of its run in the sorted index.
-                        let index = own.index_select(0, index)?;
-                        let order = index.argsort(0, false)?;
-                        let sorted = index.index_select(0, &order)?;
-                        let n = index.numel();
-                        let ends = sorted.narrow(0, 0, n.saturating_sub(1))?.ne(&sorted.narrow(
-                            0,
-                            n.min(1) as isize,
-                            n.saturating_sub(1),
-                        )?)?;
-                        let ends = ends.to_type::<i64>().pad((0, n.min(1)), 1)?.to_type::<bool>();
-                        let (row, last) = (sorted.masked_select(&ends)?, order.masked_select(&ends)?);
-                        own.scatter_add(0, &row, &(last.try_sub(&row)? + rows as i64))?
-                    }
-                };
-                Tensor::cat(&[x, &values], 0)?.index_select(0, &sources)
             }
         )
     }
@@ -452,45 +361,16 @@ impl<T: Element> Tensor<T> {
     }
 }
 
-/// Values for `x`: a number goes to where that is.
-fn beside<T: Number>(x: &Tensor<T>, values: &Tensor<T>) -> Result<Tensor<T>> {
-    if values.ndim() == 0 { values.to_device(&x.device()) } else { Ok(values.clone()) }
-}
-
-/// `x` with elements of `source` at an index along a dimension.
-fn scattered<T: Number>(
-    x: &Tensor<T>,
-    d: isize,
-    index: &Tensor<i64>,
-    source: &Tensor<T>,
-) -> Result<Tensor<T>> {
-    let source = beside(x, source)?;
-    let source = if source.ndim() == 0 { source.expand(index.shape())? } else { source };
-    if x.ndim() == 0 && index.ndim() < 2 {
-        return scattered(&x.as_vector()?, d, &index.as_vector()?, &source.as_vector()?)?.as_scalar();
-    }
-    let (index, source) = match (x.ndim(), index.ndim()) {
-        (1, 0) => (index.as_vector()?, source.as_vector()?),
-        _ => (index.clone(), source),
-    };
-    let dim = dim("scatter", d, x.ndim())?;
-    check_index("scatter", index.shape(), x.shape(), Some(dim))?;
-    check_index("scatter", index.shape(), source.shape(), None)?;
-    let mut read = source;
-    for (k, &size) in index.shape().iter().enumerate() {
-        read = read.narrow(k as isize, 0, size)?;
-    }
-    // Where each goes in row-major order: the numbers of the elements, at the index.
-    let numbers = arange_on(&x.device(), 0, x.numel() as i64, 1)?.reshape(x.shape())?;
-    let places = numbers.gather(d, &index)?.flatten();
-    x.flatten().index_put(&places, read.flatten(), false)?.reshape(x.shape())
-}
-
 /// Indices, a vector, along `dim`, repeated over the other dimensions of `shape`.
-pub(super) fn along(index: &Tensor<i64>, dim: usize, shape: &[usize]) -> Result<Array<i64>> {
+pub(super) fn along(
+    op: &'static str,
+    index: &Tensor<i64>,
+    dim: usize,
+    shape: &[usize],
+) -> Result<Array<i64>> {
     if index.ndim() != 1 {
         let message = format!("indices of shape {:?}: a vector is needed", index.shape());
-        return Err(Error::shape("index_select", message));
+        return Err(Error::shape(op, message));
     }
     let mut line = Dims::from_elem(1, shape.len());
     line[dim] = index.numel();

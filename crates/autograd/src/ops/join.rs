@@ -62,6 +62,51 @@ impl<T: Element, X: AsTensor<T> + ?Sized> AsTensor<T> for &X {
     }
 }
 
+/// A list of what gradients are taken with respect to: tensors or references to them.
+///
+/// ```
+/// use tapegrad::{Tensor, grad};
+/// let x = Tensor::scalar(3.0).requires_grad();
+/// let list = vec![x.clone()];
+/// for g in [grad(&x.square(), [&x])?, grad(&x.square(), &[&x])?, grad(&x.square(), &list)?] {
+///     assert_eq!(g[0].as_ref().unwrap().item()?, 6.0);
+/// }
+/// # Ok::<(), tapegrad::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of tensors: the gradient of a function is `value_and_grad(|x| .., &x)?`",
+    label = "a list of tensors is needed",
+    note = "`grad(&y, &[&x])?` is the gradient of a tensor that was computed from `x.requires_grad()`"
+)]
+pub trait Variables<T: Element> {
+    /// The tensors.
+    fn variables(&self) -> SmallVec<[&Tensor<T>; 8]>;
+}
+
+impl<T: Element, X: AsTensor<T>> Variables<T> for [X] {
+    fn variables(&self) -> SmallVec<[&Tensor<T>; 8]> {
+        self.iter().map(AsTensor::as_tensor).collect()
+    }
+}
+
+impl<T: Element, X: AsTensor<T>, const N: usize> Variables<T> for [X; N] {
+    fn variables(&self) -> SmallVec<[&Tensor<T>; 8]> {
+        self.as_slice().variables()
+    }
+}
+
+impl<T: Element, X: AsTensor<T>> Variables<T> for Vec<X> {
+    fn variables(&self) -> SmallVec<[&Tensor<T>; 8]> {
+        self.as_slice().variables()
+    }
+}
+
+impl<T: Element, X: Variables<T> + ?Sized> Variables<T> for &X {
+    fn variables(&self) -> SmallVec<[&Tensor<T>; 8]> {
+        (**self).variables()
+    }
+}
+
 /// A list of tensors as it was given.
 #[doc(hidden)]
 pub struct Listed<I>(SmallVec<[I; 8]>);

@@ -220,6 +220,24 @@ static CLAMPED: EachNumber<Bounded> = EachNumber {
     i64: |x, min, max| x.maximum(min)?.minimum(max),
 };
 
+/// A function of a tensor and a bound.
+struct OneBound;
+
+impl ForNumber for OneBound {
+    type Of<T: Number> = fn(&Tensor<T>, T) -> Result<Tensor<T>>;
+}
+
+static AT_LEAST: EachNumber<OneBound> = EachNumber {
+    f32: |x, min| Ok(x.within(f64::from(min), f64::INFINITY)),
+    f64: |x, min| Ok(x.within(min, f64::INFINITY)),
+    i64: |x, min| x.maximum(min),
+};
+static AT_MOST: EachNumber<OneBound> = EachNumber {
+    f32: |x, max| Ok(x.within(f64::NEG_INFINITY, f64::from(max))),
+    f64: |x, max| Ok(x.within(f64::NEG_INFINITY, max)),
+    i64: |x, max| x.minimum(max),
+};
+
 /// # Functions of two: the larger, the smaller and the like
 impl<T: Number> Tensor<T> {
     /// The larger of the two, NaN if either is; equal ones share the gradient evenly.
@@ -257,12 +275,40 @@ impl<T: Number> Tensor<T> {
     /// assert_eq!(x.clamp(-1.0, 1.0).to_vec(), [-1.0, 0.5, 1.0]);
     /// assert_eq!(x.clamp(f64::NEG_INFINITY, 1.0).to_vec(), [-2.0, 0.5, 1.0]);
     /// ```
-    #[doc(alias("clip", "clamp_min", "clamp_max"))]
+    #[doc(alias = "clip")]
     #[track_caller]
     #[must_use]
     pub fn clamp(&self, min: impl ValueFor<T>, max: impl ValueFor<T>) -> Self {
         let (min, max) = (min.as_element(), max.as_element());
         for_line(Location::caller(), || T::of_numbers(&CLAMPED)(self, min, max)).called("clamp").or_raise()
+    }
+
+    /// x, but `min` below it: [`Tensor::clamp`] without an upper bound.
+    ///
+    /// ```
+    /// use tapegrad::Tensor;
+    /// assert_eq!(Tensor::from([-2.0, 0.5]).clamp_min(0).to_vec(), [0.0, 0.5]);
+    /// assert_eq!(Tensor::from([-2, 3]).clamp_min(0).to_vec(), [0, 3]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn clamp_min(&self, min: impl ValueFor<T>) -> Self {
+        let min = min.as_element();
+        for_line(Location::caller(), || T::of_numbers(&AT_LEAST)(self, min)).called("clamp_min").or_raise()
+    }
+
+    /// x, but `max` above it: [`Tensor::clamp`] without a lower bound.
+    ///
+    /// ```
+    /// use tapegrad::Tensor;
+    /// assert_eq!(Tensor::from([0.5, 2.0]).clamp_max(1).to_vec(), [0.5, 1.0]);
+    /// assert_eq!(Tensor::from([-2, 3]).clamp_max(1).to_vec(), [-2, 1]);
+    /// ```
+    #[track_caller]
+    #[must_use]
+    pub fn clamp_max(&self, max: impl ValueFor<T>) -> Self {
+        let max = max.as_element();
+        for_line(Location::caller(), || T::of_numbers(&AT_MOST)(self, max)).called("clamp_max").or_raise()
     }
 }
 

@@ -406,6 +406,41 @@ impl<T: Element> Tensor<T> {
         )
     }
 
+    /// Parts of these sizes along `dim`, which add up to its size: views. PyTorch's `split` with a list.
+    ///
+    /// ```
+    /// use tapegrad::Tensor;
+    /// let parts = Tensor::from([1, 2, 3]).split_with_sizes([1, 2], 0)?;
+    /// assert_eq!((parts[0].to_vec(), parts[1].to_vec()), (vec![1], vec![2, 3]));
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Index, for a dimension that does not exist; argument, for sizes that do not add up to its size, and a negative one; out of
+    /// memory, for the parts.
+    #[track_caller]
+    pub fn split_with_sizes(&self, sizes: impl IntoDims, d: impl Integer) -> Result<Vec<Self>> {
+        body_once!(
+            T: Element,
+            [self, &sizes.into_dims(), d.to_isize()],
+            |x: &Tensor<T>, sizes: &[isize], d: isize| -> Result<Vec<Tensor<T>>> {
+                let n = x.size(d).called("split_with_sizes")?;
+                let total = sizes.iter().try_fold(0usize, |sum, &size| sum.checked_add(usize::try_from(size).ok()?));
+                if total != Some(n) {
+                    let message = format!("sizes {sizes:?} for {n} elements along dimension {d}: they must add up");
+                    return Err(Error::argument("split_with_sizes", message));
+                }
+                let mut parts = memory::room("split_with_sizes", sizes.len())?;
+                let mut from = 0;
+                for &size in sizes {
+                    parts.push(x.narrow(d, from, size as usize)?);
+                    from += size;
+                }
+                Ok(parts)
+            }
+        )
+    }
+
     /// At most `count` parts of equal size along `dim`, the last one with what is left: views.
     ///
     /// ```

@@ -35,7 +35,7 @@ impl<T: Number> Op<T, 1> for Unfold {
         let mut flat = Dims::from_slice(&g.shape()[..g.ndim() - 1]);
         flat[dim] = count * size;
         let g = g.permute(&order)?.reshaped(flat)?;
-        Ok([Some(added_at(&along(&places, dim, kept.shape(0))?, dim, kept.shape(0), g)?)])
+        Ok([Some(added_at(&along("unfold", &places, dim, kept.shape(0))?, dim, kept.shape(0), g)?)])
     }
 }
 
