@@ -34,6 +34,18 @@ pub fn load_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, AnyTensor>> {
 /// Writes tensors under their names, as they are, as NumPy's `savez`. The file appears whole, and an old one stays
 /// until then. Tensors of several types go in as `AnyTensor::from(x)`.
 ///
+/// ```
+/// use tapegrad::{AnyTensor, Tensor, load_npz, save_npz};
+/// # let folder = std::env::temp_dir().join(format!("tapegrad-save-npz-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).unwrap();
+/// let path = folder.join("x.npz");
+/// let (w, steps) = (Tensor::from([0.5, 1.5]), Tensor::scalar(12i64));
+/// save_npz(&path, [("w", AnyTensor::from(w)), ("steps", AnyTensor::from(steps))])?;
+/// assert_eq!(load_npz(&path)?["steps"].to::<i64>()?.item()?, 12);
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok::<(), tapegrad::Error>(())
+/// ```
+///
 /// # Errors
 /// File, where it cannot be written; argument, where a name appears twice; device, where elements cannot be fetched.
 #[track_caller]
@@ -46,6 +58,21 @@ pub fn save_npz<N: AsRef<str>, X: Into<AnyTensor>>(
 }
 
 /// As [`save_npz`], packed, as NumPy's `savez_compressed`: slower, and smaller where values repeat.
+///
+/// ```
+/// use tapegrad::{Tensor, save_npz, save_npz_compressed};
+/// # let folder = std::env::temp_dir().join(format!("tapegrad-packed-npz-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).unwrap();
+/// let (plain, packed) = (folder.join("x.npz"), folder.join("y.npz"));
+/// let x = Tensor::zeros([100, 100]);
+/// save_npz(&plain, [("x", x.clone())])?;
+/// save_npz_compressed(&packed, [("x", x)])?;
+/// let size = |path| std::fs::metadata(path).unwrap().len();
+/// assert!(size(&packed) < size(&plain) / 10);
+/// assert_eq!(Tensor::load_npz(&packed, "x")?.shape(), [100, 100]);
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok::<(), tapegrad::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`save_npz`].
@@ -84,6 +111,20 @@ pub fn load_safetensors(path: impl AsRef<Path>) -> Result<BTreeMap<String, AnyTe
 
 /// Maps every tensor of a safetensors file into memory, as [`Tensor::map_npy`](crate::Tensor::map_npy) does one.
 ///
+/// ```
+/// use tapegrad::{Tensor, map_safetensors, save_safetensors};
+/// # let folder = std::env::temp_dir().join(format!("tapegrad-map-st-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).unwrap();
+/// let path = folder.join("x.safetensors");
+/// save_safetensors(&path, [("w", Tensor::from([0.5, 1.5]))])?;
+/// // SAFETY: no program writes to the file while it is mapped.
+/// let all = unsafe { map_safetensors(&path)? };
+/// assert_eq!(all["w"].to::<f64>()?.to_vec(), [0.5, 1.5]);
+/// # drop(all);
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok::<(), tapegrad::Error>(())
+/// ```
+///
 /// # Safety
 /// As for [`Tensor::map_npy`](crate::Tensor::map_npy).
 ///
@@ -106,6 +147,17 @@ pub fn safetensors_metadata(path: impl AsRef<Path>) -> Result<BTreeMap<String, S
 }
 
 /// Writes tensors under their names. The file appears whole, and an old one stays until then.
+///
+/// ```
+/// use tapegrad::{Tensor, load_safetensors, save_safetensors};
+/// # let folder = std::env::temp_dir().join(format!("tapegrad-save-st-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder).unwrap();
+/// let path = folder.join("x.safetensors");
+/// save_safetensors(&path, [("w", Tensor::from([0.5f32]))])?;
+/// assert_eq!(load_safetensors(&path)?.len(), 1);
+/// # std::fs::remove_dir_all(&folder).unwrap();
+/// # Ok::<(), tapegrad::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`save_npz`].

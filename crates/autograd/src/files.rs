@@ -95,6 +95,18 @@ impl Tensor<f64> {
 
     /// Reads one tensor of a .npz file; [`load_npz`](crate::load_npz) reads all of them.
     ///
+    /// ```
+    /// use tapegrad::{Tensor, save_npz};
+    /// # let folder = std::env::temp_dir().join(format!("tapegrad-one-npz-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder).unwrap();
+    /// let path = folder.join("x.npz");
+    /// save_npz(&path, [("w", Tensor::from([0.5, 1.5])), ("b", Tensor::from([0.25, 0.0]))])?;
+    /// assert_eq!(Tensor::load_npz(&path, "b")?.to_vec(), [0.25, 0.0]);
+    /// assert!(Tensor::load_npz(&path, "c").unwrap_err().to_string().contains("x.npz"));
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Tensor::load_npy`]; file, where there is no tensor of this name.
     #[track_caller]
@@ -112,6 +124,18 @@ impl Tensor<f64> {
     }
 
     /// Reads one tensor of a safetensors file; [`load_safetensors`](crate::load_safetensors) reads all of them.
+    ///
+    /// ```
+    /// use tapegrad::{Tensor, save_safetensors};
+    /// # let folder = std::env::temp_dir().join(format!("tapegrad-one-st-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder).unwrap();
+    /// let path = folder.join("x.safetensors");
+    /// save_safetensors(&path, [("w", Tensor::from([0.5f32, 1.5]))])?;
+    /// assert_eq!(Tensor::load_safetensors(&path, "w")?.to_vec(), [0.5, 1.5]);
+    /// assert_eq!(Tensor::load_safetensors_of::<f32>(&path, "w")?.to_vec(), [0.5f32, 1.5]);
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Tensor::load_npy`]; file, where there is no tensor of this name.
@@ -171,6 +195,18 @@ impl<T: Element> Tensor<T> {
     /// Writes a .npy file, whatever the strides, without copying the elements: in Fortran order where they lie column
     /// after column, else in C order. The file appears whole, and an old one stays until then.
     ///
+    /// ```
+    /// use tapegrad::Tensor;
+    /// # let folder = std::env::temp_dir().join(format!("tapegrad-save-npy-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder).unwrap();
+    /// let path = folder.join("x.npy");
+    /// // The transpose is written as it lies, in Fortran order.
+    /// Tensor::from([[1.0, 2.0], [3.0, 4.0]]).t()?.save_npy(&path)?;
+    /// assert_eq!(Tensor::load_npy(&path)?.to_vec(), [1.0, 3.0, 2.0, 4.0]);
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// File, where it cannot be written; device, where the elements cannot be fetched.
     #[track_caller]
@@ -183,6 +219,18 @@ impl<T: Element> Tensor<T> {
 impl<T: Number> Tensor<T> {
     /// Writes a matrix, a line for each row and commas between its numbers, or a vector, a line for each number, with
     /// the digits that bring every number back exactly. The file appears whole, and an old one stays until then.
+    ///
+    /// ```
+    /// use tapegrad::Tensor;
+    /// # let folder = std::env::temp_dir().join(format!("tapegrad-save-csv-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder).unwrap();
+    /// let path = folder.join("x.csv");
+    /// Tensor::from([[1.0, 0.1], [1e-9, 3.0]]).save_csv(&path)?;
+    /// assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
+    /// assert_eq!(Tensor::load_csv(&path)?.to_vec(), [1.0, 0.1, 1e-9, 3.0]);
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
     ///
     /// # Errors
     /// Shape, for other than one or two dimensions; file, where it cannot be written; device, where the elements cannot
@@ -204,6 +252,18 @@ impl<T: Number> Tensor<T> {
 
 impl AnyTensor {
     /// Reads a .npy file of any type that is read: integers become i64, 16-bit floats f32.
+    ///
+    /// ```
+    /// use tapegrad::{AnyTensor, DType, Tensor};
+    /// # let folder = std::env::temp_dir().join(format!("tapegrad-any-npy-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&folder).unwrap();
+    /// let path = folder.join("x.npy");
+    /// AnyTensor::from(Tensor::from([true, false])).save_npy(&path)?;
+    /// let x = AnyTensor::load_npy(&path)?;
+    /// assert_eq!((x.dtype(), x.to::<bool>()?.to_vec()), (DType::Bool, vec![true, false]));
+    /// # std::fs::remove_dir_all(&folder).unwrap();
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
     ///
     /// # Errors
     /// File, where it cannot be read, is damaged, or holds a type that is not read; out of memory.

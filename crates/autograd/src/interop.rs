@@ -221,6 +221,14 @@ impl<T: Element, D: Dimension + 'static> From<ArcArray<T, D>> for Tensor<T> {
 #[cfg(feature = "ndarray-0_15")]
 impl<T: Element> Tensor<T> {
     /// [`Tensor::from_ndarray`] for ndarray 0.15.
+    ///
+    /// ```
+    /// use tapegrad::{Tensor, ndarray_0_15};
+    /// let x = Tensor::from_ndarray_0_15(ndarray_0_15::arr2(&[[1.0, 2.0], [3.0, 4.0]]));
+    /// assert_eq!(x.as_ndarray_0_15()?[[1, 0]], 3.0);
+    /// assert_eq!((x * 2.0).into_ndarray_0_15().sum(), 20.0);
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
     pub fn from_ndarray_0_15<D: tensor_core::ndarray_0_15::Dimension>(
         array: tensor_core::ndarray_0_15::Array<T, D>,
     ) -> Self {
@@ -247,6 +255,14 @@ impl<T: Element> Tensor<T> {
 #[cfg(feature = "ndarray-0_16")]
 impl<T: Element> Tensor<T> {
     /// [`Tensor::from_ndarray`] for ndarray 0.16.
+    ///
+    /// ```
+    /// use tapegrad::{Tensor, ndarray_0_16};
+    /// let x = Tensor::from_ndarray_0_16(ndarray_0_16::arr2(&[[1.0, 2.0], [3.0, 4.0]]));
+    /// assert_eq!(x.as_ndarray_0_16()?[[1, 0]], 3.0);
+    /// assert_eq!((x * 2.0).into_ndarray_0_16().sum(), 20.0);
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
     pub fn from_ndarray_0_16<D: tensor_core::ndarray_0_16::Dimension>(
         array: tensor_core::ndarray_0_16::Array<T, D>,
     ) -> Self {
@@ -339,8 +355,8 @@ mod with_nalgebra {
         /// Takes the vector of a matrix over, without copying, column after column as it lies.
         ///
         /// ```
-        /// use autograd::Tensor;
-        /// use tensor_core::nalgebra::DMatrix;
+        /// use tapegrad::Tensor;
+        /// use tapegrad::nalgebra::DMatrix;
         /// let m = DMatrix::from_row_slice(2, 2, &[1.0, 2.0, 3.0, 4.0]);
         /// let x = Tensor::from_nalgebra(m);
         /// assert_eq!(x.to_vec(), [1.0, 2.0, 3.0, 4.0]);
@@ -369,6 +385,13 @@ mod with_nalgebra {
 
         /// Borrows a matrix, or a vector as a matrix of one column.
         ///
+        /// ```
+        /// use tapegrad::Tensor;
+        /// let a = Tensor::from([[2.0, 0.0], [0.0, 4.0]]);
+        /// assert_eq!(a.as_nalgebra()?.determinant(), 8.0);
+        /// # Ok::<(), tapegrad::Error>(())
+        /// ```
+        ///
         /// # Errors
         /// Shape, for any other number of dimensions; argument, where a dimension runs backwards or one row stands
         /// for several, which nalgebra cannot walk; device, where the elements are on a GPU.
@@ -379,6 +402,13 @@ mod with_nalgebra {
 
         /// Gives a matrix, or a vector as a matrix of one column, to nalgebra: the vector itself where nothing else
         /// shares it and it lies column after column, else a copy.
+        ///
+        /// ```
+        /// use tapegrad::Tensor;
+        /// let m = Tensor::from([[1.0, 2.0], [3.0, 4.0]]).into_nalgebra()?;
+        /// assert_eq!((m[(0, 1)], m.trace()), (2.0, 5.0));
+        /// # Ok::<(), tapegrad::Error>(())
+        /// ```
         ///
         /// # Errors
         /// Shape, for any other number of dimensions.
@@ -420,8 +450,8 @@ mod with_faer {
         /// Takes a matrix over without copying. Its memory stays faer's: writing to the tensor copies it first.
         ///
         /// ```
-        /// use autograd::Tensor;
-        /// use tensor_core::faer::Mat;
+        /// use tapegrad::Tensor;
+        /// use tapegrad::faer::Mat;
         /// let x = Tensor::from_faer(Mat::from_fn(2, 2, |i, j| (2 * i + j) as f64));
         /// assert_eq!(x.to_vec(), [0.0, 1.0, 2.0, 3.0]);
         /// assert_eq!(x.as_faer()?[(1, 0)], 2.0);
@@ -433,6 +463,13 @@ mod with_faer {
 
         /// Borrows a matrix, or a vector as a matrix of one column, whatever the strides.
         ///
+        /// ```
+        /// use tapegrad::Tensor;
+        /// let a = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
+        /// assert_eq!(a.t()?.as_faer()?[(0, 1)], 3.0);
+        /// # Ok::<(), tapegrad::Error>(())
+        /// ```
+        ///
         /// # Errors
         /// Shape, for any other number of dimensions; device, where the elements are on a GPU.
         #[track_caller]
@@ -441,6 +478,13 @@ mod with_faer {
         }
 
         /// Copies a matrix, or a vector as a matrix of one column, into memory of faer's.
+        ///
+        /// ```
+        /// use tapegrad::Tensor;
+        /// let m = Tensor::from([[1.0, 2.0], [3.0, 4.0]]).to_faer()?;
+        /// assert_eq!((m.nrows(), m[(1, 0)]), (2, 3.0));
+        /// # Ok::<(), tapegrad::Error>(())
+        /// ```
         ///
         /// # Errors
         /// Shape, for any other number of dimensions; device, where the elements are on a GPU; out of memory.

@@ -94,7 +94,7 @@ fn another_type() -> ! {
 /// A kind of thing of which there is one for each element type; see [`EachElement`].
 ///
 /// ```
-/// use tensor_core::{EachElement, Element, ForElement};
+/// use tapegrad::tensor_core::{EachElement, Element, ForElement};
 /// struct Names;
 /// impl ForElement for Names {
 ///     type Of<T: Element> = &'static str;
@@ -120,7 +120,7 @@ pub struct EachElement<F: ForElement> {
 /// As [`ForElement`], for numbers.
 ///
 /// ```
-/// use tensor_core::{EachNumber, ForNumber, Number};
+/// use tapegrad::tensor_core::{EachNumber, ForNumber, Number};
 /// struct Sums;
 /// impl ForNumber for Sums {
 ///     type Of<T: Number> = fn(T, T) -> T;
@@ -144,7 +144,7 @@ pub struct EachNumber<F: ForNumber> {
 /// As [`ForElement`], for floating-point numbers.
 ///
 /// ```
-/// use tensor_core::{EachFloat, Float, ForFloat};
+/// use tapegrad::tensor_core::{EachFloat, Float, ForFloat};
 /// struct Ends;
 /// impl ForFloat for Ends {
 ///     type Of<T: Float> = T;
@@ -167,7 +167,7 @@ pub struct EachFloat<F: ForFloat> {
 /// Elements one after another, of any type.
 ///
 /// ```
-/// use tensor_core::{DType, Slice};
+/// use tapegrad::tensor_core::{DType, Slice};
 /// let part = Slice::I64(&[1, 2]);
 /// assert_eq!(part.dtype(), DType::I64);
 /// ```
@@ -184,7 +184,7 @@ impl<'a> Slice<'a> {
     /// The type of the elements.
     ///
     /// ```
-    /// use tensor_core::{DType, Slice};
+    /// use tapegrad::tensor_core::{DType, Slice};
     /// assert_eq!(Slice::F32(&[1.0]).dtype(), DType::F32);
     /// ```
     pub fn dtype(self) -> DType {
@@ -211,7 +211,7 @@ impl<'a> Slice<'a> {
 /// Elements one after another, of any type, to be written.
 ///
 /// ```
-/// use tensor_core::SliceMut;
+/// use tapegrad::tensor_core::SliceMut;
 /// let mut numbers = [1.0, 2.0];
 /// if let SliceMut::F64(x) = SliceMut::F64(&mut numbers) {
 ///     x[0] = 5.0;
@@ -242,7 +242,7 @@ impl<'a> SliceMut<'a> {
     /// The type of the elements.
     ///
     /// ```
-    /// use tensor_core::{DType, SliceMut};
+    /// use tapegrad::tensor_core::{DType, SliceMut};
     /// assert_eq!(SliceMut::Bool(&mut [true]).dtype(), DType::Bool);
     /// ```
     pub fn dtype(&self) -> DType {
@@ -252,7 +252,7 @@ impl<'a> SliceMut<'a> {
     /// How many there are.
     ///
     /// ```
-    /// use tensor_core::SliceMut;
+    /// use tapegrad::tensor_core::SliceMut;
     /// assert_eq!(SliceMut::F64(&mut [1.0, 2.0]).len(), 2);
     /// ```
     #[expect(clippy::len_without_is_empty, reason = "nobody asks")]

@@ -386,7 +386,7 @@ impl<V> AtCaller for Result<V> {
 /// For operations that return no `Result`.
 ///
 /// ```
-/// use tensor_core::{Array, OrRaise};
+/// use tapegrad::tensor_core::{Array, OrRaise};
 /// let x = Array::from_vec(vec![1, 2], &[2]).or_raise();
 /// assert_eq!(x.to_vec(), [1, 2]);
 /// assert!(std::panic::catch_unwind(|| Array::from_vec(vec![1], &[2]).or_raise()).is_err());

@@ -411,7 +411,7 @@ macro_rules! function {
 /// [`Code`], what it is in CUDA C++ stands behind it.
 ///
 /// ```
-/// use tensor_core::{Array, EachNumber, ForNumber, Formula, Number, formulas, kernels};
+/// use tapegrad::tensor_core::{Array, EachNumber, ForNumber, Formula, Number, formulas, kernels};
 /// struct Binary;
 /// impl ForNumber for Binary {
 ///     type Of<T: Number> = &'static dyn Formula<(T, T), T>;

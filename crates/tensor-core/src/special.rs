@@ -28,7 +28,7 @@ const BERNOULLI: [f64; 10] = [
 /// the function's condition does.
 ///
 /// ```
-/// use tensor_core::special::polygamma;
+/// use tapegrad::tensor_core::special::polygamma;
 /// assert!((polygamma(0, 1.0) + 0.5772156649015329).abs() < 1e-15);
 /// assert!((polygamma(1, 1.0) - std::f64::consts::PI.powi(2) / 6.0).abs() < 1e-15);
 /// ```
