@@ -57,6 +57,8 @@ pub use optimize;
 pub use tensor_core::faer;
 #[cfg(feature = "nalgebra")]
 pub use tensor_core::nalgebra;
+#[cfg(feature = "nalgebra-0_34")]
+pub use tensor_core::nalgebra_0_34;
 #[cfg(feature = "ndarray-0_15")]
 pub use tensor_core::ndarray_0_15;
 #[cfg(feature = "ndarray-0_16")]
@@ -82,7 +84,8 @@ pub mod prelude {
     pub use autograd::{
         AnyTensor, GradOptions, Params, Tensor, TypedConstructors, arange, checkpoint, detect_anomaly,
         enable_grad, fused, grad, grad_with, hessian, hvp, is_grad_enabled, jacobian, jvp, jvp_batched,
-        linspace, no_grad, params, value_and_grad, vjp, vjp_batched,
+        linearize, linearize_gradient, linspace, no_grad, params, value_and_grad,
+        value_and_jacobian, value_grad_hessian, value_grad_hvp, vjp, vjp_batched,
     };
     pub use linalg::{self, Linalg, SparseTensor, least_squares_loss};
     pub use ndarray::s;

@@ -313,6 +313,26 @@ compiled_once! {
 }
 
 compiled_once! {
+    /// [`grads_of`] for `many` cotangents of each tensor, along a first dimension; None for a tensor without one.
+    pub(crate) fn grads_of_many<T: Float>(
+        ys: &[Tensor<T>],
+        cotangents: Vec<Option<Tensor<T>>>,
+        many: usize,
+        wrt: &[Tensor<T>],
+        graph: GraphUse,
+    ) -> Result<Vec<Option<Tensor<T>>>> {
+        let mut roots = Roots::new();
+        for (y, cotangent) in ys.iter().zip(cotangents) {
+            if let (Some(edge), Some(g)) = (y.edge(), cotangent) {
+                let g = if graph == GraphUse::Create { g } else { g.detach() };
+                roots.push((edge.clone(), many_seeds(y, Some(g))?.0));
+            }
+        }
+        gradients(roots, Some(many), &wrt.iter().collect::<Vec<_>>(), graph)
+    }
+}
+
+compiled_once! {
     /// The cotangent a walk starts from.
     fn seed<T: Float>(op: &'static str, y: &Tensor<T>, cotangent: Option<Tensor<T>>) -> Result<Cotangent> {
         match cotangent {

@@ -7,6 +7,7 @@ use crate::op::{Kept, Op, apply};
 use crate::params::Params;
 use crate::reads::Reads;
 use crate::tensor::Tensor;
+use crate::together::{value_and_jacobian, value_grad_hessian, value_grad_hvp};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tensor_core::shape::Dims;
 use tensor_core::{Array, AtCaller, Element, Error, Float, Layout, Result, compiled_once, kernels};
@@ -68,7 +69,7 @@ impl Transform {
     }
 
     /// [`Transform::variable`], for every tensor of a structure.
-    fn variables<T: Float, P: Params<T>>(&self, x: &P) -> Result<Vec<Tensor<T>>> {
+    pub(crate) fn variables<T: Float, P: Params<T>>(&self, x: &P) -> Result<Vec<Tensor<T>>> {
         x.tensors().iter().map(|x| self.variable(x)).collect()
     }
 
@@ -89,22 +90,26 @@ impl Transform {
     /// Whether `y` depends on what was tracked before the transform began: on a variable of an outer
     /// transform or on a leaf, given to the function or captured by it. What is computed from `y`
     /// must then be differentiable in turn.
-    fn nested<T: Float>(&self, y: &Tensor<T>) -> bool {
+    pub(crate) fn nested<T: Float>(&self, y: &Tensor<T>) -> bool {
         self.recorded && y.edge().is_some_and(|edge| edge.since() < self.number)
     }
 }
 
 /// A function's value, as structures of tensors go, and what is needed to differentiate it.
-struct Evaluation<T: Float, Q> {
+pub(crate) struct Evaluation<T: Float, Q> {
     /// Detached where nothing outside asks for its derivatives.
-    value: Q,
+    pub value: Q,
     /// The tensors of the value, as they were computed.
-    ys: Vec<Tensor<T>>,
-    nested: bool,
+    pub ys: Vec<Tensor<T>>,
+    pub nested: bool,
 }
 
 impl<T: Float, Q: Params<T>> Evaluation<T, Q> {
-    fn new(transform: &Transform, variables: &[Tensor<T>], f: impl FnOnce() -> Result<Q>) -> Result<Self> {
+    pub fn new(
+        transform: &Transform,
+        variables: &[Tensor<T>],
+        f: impl FnOnce() -> Result<Q>,
+    ) -> Result<Self> {
         let (value, ys) = transform.run(variables, f)?;
         let nested = ys.iter().any(|y| transform.nested(y));
         let value = if nested { value } else { value.rebuild(ys.iter().map(Tensor::detach).collect()) };
@@ -114,7 +119,7 @@ impl<T: Float, Q: Params<T>> Evaluation<T, Q> {
 
 compiled_once! {
     /// The gradients of `ys` for their cotangents, zeros where they do not depend on a variable.
-    fn filled<T: Float>(
+    pub(crate) fn filled<T: Float>(
         ys: &[Tensor<T>],
         cotangents: Vec<Option<Tensor<T>>>,
         variables: &[Tensor<T>],
@@ -128,7 +133,7 @@ compiled_once! {
 
 compiled_once! {
     /// An error where `v` does not have the shapes of `x`.
-    fn same_shapes<T: Float>(
+    pub(crate) fn same_shapes<T: Float>(
         op: &'static str,
         what: &str,
         v: &[Tensor<T>],
@@ -215,7 +220,7 @@ pub fn vjp<T: Float, P: Params<T>, Q: Params<T>>(
 }
 
 /// The value of `f` at `x`, and the product of its Jacobian there with the direction `v`, which has the
-/// structure of `x`; see [`vjp`] for the other side, and [`hvp`] for the Hessian, whose product comes alone. Made of two backward passes: the first is linear in its cotangent, and the second
+/// structure of `x`; see [`vjp`] for the other side, and [`hvp`] for the Hessian, and [`linearize`](crate::linearize) for many products at one point. Made of two backward passes: the first is linear in its cotangent, and the second
 /// transposes it (Townsend, "A new trick for calculating Jacobian vector products", 2017).
 ///
 /// ```
@@ -252,7 +257,7 @@ pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
 
 compiled_once! {
     /// One row for each of many cotangents or directions, in the shape of a tensor.
-    fn rows_of<T: Float>(op: &'static str, rows: &Tensor<T>, of: &Tensor<T>) -> Result<Tensor<T>> {
+    pub(crate) fn rows_of<T: Float>(op: &'static str, rows: &Tensor<T>, of: &Tensor<T>) -> Result<Tensor<T>> {
         let fits =
             rows.shape().split_first().is_some_and(|(_, rest)| rest.iter().product::<usize>() == of.numel());
         if !fits {
@@ -353,15 +358,15 @@ pub fn jvp_batched<T: Float>(
 }
 
 /// A backward pass as a function of its cotangents, in which it is linear.
-struct Pullback<T: Float> {
-    cotangents: Vec<Tensor<T>>,
+pub(crate) struct Pullback<T: Float> {
+    pub cotangents: Vec<Tensor<T>>,
     /// None for a variable that takes no part.
-    results: Vec<Option<Tensor<T>>>,
+    pub results: Vec<Option<Tensor<T>>>,
 }
 
 compiled_once! {
     /// The backward pass from `ys` to the variables.
-    fn pullback<T: Float>(transform: &Transform, ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<Pullback<T>> {
+    pub(crate) fn pullback<T: Float>(transform: &Transform, ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<Pullback<T>> {
         let zero = |y: &Tensor<T>| transform.variable(&y.detach().zeros_like());
         let cotangents: Vec<Tensor<T>> = ys.iter().map(zero).collect::<Result<_>>()?;
         let seeds = cotangents.iter().cloned().map(Some).collect();
@@ -378,7 +383,7 @@ compiled_once! {
     /// these, of the shape of `y` followed by its own, and zero where `y` does not depend on it. Rows are
     /// formed many at a time by backward passes; columns, where `xs` have so few elements that this takes
     /// less, by backward passes through the backward pass, which has up to three times the operations.
-    fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, xs: &[Tensor<T>]) -> Result<Vec<Tensor<T>>> {
+    pub(crate) fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, xs: &[Tensor<T>]) -> Result<Vec<Tensor<T>>> {
         let (m, n) = (y.numel(), xs.iter().map(Tensor::numel).sum::<usize>());
         let shape = |x: &Tensor<T>| -> Vec<usize> { y.shape().iter().chain(x.shape()).copied().collect() };
         let nothing = |x: &Tensor<T>| Tensor::zeros_on(&x.device(), shape(x));
@@ -460,11 +465,7 @@ pub fn jacobian<T: Float, P: Params<T>, Q: Params<T>>(
     f: impl FnOnce(&P) -> Result<Q>,
     x: &P,
 ) -> Result<Q::Structure<P>> {
-    let transform = Transform::begin();
-    let variables = transform.variables(x)?;
-    let (y, ys) = transform.run(&variables, || f(&x.rebuild(variables.clone())))?;
-    let rows = ys.into_iter().map(|y| Ok(x.rebuild(derivatives(&transform, &y, &variables)?)));
-    Ok(y.structure(asked(rows.collect::<Result<_>>())?))
+    Ok(value_and_jacobian(f, x)?.1)
 }
 
 /// The Hessian of a scalar function at `x`: the shape of `x` twice. Where `x` is several tensors, it is
@@ -488,13 +489,11 @@ pub fn hessian<T: Float, P: Params<T>>(
     f: impl FnOnce(&P) -> Result<Tensor<T>>,
     x: &P,
 ) -> Result<P::Structure<P>> {
-    let (transform, variables, gradient) = asked(gradient(f, x))?;
-    let rows = gradient.iter().map(|g| Ok(x.rebuild(derivatives(&transform, g, &variables)?)));
-    Ok(x.structure(asked(rows.collect::<Result<_>>())?))
+    Ok(value_grad_hessian(f, x)?.2)
 }
 
-/// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian. It is the product alone, where
-/// [`vjp`] and [`jvp`] give the function's value with theirs, and [`value_and_grad`] gives it with the gradient.
+/// The product of a scalar function's Hessian at `x` with `v`, without forming the Hessian. It is the product alone:
+/// [`value_grad_hvp`] gives the value and the gradient with it.
 ///
 /// ```
 /// use tapegrad::{Tensor, hvp};
@@ -509,23 +508,5 @@ pub fn hessian<T: Float, P: Params<T>>(
 #[doc(alias = "vhp")]
 #[track_caller]
 pub fn hvp<T: Float, P: Params<T>>(f: impl FnOnce(&P) -> Result<Tensor<T>>, x: &P, v: &P) -> Result<P> {
-    let directions = v.tensors();
-    same_shapes("hvp", "a direction", &directions, "x", &x.tensors()).at_caller()?;
-    let (transform, variables, gradient) = asked(gradient(f, x))?;
-    let nested = gradient.iter().chain(&directions).any(|t| transform.nested(t));
-    let directions = directions.into_iter().map(Some).collect();
-    let products = asked(filled(&gradient, directions, &variables, nested))?;
-    Ok(x.rebuild(products))
-}
-
-/// A transform, its variables, and a gradient that is to be differentiated with respect to them.
-type Gradient<T> = (Transform, Vec<Tensor<T>>, Vec<Tensor<T>>);
-
-/// The gradient of a scalar function, recorded.
-#[track_caller]
-fn gradient<T: Float, P: Params<T>>(f: impl FnOnce(&P) -> Result<Tensor<T>>, x: &P) -> Result<Gradient<T>> {
-    let transform = Transform::begin();
-    let variables = transform.variables(x)?;
-    let (_, gradient) = enable_grad(|| value_and_grad(f, &x.rebuild(variables.clone())))?;
-    Ok((transform, variables, gradient.tensors()))
+    Ok(value_grad_hvp(f, x, v)?.2)
 }

@@ -345,100 +345,121 @@ impl<T: Element> Tensor<T> {
     }
 }
 
-#[cfg(feature = "nalgebra")]
-mod with_nalgebra {
-    use super::*;
-    use tensor_core::nalgebra::{DMatrix, DMatrixView, DVector, Dim, Dyn, Matrix, RawStorage};
+/// The methods for one version of nalgebra.
+#[cfg(any(feature = "nalgebra", feature = "nalgebra-0_34"))]
+macro_rules! with_nalgebra {
+    (
+        $nalgebra:ident: $number:literal,
+        $from:ident, $from_vector:ident, $from_view:ident, $as:ident, $into:ident, $into_vector:ident
+    ) => {
+        mod $nalgebra {
+            use super::*;
+            use tensor_core::$nalgebra::{DMatrix, DMatrixView, DVector, Dim, Dyn, Matrix, RawStorage};
 
-    /// nalgebra.
-    impl<T: Element> Tensor<T> {
-        /// Takes the vector of a matrix over, without copying, column after column as it lies.
-        ///
-        /// ```
-        /// use tapegrad::Tensor;
-        /// use tapegrad::nalgebra::DMatrix;
-        /// let m = DMatrix::from_row_slice(2, 2, &[1.0, 2.0, 3.0, 4.0]);
-        /// let x = Tensor::from_nalgebra(m);
-        /// assert_eq!(x.to_vec(), [1.0, 2.0, 3.0, 4.0]);
-        /// assert_eq!(x.into_nalgebra()?[(1, 0)], 3.0);
-        /// # Ok::<(), tensor_core::Error>(())
-        /// ```
-        pub fn from_nalgebra(matrix: DMatrix<T>) -> Self {
-            Array::from_nalgebra(matrix).into()
-        }
+            #[doc = concat!("nalgebra ", $number, ".")]
+            impl<T: Element> Tensor<T> {
+                /// Takes the vector of a matrix over, without copying, column after column as it lies.
+                ///
+                /// ```
+                /// use tapegrad::Tensor;
+                #[doc = concat!("use tapegrad::", stringify!($nalgebra), "::DMatrix;")]
+                /// let m = DMatrix::from_row_slice(2, 2, &[1.0, 2.0, 3.0, 4.0]);
+                #[doc = concat!("let x = Tensor::", stringify!($from), "(m);")]
+                /// assert_eq!(x.to_vec(), [1.0, 2.0, 3.0, 4.0]);
+                #[doc = concat!("assert_eq!(x.", stringify!($into), "()?[(1, 0)], 3.0);")]
+                /// # Ok::<(), tapegrad::Error>(())
+                /// ```
+                pub fn $from(matrix: DMatrix<T>) -> Self {
+                    Array::$from(matrix).into()
+                }
 
-        /// Takes the elements of a vector over, without copying, as a tensor of one dimension.
-        pub fn from_nalgebra_vector(vector: DVector<T>) -> Self {
-            Array::from_nalgebra_vector(vector).into()
-        }
+                /// Takes the elements of a vector over, without copying, as a tensor of one dimension.
+                pub fn $from_vector(vector: DVector<T>) -> Self {
+                    Array::$from_vector(vector).into()
+                }
 
-        /// Copies a matrix of any storage: a view, which may end before the tensor does, or one of a fixed size.
-        ///
-        /// # Errors
-        /// Out of memory.
-        #[track_caller]
-        pub fn from_nalgebra_view<R: Dim, C: Dim, S: RawStorage<T, R, C>>(
-            view: &Matrix<T, R, C, S>,
-        ) -> Result<Self> {
-            Ok(Array::from_nalgebra_view(view).at_caller()?.into())
-        }
+                /// Copies a matrix of any storage: a view, which may end before the tensor does, or one of a fixed size.
+                ///
+                /// # Errors
+                /// Out of memory.
+                #[track_caller]
+                pub fn $from_view<R: Dim, C: Dim, S: RawStorage<T, R, C>>(
+                    view: &Matrix<T, R, C, S>,
+                ) -> Result<Self> {
+                    Ok(Array::$from_view(view).at_caller()?.into())
+                }
 
-        /// Borrows a matrix, or a vector as a matrix of one column.
-        ///
-        /// ```
-        /// use tapegrad::Tensor;
-        /// let a = Tensor::from([[2.0, 0.0], [0.0, 4.0]]);
-        /// assert_eq!(a.as_nalgebra()?.determinant(), 8.0);
-        /// # Ok::<(), tapegrad::Error>(())
-        /// ```
-        ///
-        /// # Errors
-        /// Shape, for any other number of dimensions; argument, where a dimension runs backwards or one row stands
-        /// for several, which nalgebra cannot walk; device, where the elements are on a GPU.
-        #[track_caller]
-        pub fn as_nalgebra(&self) -> Result<DMatrixView<'_, T, Dyn, Dyn>> {
-            self.read("as_nalgebra").as_nalgebra().at_caller()
-        }
+                /// Borrows a matrix, or a vector as a matrix of one column.
+                ///
+                /// ```
+                /// use tapegrad::Tensor;
+                /// let a = Tensor::from([[2.0, 0.0], [0.0, 4.0]]);
+                #[doc = concat!("assert_eq!(a.", stringify!($as), "()?.determinant(), 8.0);")]
+                /// # Ok::<(), tapegrad::Error>(())
+                /// ```
+                ///
+                /// # Errors
+                /// Shape, for any other number of dimensions; argument, where a dimension runs backwards or one row
+                /// stands for several, which nalgebra cannot walk; device, where the elements are on a GPU.
+                #[track_caller]
+                pub fn $as(&self) -> Result<DMatrixView<'_, T, Dyn, Dyn>> {
+                    self.read(stringify!($as)).$as().at_caller()
+                }
 
-        /// Gives a matrix, or a vector as a matrix of one column, to nalgebra: the vector itself where nothing else
-        /// shares it and it lies column after column, else a copy.
-        ///
-        /// ```
-        /// use tapegrad::Tensor;
-        /// let m = Tensor::from([[1.0, 2.0], [3.0, 4.0]]).into_nalgebra()?;
-        /// assert_eq!((m[(0, 1)], m.trace()), (2.0, 5.0));
-        /// # Ok::<(), tapegrad::Error>(())
-        /// ```
-        ///
-        /// # Errors
-        /// Shape, for any other number of dimensions.
-        #[track_caller]
-        pub fn into_nalgebra(self) -> Result<DMatrix<T>> {
-            self.into_read("into_nalgebra").into_nalgebra().at_caller()
-        }
+                /// Gives a matrix, or a vector as a matrix of one column, to nalgebra: the vector itself where nothing
+                /// else shares it and it lies column after column, else a copy.
+                ///
+                /// ```
+                /// use tapegrad::Tensor;
+                #[doc = concat!("let m = Tensor::from([[1.0, 2.0], [3.0, 4.0]]).", stringify!($into), "()?;")]
+                /// assert_eq!((m[(0, 1)], m.trace()), (2.0, 5.0));
+                /// # Ok::<(), tapegrad::Error>(())
+                /// ```
+                ///
+                /// # Errors
+                /// Shape, for any other number of dimensions.
+                #[track_caller]
+                pub fn $into(self) -> Result<DMatrix<T>> {
+                    self.into_read(stringify!($into)).$into().at_caller()
+                }
 
-        /// Gives a tensor of one dimension to nalgebra: the vector itself where nothing else shares it, else a copy.
-        ///
-        /// # Errors
-        /// Shape, for any other number of dimensions.
-        #[track_caller]
-        pub fn into_nalgebra_vector(self) -> Result<DVector<T>> {
-            self.into_read("into_nalgebra_vector").into_nalgebra_vector().at_caller()
-        }
-    }
+                /// Gives a tensor of one dimension to nalgebra: the vector itself where nothing else shares it, else a
+                /// copy.
+                ///
+                /// # Errors
+                /// Shape, for any other number of dimensions.
+                #[track_caller]
+                pub fn $into_vector(self) -> Result<DVector<T>> {
+                    self.into_read(stringify!($into_vector)).$into_vector().at_caller()
+                }
+            }
 
-    impl<T: Element> From<DMatrix<T>> for Tensor<T> {
-        fn from(matrix: DMatrix<T>) -> Self {
-            Tensor::from_nalgebra(matrix)
-        }
-    }
+            impl<T: Element> From<DMatrix<T>> for Tensor<T> {
+                fn from(matrix: DMatrix<T>) -> Self {
+                    Tensor::$from(matrix)
+                }
+            }
 
-    impl<T: Element> From<DVector<T>> for Tensor<T> {
-        fn from(vector: DVector<T>) -> Self {
-            Tensor::from_nalgebra_vector(vector)
+            impl<T: Element> From<DVector<T>> for Tensor<T> {
+                fn from(vector: DVector<T>) -> Self {
+                    Tensor::$from_vector(vector)
+                }
+            }
         }
-    }
+    };
 }
+
+#[cfg(feature = "nalgebra")]
+with_nalgebra!(
+    nalgebra: "0.35",
+    from_nalgebra, from_nalgebra_vector, from_nalgebra_view, as_nalgebra, into_nalgebra, into_nalgebra_vector
+);
+#[cfg(feature = "nalgebra-0_34")]
+with_nalgebra!(
+    nalgebra_0_34: "0.34",
+    from_nalgebra_0_34, from_nalgebra_0_34_vector, from_nalgebra_0_34_view, as_nalgebra_0_34, into_nalgebra_0_34,
+    into_nalgebra_0_34_vector
+);
 
 #[cfg(feature = "faer")]
 mod with_faer {

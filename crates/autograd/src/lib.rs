@@ -20,6 +20,7 @@ mod fused;
 mod gradient;
 mod graph;
 mod interop;
+mod linearize;
 mod mode;
 mod node;
 mod once;
@@ -30,6 +31,7 @@ mod reads;
 mod replay;
 pub mod tape;
 mod tensor;
+mod together;
 
 pub use anomaly::detect_anomaly;
 pub use any::AnyTensor;
@@ -45,6 +47,7 @@ pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, v
 pub use fused::{Condition, Expr, Fused, fused};
 pub use gradient::Hook;
 pub use graph::{Graph, Vertex};
+pub use linearize::{Linearized, LinearizedGradient, linearize, linearize_gradient};
 #[doc(hidden)]
 pub use mode::for_line;
 pub use mode::{enable_grad, is_grad_enabled, no_grad};
@@ -64,3 +67,4 @@ pub use tensor::Tensor;
 /// The crate of arrays and kernels.
 pub use tensor_core;
 pub use tensor_core::Float;
+pub use together::{value_and_jacobian, value_grad_hessian, value_grad_hvp};

@@ -18,6 +18,7 @@ mod implicit;
 mod inverse;
 mod iterative;
 mod least_squares;
+mod linearized;
 mod lstsq;
 mod lu;
 mod methods;
@@ -42,7 +43,10 @@ pub use determinant::{det, logdet, slogdet};
 pub use eig::{Pair, eig, eigvals, schur};
 pub use einsum::{cross, einsum, kron, tensordot};
 pub use fourier::{FftNorm, fft, fftfreq, fftshift, ifft, ifftshift, irfft, rfft, rfftfreq};
-pub use implicit::{implicit_argmin, implicit_root};
+pub use implicit::{
+    ImplicitJacobian, ImplicitOperator, ImplicitOptions, custom_argmin, custom_argmin_with, custom_root,
+    custom_root_with, implicit_argmin, implicit_argmin_with, implicit_root, implicit_root_with,
+};
 pub use inverse::inverse;
 pub use iterative::{IterativeOptions, IterativeSolution, LinearOperator, MatrixFree, cg, lsqr};
 pub use least_squares::least_squares_loss;

@@ -40,6 +40,13 @@ impl Draw {
 #[derive(Clone, Debug, Default)]
 pub struct Draws(Vec<Draw>);
 
+impl Draws {
+    /// Whether there was none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Where the draws of a thread come from, or are noted, in place of the program's generator alone.
 enum Frame {
     Noting(Vec<Draw>),

@@ -63,6 +63,9 @@ pub use faer;
 /// The crate whose matrices [`Array::from_nalgebra`] takes.
 #[cfg(feature = "nalgebra")]
 pub use nalgebra;
+/// The older nalgebra whose matrices [`Array::from_nalgebra_0_34`] takes.
+#[cfg(feature = "nalgebra-0_34")]
+pub use nalgebra_0_34;
 /// The older ndarray whose arrays [`Array::from_ndarray_0_15`] takes.
 #[cfg(feature = "ndarray-0_15")]
 pub use ndarray_0_15;

@@ -19,8 +19,9 @@ use tensor_core::Expression;
 pub struct Condition(Expr);
 
 // What a program uses beside the functions of tensors. Conditions are the numbers 1 and 0, through which no gradient flows.
-static TIMES: Elementwise = elementwise!("mul", (c) | x | x.times(c), Nothing | g, _v | g.times(c));
-static PLUS: Elementwise = elementwise!(
+pub(crate) static TIMES: Elementwise =
+    elementwise!("mul", (c) | x | x.times(c), Nothing | g, _v | g.times(c));
+pub(crate) static PLUS: Elementwise = elementwise!(
     "add",
     (c) | x | x.plus(c),
     Nothing | g,
@@ -29,8 +30,8 @@ static PLUS: Elementwise = elementwise!(
         g
     }
 );
-static NEGATE: Elementwise = elementwise!("neg", () | x | -x, Nothing | g, _v | -g);
-static ABS: Elementwise = elementwise!("abs", () | x | x.abs(), Input | g, x | g * x.sign());
+pub(crate) static NEGATE: Elementwise = elementwise!("neg", () | x | -x, Nothing | g, _v | -g);
+pub(crate) static ABS: Elementwise = elementwise!("abs", () | x | x.abs(), Input | g, x | g * x.sign());
 static FINITE: Elementwise = elementwise!(
     "finite",
     () | x | x.finite(),
@@ -40,10 +41,11 @@ static FINITE: Elementwise = elementwise!(
         g.with(infinite, 0.0)
     }
 );
-static ADD: Pairwise = pairwise!("add", |a, b| a + b, |g, _a, _b| g, |g, _a, _b| g);
-static SUB: Pairwise = pairwise!("sub", |a, b| a - b, |g, _a, _b| g, |g, _a, _b| -g);
-static MUL: Pairwise = pairwise!("mul", |a, b| a * b, |g, _a, b| g * b, |g, a, _b| g * a);
-static DIV: Pairwise = pairwise!("div", |a, b| a / b, |g, _a, b| g / b, |g, a, b| -(g * (a / b.clone()) / b));
+pub(crate) static ADD: Pairwise = pairwise!("add", |a, b| a + b, |g, _a, _b| g, |g, _a, _b| g);
+pub(crate) static SUB: Pairwise = pairwise!("sub", |a, b| a - b, |g, _a, _b| g, |g, _a, _b| -g);
+pub(crate) static MUL: Pairwise = pairwise!("mul", |a, b| a * b, |g, _a, b| g * b, |g, a, _b| g * a);
+pub(crate) static DIV: Pairwise =
+    pairwise!("div", |a, b| a / b, |g, _a, b| g / b, |g, a, b| -(g * (a / b.clone()) / b));
 
 macro_rules! conditions {
     ($($NAME:ident |$x:ident| $holds:expr;)*) => { $(

@@ -7,8 +7,8 @@
 //! list with the functions' own rules (Griewank and Walther 2008, section 3.2), and so is the cotangent of that.
 
 mod evaluate;
-mod expr;
-mod program;
+pub(crate) mod expr;
+pub(crate) mod program;
 
 pub use crate::function::Expr;
 pub use expr::Condition;

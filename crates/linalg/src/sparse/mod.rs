@@ -12,6 +12,7 @@ mod solve;
 mod triangular;
 
 pub use jacobian::SparseJacobian;
+pub(crate) use solve::Factored;
 
 use autograd::{AsTensor, Indices, Listed, Tensor, body_once};
 use tensor_core::kernels::sparse::{Pattern, coalesce, positions};

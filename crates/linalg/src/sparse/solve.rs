@@ -213,3 +213,27 @@ impl<T: Float> SparseTensor<T> {
         Ok((distinct.values, pattern, Arc::new(factors)))
     }
 }
+
+/// A square matrix that stands for constants, factored once for many solutions.
+pub(crate) struct Factored<T: Float>(Factors<T>);
+
+impl<T: Float> Factored<T> {
+    pub fn lu(op: &'static str, a: &SparseTensor<T>) -> Result<Self> {
+        Factored::by(op, a, Method::Lu)
+    }
+
+    /// The lower triangle is read.
+    pub fn cholesky(op: &'static str, a: &SparseTensor<T>) -> Result<Self> {
+        Factored::by(op, a, Method::Cholesky)
+    }
+
+    fn by(op: &'static str, a: &SparseTensor<T>, method: Method) -> Result<Self> {
+        let distinct = a.distinct(op)?;
+        Ok(Factored(sparse::factor(op, distinct.pattern(op)?, distinct.values.array(), method)?))
+    }
+
+    /// A^-1 b, or A^-T b.
+    pub fn solve(&self, op: &'static str, b: &Tensor<T>, transposed: bool) -> Result<Tensor<T>> {
+        Ok(sparse::solve(op, &self.0, b.array(), transposed)?.into())
+    }
+}

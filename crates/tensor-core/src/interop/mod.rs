@@ -11,7 +11,7 @@ pub mod dlpack;
 #[cfg(feature = "faer")]
 mod faer;
 mod memory;
-#[cfg(feature = "nalgebra")]
+#[cfg(any(feature = "nalgebra", feature = "nalgebra-0_34"))]
 mod nalgebra;
 mod ndarray;
 #[cfg(any(feature = "ndarray-0_15", feature = "ndarray-0_16"))]
@@ -79,7 +79,7 @@ fn reach(shape: &[usize], strides: &[isize]) -> Option<(usize, usize)> {
 }
 
 /// The strides of rows and columns of a matrix, or of a vector as its only column.
-#[cfg(any(feature = "faer", feature = "nalgebra"))]
+#[cfg(any(feature = "faer", feature = "nalgebra", feature = "nalgebra-0_34"))]
 fn matrix<T: Element>(op: &'static str, x: &Array<T>) -> Result<([usize; 2], [isize; 2])> {
     in_memory(op, x)?;
     match (x.shape(), &x.layout().strides()[..]) {
