@@ -90,6 +90,21 @@ pub(crate) fn search_cotangent(node: &Node, i: usize, g: &Cotangent) -> Result<(
     Err(Error::new(ErrorKind::NotFinite, node.rule.name(), message).at(node.site))
 }
 
+/// Whether all tangents of an operation's inputs are finite.
+pub(crate) fn all_finite(tangents: &[Option<Cotangent>]) -> Result<bool> {
+    tangents.iter().flatten().try_fold(true, |all, t| Ok(all && t.is_finite()?))
+}
+
+/// Refuses a tangent that is not finite, of an operation whose inputs' are.
+pub(crate) fn search_tangent(node: &Node, t: &Cotangent) -> Result<()> {
+    let Some((k, value)) = t.first_not_finite()? else { return Ok(()) };
+    let message = format!(
+        "element {k} of the tangent of the result is {value}, though those of the inputs are finite: the \
+         operation's derivative is not finite there"
+    );
+    Err(Error::new(ErrorKind::NotFinite, node.rule.name(), message).at(node.site))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ use std::panic::Location;
 use tensor_core::{Array, AtCaller, Element, Error, ErrorKind, Float, Result, compiled_once};
 
 /// Whatever uses a node has a greater one; see [`Edge::id`].
-type Id = (u64, u64, usize);
+pub(crate) type Id = (u64, u64, usize);
 
 /// Nodes with a cotangent, the deepest first. Most graphs are chains, so the deepest stands apart
 /// from the map.
@@ -59,7 +59,7 @@ impl Pending {
     }
 }
 
-fn consumed() -> Error {
+pub(crate) fn consumed() -> Error {
     let message = "the graph was consumed by an earlier backward pass: pass retain_graph to the earlier one";
     Error::new(ErrorKind::Graph, "backward", message)
 }
@@ -74,18 +74,18 @@ pub(crate) enum GraphUse {
 }
 
 /// Tensors whose cotangents are asked for.
-struct Wanted {
-    ids: Vec<Id>,
+pub(crate) struct Wanted {
+    pub ids: Vec<Id>,
     /// The transform that they are leaves of, 0 where they are others: what is older cannot lead to them.
-    since: u64,
+    pub since: u64,
 }
 
 /// Where a walk begins, each with its cotangent.
-type Roots = SmallVec<[(Edge, Cotangent); 1]>;
+pub(crate) type Roots = SmallVec<[(Edge, Cotangent); 1]>;
 
 /// Walks back from the roots, each with its cotangent. With `wrt`, returns the cotangents of those tensors; without, accumulates
 /// into the leaves. Where there are `many` seeds, they lie along a first dimension, as do all cotangents.
-fn walk(
+pub(crate) fn walk(
     roots: Roots,
     many: Option<usize>,
     wrt: Option<&Wanted>,
@@ -123,7 +123,7 @@ fn walk(
         if graph == GraphUse::Consume {
             let Opened::Node(mut node) = edge.consume() else { return Err(consumed()) };
             let mut grads: SmallVec<[(usize, Cotangent); 2]> = SmallVec::new();
-            let context = Context { parents: &node.parents, own: None, many };
+            let context = Context { parents: &node.parents, own: None, many, only: None, outputs: &[] };
             answer(&node, context, g, detecting, &mut |i, g| {
                 grads.push((i, g));
                 Ok(())
@@ -138,7 +138,7 @@ fn walk(
             let own = (graph == GraphUse::Create).then_some(&edge);
             // What the rule records belongs to the line of its operation.
             mode::set_site(node.site);
-            let context = Context { parents: &node.parents, own, many };
+            let context = Context { parents: &node.parents, own, many, only: None, outputs: &[] };
             answer(&node, context, g, detecting, &mut |i, g| match &node.parents[i] {
                 Some(parent) if parent.latest() >= since => pending.add(parent.clone(), g),
                 _ => Ok(()),

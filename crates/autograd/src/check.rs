@@ -1,6 +1,7 @@
 //! Gradients checked against differences of values.
 
 use crate::backward::{GradOptions, grad_with};
+use crate::functional::{jvp, jvp_batched, value_and_grad};
 use crate::mode::{enable_grad, no_grad};
 use crate::tensor::Tensor;
 use std::fmt;
@@ -201,8 +202,8 @@ pub struct OpCheck<'a> {
 }
 
 /// Checks an operation at random inputs of the given shapes: values against a reference, first and
-/// second derivatives against differences, every layout against the row-major one, and f32 against
-/// f64.
+/// second derivatives against differences, tangents pushed forward against gradients, every layout against the
+/// row-major one, and f32 against f64.
 ///
 /// ```
 /// use tapegrad::check_op;
@@ -281,6 +282,7 @@ impl<'a> OpCheck<'a> {
         }
         gradcheck(&self.f, &inputs)?;
         gradgradcheck(&self.f, &inputs)?;
+        forward(&self.f, &inputs)?;
         let expected = gradients(&self.f, &inputs)?;
         let strided: Vec<Tensor<f64>> = inputs.iter().map(strided).collect::<Result<_>>()?;
         close("values of strided inputs", &(self.f)(&strided)?, &value, 1e-12)?;
@@ -321,6 +323,37 @@ impl<'a> OpCheck<'a> {
         }
         Ok(())
     }
+}
+
+/// Rules forward against rules backward: the product of a random cotangent u with the tangent of a random direction v is that
+/// of v with the gradient for u; of many directions, each has its own tangent; and the gradient of the first product by the
+/// inputs is that of the second.
+fn forward(f: &Function<'_, f64>, inputs: &[Tensor<f64>]) -> Result<()> {
+    let mut draws = Draws(13);
+    let x = inputs.to_vec();
+    let v: Vec<Tensor<f64>> = x.iter().map(|x| draws.tensor(x.shape(), -1.0, 1.0)).collect::<Result<_>>()?;
+    let u = weights(&no_grad(|| f(&x))?)?;
+    let ahead = |x: &Vec<Tensor<f64>>| Ok(jvp(|x: &Vec<Tensor<f64>>| f(x), x, &v)?.1.try_mul(&u)?.sum());
+    let back = |x: &Vec<Tensor<f64>>| {
+        let (_, g) = value_and_grad(|x: &Vec<Tensor<f64>>| Ok(f(x)?.try_mul(&u)?.sum()), x)?;
+        g.iter().zip(&v).try_fold(Tensor::scalar(0.0), |sum, (g, v)| sum.try_add(&g.try_mul(v)?.sum()))
+    };
+    let ((ahead, by_ahead), (back, by_back)) = (value_and_grad(ahead, &x)?, value_and_grad(back, &x)?);
+    close("tangents against gradients", &ahead, &back, 1e-10)?;
+    for (a, b) in by_ahead.iter().zip(&by_back) {
+        close("gradients of tangents against those of gradients", a, b, 1e-8)?;
+    }
+    for (i, (at, v)) in x.iter().zip(&v).enumerate() {
+        let of_one = |x_i: &Tensor<f64>| {
+            let mut all = inputs.to_vec();
+            all[i] = x_i.clone();
+            f(&all)
+        };
+        let (_, single) = jvp(of_one, at, v)?;
+        let (_, many) = jvp_batched(of_one, at, &Tensor::stack([v, &(v * -2.0)], 0)?)?;
+        close("many tangents at once", &many, &Tensor::stack([&single, &(&single * -2.0)], 0)?, 1e-10)?;
+    }
+    Ok(())
 }
 
 /// The gradients of the sum of the squares of the gradients of the sum of the squared outputs.

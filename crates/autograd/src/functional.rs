@@ -1,8 +1,9 @@
 //! Derivatives of functions: the transforms that optimization code calls.
 
 use crate::backward::{GradOptions, GraphUse, asked, grad_with, grads_of};
+use crate::forward::Forward;
 use crate::mode::{enable_grad, is_grad_enabled};
-use crate::node::Edge;
+use crate::node::{Cotangent, Edge};
 use crate::op::{Kept, Op, apply};
 use crate::params::Params;
 use crate::reads::Reads;
@@ -28,6 +29,9 @@ impl<T: Element> Op<T, 1> for Alias {
     }
     fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
     }
 }
 
@@ -220,8 +224,8 @@ pub fn vjp<T: Float, P: Params<T>, Q: Params<T>>(
 }
 
 /// The value of `f` at `x`, and the product of its Jacobian there with the direction `v`, which has the
-/// structure of `x`; see [`vjp`] for the other side, and [`hvp`] for the Hessian, and [`linearize`](crate::linearize) for many products at one point. Made of two backward passes: the first is linear in its cotangent, and the second
-/// transposes it (Townsend, "A new trick for calculating Jacobian vector products", 2017).
+/// structure of `x`; see [`vjp`] for the other side, [`hvp`] for the Hessian, and [`linearize`](crate::linearize) for many
+/// products at one point. The direction is pushed forward through the operations that `f` recorded.
 ///
 /// ```
 /// use tapegrad::{Tensor, jvp};
@@ -244,15 +248,34 @@ pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
     same_shapes("jvp", "a direction", &directions, "x", &variables).at_caller()?;
     let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     let create_graph = y.nested || directions.iter().any(|v| transform.nested(v));
-    let forward = || -> Result<_> {
-        let pullback = pullback(&transform, &y.ys, &variables)?;
-        let (results, directions): (Vec<_>, Vec<_>) =
-            pullback.results.into_iter().zip(directions).filter_map(|(g, v)| g.map(|g| (g, Some(v)))).unzip();
-        filled(&results, directions, &pullback.cotangents, create_graph)
-    };
-    let products = asked(forward())?;
+    let products = asked(pushed(&y.ys, &variables, directions, None, create_graph))?;
     let products = y.value.rebuild(products);
     Ok((y.value, products))
+}
+
+compiled_once! {
+    /// The tangents of `ys` for those of the variables, `many` at once along a first dimension.
+    fn pushed<T: Float>(
+        ys: &[Tensor<T>],
+        variables: &[Tensor<T>],
+        directions: Vec<Tensor<T>>,
+        many: Option<usize>,
+        create_graph: bool,
+    ) -> Result<Vec<Tensor<T>>> {
+        let forward = between(ys, variables)?;
+        let of_constants = |v: Tensor<T>| Some(Cotangent::new(if create_graph { v } else { v.detach() }));
+        let tangents = forward.push(directions.into_iter().map(of_constants).collect(), many, create_graph)?;
+        let whole = |(t, y): (Option<Cotangent>, &Tensor<T>)| match t {
+            Some(t) => Ok(t.tensor()),
+            None => Tensor::zeros_on(&y.device(), many.iter().chain(y.shape()).copied().collect::<Vec<usize>>()),
+        };
+        tangents.into_iter().zip(ys).map(whole).collect()
+    }
+
+    fn between<T: Float>(ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<Forward> {
+        let results: Vec<Option<&Edge>> = ys.iter().map(Tensor::edge).collect();
+        Forward::new(&results, &variables.iter().filter_map(Tensor::edge).collect::<Vec<_>>())
+    }
 }
 
 compiled_once! {
@@ -323,8 +346,8 @@ compiled_once! {
     }
 }
 
-/// The value of `f` at `x`, and the products of its Jacobian there with many directions, the rows of `directions`, from
-/// two backward passes as in [`jvp`]: a first dimension of the result counts them.
+/// The value of `f` at `x`, and the products of its Jacobian there with many directions, the rows of `directions`, pushed
+/// forward together as in [`jvp`]: a first dimension of the result counts them.
 ///
 /// ```
 /// use tapegrad::{Tensor, jvp_batched};
@@ -347,14 +370,13 @@ pub fn jvp_batched<T: Float>(
     let directions = rows_of("jvp_batched", directions, x).at_caller()?;
     let y = Evaluation::new(&transform, std::slice::from_ref(&variable), || f(&variable))?;
     let create_graph = y.nested || transform.nested(&directions);
-    let forward = || -> Result<_> {
-        let pullback = pullback(&transform, &y.ys, std::slice::from_ref(&variable))?;
-        let (result, cotangent) = (&pullback.results[0], &pullback.cotangents[0]);
-        let nothing = Tensor::zeros_on(&x.device(), [0])?;
-        batch_of(result.as_ref().unwrap_or(&nothing), cotangent, directions, create_graph)
-    };
-    let products = asked(forward())?;
-    Ok((y.value, products))
+    let many = directions.shape()[0];
+    if many == 0 {
+        let nothing: Vec<usize> = [0].iter().chain(y.value.shape()).copied().collect();
+        return Ok((y.value, Tensor::zeros_on(&x.device(), nothing)?));
+    }
+    let mut products = asked(pushed(&y.ys, &[variable], vec![directions], Some(many), create_graph))?;
+    Ok((y.value, products.swap_remove(0)))
 }
 
 /// A backward pass as a function of its cotangents, in which it is linear.
@@ -381,8 +403,8 @@ const BATCH: usize = 1 << 14;
 compiled_once! {
     /// The derivatives of every element of `y` with respect to every element of `xs`: a tensor for each of
     /// these, of the shape of `y` followed by its own, and zero where `y` does not depend on it. Rows are
-    /// formed many at a time by backward passes; columns, where `xs` have so few elements that this takes
-    /// less, by backward passes through the backward pass, which has up to three times the operations.
+    /// formed many at a time by backward passes; columns, where `xs` have far fewer elements than `y`, by pushing
+    /// directions forward.
     pub(crate) fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, xs: &[Tensor<T>]) -> Result<Vec<Tensor<T>>> {
         let (m, n) = (y.numel(), xs.iter().map(Tensor::numel).sum::<usize>());
         let shape = |x: &Tensor<T>| -> Vec<usize> { y.shape().iter().chain(x.shape()).copied().collect() };
@@ -391,23 +413,46 @@ compiled_once! {
             return xs.iter().map(nothing).collect();
         }
         let create_graph = transform.nested(y);
-        if 3 * n >= m {
+        if 2 * n >= m {
             let lines = lines(y, xs, create_graph)?;
             let rows =
                 lines.into_iter().zip(xs).map(|(lines, x)| lines.map_or(nothing(x), |l| l.reshape(shape(x))));
             return rows.collect();
         }
-        let pullback = pullback(transform, std::slice::from_ref(y), xs)?;
-        let columns = |(result, x): (&Option<Tensor<T>>, &Tensor<T>)| match result {
-            Some(result) if x.numel() > 0 => {
-                match lines(result, &pullback.cotangents, create_graph)?.swap_remove(0) {
-                    Some(lines) => lines.reshape([x.numel(), m])?.t()?.reshape(shape(x)),
-                    None => nothing(x),
-                }
+        let forward = between(std::slice::from_ref(y), xs)?;
+        let columns = |(k, x): (usize, &Tensor<T>)| {
+            let mut all: Vec<Tensor<T>> = Vec::new();
+            let at_once = (BATCH / m.max(x.numel())).clamp(1, x.numel().max(1));
+            for start in (0..x.numel()).step_by(at_once) {
+                let many = at_once.min(x.numel() - start);
+                let mut tangents = vec![None; xs.len()];
+                tangents[k] = Some(Cotangent::new(basis(x, start, many)?));
+                // Columns beyond the first are zero where that is: the graph does not lead there.
+                let Some(t) = forward.push(tangents, Some(many), create_graph)?.swap_remove(0) else {
+                    return nothing(x);
+                };
+                all.push(t.tensor());
             }
-            _ => nothing(x),
+            match &all[..] {
+                [] => nothing(x),
+                [only] => Ok(only.clone()),
+                all => Tensor::cat(all, 0),
+            }?
+            .reshape([x.numel(), m])?
+            .t()?
+            .reshape(shape(x))
         };
-        pullback.results.iter().zip(xs).map(columns).collect()
+        xs.iter().enumerate().map(columns).collect()
+    }
+
+    /// Rows `start` and so on of the identity, each in the shape of `x`.
+    fn basis<T: Float>(x: &Tensor<T>, start: usize, rows: usize) -> Result<Tensor<T>> {
+        // Ones at (0, start), (1, start + 1), and so on.
+        let n = x.numel();
+        let places = Layout::row_major(Dims::from_slice(&[rows, n])).diagonal(start as isize, [0, 1]);
+        let ones = Array::repeat_on(x.device(), &[rows], T::ONE)?;
+        let basis = kernels::embed("jacobian", &[rows, n], &places, &ones)?;
+        Tensor::from(basis).reshape([rows].iter().chain(x.shape()).copied().collect::<Vec<usize>>())
     }
 }
 
@@ -421,12 +466,7 @@ compiled_once! {
         let mut batches: Vec<Vec<Tensor<T>>> = vec![Vec::new(); xs.len()];
         for start in (0..m).step_by(at_once) {
             let rows = at_once.min(m - start);
-            // Ones at (0, start), (1, start + 1), and so on: rows of the identity.
-            let places = Layout::row_major(Dims::from_slice(&[rows, m])).diagonal(start as isize, [0, 1]);
-            let ones = Array::repeat_on(y.device(), &[rows], T::ONE)?;
-            let basis = kernels::embed("jacobian", &[rows, m], &places, &ones)?;
-            let shape: Vec<usize> = [rows].iter().chain(y.shape()).copied().collect();
-            let cotangent = Some(Tensor::from(basis).reshape(shape)?);
+            let cotangent = Some(basis(y, start, rows)?);
             let options = GradOptions { create_graph, retain_graph: true, cotangent, batched: true };
             for (batches, g) in batches.iter_mut().zip(grad_with(y, &wrt, options)?) {
                 batches.extend(g);

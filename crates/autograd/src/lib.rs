@@ -14,6 +14,7 @@ mod checkpoint;
 mod cotangent;
 mod create;
 mod files;
+mod forward;
 mod function;
 mod functional;
 mod fused;

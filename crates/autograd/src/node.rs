@@ -45,6 +45,10 @@ pub(crate) struct Context<'a> {
     pub own: Option<&'a Edge>,
     /// How many cotangents come at once, along a first dimension; None for a single one without it.
     pub many: Option<usize>,
+    /// The only input that counts, where not all of them do.
+    pub only: Option<usize>,
+    /// Forward: the outputs, None for those that take no part.
+    pub outputs: &'a [Option<Edge>],
 }
 
 /// Where a rule delivers the cotangents of the inputs.
@@ -62,6 +66,14 @@ pub(crate) trait Rule: Send + Sync {
 
     /// Passes the cotangent of each input that needs one to `out`.
     fn vjp(&self, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()>;
+
+    /// The tangent of the output, or those of several, for the tangents of the inputs; None where it is zero.
+    fn jvp(&self, context: &Context<'_>, t: SmallVec<[Option<Cotangent>; 2]>) -> Result<Option<Cotangent>>;
+
+    /// Which of how many outputs of its only parent this is, where it is one of several.
+    fn selects(&self) -> Option<(usize, usize)> {
+        None
+    }
 }
 
 /// The parents of a node, None for inputs that are constants.

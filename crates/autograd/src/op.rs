@@ -2,9 +2,11 @@
 //! inputs and outputs. The built-in operations and a user's own go through the same functions.
 
 use crate::anomaly;
+use crate::forward::Tangents;
 use crate::mode::{is_detecting, is_grad_enabled};
 use crate::node::{Context, Cotangent, Edge, Out, Part, Rule, record};
 use crate::tensor::Tensor;
+use smallvec::SmallVec;
 use std::array::from_fn;
 use std::panic::Location;
 use std::sync::Arc;
@@ -115,6 +117,23 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
     /// # Errors
     /// Whatever the operations in it return.
     fn vjp(&self, kept: &Kept<'_, T, U>, g: Tensor<U>) -> Result<[Option<Tensor<T>>; N]>;
+
+    /// The tangent of the output for the tangents `t` of the inputs, in differentiable operations; None stands for zeros, in
+    /// both. Of many tangents at once, [`Kept::many`], the first dimension counts them.
+    ///
+    /// Nothing needs to be written here: the rule is transposed, at the cost of two to three passes. Where each element
+    /// depends on those at its own place alone, [`Kept::elementwise`] takes the rule as it is; what is linear is applied to the
+    /// tangents.
+    ///
+    /// # Errors
+    /// Whatever the operations in it return.
+    fn jvp(&self, kept: &Kept<'_, T, U>, t: [Option<Tensor<T>>; N]) -> Result<Option<Tensor<U>>> {
+        let rule = |kept: &Kept<'_, T, U>, mut g: Vec<Option<Tensor<U>>>| match g.pop().flatten() {
+            Some(g) => Ok(self.vjp(kept, g)?.into()),
+            None => Ok(vec![None; N]),
+        };
+        Ok(kept.transposed(t.into(), &rule)?.pop().flatten())
+    }
 }
 
 /// Shows the buffers of arrays that are kept.
@@ -136,9 +155,9 @@ struct Recorded<O, I, V> {
 
 /// What was kept, as the rule sees it: constants in first order, tracked under `create_graph`.
 pub struct Kept<'a, T: Element, U: Element = T> {
-    context: &'a Context<'a>,
-    inputs: &'a [Option<Array<T>>],
-    outputs: &'a [Option<Array<U>>],
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) inputs: &'a [Option<Array<T>>],
+    pub(crate) outputs: &'a [Option<Array<U>>],
 }
 
 const NOT_KEPT: &str = "the rule reads what `keep` does not name";
@@ -184,7 +203,7 @@ impl<T: Element, U: Element> Kept<'_, T, U> {
 
     /// Whether input `i` needs a gradient.
     pub fn needs(&self, i: usize) -> bool {
-        self.context.parents[i].is_some()
+        self.context.parents[i].is_some() && self.context.only.is_none_or(|only| only == i)
     }
 
     /// The cotangent of input `i`, computed only where it is needed.
@@ -298,6 +317,42 @@ impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule
         let kept = Kept { context, inputs: &self.inputs, outputs: &self.outputs };
         answer(self, &self.op, &kept, g, out)
     }
+
+    fn jvp(&self, context: &Context<'_>, t: Tangents) -> Result<Option<Cotangent>> {
+        pushed(&self.op, &Kept { context, inputs: &self.inputs, outputs: &self.outputs }, t)
+    }
+}
+
+/// The tangent of an operation's output: for all operations of these types in one piece.
+fn pushed<T: Element, U: Element, const N: usize>(
+    op: &dyn Op<T, N, U>,
+    kept: &Kept<'_, T, U>,
+    mut t: Tangents,
+) -> Result<Option<Cotangent>> {
+    let y = op.jvp(kept, from_fn(|i| t[i].take().map(Cotangent::tensor)))?;
+    fitting(op.name(), op.broadcasts(), kept, y)
+}
+
+/// A tangent in the shape of the output, broadcast where the operation does.
+fn fitting<T: Element, U: Element>(
+    name: &'static str,
+    broadcasts: bool,
+    kept: &Kept<'_, T, U>,
+    y: Option<Tensor<U>>,
+) -> Result<Option<Cotangent>> {
+    let Some(mut y) = y else { return Ok(None) };
+    let shape = kept.tangent_shape();
+    if broadcasts && !same(y.shape(), &shape) {
+        y = y.expand(&shape)?;
+    }
+    if same(y.shape(), &shape) {
+        return Ok(Some(Cotangent::new(y)));
+    }
+    let message = format!(
+        "the rule gave a tangent of shape {:?} for an output of shape {shape:?}: correct the rule",
+        y.shape()
+    );
+    Err(Error::shape(name, message))
 }
 
 /// The cotangents of an operation: for all operations of these types in one piece.
@@ -312,14 +367,24 @@ fn answer<T: Element, U: Element, const N: usize>(
     if let Some(many) = context.many.filter(|_| !op.batches()) {
         return one_by_one(rule, many, context, g, out);
     }
-    if let ([Some(parent)], None, None) = (context.parents, context.own, context.many)
+    if let ([Some(parent)], None) = (context.parents, context.own)
         && let Some(places) = op.places(parent.shape())
     {
-        let shape = parent.shape();
-        return out(0, Cotangent::Part(Box::new(Part { value: g, places, shape: Dims::from_slice(shape) })));
+        let places =
+            context.many.map_or_else(|| places.clone(), |many| of_each(&places, many, parent.shape()));
+        let shape = context.many.iter().chain(parent.shape()).copied().collect();
+        return out(0, Cotangent::Part(Box::new(Part { value: g, places, shape })));
     }
     let grads = op.vjp(kept, g.tensor())?;
     deliver(op.name(), op.broadcasts(), context, grads, out)
+}
+
+/// The same places of each of many tensors of `shape`, along a first dimension.
+fn of_each(places: &Layout, many: usize, shape: &[usize]) -> Layout {
+    let step = shape.iter().product::<usize>() as isize;
+    let strides: SmallVec<[isize; 4]> = [step].into_iter().chain(places.strides()).collect();
+    let shape = [many].into_iter().chain(places.shape().iter().copied()).collect();
+    Layout::strided(shape, &strides, places.offset())
 }
 
 /// Whether `t` is a number on the CPU that is differentiated.
@@ -498,6 +563,14 @@ pub trait OpMany<T: Element>: Send + Sync + 'static {
     /// # Errors
     /// Whatever the operations in it return.
     fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>>;
+
+    /// The tangents of the outputs for those of the inputs; see [`Op::jvp`].
+    ///
+    /// # Errors
+    /// Whatever the operations in it return.
+    fn jvp(&self, kept: &Kept<'_, T>, t: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+        kept.transposed(t, &|kept: &Kept<'_, T>, g| self.vjp(kept, g))
+    }
 }
 
 /// Output `index` of a node that has `count` of them.
@@ -515,6 +588,14 @@ impl Rule for Select {
         let mut tuple: Vec<Option<Cotangent>> = (0..self.count).map(|_| None).collect();
         tuple[self.index] = Some(g);
         out(0, Cotangent::Tuple(tuple.into()))
+    }
+
+    fn jvp(&self, _: &Context<'_>, mut t: Tangents) -> Result<Option<Cotangent>> {
+        Ok(t[0].take().and_then(|t| t.into_tuple().into_vec().swap_remove(self.index)))
+    }
+
+    fn selects(&self) -> Option<(usize, usize)> {
+        Some((self.index, self.count))
     }
 }
 
@@ -556,6 +637,16 @@ impl<O: OpMany<T>, T: Element> Rule for Recorded<O, Vec<Option<Array<T>>>, Vec<O
             return Err(Error::shape(self.op.name(), message));
         }
         deliver(self.op.name(), self.op.broadcasts(), context, grads, out)
+    }
+
+    fn jvp(&self, context: &Context<'_>, t: Tangents) -> Result<Option<Cotangent>> {
+        let kept = Kept { context, inputs: &self.inputs, outputs: &self.outputs };
+        let t = t.into_iter().map(|t| t.map(Cotangent::tensor)).collect();
+        let mut tangents = self.op.jvp(&kept, t)?;
+        if context.outputs.len() == 1 {
+            return fitting(self.op.name(), self.op.broadcasts(), &kept, tangents.swap_remove(0));
+        }
+        Ok(Some(Cotangent::Tuple(tangents.into_iter().map(|t| t.map(Cotangent::new)).collect())))
     }
 }
 

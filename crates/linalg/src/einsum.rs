@@ -286,36 +286,6 @@ pub fn kron<T: Float>(a: &Tensor<T>, b: &Tensor<T>) -> Result<Tensor<T>> {
     })
 }
 
-/// The cross product of vectors of three elements along `dim`; the other dimensions broadcast.
-///
-/// ```
-/// use tapegrad::{Tensor, linalg};
-/// let z = linalg::cross(&Tensor::from([1.0, 0.0, 0.0]), &Tensor::from([0.0, 1.0, 0.0]), -1)?;
-/// assert_eq!(z.to_vec(), [0.0, 0.0, 1.0]);
-/// # Ok::<(), tapegrad::Error>(())
-/// ```
-///
-/// # Errors
-/// Shape, where either does not have three elements there, or the shapes do not broadcast; index, for
-/// a dimension that does not exist.
-#[track_caller]
-pub fn cross<T: Float>(a: &Tensor<T>, b: &Tensor<T>, dim: impl Integer) -> Result<Tensor<T>> {
-    body_once!(T: Float, [a, b, dim.to_isize()], |a: &Tensor<T>, b: &Tensor<T>, dim: isize| -> Result<Tensor<T>> {
-        if a.size(dim)? != 3 || b.size(dim)? != 3 {
-            let message = format!(
-                "shapes {:?} and {:?} in dimension {dim}: three elements are needed",
-                a.shape(),
-                b.shape()
-            );
-            return Err(Error::shape("cross", message));
-        }
-        // (a x b)_i = a_(i+1) b_(i+2) - a_(i+2) b_(i+1), indices modulo 3
-        let (a1, a2) = (a.roll(-1, dim)?, a.roll(-2, dim)?);
-        let (b1, b2) = (b.roll(-1, dim)?, b.roll(-2, dim)?);
-        a1.try_mul(&b2)?.try_sub(&a2.try_mul(&b1)?)
-    })
-}
-
 /// The sum of products over the last `n` dimensions of `a` and the first `n` of `b`.
 ///
 /// ```

@@ -25,6 +25,11 @@ impl<T: Float> Op<T, 1> for Inverse {
         let yt = kept.output(0).mt()?;
         Ok([Some(-matmul(&matmul(&yt, &g)?, &yt)?)])
     }
+    /// -Y dA Y
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        let y = kept.output(0);
+        t.map(|t| Ok(-matmul(&matmul(&y, &t)?, &y)?)).transpose()
+    }
 }
 
 /// The inverse of each square matrix of a batch, by LU with partial pivoting.

@@ -9,6 +9,7 @@ mod cholesky;
 mod complex;
 mod convolution;
 mod covariance;
+mod cross;
 mod determinant;
 mod eig;
 mod einsum;
@@ -39,9 +40,10 @@ pub use chain::multi_dot;
 pub use cholesky::{cholesky, cholesky_ex, cholesky_jitter, cholesky_solve};
 pub use convolution::{Conv1dOptions, conv1d};
 pub use covariance::{CovOptions, corrcoef, cov, cov_with};
+pub use cross::cross;
 pub use determinant::{det, logdet, slogdet};
 pub use eig::{Pair, eig, eigvals, schur};
-pub use einsum::{cross, einsum, kron, tensordot};
+pub use einsum::{einsum, kron, tensordot};
 pub use fourier::{FftNorm, fft, fftfreq, fftshift, ifft, ifftshift, irfft, rfft, rfftfreq};
 pub use implicit::{
     ImplicitJacobian, ImplicitOperator, ImplicitOptions, custom_argmin, custom_argmin_with, custom_root,
@@ -59,7 +61,7 @@ pub use principal::{matrix_log, matrix_sqrt, solve_sylvester};
 pub use product::{addmm, addmv, baddbmm, bmm, dot, matmul, mm, mv, outer};
 pub use qr::{qr, qr_complete};
 pub use solve::solve;
-pub use sparse::{SparseJacobian, SparseLayout, SparseTensor};
+pub use sparse::{BlockJacobian, SparseJacobian, SparseLayout, SparseTensor};
 pub use spectral::{eigh, eigvalsh};
 pub use structured::{block_diag, toeplitz, vander};
 pub use svd::{MatrixNorm, cond, matrix_norm, matrix_rank, svd, svdvals};

@@ -30,6 +30,25 @@ fn each_outer<T: Float>(g: &Tensor<T>, x: &Tensor<T>, alpha: T) -> Result<Tensor
     }
 }
 
+/// alpha A x for a vector x, or each of many
+fn vector_product<T: Float>(a: &Tensor<T>, x: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
+    match x.ndim() {
+        1 => times(a, x, alpha),
+        _ => multiplied("matmul", x, &a.t()?, alpha),
+    }
+}
+
+/// The sum of two terms, of which either may be missing.
+fn added_up<T: Float>(
+    a: Option<Result<Tensor<T>>>,
+    b: Option<Result<Tensor<T>>>,
+) -> Result<Option<Tensor<T>>> {
+    match (a, b) {
+        (Some(a), Some(b)) => Ok(Some(a? + b?)),
+        (a, b) => a.or(b).transpose(),
+    }
+}
+
 /// alpha A x
 #[track_caller]
 fn times<T: Float>(a: &Tensor<T>, x: &Tensor<T>, alpha: T) -> Result<Tensor<T>> {
@@ -86,6 +105,14 @@ impl<T: Float> Op<T, 2> for Mv<T> {
             kept.wrt(1, || transposed_product(&kept.input(0), &g, alpha))?,
         ])
     }
+    /// dA x + A dx
+    fn jvp(&self, kept: &Kept<'_, T>, [a, x]: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        let alpha = self.alpha;
+        added_up(
+            a.map(|a| each_product(&a, &kept.input(1), alpha)),
+            x.map(|x| vector_product(&kept.input(0), &x, alpha)),
+        )
+    }
 }
 
 compiled_once! {
@@ -125,6 +152,14 @@ impl<T: Float> Op<T, 2> for Outer<T> {
             kept.wrt(1, || each_product(&g.mt()?, &kept.input(0), alpha))?,
         ])
     }
+    /// du v^T + u dv^T
+    fn jvp(&self, kept: &Kept<'_, T>, [u, v]: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        let alpha = self.alpha;
+        added_up(
+            u.map(|u| each_outer(&u, &kept.input(1), alpha)),
+            v.map(|v| each_outer(&v, &kept.input(0), alpha)?.mt()),
+        )
+    }
 }
 
 /// u^T v
@@ -147,6 +182,14 @@ impl<T: Float> Op<T, 2> for Dot {
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let g = if kept.many().is_some() { g.unsqueeze(-1)? } else { g };
         Ok([kept.wrt(0, || g.try_mul(&kept.input(1)))?, kept.wrt(1, || g.try_mul(&kept.input(0)))?])
+    }
+    /// du v + dv u
+    fn jvp(&self, kept: &Kept<'_, T>, [u, v]: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        let product = |t: Tensor<T>, k: usize| match t.ndim() {
+            1 => dot(&t, &kept.input(k)),
+            _ => times(&t, &kept.input(k), T::ONE),
+        };
+        added_up(u.map(|u| product(u, 1)), v.map(|v| product(v, 0)))
     }
 }
 
@@ -184,6 +227,15 @@ impl<T: Float> Op<T, 3> for Addmv<T> {
             kept.wrt(2, || transposed_product(&kept.input(1), &g, alpha))?,
         ])
     }
+    /// beta dy + dA x + A dx
+    fn jvp(&self, kept: &Kept<'_, T>, [y, a, x]: [Option<Tensor<T>>; 3]) -> Result<Option<Tensor<T>>> {
+        let alpha = self.alpha;
+        let product = added_up(
+            a.map(|a| each_product(&a, &kept.input(2), alpha)),
+            x.map(|x| vector_product(&kept.input(1), &x, alpha)),
+        )?;
+        added_up(y.map(|y| Ok(kept.aligned(y)? * self.beta)), product.map(Ok))
+    }
 }
 
 /// alpha A B, over a batch whose leading dimensions broadcast
@@ -216,6 +268,14 @@ impl<T: Float> Op<T, 2> for Matmul<T> {
             kept.wrt(0, || product(&g, &kept.input(1).mt()?))?,
             kept.wrt(1, || product(&kept.input(0).mt()?, &g))?,
         ])
+    }
+    /// dA B + A dB
+    fn jvp(&self, kept: &Kept<'_, T>, [a, b]: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        let product = |a: &Tensor<T>, b: &Tensor<T>| multiplied("matmul", a, b, self.alpha);
+        added_up(
+            a.map(|a| product(&kept.aligned(a)?, &kept.input(1))),
+            b.map(|b| product(&kept.input(0), &kept.aligned(b)?)),
+        )
     }
 }
 
@@ -254,6 +314,15 @@ impl<T: Float> Op<T, 3> for Addmm<T> {
             kept.wrt(1, || product(&g, &kept.input(2).mt()?))?,
             kept.wrt(2, || product(&kept.input(1).mt()?, &g))?,
         ])
+    }
+    /// beta dC + dA B + A dB
+    fn jvp(&self, kept: &Kept<'_, T>, [c, a, b]: [Option<Tensor<T>>; 3]) -> Result<Option<Tensor<T>>> {
+        let product = |a: &Tensor<T>, b: &Tensor<T>| multiplied("matmul", a, b, self.alpha);
+        let product = added_up(
+            a.map(|a| product(&kept.aligned(a)?, &kept.input(2))),
+            b.map(|b| product(&kept.input(1), &kept.aligned(b)?)),
+        )?;
+        added_up(c.map(|c| Ok(kept.aligned(c)? * self.beta)), product.map(Ok))
     }
 }
 

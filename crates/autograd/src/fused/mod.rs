@@ -130,4 +130,13 @@ impl<T: Float> OpMany<T> for Apply {
         };
         (0..n).map(cotangent).collect()
     }
+
+    fn jvp(&self, kept: &Kept<'_, T>, t: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+        let operands = kept.inputs();
+        let part = |_: &Kept<'_, T>, t: Tensor<T>, i: usize| {
+            let operands: Vec<&Tensor<T>> = operands.iter().chain([&t]).collect();
+            apply(self.0.cotangent(i), &operands).map(Some)
+        };
+        Ok(vec![kept.each_slope(&mut t.into_iter(), &part)?])
+    }
 }

@@ -58,6 +58,9 @@ impl<T: Number> Op<T, 2> for AddOp {
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         Ok([kept.wrt(0, || Ok(g.clone()))?, kept.wrt(1, || Ok(g))?])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
+    }
 }
 
 /// a - b
@@ -82,6 +85,9 @@ impl<T: Number> Op<T, 2> for SubOp {
     /// grad, -grad
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         Ok([kept.wrt(0, || Ok(g.clone()))?, kept.wrt(1, || negate_owned(Location::caller(), g))?])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
     }
 }
 
@@ -116,6 +122,9 @@ impl<T: Number> Op<T, 2> for MulOp {
             kept.wrt(0, || g.try_mul(&kept.input(1)))?,
             Some(mul_owned(Location::caller(), g, kept.input(0))?),
         ])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
     }
 }
 
@@ -153,6 +162,9 @@ impl<T: Float> Op<T, 2> for DivOp {
             })?,
         ])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
+    }
 }
 
 /// -x. Negation and absolute value are also defined for integers.
@@ -173,6 +185,9 @@ impl<T: Number> Op<T, 1> for Negate {
     }
     fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(negate_owned(Location::caller(), g)?)])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
     }
 }
 
@@ -207,6 +222,9 @@ impl<T: Number> Op<T, 1> for Magnitude {
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let sign = kernels::map("abs", kept.input_array(0), *T::of_numbers(&SIGN))?;
         Ok([Some(g.try_mul(&sign.into())?)])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
     }
 }
 
@@ -254,6 +272,9 @@ impl<T: Number> Op<T, 1> for WithNumber<T> {
             WithNumber::Plus(_) => g,
             WithNumber::From(_) => negate_owned(Location::caller(), g)?,
         })])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
     }
 }
 

@@ -23,6 +23,9 @@ impl<T: Float, U: Float> Op<T, 1, U> for Cast {
     fn vjp(&self, _: &Kept<'_, T, U>, g: Tensor<U>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(cast_at(Location::caller(), &g)?)])
     }
+    fn jvp(&self, _: &Kept<'_, T, U>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<U>>> {
+        t.map(|t| cast_at(Location::caller(), &t)).transpose()
+    }
 }
 
 /// The operation on tensors of one type, to each type: compiled here.

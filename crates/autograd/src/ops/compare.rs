@@ -124,6 +124,9 @@ impl<T: Element> Op<T, 2> for Where {
             kept.wrt(1, || apply(Where(self.0.clone()), [&zero, &g]))?,
         ])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
+    }
 }
 
 /// # Masks

@@ -25,6 +25,9 @@ impl<T: Element> Op<T, 1> for Move {
     fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(apply(Move { from: self.to, to: self.from }, [&g])?)])
     }
+    fn jvp(&self, _: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        t.map(|t| t.to_device(&self.to)).transpose()
+    }
 }
 
 /// # Devices

@@ -65,6 +65,10 @@ impl<T: Float> Op<T, 1> for Each {
         let cotangent = cotangent.with(self.parameters);
         Ok([Some(kernels::zip_owned(name, g.into_array(), v, &cotangent)?.into())])
     }
+
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
+    }
 }
 
 compiled_once! {

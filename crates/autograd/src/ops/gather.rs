@@ -96,6 +96,27 @@ impl<T: Number> Op<T, 1> for Gather {
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(added_at(&self.index, self.dim, kept.shape(0), g)?)])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        t.map(|t| picked(&self.index, self.dim, kept.many(), &t)).transpose()
+    }
+}
+
+/// An index for each of many tensors, along a first dimension, and the dimension that it is along.
+fn of_many(index: &Array<i64>, dim: usize, many: Option<usize>) -> Result<(Array<i64>, usize)> {
+    let Some(many) = many else { return Ok((index.clone(), dim)) };
+    let shape: Dims = [many].into_iter().chain(index.shape().iter().copied()).collect();
+    Ok((index.expand("gather", &shape)?, dim + 1))
+}
+
+/// The elements of the tangent `t`, or of each of many, at an index.
+pub(super) fn picked<T: Number>(
+    index: &Array<i64>,
+    dim: usize,
+    many: Option<usize>,
+    t: &Tensor<T>,
+) -> Result<Tensor<T>> {
+    let (index, dim) = of_many(index, dim, many)?;
+    apply(Gather { dim, index }, [t])
 }
 
 /// `g` added to zeros of `shape` at an index along a dimension.
@@ -132,6 +153,15 @@ impl<T: Number> Op<T, 2> for ScatterAdd {
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let picked = kept.wrt(1, || apply(Gather { dim: self.dim, index: self.index.clone() }, [&g]))?;
         Ok([kept.wrt(0, || Ok(g))?, picked])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, [x, source]: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        let Some(source) = source else { return Ok(x) };
+        let (index, dim) = of_many(&self.index, self.dim, kept.many())?;
+        let onto = match x {
+            Some(x) => x,
+            None => Tensor::constant(Array::zeros_on(source.device(), &kept.tangent_shape())?),
+        };
+        apply_owned(ScatterAdd { dim, index }, [onto, source]).map(Some)
     }
 }
 

@@ -74,6 +74,9 @@ impl<T: Element> Op<T, 1> for Slice {
         let into = Embed { slice: self.of_many(kept.many()), shape: kept.cotangent_shape(0) };
         Ok([Some(apply_once!(T: Element, into => Embed, [&g])?)])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        t.map(|t| sliced(Location::caller(), &t, self.of_many(kept.many()))).transpose()
+    }
 }
 
 /// The input at the places of a slice of `shape`, 0 elsewhere.
@@ -96,6 +99,11 @@ impl<T: Element> Op<T, 1> for Embed {
     /// grad at the places of the slice
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(sliced(Location::caller(), &g, self.slice.of_many(kept.many()))?)])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        let Some(t) = t else { return Ok(None) };
+        let into = Embed { slice: self.slice.of_many(kept.many()), shape: kept.tangent_shape() };
+        apply_once!(T: Element, into => Embed, [&t]).map(Some)
     }
 }
 

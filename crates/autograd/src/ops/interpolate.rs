@@ -47,6 +47,9 @@ impl<T: Float> Op<T, 3> for Lerp {
             kept.wrt(2, || g.try_mul(&kept.input(1).try_sub(&kept.input(0))?))?,
         ])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 3]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
+    }
 }
 
 /// # Interpolation

@@ -5,7 +5,7 @@ use crate::op::{Kept, OpMany, apply_many};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use tensor_core::shape::{Dims, Integer, dim};
-use tensor_core::{Array, AtCaller, Element, Error, Result, kernels};
+use tensor_core::{Array, AtCaller, Device, Element, Error, Result, kernels};
 
 /// The inputs one after another along a dimension.
 struct Cat {
@@ -34,6 +34,21 @@ impl<T: Element> OpMany<T> for Cat {
             kept.needs(i).then(|| g.narrow(dim, from, size)).transpose()
         };
         self.sizes.iter().enumerate().map(stretch).collect()
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, t: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
+        let dim = self.dim + usize::from(kept.many().is_some());
+        let device = t.iter().flatten().next().map_or(Device::Cpu, |t| t.device());
+        // Constants have zeros.
+        let part = |(t, &size): (Option<Tensor<T>>, &usize)| match t {
+            Some(t) => Ok(t),
+            None => {
+                let mut shape = kept.tangent_shape();
+                shape[dim] = size;
+                Ok(Tensor::constant(Array::repeat_on(device, &shape, T::default())?))
+            }
+        };
+        let parts = t.into_iter().zip(&self.sizes).map(part).collect::<Result<Vec<_>>>()?;
+        Ok(vec![Some(Tensor::cat(&parts, dim)?)])
     }
 }
 

@@ -38,6 +38,9 @@ impl<T: Float> Op<T, 1> for NanToNum {
         let finite = kept.input(0).detach().isfinite();
         Ok([Some(finite.where_cond(&g, Tensor::scalar(T::ZERO))?)])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
+    }
 }
 
 /// # Reductions: without NaN

@@ -51,6 +51,10 @@ impl<T: Float> Op<T, 2> for Each {
         };
         Ok([kept.wrt(0, || cotangent(0, g.clone()))?, kept.wrt(1, || cotangent(1, g))?])
     }
+
+    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
+        kept.elementwise(self, t)
+    }
 }
 
 compiled_once! {

@@ -39,6 +39,9 @@ impl<T: Element> Op<T, 1> for Diagonal {
         let (diagonal, shape) = (self.of_many(kept.many()), kept.cotangent_shape(0));
         Ok([Some(apply(OnDiagonal { diagonal, shape }, [&g])?)])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        t.map(|t| apply(self.of_many(kept.many()), [&t])).transpose()
+    }
 }
 
 /// The input on a diagonal of `shape`, 0 elsewhere.
@@ -62,6 +65,10 @@ impl<T: Element> Op<T, 1> for OnDiagonal {
     /// the diagonal of grad
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(apply(self.diagonal.of_many(kept.many()), [&g])?)])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        let (diagonal, shape) = (self.diagonal.of_many(kept.many()), kept.tangent_shape());
+        t.map(|t| apply(OnDiagonal { diagonal, shape }, [&t])).transpose()
     }
 }
 

@@ -27,6 +27,14 @@ impl Over {
         Ok(Over { mask: dim_mask(op, &dims.into_dims(), ndim)?, keepdim })
     }
 
+    /// The same dimensions of each of many tensors, along a first dimension.
+    fn of_many(&self, many: Option<usize>) -> Self {
+        Over {
+            mask: many.iter().map(|_| false).chain(self.mask.iter().copied()).collect(),
+            keepdim: self.keepdim,
+        }
+    }
+
     /// How many elements of `shape` make one of the result.
     fn count(&self, shape: &[usize]) -> usize {
         shape.iter().zip(&self.mask).filter(|(_, r)| **r).map(|(d, _)| d).product()
@@ -60,6 +68,9 @@ impl<T: Number> Op<T, 1> for SumOver {
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(self.0.stretch(&g, kept.shape(0))?)])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        t.map(|t| apply(SumOver(self.0.of_many(kept.many())), [&t])).transpose()
+    }
 }
 
 /// The mean.
@@ -79,6 +90,9 @@ impl<T: Float> Op<T, 1> for MeanOver {
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let n = self.0.count(kept.shape(0)) as f64;
         Ok([Some(self.0.stretch(&(g / T::of(n)), kept.shape(0))?)])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        t.map(|t| apply(MeanOver(self.0.of_many(kept.many())), [&t])).transpose()
     }
 }
 
@@ -144,6 +158,15 @@ struct Extreme {
     pick: Pick,
 }
 
+impl Extreme {
+    /// 1 where x is the result (NaN being NaN), divided by how many such there are; 0 elsewhere.
+    fn share<T: Number>(&self, name: &'static str, kept: &Kept<'_, T>) -> Result<Tensor<T>> {
+        let (x, y) = (kept.input(0).detach(), kept.output(0).detach());
+        let y = self.over.stretch(&y, x.shape())?;
+        Ok(shares(name, x.array(), y.array(), &self.over.mask)?.into())
+    }
+}
+
 impl<T: Number> Op<T, 1> for Extreme {
     fn name(&self) -> &'static str {
         match self.pick {
@@ -182,10 +205,13 @@ impl<T: Number> Op<T, 1> for Extreme {
     /// grad where x is the result (NaN being NaN), divided by how many such there are
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let name = Op::<T, 1>::name(self);
-        let (x, y) = (kept.input(0).detach(), kept.output(0).detach());
-        let y = self.over.stretch(&y, x.shape())?;
-        let share: Tensor<T> = shares(name, x.array(), y.array(), &self.over.mask)?.into();
-        Ok([Some(self.over.stretch(&g, x.shape())?.try_mul(&share)?)])
+        let share = self.share(name, kept)?;
+        Ok([Some(self.over.stretch(&g, share.shape())?.try_mul(&share)?)])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        let Some(t) = t else { return Ok(None) };
+        let parts = t.try_mul(&self.share(Op::<T, 1>::name(self), kept)?)?;
+        apply(SumOver(self.over.of_many(kept.many())), [&parts]).map(Some)
     }
 }
 

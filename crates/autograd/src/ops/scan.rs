@@ -30,6 +30,10 @@ impl<T: Number> Op<T, 1> for CumSum {
         let dim = self.dim + usize::from(kept.many().is_some());
         Ok([Some(apply(CumSum { dim, reverse: !self.reverse }, [&g])?)])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        let dim = self.dim + usize::from(kept.many().is_some());
+        t.map(|t| apply(CumSum { dim, ..*self }, [&t])).transpose()
+    }
 }
 
 /// # Running sums, products and extremes

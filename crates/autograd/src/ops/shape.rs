@@ -25,6 +25,9 @@ impl<T: Element> Op<T, 1> for Reshape {
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g.reshaped(kept.cotangent_shape(0))?)])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        t.map(|t| t.reshaped(kept.tangent_shape())).transpose()
+    }
 }
 
 /// Dimension k of the result is dimension `0[k]` of the input.
@@ -50,6 +53,12 @@ impl<T: Element> Op<T, 1> for Permute {
         }
         Ok([Some(permuted(Location::caller(), &g, inverse)?)])
     }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        // A dimension of many tangents stays in front.
+        let lead = usize::from(kept.many().is_some());
+        let order = (0..lead).chain(self.0.iter().map(|&d| d + lead)).collect();
+        t.map(|t| permuted(Location::caller(), &t, order)).transpose()
+    }
 }
 
 /// Dimensions of size 1 stretched.
@@ -71,6 +80,9 @@ impl<T: Element> Op<T, 1> for Expand {
     /// grad, which the engine sums over what was stretched
     fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        t.map(|t| kept.aligned(t)).transpose()
     }
 }
 

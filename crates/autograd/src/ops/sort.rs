@@ -1,7 +1,7 @@
 //! Order: sorting, and the places of extremes. Values are gathered at the indices that were found,
 //! so their gradients go to exactly these elements.
 
-use super::gather::added_at;
+use super::gather::{added_at, picked};
 use crate::body_once;
 use crate::op::{Kept, Op, apply};
 use crate::tensor::Tensor;
@@ -36,6 +36,10 @@ impl<T: Number> Op<T, 1> for Sort {
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let order = self.order.get().expect("a rule runs after its operation");
         Ok([Some(added_at(order, self.dim, kept.shape(0), g)?)])
+    }
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        let order = self.order.get().expect("a rule runs after its operation");
+        t.map(|t| picked(order, self.dim, kept.many(), &t)).transpose()
     }
 }
 

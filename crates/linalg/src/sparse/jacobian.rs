@@ -259,7 +259,7 @@ fn basis<T: Float>(device: Device, start: usize, count: usize, n: usize) -> Resu
 }
 
 /// Numbers between 1/2000 and 1/1000 of either sign, without a pattern: the fractions of multiples of the golden ratio.
-fn spread(i: u64) -> f64 {
+pub(super) fn spread(i: u64) -> f64 {
     let bits = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let fraction = (bits >> 11) as f64 / (1u64 << 53) as f64;
     let size = 0.5e-3 * (1.0 + fraction);

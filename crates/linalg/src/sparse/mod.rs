@@ -4,6 +4,7 @@
 //! any order; nothing of the full shape is ever formed but by `to_dense`.
 
 mod arithmetic;
+mod blocks;
 mod convert;
 mod display;
 mod jacobian;
@@ -11,6 +12,7 @@ mod product;
 mod solve;
 mod triangular;
 
+pub use blocks::BlockJacobian;
 pub use jacobian::SparseJacobian;
 pub(crate) use solve::Factored;
 

@@ -1,0 +1,329 @@
+//! The walk forward: tangents of variables, pushed through a graph that was recorded.
+//!
+//! A function's graph is its linearisation: each node's rule says what the tangent of its output is, given those of its
+//! inputs. Most rules are read off the backward rule: an element's slope serves both ways, and a linear operation is
+//! applied to the tangents as it is. Any other is the transpose of the backward rule, which is linear in its cotangent,
+//! found by differentiating it (Townsend, "A new trick for calculating Jacobian vector products", 2017).
+
+use crate::anomaly;
+use crate::backward::{GraphUse, Roots, Wanted, consumed, walk};
+use crate::functional::Transform;
+use crate::mode::{self, Mode};
+use crate::node::{Context, Cotangent, Edge, Node, Opened};
+use crate::op::{Kept, Op};
+use crate::tensor::Tensor;
+use smallvec::{SmallVec, smallvec};
+use std::collections::HashMap;
+use tensor_core::shape::Dims;
+use tensor_core::{Array, Device, Element, Result};
+
+/// The tangents of a node's inputs, None where they are zero.
+pub(crate) type Tangents = SmallVec<[Option<Cotangent>; 2]>;
+
+/// A node that depends on a variable, or the variable itself.
+struct Step {
+    edge: Edge,
+    /// None: the variable of this number.
+    node: std::result::Result<Node, usize>,
+    /// The steps of the inputs that depend on a variable.
+    inputs: SmallVec<[Option<usize>; 2]>,
+    /// The node's output, or those of several that take part.
+    outputs: SmallVec<[Option<Edge>; 1]>,
+    /// Whether the node has several.
+    hidden: bool,
+    /// How often its tangent is asked for.
+    uses: usize,
+}
+
+/// What leads from variables to results, in an order in which inputs come first.
+pub(crate) struct Forward {
+    steps: Vec<Step>,
+    results: Vec<Option<usize>>,
+}
+
+/// A node under way, whose inputs are looked at one after another.
+struct Visit {
+    edge: Edge,
+    node: Node,
+    inputs: SmallVec<[Option<usize>; 2]>,
+}
+
+impl Forward {
+    /// The graph between `variables` and `results`, which stays as it is.
+    pub(crate) fn new(results: &[Option<&Edge>], variables: &[&Edge]) -> Result<Self> {
+        // What is not above the lowest variable, or older than all of them, does not depend on one.
+        let floor = variables.iter().map(|v| v.id().0).min().unwrap_or(0);
+        let since = variables.iter().map(|v| if v.is_leaf() { v.since() } else { 0 }).min().unwrap_or(0);
+        let mut steps: Vec<Step> = Vec::new();
+        let mut places: HashMap<usize, Option<usize>> = HashMap::new();
+        for (k, &edge) in variables.iter().enumerate() {
+            places.insert(edge.id().2, Some(steps.len()));
+            let edge = edge.clone();
+            steps.push(Step {
+                edge,
+                node: Err(k),
+                inputs: SmallVec::new(),
+                outputs: SmallVec::new(),
+                hidden: false,
+                uses: 0,
+            });
+        }
+        let mut found = |top: &Edge| -> Result<Option<usize>> {
+            let mut visits: Vec<Visit> = Vec::new();
+            // The place of an edge that is known, or None where its node is to be visited first.
+            let look = |edge: &Edge, places: &HashMap<usize, Option<usize>>| {
+                let id = edge.id();
+                match places.get(&id.2) {
+                    Some(&place) => Ok(Some(place)),
+                    None if id.0 <= floor || edge.latest() < since => Ok(Some(None)),
+                    None => match edge.open() {
+                        Opened::Leaf => Ok(Some(None)),
+                        Opened::Consumed => Err(consumed()),
+                        Opened::Node(_) => Ok(None),
+                    },
+                }
+            };
+            if let Some(place) = look(top, &places)? {
+                return Ok(place);
+            }
+            let open = |edge: &Edge| match edge.open() {
+                Opened::Node(node) => Ok(Visit { edge: edge.clone(), node, inputs: SmallVec::new() }),
+                _ => Err(consumed()),
+            };
+            visits.push(open(top)?);
+            let mut last = None;
+            while let Some(visit) = visits.last_mut() {
+                let next = visit.node.parents.get(visit.inputs.len());
+                match next {
+                    Some(None) => visit.inputs.push(None),
+                    Some(Some(edge)) => match look(edge, &places)? {
+                        Some(place) => visit.inputs.push(place),
+                        None => {
+                            let visit = open(edge)?;
+                            visits.push(visit);
+                        }
+                    },
+                    None => {
+                        let Some(Visit { edge, node, inputs }) = visits.pop() else { break };
+                        let place = inputs.iter().any(Option::is_some).then_some(steps.len());
+                        places.insert(edge.id().2, place);
+                        last = place;
+                        if place.is_none() {
+                            continue;
+                        }
+                        for &input in inputs.iter().flatten() {
+                            steps[input].uses += 1;
+                        }
+                        if let (Some((index, count)), Some(Some(of))) = (node.rule.selects(), inputs.first())
+                        {
+                            let of = &mut steps[*of];
+                            if !of.hidden {
+                                (of.hidden, of.outputs) = (true, smallvec![None; count]);
+                            }
+                            of.outputs[index] = Some(edge.clone());
+                        }
+                        let outputs = smallvec![Some(edge.clone())];
+                        steps.push(Step { edge, node: Ok(node), inputs, outputs, hidden: false, uses: 0 });
+                    }
+                }
+            }
+            Ok(last)
+        };
+        let results =
+            results.iter().map(|edge| edge.map_or(Ok(None), &mut found)).collect::<Result<Vec<_>>>()?;
+        for &place in results.iter().flatten() {
+            steps[place].uses += 1;
+        }
+        Ok(Forward { steps, results })
+    }
+
+    /// The tangents of the results for those of the variables, None where they are zero: `many` at once along a first
+    /// dimension, recorded where `create_graph`.
+    pub(crate) fn push(
+        &self,
+        tangents: Vec<Option<Cotangent>>,
+        many: Option<usize>,
+        create_graph: bool,
+    ) -> Result<Vec<Option<Cotangent>>> {
+        let detecting = mode::is_detecting();
+        let _mode = Mode::rules(create_graph);
+        let mut pending: Vec<(Option<Cotangent>, usize)> = Vec::with_capacity(self.steps.len());
+        // The last to ask for a tangent may write into it.
+        let take = |pending: &mut Vec<(Option<Cotangent>, usize)>, place: usize| {
+            let (tangent, uses) = &mut pending[place];
+            *uses -= 1;
+            if *uses == 0 { tangent.take() } else { tangent.clone() }
+        };
+        for step in &self.steps {
+            let node = match &step.node {
+                Ok(node) => node,
+                Err(variable) => {
+                    pending.push((tangents[*variable].clone(), step.uses));
+                    continue;
+                }
+            };
+            let inputs: Tangents =
+                step.inputs.iter().map(|place| place.and_then(|place| take(&mut pending, place))).collect();
+            if inputs.iter().all(Option::is_none) {
+                pending.push((None, step.uses));
+                continue;
+            }
+            let own = create_graph.then_some(&step.edge);
+            if create_graph {
+                // What the rule records belongs to the line of its operation.
+                mode::set_site(node.site);
+            }
+            let context = Context { parents: &node.parents, own, many, only: None, outputs: &step.outputs };
+            let finite = !detecting || anomaly::all_finite(&inputs)?;
+            let tangent = node.rule.jvp(&context, inputs)?;
+            if detecting
+                && finite
+                && let Some(tangent) = &tangent
+            {
+                anomaly::search_tangent(node, tangent)?;
+            }
+            pending.push((tangent, step.uses));
+        }
+        Ok(self.results.iter().map(|place| place.and_then(|place| take(&mut pending, place))).collect())
+    }
+}
+
+/// The cotangents of inputs for those of outputs, whatever the operation.
+pub(crate) type Pullback<'a, T, U> =
+    &'a dyn Fn(&Kept<'_, T, U>, Vec<Option<Tensor<U>>>) -> Result<Vec<Option<Tensor<T>>>>;
+
+impl<T: Element, U: Element> Kept<'_, T, U> {
+    /// The tangents of the outputs for those of the inputs, by transposing the rule: it gives cotangents that are linear in
+    /// those of the outputs, and the derivatives of their product with the tangents by the latter are what is asked for.
+    pub(crate) fn transposed(
+        &self,
+        t: Vec<Option<Tensor<T>>>,
+        rule: Pullback<'_, T, U>,
+    ) -> Result<Vec<Option<Tensor<U>>>> {
+        let context = self.context;
+        let create_graph = context.own.is_some();
+        let device = t.iter().flatten().next().map_or(Device::Cpu, |t| t.device());
+        let number = Transform::begin().number();
+        let zero = |edge: &Option<Edge>| -> Result<Option<Tensor<U>>> {
+            let Some(edge) = edge else { return Ok(None) };
+            let value = Array::repeat_on(device, edge.shape(), U::default())?;
+            Ok(Some(Tensor::from_parts(value, Some(Edge::leaf(edge.shape(), number)))))
+        };
+        let seeds: Vec<Option<Tensor<U>>> = context.outputs.iter().map(zero).collect::<Result<_>>()?;
+        // What was kept stands for itself where nobody asks how it came about.
+        let stranger = |edge: &Edge| Edge::leaf(edge.shape(), 0);
+        let (parents, own): (Vec<Option<Edge>>, _) = match context.own {
+            Some(own) => (context.parents.to_vec(), own.clone()),
+            None => {
+                let needed = t.iter().zip(context.parents);
+                let parents = needed.map(|(t, edge)| edge.as_ref().filter(|_| t.is_some()).map(stranger));
+                let shape = context.outputs.first().and_then(Option::as_ref).map_or(&[][..], Edge::shape);
+                (parents.collect(), Edge::leaf(shape, 0))
+            }
+        };
+        let single = Context { parents: &parents, own: Some(&own), many: None, only: None, outputs: &[] };
+        let kept = Kept { context: &single, inputs: self.inputs, outputs: self.outputs };
+        let cotangents = {
+            let _mode = Mode::rules(true);
+            rule(&kept, seeds.clone())?
+        };
+        let mut roots = Roots::new();
+        for (cotangent, tangent) in cotangents.iter().zip(t) {
+            if let (Some(edge), Some(tangent)) = (cotangent.as_ref().and_then(Tensor::edge), tangent)
+                && edge.latest() >= number
+            {
+                roots.push((edge.clone(), Cotangent::new(tangent)));
+            }
+        }
+        drop(cotangents);
+        let ids = seeds.iter().flatten().filter_map(Tensor::edge).map(Edge::id).collect();
+        let graph = if create_graph { GraphUse::Create } else { GraphUse::Consume };
+        let mut found = walk(roots, context.many, Some(&Wanted { ids, since: number }), graph)?.into_iter();
+        let tangent = |seed: &Option<Tensor<U>>| {
+            seed.as_ref().and_then(|_| found.next().flatten()).map(Cotangent::tensor)
+        };
+        Ok(seeds.iter().map(tangent).collect())
+    }
+
+    /// The shape of the tangent of the output: its own, after the number of tangents where there are many; see [`Op::jvp`].
+    pub fn tangent_shape(&self) -> Dims {
+        let shape = self.context.outputs.first().and_then(Option::as_ref).map_or(&[][..], Edge::shape);
+        self.context.many.iter().chain(shape).copied().collect()
+    }
+
+    /// A tangent of an input that is broadcast, in as many dimensions as the output has: of many, which the first dimension
+    /// counts, it gets dimensions of size 1 behind that.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn aligned(&self, t: Tensor<T>) -> Result<Tensor<T>> {
+        let missing = self.tangent_shape().len().saturating_sub(t.ndim());
+        match self.context.many {
+            Some(many) if missing > 0 => {
+                let ones = std::iter::repeat_n(1, missing);
+                t.reshaped([many].into_iter().chain(ones).chain(t.shape()[1..].iter().copied()).collect())
+            }
+            _ => Ok(t),
+        }
+    }
+}
+
+impl<T: Element> Kept<'_, T> {
+    /// The tangent of an output each of whose elements depends on those of the inputs at its own place alone, broadcast: an
+    /// operation's [`Op::jvp`] by its rule, since a slope is the same factor both ways.
+    ///
+    /// ```
+    /// # use tapegrad::{Array, Float, Keep, Kept, Op, Result, Tensor, apply, formula, jvp, kernels};
+    /// # struct Cube;
+    /// impl<T: Float> Op<T, 1> for Cube {
+    /// #     fn name(&self) -> &'static str {
+    /// #         "cube"
+    /// #     }
+    /// #     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+    /// #         kernels::map("cube", x, &formula!(|x: T| x * x * x))
+    /// #     }
+    /// #     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+    /// #         Keep::inputs(needs)
+    /// #     }
+    ///     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    ///         Ok([kept.wrt(0, || Ok(g * kept.input(0).square() * T::of(3.0)))?])
+    ///     }
+    ///     fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+    ///         kept.elementwise(self, t)
+    ///     }
+    /// }
+    /// let (_, dy) = jvp(|x: &Tensor| apply(Cube, [x]), &Tensor::scalar(2.0), &Tensor::scalar(10.0))?;
+    /// assert_eq!(dy.item()?, 120.0);
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What the rule returns.
+    pub fn elementwise<const N: usize>(
+        &self,
+        op: &dyn Op<T, N>,
+        t: [Option<Tensor<T>>; N],
+    ) -> Result<Option<Tensor<T>>> {
+        self.each_slope(&mut t.into_iter(), &|kept, g, i| Ok(op.vjp(kept, g)?[i].take()))
+    }
+
+    /// [`Kept::elementwise`], by what the tangent of each input adds.
+    pub(crate) fn each_slope(
+        &self,
+        t: &mut dyn Iterator<Item = Option<Tensor<T>>>,
+        part: &dyn Fn(&Kept<'_, T>, Tensor<T>, usize) -> Result<Option<Tensor<T>>>,
+    ) -> Result<Option<Tensor<T>>> {
+        let mut sum: Option<Cotangent> = None;
+        for (i, t) in t.enumerate() {
+            let Some(t) = t else { continue };
+            let context = Context { only: Some(i), ..*self.context };
+            let kept = Kept { context: &context, inputs: self.inputs, outputs: self.outputs };
+            let Some(part) = part(&kept, self.aligned(t)?, i)?.map(Cotangent::new) else { continue };
+            sum = Some(match sum {
+                None => part,
+                Some(sum) => sum.plus(part)?,
+            });
+        }
+        Ok(sum.map(Cotangent::tensor))
+    }
+}
