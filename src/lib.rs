@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub use autograd::*;
+#[cfg(feature = "distributed")]
+pub use distributed;
 pub use linalg;
 pub use ndarray;
 #[cfg(feature = "optimize")]

@@ -28,6 +28,7 @@ mod ops;
 pub mod params;
 mod reads;
 mod replay;
+mod rows;
 pub mod tape;
 mod tensor;
 
@@ -56,6 +57,7 @@ pub use ops::Listed;
 pub use ops::{AsTensor, HistogramOptions, Indices, LossOptions, Operand, Reduction};
 pub use params::Params;
 pub use replay::{Replayed, replayed};
+pub use rows::{Chunks, RowReader, rows, rows_of, rows_of_safetensors};
 #[doc(hidden)]
 pub use tensor::InBrackets;
 pub use tensor::Tensor;
