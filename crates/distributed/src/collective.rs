@@ -82,6 +82,29 @@ fn over<T: Number>(x: Array<T>, size: usize) -> Array<T> {
     T::of_numbers(&EACH)(x, size)
 }
 
+/// g, as a function of x as well, on which it does not depend.
+struct Tied;
+
+impl<T: Element> Op<T, 2> for Tied {
+    fn name(&self) -> &'static str {
+        "tied"
+    }
+    fn forward(&self, [g, _]: [&Array<T>; 2]) -> Result<Array<T>> {
+        Ok(g.clone())
+    }
+    /// g: grad; x: 0
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
+        let none = || Ok(Tensor::from(Array::repeat_on(g.device(), kept.shape(1), T::default())?));
+        Ok([kept.wrt(0, || Ok(g.clone()))?, kept.wrt(1, none)?])
+    }
+}
+
+/// The cotangent of an exchange whose input was kept: where the walk back is recorded, it is tracked on every rank, as the
+/// input is, although it may be a constant on some. The exchange of it then has a derivative on all of them, or on none.
+pub(crate) fn tied<T: Element>(kept: &Kept<'_, T>, g: Tensor<T>) -> Result<Tensor<T>> {
+    if kept.create_graph() { apply(Tied, [&g, &kept.input(0)]) } else { Ok(g) }
+}
+
 /// y = the sum, or so, of x over all ranks, on all of them.
 struct AllReduce {
     group: Group,
@@ -97,12 +120,12 @@ impl<T: Number> Op<T, 1> for AllReduce {
         let y = reduced(&self.group, "all_reduce", x, self.how, None, self.tracked)?;
         y.ok_or_else(|| Error::shape("all_reduce", "no result"))
     }
-    fn keep(&self, [x]: [bool; 1]) -> Keep<1> {
-        let chosen = matches!(self.how, ReduceOp::Max | ReduceOp::Min);
-        Keep { inputs: [x && chosen], output: chosen }
+    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+        Keep { inputs: needs, output: matches!(self.how, ReduceOp::Max | ReduceOp::Min) }
     }
     /// Sum: sum of grad over the ranks; mean: its mean; max and min: the sum where x is the only one that is the result
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let g = tied(kept, g)?;
         if matches!(self.how, ReduceOp::Sum | ReduceOp::Mean) {
             return Ok([Some(all_reduced(&self.group, &g, self.how)?)]);
         }
@@ -140,8 +163,12 @@ impl<T: Number> Op<T, 1> for Reduce {
         let y = reduced(&self.group, "reduce", x, ReduceOp::Sum, Some(self.root), self.tracked)?;
         y.map_or_else(|| Array::zeros_on(x.device(), x.shape()), Ok)
     }
+    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+        Keep::inputs(needs)
+    }
     /// the root's grad
-    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let g = tied(kept, g)?;
         Ok([Some(broadcasted(&self.group, &g, self.root)?)])
     }
 }
@@ -214,8 +241,12 @@ impl<T: Element> Op<T, 1> for Broadcast {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         sent_to_all(&self.group, x, self.root, self.tracked)
     }
+    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+        Keep::inputs(needs)
+    }
     /// root: the sum of grad over all ranks; others: 0
-    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let g = tied(kept, g)?;
         let sum = of_numbers!(T, |group, g, to| reduced_to(group, g, to.root))?;
         let to = Exchange { root: self.root, counts: Vec::new() };
         Ok([Some(sum(&self.group, &g, &to)?)])
@@ -327,8 +358,12 @@ impl<T: Element> Op<T, 1> for Gather {
         self.rows.get_or_init(|| rows);
         Ok(y)
     }
+    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+        Keep::inputs(needs)
+    }
     /// to all: this rank's rows of the sum of grad over all ranks; to the root: this rank's rows of its grad
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let g = tied(kept, g)?;
         let counts = self.rows.get().cloned().unwrap_or_default();
         let own = match self.root {
             Some(root) => scattered(&self.group, &g, root, counts)?,
@@ -399,8 +434,12 @@ impl<T: Number> Op<T, 1> for ReduceScatter {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         summed_part(&self.group, x, &self.counts, self.tracked)
     }
+    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+        Keep::inputs(needs)
+    }
     /// the rows of grad of all ranks
-    fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let g = tied(kept, g)?;
         Ok([Some(gathered_rows(&self.group, &g, None)?)])
     }
 }
@@ -479,8 +518,12 @@ impl<T: Element> Op<T, 1> for Scatter {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         part_of_root(&self.group, x, self.root, &self.counts, self.tracked)
     }
+    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+        Keep::inputs(needs)
+    }
     /// root: the rows of grad of all ranks; others: 0
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let g = tied(kept, g)?;
         let whole = gathered_rows(&self.group, &g, Some(self.root))?;
         if self.group.rank() == self.root {
             return Ok([Some(whole)]);

@@ -1,8 +1,8 @@
 //! A tensor from one process to another.
 
-use crate::collective::{applied, carried_over};
+use crate::collective::{applied, carried_over, tied};
 use crate::group::Group;
-use autograd::{Kept, Op, Tensor, apply_once, is_grad_enabled};
+use autograd::{Keep, Kept, Op, Tensor, apply_once, is_grad_enabled};
 use tensor_core::shape::Dims;
 use tensor_core::{Array, AtCaller, Element, Error, Result};
 
@@ -22,8 +22,12 @@ impl<T: Element> Op<T, 1> for Send {
         carried_over(&self.group, Some(x), x.shape(), ranks, self.tracked)?;
         Ok(Array::scalar(T::default()))
     }
+    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+        Keep::inputs(needs)
+    }
     /// the cotangent of what the other process received
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let g = tied(kept, g)?;
         let tracked = g.is_tracked() && is_grad_enabled();
         let shape = Dims::from_slice(kept.shape(0));
         let back = Receive { group: self.group.clone(), from: self.to, shape, tracked };
@@ -49,8 +53,12 @@ impl<T: Element> Op<T, 1> for Receive {
         let came = came.ok_or_else(|| Error::shape("recv", "nothing came"))?;
         came.to_device("recv", buffer.device())
     }
+    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+        Keep::inputs(needs)
+    }
     /// grad goes back, and nothing of it is the input's
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let g = tied(kept, g)?;
         let tracked = g.is_tracked() && is_grad_enabled();
         let receipt = applied(Send { group: self.group.clone(), to: self.from, tracked }, &g)?;
         Ok([Some(receipt.to_device(&g.device())?.expand(kept.shape(0))?)])

@@ -1,6 +1,6 @@
 //! Sums over the rows of a data set that processes share.
 
-use crate::collective::all_reduced;
+use crate::collective::{all_reduced, tied};
 use crate::group::Group;
 use crate::header::{Call, Fit, INLINE};
 use crate::reduce::{Goal, ReduceOp, reduce};
@@ -8,7 +8,7 @@ use crate::source::{RowSum, Source};
 use crate::transport::Outgoing;
 use crate::tree::{self, Tree};
 use autograd::params::{flatten, unflatten};
-use autograd::{Kept, OpMany, Params, Tensor, apply_once, is_grad_enabled};
+use autograd::{KeepMany, Kept, OpMany, Params, Tensor, apply_once, is_grad_enabled};
 use std::ops::Range;
 use tensor_core::shape::Dims;
 use tensor_core::{Array, AtCaller, Device, Error, Float, Result, compiled_once, kernels};
@@ -273,10 +273,13 @@ impl<T: Float> OpMany<T> for TreeSum {
     fn forward(&self, nodes: &[&Array<T>]) -> Result<Vec<Array<T>>> {
         Ok(vec![joined(&self.rows, nodes, &self.shape, self.tracked)?])
     }
+    fn keep(&self, needs: &[bool]) -> KeepMany {
+        KeepMany { inputs: needs.iter().take(1).copied().collect(), outputs: Vec::new() }
+    }
     /// the sum of grad over all ranks, for every node
     fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let Some(Some(g)) = g.into_iter().next() else { return Ok(Vec::new()) };
-        let sum = all_reduced(&self.rows.group, &g, ReduceOp::Sum)?;
+        let sum = all_reduced(&self.rows.group, &tied(kept, g)?, ReduceOp::Sum)?;
         let nodes = self.rows.tree.cover(self.rows.group.rank()).len();
         (0..nodes).map(|i| kept.wrt(i, || Ok(sum.clone()))).collect()
     }

@@ -69,11 +69,7 @@ pub fn rows_of_files(group: &Group) -> Result<()> {
     shared.save_npy(folder.0.join("y.npy"), &shared.take(&y)?)?;
     let named = folder.0.join("both.safetensors");
     if group.rank() == 0 {
-        let arrays = [("y".into(), y.clone().into()), ("a".into(), a.clone().into())];
-        tapegrad::save_safetensors(
-            &named,
-            &arrays.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-        )?;
+        tapegrad::save_safetensors(&named, [("y", &y), ("a", &a)])?;
     }
     group.barrier()?;
     let own = shared.load_safetensors::<f64>(&named, "a")?;

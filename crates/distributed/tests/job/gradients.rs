@@ -80,6 +80,12 @@ pub fn of_reductions(group: &Group) -> Result<()> {
         let copied = |x: &Tensor| weighed(group, &group.broadcast(&x.sin(), root)?);
         check_twice(group, "broadcast", &copied, &[3])?;
     }
+    // Nonlinear in one process alone: the cotangents of the others are constants.
+    let uneven = |x: &Tensor| {
+        let y = group.all_reduce(&x.sin())?;
+        if group.rank() == 0 { Ok(y.powf(3.0).sum()) } else { Ok(y.sum()) }
+    };
+    check_twice(group, "all_reduce, uneven", &uneven, &[3])?;
     let part = |x: &Tensor| weighed(group, &group.reduce_scatter(&x.exp())?);
     check_twice(group, "reduce_scatter", &part, &[5])
 }
