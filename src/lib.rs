@@ -49,6 +49,8 @@
 pub mod readme {}
 
 pub use autograd::*;
+#[cfg(feature = "distributed")]
+pub use distributed;
 pub use linalg;
 pub use ndarray;
 #[cfg(feature = "optimize")]

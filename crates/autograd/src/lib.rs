@@ -30,6 +30,7 @@ mod ops;
 pub mod params;
 mod reads;
 mod replay;
+mod rows;
 pub mod tape;
 mod tensor;
 mod together;
@@ -62,6 +63,7 @@ pub use ops::{
 };
 pub use params::Params;
 pub use replay::{Replayed, replayed};
+pub use rows::{Chunks, RowReader, rows, rows_of, rows_of_safetensors};
 #[doc(hidden)]
 pub use tensor::InBrackets;
 pub use tensor::Tensor;

@@ -51,6 +51,8 @@ pub enum ErrorKind {
     },
     /// A file that cannot be read or written, or does not hold what it should.
     File,
+    /// Processes of a group that do not agree, do not come, or have ended.
+    Group,
     /// A failure of the caller's own, passed through by [`Error::other`].
     Other,
 }

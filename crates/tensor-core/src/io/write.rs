@@ -22,10 +22,7 @@ pub(crate) fn atomically(
     if old.as_ref().is_some_and(|old| !old.is_file()) {
         return Err(place.fault("not a regular file: give the name of one, or a name that is free"));
     }
-    let folder = match target.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(&target);
     let write = || {
         let (mut file, part) = create_part(folder, &target)?;
         let mut out = BufWriter::with_capacity(1 << 16, &mut file);
@@ -42,11 +39,24 @@ pub(crate) fn atomically(
     write().map_err(|e| place.io(e))
 }
 
+/// The folder of a file.
+pub(crate) fn folder_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Makes the file that `target` is written as.
+pub(crate) fn begin_part(target: &Path) -> io::Result<(File, Part)> {
+    create_part(folder_of(target), target)
+}
+
 /// Links that are followed to their end: more are taken for a circle, as by the system.
 const MOST_LINKS: usize = 40;
 
 /// The file that a path leads to, also where there is none yet.
-fn end_of_links(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn end_of_links(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {
         if !path.is_symlink() {
@@ -63,7 +73,7 @@ fn end_of_links(path: &Path) -> io::Result<PathBuf> {
 const SWEPT: u32 = 16;
 
 /// The path of a file that is removed again unless it gets another name.
-struct Part {
+pub(crate) struct Part {
     path: PathBuf,
     stays: bool,
 }
@@ -73,7 +83,11 @@ impl Part {
         self.stays = true;
     }
 
-    fn rename(self, target: &Path) -> io::Result<()> {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn rename(self, target: &Path) -> io::Result<()> {
         fs::rename(&self.path, target)?;
         self.keep();
         Ok(())
@@ -142,7 +156,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Brings the new name to the disk; elsewhere than on Unix a folder cannot be opened.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# The tests of crates/distributed on 1 to 4 processes of MPI, what happens to a job when one of them goes wrong, the example
+# over TCP between hosts, and the error where MPI is missing. Installs MPI on Debian where it is not there.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+if ! command -v mpicc >/dev/null || ! command -v mpirun >/dev/null || ! ls /usr/lib/llvm-*/lib/libclang* >/dev/null 2>&1; then
+  sudo=$(command -v sudo || true)
+  $sudo apt-get update -qq && $sudo apt-get install -y -qq libopenmpi-dev openmpi-bin libclang-dev
+fi
+
+# As many processes as are asked for, whatever the machine, and also by root in a container.
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_btl_vader_single_copy_mechanism=none RAYON_NUM_THREADS=1
+
+build() {
+  cargo build --workspace --release --features tapegrad-distributed/mpi "$@" --message-format=json \
+    | python3 -c 'import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get("executable") and message["target"]["name"] == sys.argv[1]:
+        print(message["executable"])' "${@: -1}"
+}
+
+job=$(build --test job)
+example=$(build --example data_parallel)
+
+# `job` MPI's arguments: whatever hangs is ended, and that is a failure.
+limited() { timeout --kill-after=10 "$@"; }
+
+for processes in 1 2 3 4; do
+  limited 300 mpirun -n "$processes" "$job"
+done
+# A launcher that the program does not know of: a group of one.
+limited 300 "$job" >/dev/null
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# `faulty` FAULT PROCESSES TEXT..: the job ends in time, not with success, and says this.
+faulty() {
+  local fault=$1 processes=$2 code=0
+  shift 2
+  limited 60 mpirun -n "$processes" "$job" "--fault=$fault" >"$work/said" 2>&1 || code=$?
+  if [ "$code" -eq 0 ] || [ "$code" -ge 124 ] && [ "$code" -ne 134 ]; then
+    echo "a job with the fault $fault ended with $code:" >&2; cat "$work/said" >&2; exit 1
+  fi
+  for text in "$@"; do
+    grep -qF "$text" "$work/said" || { echo "the fault $fault does not say: $text" >&2; cat "$work/said" >&2; exit 1; }
+  done
+  echo "fault $fault: the job ended with $code"
+}
+faulty late 3 'rank 2 did not come to all_reduce within the time limit of 2s'
+faulty absent 2 'did not come to recv within the time limit of 2s'
+faulty dies 3
+faulty panics 3 'this rank has a bug'
+faulty returns 3 'this rank has no data'
+
+# Three processes that reach each other over TCP alone, each on a host of its own where namespaces can be made.
+hosts() {
+  local here
+  here=$(dirname "$0")
+  if limited 300 bash "$here/hosts.sh" "$example" --rows 3000 --cols 20 --no-plot; then return; fi
+  echo 'no network namespaces: three processes over TCP on the loopback addresses'
+  limited 300 mpirun -n 3 --mca btl tcp,self --mca btl_tcp_if_include lo "$example" --rows 3000 --cols 20 --no-plot
+}
+hosts
+limited 300 mpirun -n 2 "$example" --rows 2000 --cols 20 --plot "$work/processes.svg" --times "$work/times.csv"
+test -s "$work/times.csv"
+
+# Where MPI is missing, the packages are named.
+mkdir "$work/bin"
+for tool in cargo rustc cc ld sh env; do ln -s "$(command -v $tool)" "$work/bin/$tool"; done
+if PATH="$work/bin" CARGO_TARGET_DIR="$work/target" limited 600 cargo check -q -p tapegrad-distributed --features mpi \
+  >"$work/said" 2>&1; then
+  echo 'the feature mpi was built without MPI' >&2; exit 1
+fi
+grep -q 'libopenmpi-dev, openmpi-bin and libclang-dev' "$work/said" || { cat "$work/said" >&2; exit 1; }
+echo 'without MPI: the packages are named'
