@@ -5,6 +5,8 @@
 
 mod gradient_descent;
 mod lbfgs;
+#[path = "../plot/mod.rs"]
+mod plot;
 mod problem;
 mod progress;
 mod report;

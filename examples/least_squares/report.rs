@@ -1,9 +1,9 @@
 //! What the program prints and draws.
 
 use crate::Result;
+use crate::plot::{Chart, Series};
 use crate::problem::Problem;
 use crate::progress::Outcome;
-use plotters::prelude::*;
 use std::path::Path;
 use tapegrad::prelude::*;
 
@@ -57,46 +57,11 @@ pub fn check_plot_path(path: &Path) -> Result<()> {
 
 /// The norm of the gradient against the iterations, both on logarithmic scales.
 pub fn plot<T: Float>(path: &Path, outcomes: &[Outcome<T>]) -> Result<()> {
-    let failed = |e: &dyn std::fmt::Display| format!("{} cannot be drawn: {e}", path.display());
-    // A norm of exactly zero has no logarithm.
-    let floor = f64::MIN_POSITIVE;
-    let norms = || outcomes.iter().flat_map(|o| &o.norms).map(|n| n.max(floor));
-    let low = norms().fold(f64::INFINITY, f64::min) / 2.0;
-    let high = norms().fold(low * 4.0, f64::max) * 2.0;
-    let steps = outcomes.iter().map(|o| o.norms.len()).max().unwrap_or(1).max(2) as f64;
-
-    let root = SVGBackend::new(path, (800, 500)).into_drawing_area();
-    root.fill(&WHITE).map_err(|e| failed(&e))?;
-    let mut chart = ChartBuilder::on(&root)
-        .caption("Convergence", ("sans-serif", 22))
-        .margin(15)
-        .x_label_area_size(45)
-        .y_label_area_size(70)
-        .build_cartesian_2d((1.0..steps).log_scale(), (low..high).log_scale())
-        .map_err(|e| failed(&e))?;
-    chart
-        .configure_mesh()
-        .x_desc("iteration")
-        .y_desc("norm of the gradient")
-        .y_label_formatter(&|y| format!("{y:.0e}"))
-        .draw()
-        .map_err(|e| failed(&e))?;
-    // Colours that colour-blind readers tell apart (Okabe and Ito 2008).
-    let colours = [RGBColor(0, 114, 178), RGBColor(213, 94, 0)];
-    for (o, colour) in outcomes.iter().zip(colours) {
-        let points = o.norms.iter().enumerate().map(|(k, n)| (k as f64 + 1.0, n.max(floor)));
-        chart
-            .draw_series(LineSeries::new(points, colour.stroke_width(2)))
-            .map_err(|e| failed(&e))?
-            .label(o.solver)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)));
-    }
-    chart
-        .configure_series_labels()
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK)
-        .draw()
-        .map_err(|e| failed(&e))?;
-    root.present().map_err(|e| failed(&e))?;
-    Ok(())
+    let way = |o: &Outcome<T>| {
+        let iterations: Vec<f64> = (1..=o.norms.len()).map(|k| k as f64).collect();
+        Series::line(o.solver, &iterations, &o.norms)
+    };
+    let series: Vec<Series> = outcomes.iter().map(way).collect();
+    let (x, y) = ("iteration (log)", "norm of the gradient (log)");
+    Chart { title: "Convergence", x, y, series: &series }.draw(path)
 }

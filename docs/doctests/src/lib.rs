@@ -11,6 +11,10 @@ pub mod adding_an_op {}
 pub mod guide_distributed {}
 
 #[cfg(doctest)]
+#[doc = include_str!("../../guide.md")]
+pub mod guide {}
+
+#[cfg(doctest)]
 #[doc = include_str!("../../guide-interop.md")]
 pub mod guide_interop {}
 
