@@ -84,10 +84,13 @@ impl LineSearch {
     pub(crate) fn next(&mut self, value: f64, slope: f64) -> Next {
         self.left -= 1;
         if !value.is_finite() || !slope.is_finite() {
-            self.longest = self.longest.min(self.step);
-            let fraction = if self.bracketed { 0.5 } else { 0.1 };
-            let step = self.best.step + fraction * (self.step - self.best.step);
-            self.range[1] = if self.bracketed { self.range[1] } else { self.longest };
+            let gone = self.step - self.best.step;
+            let step = self.best.step + if self.bracketed { 0.5 } else { 0.1 } * gone;
+            if !self.bracketed {
+                // Half of the way is as far as later trials go.
+                self.longest = self.longest.min(self.best.step + 0.5 * gone);
+                self.range[1] = self.longest;
+            }
             return self.try_next(step);
         }
         let trial = Sample { step: self.step, value, slope };

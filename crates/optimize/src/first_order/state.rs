@@ -39,12 +39,12 @@ compiled_once! {
     ) -> Result<(Vec<u64>, f64)> {
         let metadata = safetensors_metadata(path)?;
         let of = |key: &str| {
-            let missing = || Error::file("load", path, format!("no {key} beside the tensors: the state of a {kind} is needed"));
+            let missing = || Error::file("load", path, format!("no {key} beside the tensors: the state of {kind} is needed"));
             metadata.get(key).ok_or_else(missing)
         };
         let found = of("optimizer")?;
         if found != kind {
-            return Err(Error::file("load", path, format!("the state of a {found}, not of a {kind}")));
+            return Err(Error::file("load", path, format!("the state of {found}, not of {kind}")));
         }
         let damaged = |what: &str| Error::file("load", path, format!("{what} are not numbers"));
         let steps: Vec<u64> = of("steps")?
