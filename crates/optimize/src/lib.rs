@@ -2,8 +2,17 @@
 //! model with error bars. Built on the public interface of the other crates alone.
 
 mod bounds;
+mod curve_fit;
 mod flat;
+mod least_squares;
+#[cfg(feature = "levenberg-marquardt")]
+pub mod levenberg_marquardt;
 mod report;
 
 pub use bounds::Bounds;
+pub use curve_fit::{Band, CurveFit, CurveFitOptions, curve_fit, curve_fit_with, student_t_quantile};
+pub use least_squares::{
+    Jacobian, LeastSquaresMethod, LeastSquaresOptions, LeastSquaresSolution, Loss, Scale, least_squares,
+    least_squares_with,
+};
 pub use report::{Callback, Evaluations, Progress, Report, Stop};
