@@ -100,7 +100,7 @@ def problems():
             "linear, rank one, zeros",
             lambda x: join([-one(1), (x[1:4] * jnp.arange(2, 5)).sum() * i(8) - 1, -one(1)]),
             [1.0] * 5,
-            94 / 34,
+            124 / 34,
         ),
         ("Rosenbrock", rosenbrock, [-1.2, 1.0], 0.0),
         ("helical valley", helical, [-1.0, 0.0, 0.0], 0.0),

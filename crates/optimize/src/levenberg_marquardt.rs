@@ -10,7 +10,7 @@ use autograd::params::{flatten, unflatten};
 use autograd::{Params, Tensor};
 use nalgebra_0_34::{DMatrix, DVector, Dyn, storage::Owned};
 use std::cell::{RefCell, RefMut};
-use tensor_core::{AtCaller, Device, Error, ErrorKind, Result};
+use tensor_core::{AtCaller, Device, Error, Result};
 
 /// Residuals and their parameters as that crate's solver takes them; the Jacobian is this library's, from the same
 /// evaluation as the residuals.
@@ -39,7 +39,7 @@ pub struct Problem<'f, P> {
 
 struct State<'f> {
     f: Box<Residuals<'f>>,
-    /// At the parameters that are set; emptied by their Jacobian.
+    /// At the parameters that are set.
     recorded: Option<Recorded>,
     residuals: Option<Vec<f64>>,
     evaluations: usize,
@@ -125,13 +125,7 @@ impl<'f, P: Params<f64> + 'f> LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'f,
     fn jacobian(&self) -> Option<DMatrix<f64>> {
         let mut state = self.evaluated()?;
         let m = state.residuals.as_ref()?.len();
-        let columns = match state.recorded.take() {
-            Some(recorded) => recorded.jacobian(),
-            None => {
-                let message = "the Jacobian was asked for twice at one point";
-                Err(Error::new(ErrorKind::Graph, "levenberg_marquardt", message))
-            }
-        };
+        let columns = state.recorded.as_ref()?.jacobian();
         match columns {
             Ok(columns) => Some(DMatrix::from_vec(m, self.x.len(), columns)),
             Err(error) => {

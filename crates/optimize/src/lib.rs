@@ -16,3 +16,8 @@ pub use least_squares::{
     least_squares_with,
 };
 pub use report::{Callback, Evaluations, Progress, Report, Stop};
+
+/// The code in the crate's README, run as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

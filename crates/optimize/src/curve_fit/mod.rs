@@ -260,9 +260,9 @@ fn fit(
         Jacobian::Sparse(jacobian) => jacobian.to_dense()?,
     };
     let residuals = found.residuals;
-    let jacobian = match loss.weights(f_scale, &residuals.to_vec()) {
+    let jacobian = match loss.rows(f_scale, &residuals.to_vec()) {
         None => jacobian,
-        Some([_, rows]) => Tensor::from(rows).unsqueeze(1)?.try_mul(&jacobian.to_device(&Device::Cpu)?)?,
+        Some(rows) => Tensor::from(rows).unsqueeze(1)?.try_mul(&jacobian.to_device(&Device::Cpu)?)?,
     };
     let chi_square = 2.0 * found.report.value;
     let Statistics { covariance, correlation, standard_errors, degrees_of_freedom, reduced_chi_square } =

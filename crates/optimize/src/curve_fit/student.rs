@@ -3,7 +3,8 @@
 use libm::lgamma;
 
 /// The t below which a number of Student's distribution with `degrees` degrees of freedom lies with the given
-/// probability: SciPy's `stats.t.ppf`. The normal distribution's for infinitely many; NaN where the probability is not
+/// probability: SciPy's `stats.t.ppf`, to
+/// eleven digits. The normal distribution's for infinitely many; NaN where the probability is not
 /// between 0 and 1 or the degrees of freedom are not positive.
 ///
 /// ```
@@ -138,7 +139,7 @@ mod tests {
         ];
         for (p, degrees, t) in known {
             let found = student_t_quantile(p, degrees);
-            assert!((found - t).abs() <= 2e-12 * t, "{p} {degrees}: {found} for {t}");
+            assert!((found - t).abs() <= 1e-11 * t, "{p} {degrees}: {found} for {t}");
             // As near as 1 - p is.
             let below = student_t_quantile(1.0 - p, degrees);
             assert!((below + t).abs() <= 1e-9 * t, "{p} {degrees}: {below} for {}", -t);

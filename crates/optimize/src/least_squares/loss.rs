@@ -63,21 +63,30 @@ impl Loss {
         if sum.is_finite() && residuals.iter().all(|r| r.is_finite()) { 0.5 * sum } else { f64::INFINITY }
     }
 
-    /// Weights of the residuals, and of the rows of their Jacobian, by which ordinary least squares have the gradient
-    /// of the loss, and a model of its Hessian that leaves out what would make it indefinite: Triggs, McLauchlan,
-    /// Hartley, Fitzgibbon, "Bundle adjustment: a modern synthesis", 2000, section 4.3. None where all are 1.
-    pub(crate) fn weights(self, scale: f64, residuals: &[f64]) -> Option<[Vec<f64>; 2]> {
-        if self == Loss::Linear {
-            return None;
-        }
-        let weight = |r: &f64| {
+    /// rho' for each residual: the gradient of the cost is J^T (rho' r). None where all are 1.
+    pub(crate) fn slopes(self, scale: f64, residuals: &[f64]) -> Option<Vec<f64>> {
+        self.each(scale, residuals, |_, [_, first, _]| first)
+    }
+
+    /// rho' + 2 z rho'' for each residual: the Hessian of the cost is J^T diag(these) J and what the curvature of the
+    /// residuals adds. None where all are 1.
+    pub(crate) fn curvatures(self, scale: f64, residuals: &[f64]) -> Option<Vec<f64>> {
+        self.each(scale, residuals, |z, [_, first, second]| first + 2.0 * z * second)
+    }
+
+    fn each(self, scale: f64, residuals: &[f64], of: impl Fn(f64, [f64; 3]) -> f64) -> Option<Vec<f64>> {
+        let value = |r: &f64| {
             let z = (r / scale) * (r / scale);
-            let [_, first, second] = self.rho(z);
-            let row = (first + 2.0 * z * second).max(f64::EPSILON).sqrt();
-            (first / row, row)
+            of(z, self.rho(z))
         };
-        let (of_residuals, of_rows) = residuals.iter().map(weight).unzip();
-        Some([of_residuals, of_rows])
+        (self != Loss::Linear).then(|| residuals.iter().map(value).collect())
+    }
+
+    /// Factors of the rows of the Jacobian by which J^T J is near the Hessian of the cost and never indefinite, as SciPy
+    /// has them. None where all are 1.
+    pub(crate) fn rows(self, scale: f64, residuals: &[f64]) -> Option<Vec<f64>> {
+        let curvatures = self.curvatures(scale, residuals)?;
+        Some(curvatures.into_iter().map(|c| c.max(f64::EPSILON).sqrt()).collect())
     }
 }
 
@@ -132,8 +141,9 @@ mod tests {
 
     #[test]
     fn norms_and_sums_at_the_ends_of_the_range() {
-        assert_eq!(norm(&[3e200, 4e200]), 5e200);
-        assert_eq!(norm(&[3e-200, 4e-200]), 5e-200);
+        for unit in [1e200, 1.0, 1e-200] {
+            assert!((norm(&[3.0 * unit, 4.0 * unit]) / unit - 5.0).abs() < 1e-14);
+        }
         assert!(norm(&[1.0, f64::NAN]).is_nan());
         assert_eq!(dot(&[1.0; 11], &[2.0; 11]), 22.0);
         assert_eq!(Loss::Arctan.cost(1.0, &[1.0, f64::INFINITY]), f64::INFINITY);

@@ -93,6 +93,9 @@ pub struct LeastSquaresOptions<'a> {
     pub xtol: f64,
     /// The search ends where the cosine of the angle between the residuals and each column of the Jacobian is at most this.
     pub gtol: f64,
+    /// Whether the method `Lm` ends with a few steps of Newton's with exact second derivatives, by which some five digits become ten
+    /// or more. Where they say that this is no minimum yet, the search goes on with tolerances of rounding.
+    pub refine: bool,
     /// Evaluations of the residuals; None for 200 for each parameter and 200 more.
     pub max_evaluations: Option<usize>,
     /// Steps; None for as many as the evaluations allow.
@@ -102,8 +105,7 @@ pub struct LeastSquaresOptions<'a> {
 }
 
 impl Default for LeastSquaresOptions<'_> {
-    /// Ends where rounding does: the last digits cost a step or two where it converges quadratically. SciPy's
-    /// tolerances are 1e-8.
+    /// SciPy's tolerances, and the refinement.
     fn default() -> Self {
         LeastSquaresOptions {
             method: LeastSquaresMethod::Lm,
@@ -111,9 +113,10 @@ impl Default for LeastSquaresOptions<'_> {
             loss: Loss::Linear,
             f_scale: 1.0,
             x_scale: Scale::Jacobian,
-            ftol: 1e-15,
-            xtol: 1e-12,
-            gtol: 1e-14,
+            ftol: 1e-8,
+            xtol: 1e-8,
+            gtol: 1e-8,
+            refine: true,
             max_evaluations: None,
             max_iterations: None,
             callback: None,

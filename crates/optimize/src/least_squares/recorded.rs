@@ -28,7 +28,7 @@ impl Recorded {
 
     /// The Jacobian, column by column: by backward passes, or, where there are few parameters, by backward passes
     /// through the backward pass, which has up to three times the operations.
-    pub(crate) fn jacobian(self) -> Result<Vec<f64>> {
+    pub(crate) fn jacobian(&self) -> Result<Vec<f64>> {
         let (m, n) = (self.y.numel(), self.x.numel());
         if !self.y.is_tracked() {
             return Ok(vec![0.0; m * n]);
@@ -47,6 +47,22 @@ impl Recorded {
             }
         })
     }
+
+    /// The Hessian of the sum of the residuals times these weights, row by row.
+    pub(crate) fn hessian(&self, weights: Vec<f64>) -> Result<Vec<f64>> {
+        let n = self.x.numel();
+        if !self.y.is_tracked() {
+            return Ok(vec![0.0; n * n]);
+        }
+        enable_grad(|| {
+            let cotangent = Some(Tensor::from(weights).to_device(&self.x.device())?);
+            let options = GradOptions { cotangent, create_graph: true, ..Default::default() };
+            match grad_with(&self.y, &[&self.x], options)?.swap_remove(0) {
+                Some(gradient) if gradient.is_tracked() => lines(&gradient, &self.x),
+                _ => Ok(vec![0.0; n * n]),
+            }
+        })
+    }
 }
 
 /// The derivatives of each element of `y` by all of `x`, one after another.
@@ -59,9 +75,12 @@ fn lines(y: &Tensor, x: &Tensor) -> Result<Vec<f64>> {
         let mut identity = vec![0.0; rows * m];
         (0..rows).for_each(|i| identity[i * m + start + i] = 1.0);
         let cotangent = Tensor::from_vec(identity, [rows, m])?.to_device(&x.device())?;
-        let retain_graph = start + rows < m;
-        let options =
-            GradOptions { cotangent: Some(cotangent), retain_graph, batched: true, create_graph: false };
+        let options = GradOptions {
+            cotangent: Some(cotangent),
+            retain_graph: true,
+            batched: true,
+            create_graph: false,
+        };
         match grad_with(y, &[x], options)?.swap_remove(0) {
             Some(g) => all.extend(g.detach().into_vec()),
             None => all.resize(all.len() + rows * n, 0.0),

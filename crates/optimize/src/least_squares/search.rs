@@ -150,13 +150,19 @@ impl<'f, 'o> Search<'f, 'o> {
         }
     }
 
-    /// The residuals as they are weighted by the loss, and the weights of the rows of the Jacobian.
-    pub(super) fn weighted(&self, residuals: &[f64]) -> (Vec<f64>, Option<Vec<f64>>) {
-        match self.options.loss.weights(self.options.f_scale, residuals) {
-            None => (residuals.to_vec(), None),
-            Some([of_residuals, of_rows]) => {
-                (residuals.iter().zip(of_residuals).map(|(r, w)| r * w).collect(), Some(of_rows))
-            }
+    /// The residuals as the gradient of the cost has them: rho' r.
+    pub(super) fn sloped(&self, residuals: &[f64]) -> Vec<f64> {
+        match self.options.loss.slopes(self.options.f_scale, residuals) {
+            None => residuals.to_vec(),
+            Some(slopes) => slopes.iter().zip(residuals).map(|(s, r)| s * r).collect(),
         }
     }
+}
+
+/// The largest cosine of the angle between residuals and a column of the Jacobian that may move, by the gradient and the
+/// norms of the columns.
+pub(super) fn cosine(cost: f64, gradient: &[f64], sizes: &[f64], free: &[usize]) -> f64 {
+    let length = (2.0 * cost).sqrt();
+    let cosine = |&j: &usize| if sizes[j] == 0.0 { 0.0 } else { (gradient[j] / length / sizes[j]).abs() };
+    if length == 0.0 { 0.0 } else { free.iter().map(cosine).fold(0.0, f64::max) }
 }

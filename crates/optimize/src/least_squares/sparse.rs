@@ -4,7 +4,7 @@
 
 use super::loss::{dot, norm};
 use super::recorded::finite_at_start;
-use super::search::{Point, Search};
+use super::search::{Point, Search, cosine};
 use super::{Found, OP, Scale};
 use crate::report::Stop;
 use autograd::{Tensor, no_grad};
@@ -12,37 +12,23 @@ use linalg::{SparseJacobian, SparseTensor};
 use std::cell::RefCell;
 use tensor_core::{Device, Error, ErrorKind, Result};
 
-/// The Jacobian and the residuals of a point as the loss weighs them.
+/// The Jacobian of a point as the loss weighs it, and the gradient of the cost.
 struct Model {
     jacobian: SparseTensor,
-    residuals: Tensor,
     gradient: Vec<f64>,
-    /// Squares of the norms of the columns.
-    squares: Vec<f64>,
+    /// Norms of the columns.
+    sizes: Vec<f64>,
 }
 
 impl Model {
     fn of(search: &Search<'_, '_>, point: &Point, jacobian: &SparseTensor) -> Result<Self> {
-        let (residuals, rows) = search.weighted(&point.residuals);
-        let residuals = Tensor::from(residuals);
-        let jacobian = match rows {
+        let gradient = jacobian.t()?.mv(&Tensor::from(search.sloped(&point.residuals)))?.to_vec();
+        let jacobian = match search.options.loss.rows(search.options.f_scale, &point.residuals) {
             None => jacobian.clone(),
             Some(rows) => scaled(jacobian, 0, rows)?,
         };
-        let transposed = jacobian.t()?;
-        let gradient = transposed.mv(&residuals)?.to_vec();
-        let squares = jacobian.with_values(&jacobian.values().square())?.sum_dim(0)?.to_vec();
-        Ok(Model { jacobian, residuals, gradient, squares })
-    }
-
-    /// The largest cosine of the residuals and a column that may move.
-    fn cosine(&self, free: &[usize]) -> Result<f64> {
-        let length = self.residuals.square().sum().item()?.sqrt();
-        let cosine = |&j: &usize| match self.squares[j] {
-            0.0 => 0.0,
-            square => (self.gradient[j] / length / square.sqrt()).abs(),
-        };
-        Ok(if length == 0.0 { 0.0 } else { free.iter().map(cosine).fold(0.0, f64::max) })
+        let sizes = jacobian.with_values(&jacobian.values().square())?.sum_dim(0)?.sqrt().to_vec();
+        Ok(Model { jacobian, gradient, sizes })
     }
 
     /// -(J^T J + damping D^2)^-1 J^T f among the free elements; None where the matrix has no Cholesky factorisation.
@@ -119,18 +105,18 @@ pub(super) fn solve(
         [search.options.ftol, search.options.xtol, search.options.gtol].map(|t| t.max(f64::EPSILON));
     let mut model = Model::of(search, &point, &jacobian)?;
     let mut d: Vec<f64> = match &search.options.x_scale {
-        Scale::Jacobian => model.squares.iter().map(|&s| if s == 0.0 { 1.0 } else { s.sqrt() }).collect(),
+        Scale::Jacobian => model.sizes.iter().map(|&s| if s == 0.0 { 1.0 } else { s }).collect(),
         Scale::Given(scale) => scale.iter().map(|s| 1.0 / s).collect(),
     };
     let length = |d: &[f64], x: &[f64]| norm(&x.iter().zip(d).map(|(x, d)| x * d).collect::<Vec<_>>());
     let mut damping = Damping { value: 1e-4, grows: 2.0 };
     let stop = 'search: loop {
         let free = search.free(&point.x, &model.gradient);
-        if point.cost == 0.0 || model.cosine(&free)? <= gtol {
+        if point.cost == 0.0 || cosine(point.cost, &model.gradient, &model.sizes, &free) <= gtol {
             break Stop::Gradient;
         }
         if search.options.x_scale == Scale::Jacobian {
-            d.iter_mut().zip(&model.squares).for_each(|(d, s)| *d = d.max(s.sqrt()));
+            d.iter_mut().zip(&model.sizes).for_each(|(d, s)| *d = d.max(*s));
         }
         loop {
             if let Some(stop) = search.limit() {

@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn numbers(count: usize) -> Vec<f64> {
-        (1..=count).map(|i| (i as f64 * 1.7).sin()).collect()
+        (1..=count).map(|i| (i as f64 * i as f64 * 0.7).sin()).collect()
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub fn all() -> Vec<Problem> {
             join(&[x - x.sum() * (2.0 / m) - 1.0, (x.sum() * (-2.0 / m) - 1.0).expand([10 - n])?])
         }),
         problem("linear, rank one", &ones(5), 15.0 / 7.0, |x| Ok((x * count(5)).sum() * count(10) - 1.0)),
-        problem("linear, rank one, zeros", &ones(5), 94.0 / 34.0, |x| {
+        problem("linear, rank one, zeros", &ones(5), 124.0 / 34.0, |x| {
             let inner = (x.narrow(0, 1, 3)? * Tensor::from([2.0, 3.0, 4.0])).sum();
             join(&[Tensor::from([-1.0]), inner * count(8) - 1.0, Tensor::from([-1.0])])
         }),
