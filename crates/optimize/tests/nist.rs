@@ -233,7 +233,6 @@ fn hard_starts() -> Result<()> {
     let mut failures = Vec::new();
     for (name, data, starts, certified) in cases {
         let problem = Problem {
-            name: name.into(),
             model: models::model(name).unwrap(),
             starts: starts.map(<[f64]>::to_vec),
             parameters: certified.to_vec(),

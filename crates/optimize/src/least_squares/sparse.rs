@@ -23,9 +23,9 @@ struct Model {
 impl Model {
     fn of(search: &Search<'_, '_>, point: &Point, jacobian: &SparseTensor) -> Result<Self> {
         let gradient = jacobian.t()?.mv(&Tensor::from(search.sloped(&point.residuals)))?.to_vec();
-        let jacobian = match search.options.loss.rows(search.options.f_scale, &point.residuals) {
+        let jacobian = match search.options.loss.slopes(search.options.f_scale, &point.residuals) {
             None => jacobian.clone(),
-            Some(rows) => scaled(jacobian, 0, rows)?,
+            Some(slopes) => scaled(jacobian, 0, slopes.into_iter().map(f64::sqrt).collect())?,
         };
         let sizes = jacobian.with_values(&jacobian.values().square())?.sum_dim(0)?.sqrt().to_vec();
         Ok(Model { jacobian, gradient, sizes })

@@ -6,7 +6,6 @@ use tapegrad::prelude::*;
 
 /// Starts, certified values and data of one file.
 pub struct Problem {
-    pub name: String,
     pub model: Model,
     pub starts: [Vec<f64>; 2],
     pub parameters: Vec<f64>,
@@ -49,7 +48,7 @@ impl Problem {
         }
         let column = |k: usize| Tensor::from(rows.iter().map(|row| row[k]).collect::<Vec<_>>());
         let y = response(&name, column(0));
-        Ok(Problem { x: (1..columns).map(column).collect(), y, name, model, starts, parameters, errors })
+        Ok(Problem { x: (1..columns).map(column).collect(), y, model, starts, parameters, errors })
     }
 }
 
