@@ -6,10 +6,14 @@ pub mod argmin;
 mod augmented;
 mod bounds;
 mod cauchy;
+mod curve_fit;
 mod first_order;
 mod flat;
 mod implicit;
 mod lbfgs;
+mod least_squares;
+#[cfg(feature = "levenberg-marquardt")]
+pub mod levenberg_marquardt;
 mod line_search;
 mod minimize;
 mod newton;
@@ -22,9 +26,19 @@ mod trust;
 
 pub use augmented::Constraint;
 pub use bounds::Bounds;
+pub use curve_fit::{Band, CurveFit, CurveFitOptions, curve_fit, curve_fit_with, student_t_quantile};
 pub use first_order::{
     Adam, AdamOptions, Sgd, SgdOptions, clip_grad_norm, clip_grad_value, gradients, schedule, zero_grad,
 };
 pub use implicit::{differentiable, minimize_implicit};
+pub use least_squares::{
+    Jacobian, LeastSquaresMethod, LeastSquaresOptions, LeastSquaresSolution, Loss, Scale, least_squares,
+    least_squares_with,
+};
 pub use minimize::{Method, MinimizeOptions, Minimum, minimize, minimize_constrained, minimize_with};
 pub use report::{Callback, Evaluations, Progress, Report, Stop};
+
+/// The code in the crate's README, run as a doctest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
