@@ -179,6 +179,43 @@ fn classes_are_a_vector() -> Program {
     Ok(())
 }
 
+#[test]
+fn classes_are_shares() -> Program {
+    let logits = Tensor::from([[2.0, 0.0], [0.0, 2.0]]);
+    let shares = Tensor::from([[0.9, 0.1], [0.2, 0.8]]);
+    let loss = logits.cross_entropy(&shares)?;
+    assert!((loss.item()? - logits.cross_entropy([0, 1])?.item()? - 0.3).abs() < 1e-12);
+    Ok(())
+}
+
+#[test]
+fn the_largest_of_each_group() -> Program {
+    let (values, groups) = (Tensor::from([3.0, 5.0, 4.0, 1.0]), [0, 1, 0, 1]);
+    let largest = Tensor::zeros(2).scatter_reduce(0, groups, &values, tapegrad::Reduce::Amax, false)?;
+    assert_eq!(largest.to_vec(), [4.0, 5.0]);
+    Ok(())
+}
+
+#[test]
+fn columns_are_written_and_split() -> Program {
+    let x = Tensor::from([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]);
+    let y = x.index_copy(1, [0, 2], 0.0)?;
+    assert_eq!(y.to_vec(), [0.0, 2.0, 0.0, 0.0, 5.0, 0.0]);
+    let parts = x.split_with_sizes([1, 2], 1)?;
+    assert_eq!(parts[1].to_vec(), [2.0, 3.0, 5.0, 6.0]);
+    assert_eq!((x % 2.0).clamp_min(0.5).to_vec(), [1.0, 0.5, 1.0, 0.5, 1.0, 0.5]);
+    Ok(())
+}
+
+#[test]
+fn gradients_for_a_list_of_tensors() -> Program {
+    let weights = vec![Tensor::from([1.0, 2.0]).requires_grad(), Tensor::from([3.0]).requires_grad()];
+    let loss = weights.iter().map(|w| w.square().sum()).sum::<Tensor>();
+    let slopes = grad(&loss, &weights)?;
+    assert_eq!(slopes[1].as_ref().unwrap().to_vec(), [6.0]);
+    Ok(())
+}
+
 // From and to Rust's own collections.
 
 #[test]

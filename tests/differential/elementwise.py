@@ -117,6 +117,14 @@ with_argument(
 )
 with_argument("elu", "alpha", [1.0, 0.5, 2.0], lambda x, s: F.elu(x, s), ANY, lambda x, s: away(x, 0))
 with_argument("polygamma", "n", [0, 1, 2, 3], lambda x, n: Polygamma.apply(n, x), POSITIVE)
+with_argument(
+    "multigammaln",
+    "p",
+    [1, 2, 3],
+    lambda x, p: p * (p - 1) / 4 * math.log(math.pi) + sum(Lgamma.apply(x - j / 2) for j in range(p)),
+    POSITIVE,
+    lambda x, p: bool((x > (p - 1) / 2 + 0.1).all()),
+)
 with_argument("full_like", "value", [0.0, 1.5], torch.full_like)
 SCALARS = [-1.5, 0.5, 2.0, 0.3]
 with_argument("add_scalar", "scalar", SCALARS, lambda x, c: x + c)

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from domains import ANY, POSITIVE, SHARE, away
+from domains import ANY, POSITIVE, SHARE, SMALL, away
 from operations import define
 from reductions import targeted
 
@@ -24,6 +24,7 @@ of_elements("l1_loss_with", F.l1_loss, kink=0.0)
 of_elements("huber_loss_with", F.huber_loss, kink=0.7, delta=0.7)
 of_elements("smooth_l1_loss_with", F.smooth_l1_loss, kink=0.7, beta=0.7)
 of_elements("kl_div", F.kl_div, POSITIVE)
+of_elements("kl_div_log_target", lambda x, t, reduction: F.kl_div(x, t, reduction=reduction, log_target=True), SMALL)
 
 
 def weighed(b):
@@ -77,3 +78,23 @@ define(
     lambda b: (lambda x, a: (x, {**a, "label_smoothing": b.rng.choice([0.0, 0.2])}))(*classified(b)),
     lambda x, a: picked(x["input"].log_softmax(1), x, a),
 )
+
+
+def shared(b):
+    n = b.pick(ANY, lambda x: x.dim() in (2, 3), lambda: [b.rng.randint(1, 4), b.rng.randint(2, 4)])
+    operands = {"input": n, "target": b.like(b.of(n).shape, SHARE)}
+    if b.flag():
+        operands["weight"] = b.fresh([b.of(n).shape[1]], POSITIVE)
+    return operands, {"reduction": b.rng.choice(REDUCTIONS), "label_smoothing": b.rng.choice([0.0, 0.2])}
+
+
+def by_shares(x, a):
+    """PyTorch has no gradient for weights."""
+    share = a["label_smoothing"]
+    target = x["target"] * (1 - share) + share / x["target"].shape[1]
+    losses = -(target * x["input"].log_softmax(1)).movedim(1, -1)
+    losses = (losses * x["weight"] if "weight" in x else losses).sum(-1)
+    return {"mean": losses.mean, "sum": losses.sum, "none": lambda: losses}[a["reduction"]]()
+
+
+define("cross_entropy_shares", shared, by_shares)

@@ -221,6 +221,32 @@ define("gather", gathered, lambda x, a: x["input"].gather(a["dim"], x["index"]))
 define(
     "scatter_add", scattered, lambda x, a: x["input"].scatter_add(a["dim"], x["index"], read(x["src"], x["index"]))
 )
+define(
+    "scatter_reduce",
+    lambda b: (
+        lambda x, a: (x, {**a, "reduce": b.rng.choice(["sum", "prod", "mean"]), "include_self": b.flag()})
+    )(*scattered(b)),
+    lambda x, a: x["input"].scatter_reduce(
+        a["dim"], x["index"], read(x["src"], x["index"]), a["reduce"], include_self=a["include_self"]
+    ),
+)
+
+
+def sliced(b, twice):
+    """Slices for places along a dimension, each once or more often."""
+    n = b.pick(ANY, lambda x: x.dim() > 0, lambda: b.shape(1))
+    shape, dim = list(b.of(n).shape), b.a_dim(b.of(n))
+    size = shape[dim]
+    count = b.rng.randint(1, size + 1 if twice else size)
+    where = [b.rng.randrange(size) for _ in range(count)] if twice else b.rng.sample(range(size), count)
+    shape[dim] = count
+    return {"input": n, "index": b.new(torch.tensor(where)), "source": b.like(shape)}, {"dim": dim}
+
+
+define(
+    "index_copy", lambda b: sliced(b, False), lambda x, a: x["input"].index_copy(a["dim"], x["index"], x["source"])
+)
+define("index_add", lambda b: sliced(b, True), lambda x, a: x["input"].index_add(a["dim"], x["index"], x["source"]))
 define("index_put", put, lambda x, a: x["input"].index_put((x["index"],), x["values"], a["accumulate"]))
 
 

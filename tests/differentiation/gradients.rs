@@ -8,7 +8,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError};
 use std::fmt::Debug;
 use tapegrad::prelude::*;
-use tapegrad::{LossOptions, Reduction, gradcheck, gradgradcheck};
+use tapegrad::{LossOptions, Reduce, Reduction, gradcheck, gradgradcheck};
 
 /// Where a tensor's elements lie in memory.
 #[derive(Clone, Copy, Debug)]
@@ -179,6 +179,7 @@ const UNARY: &[(&str, f64, f64, Unary)] = &[
     ("nan_to_num", -2.0, 2.0, |x| x.nan_to_num(0.0, None, None)),
     ("nansum", -2.0, 2.0, |x| x.masked_fill(&x.gt(1.0).unwrap(), f64::NAN).unwrap().nansum()),
     ("lgamma", 0.5, 4.0, |x| x.lgamma()),
+    ("multigammaln", 1.5, 4.0, |x| x.multigammaln(3)),
     ("lgamma below 0", -0.9, -0.1, |x| x.lgamma()),
     ("digamma", 0.5, 4.0, |x| x.digamma()),
     ("polygamma", 0.5, 4.0, |x| x.polygamma(2) / 100.0),
@@ -254,6 +255,7 @@ const BINARY: &[(&str, f64, f64, Binary)] = &[
     ("l1_loss", -2.0, 2.0, |x, y| (x + 5.0).l1_loss_with(y, EACH)),
     ("smooth_l1_loss", -2.0, 2.0, |x, y| (x + 9.0).smooth_l1_loss_with(y, 0.5, EACH)),
     ("kl_div", 0.5, 2.0, |x, y| x.kl_div_with(y, EACH)),
+    ("kl_div, of logarithms", -2.0, 1.0, |x, y| x.kl_div_with(y, LossOptions { log_target: true, ..EACH })),
     ("binary_cross_entropy_with_logits, weighted", 0.1, 0.9, |x, y| {
         let options = LossOptions { pos_weight: Some(x), ..EACH };
         x.binary_cross_entropy_with_logits_with(y, options)
@@ -328,6 +330,11 @@ const SPREADS: &[(&str, Unary)] = &[
     ("index_select", |x| x.index_select(-1, Tensor::from([1, 0, -1, 1])).unwrap()),
     ("gather", |x| x.gather(0, Tensor::full(x.shape(), 1).narrow(0, 0, 1).unwrap()).unwrap()),
     ("scatter_add", |x| x.scatter_add(0, Tensor::full(x.shape(), -1), &x.sin()).unwrap()),
+    ("scatter_reduce", |x| {
+        x.scatter_reduce(0, Tensor::full(x.shape(), -1), &x.sin(), Reduce::Prod, true).unwrap()
+    }),
+    ("index_copy", |x| x.index_copy(-1, [1, 1], x.narrow(-1, 0, 2).unwrap().sin()).unwrap()),
+    ("index_add", |x| x.index_add(-1, [1, 1], x.narrow(-1, 0, 2).unwrap().sin()).unwrap()),
     ("index_put", |x| x.index_put(Tensor::from([1, 1]), x.narrow(0, 0, 2).unwrap().sin(), false).unwrap()),
     ("index_put, accumulated", |x| {
         x.index_put(Tensor::from([1, 1]), x.narrow(0, 0, 2).unwrap().sin(), true).unwrap()

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use tapegrad::linalg::{IterativeOptions, PinvOptions, SparseJacobian, Triangle, cg, lsqr, vander};
 use tapegrad::prelude::*;
 use tapegrad::{
-    checkpoint, gradcheck, gradgradcheck, jvp_batched, kernels, linalg, memory, tape, vjp_batched,
+    Reduce, checkpoint, gradcheck, gradgradcheck, jvp_batched, kernels, linalg, memory, tape, vjp_batched,
 };
 
 /// What operations work on: small enough to be quick, and large enough that every buffer may be refused.
@@ -182,6 +182,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("searchsorted", |d| Ok(d.v.detach().sort(0, false)?.0.searchsorted(&d.w.detach(), true)?.to_type())),
     ("gather", |d| d.v.gather(0, &d.index)),
     ("scatter_add", |d| d.v.scatter_add(0, &d.index, &d.w)),
+    ("scatter_reduce", |d| d.v.scatter_reduce(0, &d.index, &d.w, Reduce::Prod, true)),
     ("index_select", |d| d.v.reshape([500, 10])?.index_select(0, &d.index.remainder(Tensor::scalar(500))?)),
     ("index_put", |d| d.v.index_put(&d.index, &d.w, false)),
     ("index_put, added", |d| d.v.index_put(&d.index, &d.w, true)),

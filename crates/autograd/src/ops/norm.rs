@@ -166,7 +166,7 @@ mod tests {
         let unit = largest.normalize(2.0, 0, 1e-12)?;
         assert_eq!(unit.to_vec(), [0.5, -0.5, 0.5, 0.5, 0.0]);
         // Along the vector its direction does not change.
-        unit.dot(&largest.detach().sign())?.backward()?;
+        unit.try_mul(&largest.detach().sign())?.sum().backward()?;
         assert!(largest.grad().unwrap().to_vec().iter().all(|g| g.abs() < 1e-300));
         let largest = Tensor::from([[f32::MAX, f32::MAX], [3.0, 4.0]]).normalize(1.0, 1, 1e-12)?;
         assert_eq!(largest.to_vec(), [0.5, 0.5, 3.0 / 7.0, 4.0 / 7.0]);

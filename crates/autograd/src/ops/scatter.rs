@@ -9,7 +9,7 @@ use crate::op::apply;
 use crate::tensor::Tensor;
 use std::collections::BTreeMap;
 use tensor_core::shape::{Integer, dim};
-use tensor_core::{AtCaller, Device, Float, Number, Result, kernels};
+use tensor_core::{AtCaller, Device, Float, Number, Result, kernels, memory};
 
 /// What becomes of the elements that come to one place: the names of PyTorch's `scatter_reduce`.
 ///
@@ -307,17 +307,24 @@ fn reduced<T: Float>(
     }
     let order = places.argsort(0, false)?.cpu().to_vec();
     let places = places.cpu().to_vec();
-    // For each number of elements the places that get so many, and where those elements are behind all of `x`.
+    let runs = || order.chunk_by(|&a, &b| places[a as usize] == places[b as usize]);
+    // For each number of elements how many places get so many; then those places, and where their elements are behind all of `x`.
+    let mut counts = BTreeMap::new();
+    runs().for_each(|run| *counts.entry(run.len()).or_insert(0) += 1);
     let mut rows: BTreeMap<usize, (Vec<i64>, Vec<i64>)> = BTreeMap::new();
-    for run in order.chunk_by(|&a, &b| places[a as usize] == places[b as usize]) {
+    for (&length, &count) in &counts {
+        let whole = count * (length + usize::from(include_self));
+        rows.insert(length, (memory::room(OP, count)?, memory::room(OP, whole)?));
+    }
+    for run in runs() {
         let place = places[run[0] as usize];
-        let (to, from) = rows.entry(run.len()).or_default();
+        let Some((to, from)) = rows.get_mut(&run.len()) else { continue };
         to.push(place);
         from.extend(include_self.then_some(place));
         from.extend(run.iter().map(|k| x.numel() as i64 + k));
     }
     let all = Tensor::cat(&[&flat, &source], 0)?;
-    let (mut to, mut values) = (Vec::new(), Vec::new());
+    let (mut to, mut values) = (memory::room(OP, counts.values().sum())?, Vec::new());
     for (row_places, from) in rows.into_values() {
         let count = from.len() / row_places.len();
         let row = all.index_select(0, &from)?.reshape([row_places.len(), count])?;
@@ -348,7 +355,7 @@ mod tests {
     fn derivatives_of_reductions() -> Result<()> {
         let flat = Tensor::from([2, 0, 2, 2, -3]);
         let (rows, columns) = (Tensor::from([[0, 0, 1], [1, 0, 0]]), Tensor::from([[2, 2], [0, 2]]));
-        let none = Tensor::<i64>::zeros_of([0, 2]);
+        let none = Tensor::full([0, 2], 0i64);
         for reduce in ALL {
             for include_self in [true, false] {
                 for (shapes, dim, index) in [
