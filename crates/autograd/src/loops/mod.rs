@@ -29,7 +29,7 @@ use machine::{Given, Taken, run};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use tensor_core::shape::Dims;
-use tensor_core::{Array, AtCaller, Device, Error, Float, Result, compiled_once, random};
+use tensor_core::{Array, AtCaller, Device, Error, ErrorKind, Float, Result, compiled_once, random};
 
 /// A loop as an operation on its state, [n], on a row for each step, [steps, m], and on the constants: it gives the state before
 /// each step, the last state, and a row for each step.
@@ -309,6 +309,13 @@ compiled_once! {
         steps: usize,
         every: usize,
     ) -> Result<Lists<T>> {
+        let constants = |x: &[Tensor<T>]| -> Vec<Tensor<T>> { x.iter().map(Tensor::detach).collect() };
+        let (next, ys) = random::apart(|| step(&constants(init), &constants(&rows_at(xs, 0)?)))?;
+        if next.iter().chain(&ys).any(Tensor::is_tracked) {
+            let message = "the step cannot be written down, and captures a tensor that requires a gradient: make it part of \
+                init or xs, or use scan";
+            return Err(Error::new(ErrorKind::Graph, "scan_checkpointed", message));
+        }
         let (mut state, mut given) = (init.to_vec(), Vec::new());
         for from in (0..steps).step_by(every) {
             let count = every.min(steps - from);
@@ -469,8 +476,7 @@ pub fn scan<T: Float, C: Params<T>, X: Steps<T>, Y: Params<T>>(
 /// ```
 ///
 /// # Errors
-/// As [`scan`]; in the backward pass, graph, where a step that is not written down captures a tensor that requires a
-/// gradient.
+/// As [`scan`]; graph, where a step that is not written down captures a tensor that requires a gradient.
 #[track_caller]
 pub fn scan_checkpointed<T, C, X, Y>(
     step: impl Fn(&C, X::Item) -> Result<(C, Y)> + Send + Sync + 'static,
