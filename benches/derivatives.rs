@@ -1,6 +1,8 @@
 //! Rosenbrock's function: its gradient, and in 200 dimensions the whole Hessian and the Hessian's product with a
 //! vector. One layer, tanh(W x), forward: its Jacobian times a vector, beside a vector times its Jacobian; a chain of sines both
-//! ways; and whole Jacobians that have few columns or few rows.
+//! ways; and whole Jacobians that have few columns or few rows. What a solution costs as an implicit root. And what long loops of
+//! little work cost: Lotka and Volterra's equations through 1000 steps of Runge and Kutta's method, and the gradient of where they
+//! end with respect to the four rates, as one loop and step by step.
 //! benches/rows says how they are measured.
 
 #[path = "rows/measure.rs"]
@@ -105,6 +107,70 @@ fn jacobian_of_rows() -> Row {
     })
 }
 
+type Pair = (Tensor, Tensor);
+
+/// A step of length 0.01 of the method of fourth order for x' = x (a - b y), y' = y (d x - c).
+fn runge_kutta([a, b, c, d]: &[Tensor; 4], (x, y): &Pair) -> Pair {
+    const H: f64 = 0.01;
+    let slope = |x: &Tensor, y: &Tensor| (x * (a - b * y), y * (d * x - c));
+    let (k1, l1) = slope(x, y);
+    let (k2, l2) = slope(&(x + &k1 * (H / 2.0)), &(y + &l1 * (H / 2.0)));
+    let (k3, l3) = slope(&(x + &k2 * (H / 2.0)), &(y + &l2 * (H / 2.0)));
+    let (k4, l4) = slope(&(x + &k3 * H), &(y + &l3 * H));
+    (x + (k1 + (k2 + k3) * 2.0 + k4) * (H / 6.0), y + (l1 + (l2 + l3) * 2.0 + l4) * (H / 6.0))
+}
+
+fn by_scan(rates: &[Tensor; 4], start: &Pair) -> Result<Pair> {
+    Ok(scan(|state: &Pair, ()| Ok((runge_kutta(rates, state), ())), start, 1000)?.0)
+}
+
+fn by_checkpoints(rates: &[Tensor; 4], start: &Pair) -> Result<Pair> {
+    let rates = rates.clone();
+    Ok(scan_checkpointed(move |state: &Pair, ()| Ok((runge_kutta(&rates, state), ())), start, 1000)?.0)
+}
+
+fn step_by_step(rates: &[Tensor; 4], start: &Pair) -> Result<Pair> {
+    Ok((0..1000).fold(start.clone(), |state, _| runge_kutta(rates, &state)))
+}
+
+fn of_loop(name: &str, what: &str, f: fn(&[Tensor; 4], &Pair) -> Result<Pair>) -> Row {
+    let gradient = what == "gradient";
+    Row::new("tapegrad", format!("derivatives/1000 steps of Runge-Kutta{name}/f64/{what}/1"), move || {
+        let rates = [1.5, 1.0, 3.0, 1.0].map(Tensor::scalar);
+        let start = (Tensor::scalar(1.0), Tensor::scalar(1.0));
+        let end = move |rates: &[Tensor; 4]| f(rates, &start).map(|(x, y)| x + y);
+        Box::new(move || {
+            if gradient {
+                black_box(value_and_grad(&end, &rates).unwrap());
+            } else {
+                black_box(end(&rates).unwrap());
+            }
+        })
+    })
+}
+
+/// The solution of A x = b, d = 300, and its gradient with respect to both: as a solution, and as a root that was found.
+fn of_solution(name: &str, f: fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>) -> Row {
+    Row::new("tapegrad", format!("derivatives/{name}/f64/gradient/300"), move || {
+        manual_seed(20);
+        let (a, b) = (Tensor::randn([300, 300]) + Tensor::eye(300) * 40.0, Tensor::randn([300]));
+        let x = a.solve(&b).unwrap();
+        Box::new(move || {
+            let of = |(a, b): &(Tensor, Tensor)| Ok(f(a, b, &x)?.sum());
+            black_box(value_and_grad(of, &(a.clone(), b.clone())).unwrap());
+        })
+    })
+}
+
+fn implicitly(a: &Tensor, b: &Tensor, x: &Tensor) -> Result<Tensor> {
+    linalg::implicit_root(|x| a.mv(x)?.try_sub(b), x)
+}
+
+fn implicitly_in_first_order(a: &Tensor, b: &Tensor, x: &Tensor) -> Result<Tensor> {
+    let options = linalg::ImplicitOptions { order: 1, ..Default::default() };
+    linalg::implicit_root_with(|x| a.mv(x)?.try_sub(b), x, options)
+}
+
 fn main() {
     measure([vec![
         of_rosenbrock("Rosenbrock", N, gradient),
@@ -117,5 +183,13 @@ fn main() {
         of_sines("sines by a vector", tangent_of_sines),
         jacobian_of_columns(),
         jacobian_of_rows(),
+        of_solution("a linear system", |a, b, _| a.solve(b)),
+        of_solution("a linear system as an implicit root", implicitly),
+        of_solution("a linear system as an implicit root, first order", implicitly_in_first_order),
+        of_loop("", "forward", by_scan),
+        of_loop("", "gradient", by_scan),
+        of_loop(", checkpointed", "gradient", by_checkpoints),
+        of_loop(", step by step", "forward", step_by_step),
+        of_loop(", step by step", "gradient", step_by_step),
     ]]);
 }

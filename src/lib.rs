@@ -86,7 +86,7 @@ pub mod prelude {
     pub use autograd::{
         AnyTensor, GradOptions, Params, Tensor, TypedConstructors, arange, checkpoint, detect_anomaly,
         enable_grad, fused, grad, grad_with, hessian, hvp, is_grad_enabled, jacobian, jvp, jvp_batched,
-        linearize, linearize_gradient, linspace, no_grad, params, value_and_grad,
+        linearize, linearize_gradient, linspace, no_grad, params, scan, scan_checkpointed, value_and_grad,
         value_and_jacobian, value_grad_hessian, value_grad_hvp, vjp, vjp_batched,
     };
     pub use linalg::{self, Linalg, SparseTensor, least_squares_loss};

@@ -281,6 +281,50 @@ def vjp_layer_torch() -> Run:
     return lambda: torch.autograd.grad(torch.tanh(W @ x), x, v)[0]
 
 
+RATES = (1.5, 1.0, 3.0, 1.0)
+
+
+def runge_kutta(rates: Any, state: tuple[Any, Any]) -> tuple[Any, Any]:
+    """A step of length 0.01 for x' = x (a - b y), y' = y (d x - c), as in benches/derivatives.rs."""
+    (a, b, c, d), (x, y), h = rates, state, 0.01
+
+    def slope(x: Any, y: Any) -> tuple[Any, Any]:
+        return x * (a - b * y), y * (d * x - c)
+
+    k1, l1 = slope(x, y)
+    k2, l2 = slope(x + k1 * (h / 2), y + l1 * (h / 2))
+    k3, l3 = slope(x + k2 * (h / 2), y + l2 * (h / 2))
+    k4, l4 = slope(x + k3 * h, y + l3 * h)
+    return x + (k1 + (k2 + k3) * 2 + k4) * (h / 6), y + (l1 + (l2 + l3) * 2 + l4) * (h / 6)
+
+
+def loop_torch(gradient: bool) -> Run:
+    torch = load("torch")
+    rates = [torch.tensor(r, dtype=torch.float64, requires_grad=gradient) for r in RATES]
+    one = torch.tensor(1.0, dtype=torch.float64)
+
+    def run() -> Any:
+        state = (one, one)
+        for _ in range(1000):
+            state = runge_kutta(rates, state)
+        end = state[0] + state[1]
+        return torch.autograd.grad(end, rates) if gradient else end
+
+    return run
+
+
+def loop_jax(gradient: bool) -> Run:
+    jax, jnp = load("jax"), load("jax.numpy")
+
+    def end(rates: Any, start: tuple[Any, Any]) -> Any:
+        step = lambda state, _: (runge_kutta(rates, state), None)
+        x, y = jax.lax.scan(step, start, None, length=1000)[0]
+        return x + y
+
+    rates, start = tuple(map(jnp.asarray, RATES)), (jnp.asarray(1.0), jnp.asarray(1.0))
+    return jitted(jax.value_and_grad(end) if gradient else end, rates, start)
+
+
 def linalg_torch(op: str, dtype: str, what: str, shape: tuple[int, ...]) -> Run:
     return linalg.build(load("torch"), op, dtype, what, shape)
 
@@ -523,6 +567,12 @@ def derivative_benchmarks() -> Iterator[Benchmark]:
             yield Benchmark(id, "torch_vectorized", partial(rosenbrock_torch, what, n, vectorize=True))
     yield Benchmark("derivatives/a layer's Jacobian by a vector/f64/gradient/200", "torch", jvp_layer_torch)
     yield Benchmark("derivatives/a vector by a layer's Jacobian/f64/gradient/200", "torch", vjp_layer_torch)
+    for (form, peers), what in itertools.product(
+        {"": (loop_torch, loop_jax), ", step by step": (loop_torch,)}.items(), ("forward", "gradient")
+    ):
+        for peer in peers:
+            id = f"derivatives/1000 steps of Runge-Kutta{form}/f64/{what}/1"
+            yield Benchmark(id, peer.__name__.removeprefix("loop_"), partial(peer, what == "gradient"))
 
 
 def benchmarks() -> Iterator[Benchmark]:

@@ -4,6 +4,7 @@
 //! complete. There is no recursion and no sorting of the graph.
 
 use crate::anomaly;
+use crate::loops::trace;
 use crate::mode::{self, Mode};
 use crate::node::{Context, Cotangent, Edge, Node, Opened, Out};
 use crate::ops::Variables;
@@ -78,6 +79,8 @@ pub(crate) struct Wanted {
     pub ids: Vec<Id>,
     /// The transform that they are leaves of, 0 where they are others: what is older cannot lead to them.
     pub since: u64,
+    /// Whether they are the variables of one transform: none of them is below another.
+    pub apart: bool,
 }
 
 /// Where a walk begins, each with its cotangent.
@@ -91,8 +94,13 @@ pub(crate) fn walk(
     wrt: Option<&Wanted>,
     graph: GraphUse,
 ) -> Result<Vec<Option<Cotangent>>> {
+    let apart = wrt.is_some_and(|w| w.apart);
     let (wrt, since) = (wrt.map(|w| &w.ids[..]), wrt.map_or(0, |w| w.since));
     let detecting = mode::is_detecting();
+    if trace::is_tracing() {
+        // Rules look at values.
+        trace::refuse();
+    }
     let _mode = Mode::rules(graph == GraphUse::Create);
     let mut found: Vec<Option<Cotangent>> = wrt.map_or(Vec::new(), |ids| vec![None; ids.len()]);
     // Nothing below the shallowest tensor asked for can lead to one.
@@ -105,10 +113,11 @@ pub(crate) fn walk(
         let g = edge.hooked(g, many)?;
         if let Some(ids) = wrt {
             let id = edge.id();
+            let mut met = false;
             for (slot, _) in found.iter_mut().zip(ids).filter(|&(_, &wanted)| wanted == id) {
-                *slot = Some(g.clone());
+                (*slot, met) = (Some(g.clone()), true);
             }
-            if id.0 <= floor {
+            if id.0 <= floor || (met && apart) {
                 continue;
             }
         } else if edge.is_leaf() {
@@ -268,7 +277,7 @@ fn gradients_with<T: Float, W: Float>(
         false => (seed("grad", y, cotangent).at_caller()?, None),
         true => many_seeds(y, cotangent).at_caller()?,
     };
-    asked(gradients(smallvec![(edge.clone(), seed)], many, wrt, graph))
+    asked(gradients(smallvec![(edge.clone(), seed)], many, wrt, graph, false))
 }
 
 compiled_once! {
@@ -278,6 +287,7 @@ compiled_once! {
         many: Option<usize>,
         wrt: &[&Tensor<W>],
         graph: GraphUse,
+        apart: bool,
     ) -> Result<Vec<Option<Tensor<W>>>> {
         let tracked: Vec<usize> = (0..wrt.len()).filter(|&i| wrt[i].edge().is_some()).collect();
         let edges = || tracked.iter().filter_map(|&i| wrt[i].edge());
@@ -285,7 +295,7 @@ compiled_once! {
         let Some(since) = edges().map(|edge| if edge.is_leaf() { edge.since() } else { 0 }).min() else {
             return Ok(grads);
         };
-        let wanted = Wanted { ids: edges().map(Edge::id).collect(), since };
+        let wanted = Wanted { ids: edges().map(Edge::id).collect(), since, apart };
         for (i, g) in tracked.iter().copied().zip(walk(roots, many, Some(&wanted), graph)?) {
             grads[i] = g.map(Cotangent::tensor);
         }
@@ -294,7 +304,8 @@ compiled_once! {
 }
 
 compiled_once! {
-    /// The gradients of several tensors at once, each with a cotangent in its shape or None for ones.
+    /// The gradients of several tensors at once with respect to variables of one transform, each with a cotangent in its
+    /// shape or None for ones.
     pub(crate) fn grads_of<T: Float>(
         ys: &[Tensor<T>],
         cotangents: Vec<Option<Tensor<T>>>,
@@ -308,7 +319,7 @@ compiled_once! {
                 roots.push((edge.clone(), seed("grad", y, cotangent)?));
             }
         }
-        gradients(roots, None, &wrt.iter().collect::<Vec<_>>(), graph)
+        gradients(roots, None, &wrt.iter().collect::<Vec<_>>(), graph, true)
     }
 }
 
@@ -328,7 +339,7 @@ compiled_once! {
                 roots.push((edge.clone(), many_seeds(y, Some(g))?.0));
             }
         }
-        gradients(roots, Some(many), &wrt.iter().collect::<Vec<_>>(), graph)
+        gradients(roots, Some(many), &wrt.iter().collect::<Vec<_>>(), graph, true)
     }
 }
 

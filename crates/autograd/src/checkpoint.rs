@@ -1,7 +1,7 @@
 //! Recomputing instead of keeping.
 
 use crate::apply_once;
-use crate::backward::{GradOptions, grad_with};
+use crate::backward::{GraphUse, grads_of};
 use crate::functional::Transform;
 use crate::mode::{enable_grad, no_grad};
 use crate::op::{KeepMany, Kept, OpMany};
@@ -48,8 +48,12 @@ impl<T: Float> OpMany<T> for Checkpoint<T> {
             return Err(Error::new(ErrorKind::Graph, "checkpoint", message));
         }
         let create_graph = kept.create_graph();
-        let wrt: Vec<&Tensor<T>> = x.iter().collect();
-        grad_with(&y, &wrt, GradOptions { create_graph, cotangent: g.swap_remove(0), ..Default::default() })
+        grads_of(
+            &[y],
+            vec![g.swap_remove(0)],
+            &x,
+            if create_graph { GraphUse::Create } else { GraphUse::Consume },
+        )
     }
 }
 

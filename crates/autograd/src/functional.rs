@@ -2,6 +2,7 @@
 
 use crate::backward::{GradOptions, GraphUse, asked, grad_with, grads_of};
 use crate::forward::Forward;
+use crate::loops::Expressions;
 use crate::mode::{enable_grad, is_grad_enabled};
 use crate::node::{Cotangent, Edge};
 use crate::op::{Kept, Op, apply};
@@ -20,6 +21,9 @@ struct Alias;
 impl<T: Element> Op<T, 1> for Alias {
     fn name(&self) -> &'static str {
         "alias"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        Some(x[0].clone())
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         Ok(x.clone())

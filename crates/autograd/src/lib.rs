@@ -22,6 +22,7 @@ mod gradient;
 mod graph;
 mod interop;
 mod linearize;
+mod loops;
 mod mode;
 mod node;
 mod once;
@@ -50,6 +51,9 @@ pub use fused::{Condition, Expr, Fused, fused};
 pub use gradient::Hook;
 pub use graph::{Graph, Vertex};
 pub use linearize::{Linearized, LinearizedGradient, linearize, linearize_gradient};
+#[doc(hidden)]
+pub use loops::Expressions;
+pub use loops::{Steps, scan, scan_checkpointed};
 #[doc(hidden)]
 pub use mode::for_line;
 pub use mode::{enable_grad, is_grad_enabled, no_grad};

@@ -4,6 +4,7 @@
 //! of a node goes, the node leaves its tape. Leaves are handles without a node. Only this file sees
 //! the lock, and holds it for single slotmap operations only.
 
+use crate::loops::Expressions;
 use crate::mode;
 use slotmap::{Key, SlotMap};
 use smallvec::SmallVec;
@@ -62,6 +63,11 @@ pub(crate) trait Rule: Send + Sync {
     /// holds besides.
     fn kept(&self, _buffer: &mut dyn FnMut(usize, usize)) -> usize {
         0
+    }
+
+    /// The elements of the result as expressions of those of the inputs; None where there are none.
+    fn express(&self, _x: &[&Expressions]) -> Option<Expressions> {
+        None
     }
 
     /// Passes the cotangent of each input that needs one to `out`.
@@ -344,6 +350,11 @@ impl Edge {
     /// What hangs on the tensor, made where nothing does. Whoever hangs something on tensors uses one type for it.
     pub(crate) fn extra<E: Extra + Default>(&self) -> &E {
         typed(&***self.0.extra.get_or_init(|| Box::new(Box::new(E::default()))))
+    }
+
+    /// Whether anything hangs on the tensor.
+    pub(crate) fn has_extra(&self) -> bool {
+        self.0.extra.get().is_some()
     }
 
     /// What hangs on the tensor, if anything does; see [`Edge::extra`].

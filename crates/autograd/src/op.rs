@@ -3,6 +3,7 @@
 
 use crate::anomaly;
 use crate::forward::Tangents;
+use crate::loops::{Expressions, trace};
 use crate::mode::{is_detecting, is_grad_enabled};
 use crate::node::{Context, Cotangent, Edge, Out, Part, Rule, record};
 use crate::tensor::Tensor;
@@ -108,6 +109,12 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
     /// an input of this shape. What the first order needs is then known, and the engine adds cotangents to these places; the
     /// rule is for the others.
     fn places(&self, _shape: &[usize]) -> Option<Layout> {
+        None
+    }
+
+    /// The elements of the result as expressions of those of the inputs, for loops that are written down.
+    #[doc(hidden)]
+    fn express(&self, _x: &[&Expressions]) -> Option<Expressions> {
         None
     }
 
@@ -313,6 +320,10 @@ impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule
         self.op.holds()
     }
 
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        self.op.express(x)
+    }
+
     fn vjp(&self, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
         let kept = Kept { context, inputs: &self.inputs, outputs: &self.outputs };
         answer(self, &self.op, &kept, g, out)
@@ -428,7 +439,11 @@ pub fn apply_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
         return apply_at(here, op, from_fn(|i| &joined[i]));
     }
     let (value, kept) = run(here, &op, &x)?;
-    record_op(here, op, value, kept, x.map(Tensor::edge))
+    let y = record_op(here, op, value, kept, x.map(Tensor::edge))?;
+    if trace::is_tracing() {
+        trace::applied(&y, &x);
+    }
+    Ok(y)
 }
 
 /// What an operation keeps, inputs and the output, where it is recorded.
@@ -440,15 +455,15 @@ fn run<T: Element, U: Element, const N: usize>(
     op: &dyn Op<T, N, U>,
     x: &[&Tensor<T>; N],
 ) -> Result<(Array<U>, KeptArrays<T, U, N>)> {
-    let value = op.forward(x.map(Tensor::array)).map_err(|e| e.at(here))?;
+    let value = op.forward(x.map(Tensor::operand)).map_err(|e| e.at(here))?;
     if is_detecting() {
-        anomaly::search(op.name(), &x.map(Tensor::array), &value).map_err(|e| e.at(here))?;
+        anomaly::search(op.name(), &x.map(Tensor::operand), &value).map_err(|e| e.at(here))?;
     }
     if x.iter().all(|t| t.edge().is_none()) || !is_grad_enabled() {
         return Ok((value, None));
     }
     let keep = op.keep(from_fn(|i| x[i].edge().is_some()));
-    let inputs = from_fn(|i| keep.inputs[i].then(|| x[i].array().clone()));
+    let inputs = from_fn(|i| keep.inputs[i].then(|| x[i].operand().clone()));
     let outputs = [keep.output.then(|| value.clone())];
     Ok((value, Some((inputs, outputs))))
 }
@@ -488,7 +503,7 @@ pub fn apply_owned_at<T: Element, U: Element, const N: usize, O: Op<T, N, U>>(
     op: O,
     mut x: [Tensor<T>; N],
 ) -> Result<Tensor<U>> {
-    if is_detecting() {
+    if is_detecting() || trace::is_tracing() {
         // The inputs stay as they are, to be looked at after the operation.
         return apply_at(here, op, x.each_ref());
     }
@@ -558,6 +573,12 @@ pub trait OpMany<T: Element>: Send + Sync + 'static {
         false
     }
 
+    /// The elements of the only result as expressions of those of the inputs, for loops that are written down.
+    #[doc(hidden)]
+    fn express(&self, _x: &[&Expressions]) -> Option<Expressions> {
+        None
+    }
+
     /// The cotangents of the inputs for those of the outputs, None where an output took no part.
     ///
     /// # Errors
@@ -621,6 +642,10 @@ impl<O: OpMany<T>, T: Element> Rule for Recorded<O, Vec<Option<Array<T>>>, Vec<O
         self.op.holds()
     }
 
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        self.op.express(x)
+    }
+
     fn vjp(&self, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
         if let Some(many) = context.many.filter(|_| !self.op.batches()) {
             return one_by_one(self, many, context, g, out);
@@ -675,13 +700,17 @@ pub fn apply_many_at<T: Element>(
     {
         return apply_many_at(here, op, &joined.iter().collect::<Vec<_>>());
     }
-    let arrays: Vec<&Array<T>> = x.iter().map(|t| t.array()).collect();
+    let arrays: Vec<&Array<T>> = x.iter().map(|t| t.operand()).collect();
     let values = op.forward(&arrays).map_err(|e| e.at(here))?;
     if is_detecting() {
         values.iter().try_for_each(|y| anomaly::search(op.name(), &arrays, y)).map_err(|e| e.at(here))?;
     }
     if x.iter().all(|t| t.edge().is_none()) || !is_grad_enabled() {
-        return Ok(values.into_iter().map(|v| Tensor::from_parts(v, None)).collect());
+        let tensors: Vec<Tensor<T>> = values.into_iter().map(Tensor::constant).collect();
+        if trace::is_tracing() {
+            tensors.iter().for_each(|y| trace::applied(y, x));
+        }
+        return Ok(tensors);
     }
     let needs: Vec<bool> = x.iter().map(|t| t.edge().is_some()).collect();
     let keep = op.keep(&needs);
@@ -696,6 +725,9 @@ pub fn apply_many_at<T: Element>(
     let mut tensors = Vec::with_capacity(count);
     for (i, value) in values.into_iter().enumerate() {
         tensors.push(select(value, i, count, &own)?);
+    }
+    if trace::is_tracing() {
+        tensors.iter().for_each(|y| trace::applied(y, x));
     }
     Ok(tensors)
 }

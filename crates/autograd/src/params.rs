@@ -80,6 +80,17 @@ impl<T: Float, P: Params<T>, const N: usize> Params<T> for [P; N] {
     }
 }
 
+/// No tensors: what a function gives that gives nothing.
+impl<T: Float> Params<T> for () {
+    type Structure<Q> = ();
+
+    fn tensors(&self) -> Vec<Tensor<T>> {
+        Vec::new()
+    }
+    fn rebuild(&self, _: Vec<Tensor<T>>) -> Self {}
+    fn structure<Q>(&self, _: Vec<Q>) {}
+}
+
 macro_rules! tuple_params {
     ($($name:ident $index:tt),*) => {
         impl<T: Float, $($name: Params<T>),*> Params<T> for ($($name,)*) {

@@ -1,5 +1,6 @@
 //! The tensor: a value, and where it was tracked.
 
+use crate::loops::trace;
 use crate::mode::no_grad;
 use crate::node::Edge;
 use crate::reads;
@@ -55,6 +56,7 @@ impl<T: Element> Tensor<T> {
 
     #[inline]
     pub(crate) fn into_parts(self) -> (Array<T>, Option<Edge>) {
+        trace::look(self.edge());
         (self.value, self.edge)
     }
 
@@ -73,6 +75,7 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub(crate) fn read(&self, what: &'static str) -> &Array<T> {
         reads::note(what, self.edge());
+        trace::look(self.edge());
         &self.value
     }
 
@@ -81,12 +84,14 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub(crate) fn into_read(self, what: &'static str) -> Array<T> {
         reads::note(what, self.edge());
+        trace::look(self.edge());
         self.value
     }
 
     /// Leaves a constant.
     #[inline]
     pub(crate) fn take_edge(&mut self) -> Option<Edge> {
+        trace::look(self.edge());
         self.edge.take()
     }
 
@@ -98,10 +103,18 @@ impl<T: Element> Tensor<T> {
     /// ```
     #[inline]
     pub fn array(&self) -> &Array<T> {
+        trace::look(self.edge());
+        &self.value
+    }
+
+    /// [`Tensor::array`] for operations, which are on the tape.
+    #[inline]
+    pub(crate) fn operand(&self) -> &Array<T> {
         &self.value
     }
 
     pub(crate) fn array_mut(&mut self) -> &mut Array<T> {
+        trace::look(self.edge());
         &mut self.value
     }
 
@@ -115,6 +128,7 @@ impl<T: Element> Tensor<T> {
     /// ```
     #[inline]
     pub fn into_array(self) -> Array<T> {
+        trace::look(self.edge());
         self.value
     }
 
@@ -256,6 +270,7 @@ impl<T: Element> Tensor<T> {
     #[doc(alias = "stop_gradient")]
     #[inline]
     pub fn detach(&self) -> Self {
+        trace::look(self.edge());
         Tensor::constant(self.value.clone())
     }
 

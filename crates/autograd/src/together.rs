@@ -166,7 +166,8 @@ mod tests {
         };
         let at = [Tensor::from([0.2, 0.9]), Tensor::from([0.4, -0.3])];
         gradcheck(all, &at)?;
-        gradgradcheck(all, &at)
+        gradgradcheck(all, &at)?;
+        Ok(())
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Source of the rules: Giles, "Collected matrix derivative results for forward and reverse mode
 //! algorithmic differentiation", 2008, section 2.2: for C = A B, A's cotangent is G B^T and B's A^T G.
 
-use autograd::{Keep, Kept, Op, Tensor, apply_once, body_once};
+use autograd::{Expressions, Keep, Kept, Op, Tensor, apply_once, body_once};
 use tensor_core::{Array, Error, Float, Result, compiled_once, formula, kernels};
 
 /// alpha A^T g, for the cotangent g of a vector, or of each of many
@@ -88,6 +88,9 @@ impl<T: Float> Op<T, 2> for Mv<T> {
     fn name(&self) -> &'static str {
         "mv"
     }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].product(x[1], self.alpha.to_f64())
+    }
     fn forward(&self, [a, x]: [&Array<T>; 2]) -> Result<Array<T>> {
         kernels::addmv("mv", None, a, x, T::ZERO, self.alpha)
     }
@@ -135,6 +138,11 @@ impl<T: Float> Op<T, 2> for Outer<T> {
     fn name(&self) -> &'static str {
         "outer"
     }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        let column = Expressions::new(&[x[0].shape()[0], 1], x[0].elements().to_vec());
+        let row = Expressions::new(&[1, x[1].shape()[0]], x[1].elements().to_vec());
+        column.product(&row, self.alpha.to_f64())
+    }
     fn forward(&self, [u, v]: [&Array<T>; 2]) -> Result<Array<T>> {
         outer_product(u, v, self.alpha)
     }
@@ -169,6 +177,10 @@ impl<T: Float> Op<T, 2> for Dot {
     fn name(&self) -> &'static str {
         "dot"
     }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        let row = Expressions::new(&[1, x[0].shape()[0]], x[0].elements().to_vec());
+        Some(Expressions::new(&[], row.product(x[1], 1.0)?.elements().to_vec()))
+    }
     fn forward(&self, [u, v]: [&Array<T>; 2]) -> Result<Array<T>> {
         kernels::addmv("dot", None, &u.insert_dim("dot", 0)?, v, T::ZERO, T::ONE)?.remove_dim("dot", 0)
     }
@@ -202,6 +214,10 @@ struct Addmv<T> {
 impl<T: Float> Op<T, 3> for Addmv<T> {
     fn name(&self) -> &'static str {
         "addmv"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        let (product, beta) = (x[1].product(x[2], self.alpha.to_f64())?, self.beta.to_f64());
+        if beta == 0.0 { Some(product) } else { x[0].map(|y| y * beta).zip(&product, |a, b| a + b) }
     }
     fn broadcasts(&self) -> bool {
         true
@@ -247,6 +263,9 @@ struct Matmul<T> {
 impl<T: Float> Op<T, 2> for Matmul<T> {
     fn name(&self) -> &'static str {
         self.name
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].product(x[1], self.alpha.to_f64())
     }
     fn broadcasts(&self) -> bool {
         true

@@ -14,9 +14,10 @@ pub use crate::function::Expr;
 pub use expr::Condition;
 
 use crate::apply_once;
+use crate::loops::Expressions;
 use crate::op::{KeepMany, Kept, OpMany};
 use crate::tensor::Tensor;
-use program::Program;
+use program::{Program, again};
 use std::sync::{Arc, OnceLock};
 use tensor_core::{Array, Float, Result, kernels};
 
@@ -104,6 +105,10 @@ impl<T: Float> OpMany<T> for Apply {
 
     fn broadcasts(&self) -> bool {
         true
+    }
+
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        Expressions::elementwise(x, |x| again(self.0.program.statements(), x).pop())
     }
 
     fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>> {

@@ -1,5 +1,7 @@
 //! Arithmetic of tensors and numbers, broadcast, and its operators.
 
+use crate::function::Expr;
+use crate::loops::Expressions;
 use crate::op::{Keep, Kept, Op, apply_at, apply_owned_at};
 use crate::tensor::Tensor;
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -42,6 +44,9 @@ impl<T: Number> Op<T, 2> for AddOp {
     fn name(&self) -> &'static str {
         "add"
     }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].zip(x[1], |a, b| a + b)
+    }
     fn broadcasts(&self) -> bool {
         true
     }
@@ -70,6 +75,9 @@ impl<T: Number> Op<T, 2> for SubOp {
     fn name(&self) -> &'static str {
         "sub"
     }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].zip(x[1], |a, b| a - b)
+    }
     fn broadcasts(&self) -> bool {
         true
     }
@@ -97,6 +105,9 @@ struct MulOp;
 impl<T: Number> Op<T, 2> for MulOp {
     fn name(&self) -> &'static str {
         "mul"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].zip(x[1], |a, b| a * b)
     }
     fn broadcasts(&self) -> bool {
         true
@@ -134,6 +145,9 @@ struct DivOp;
 impl<T: Float> Op<T, 2> for DivOp {
     fn name(&self) -> &'static str {
         "div"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].zip(x[1], |a, b| a / b)
     }
     fn broadcasts(&self) -> bool {
         true
@@ -174,6 +188,9 @@ impl<T: Number> Op<T, 1> for Negate {
     fn name(&self) -> &'static str {
         "neg"
     }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        Some(x[0].map(|x| -x))
+    }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         kernels::map("neg", x, *T::of_numbers(&NEGATE))
     }
@@ -208,6 +225,9 @@ struct Magnitude;
 impl<T: Number> Op<T, 1> for Magnitude {
     fn name(&self) -> &'static str {
         "abs"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        Some(x[0].map(Expr::abs))
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         kernels::map("abs", x, *T::of_numbers(&MAGNITUDE))
@@ -254,6 +274,13 @@ impl<T: Number> Op<T, 1> for WithNumber<T> {
             WithNumber::Plus(_) => "add",
             WithNumber::From(_) => "sub",
         }
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        Some(match *self {
+            WithNumber::Times(c) => x[0].map(|x| x * c.to_f64()),
+            WithNumber::Plus(c) => x[0].map(|x| x + c.to_f64()),
+            WithNumber::From(c) => x[0].map(|x| c.to_f64() - x),
+        })
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let (f, c) = self.formula();

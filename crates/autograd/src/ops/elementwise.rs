@@ -7,6 +7,8 @@
 
 use crate::body_once;
 use crate::function::{Elementwise, Reads, elementwise};
+use crate::fused::program::{Action, write};
+use crate::loops::Expressions;
 use crate::op::{Keep, Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use std::f64::consts::{LN_2, LOG2_E, LOG10_E, PI};
@@ -24,6 +26,9 @@ struct Each {
 impl<T: Float> Op<T, 1> for Each {
     fn name(&self) -> &'static str {
         self.function.name
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        Some(x[0].map(|x| write(Action::One(self.function, self.parameters), &[x])))
     }
 
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {

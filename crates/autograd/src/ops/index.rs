@@ -2,6 +2,7 @@
 
 use super::shape::reshaped;
 use crate::apply_once;
+use crate::loops::Expressions;
 use crate::op::{Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
@@ -59,6 +60,9 @@ impl<T: Element> Op<T, 1> for Slice {
     fn name(&self) -> &'static str {
         "slice"
     }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].moved(|x| Op::<i64, 1>::forward(self, [x]))
+    }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let cut = |x: Array<T>, (k, r): (usize, &Span)| x.slice("slice", k, r.start, r.step, r.len);
         self.0.iter().enumerate().try_fold(x.clone(), cut)
@@ -88,6 +92,9 @@ struct Embed {
 impl<T: Element> Op<T, 1> for Embed {
     fn name(&self) -> &'static str {
         "embed"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].moved(|x| Op::<i64, 1>::forward(self, [x]))
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let places = self.slice.layout(&Layout::row_major(self.shape.clone()));

@@ -1,6 +1,7 @@
 //! Several tensors made into one.
 
 use crate::body_once;
+use crate::loops::Expressions;
 use crate::op::{Kept, OpMany, apply_many};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -16,6 +17,9 @@ struct Cat {
 impl<T: Element> OpMany<T> for Cat {
     fn name(&self) -> &'static str {
         "cat"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        Expressions::joined(x, |x| kernels::cat("cat", x, self.dim))
     }
     fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>> {
         Ok(vec![kernels::cat("cat", x, self.dim)?])

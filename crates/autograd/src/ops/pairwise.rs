@@ -7,6 +7,8 @@
 use super::compare::Operand;
 use crate::for_line;
 use crate::function::{NONE, Pairwise, pairwise};
+use crate::fused::program::{Action, write};
+use crate::loops::Expressions;
 use crate::op::{Keep, Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use std::panic::Location;
@@ -21,6 +23,9 @@ struct Each(&'static Pairwise);
 impl<T: Float> Op<T, 2> for Each {
     fn name(&self) -> &'static str {
         self.0.name
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].zip(x[1], |a, b| write(Action::Two(self.0), &[a, b]))
     }
 
     fn broadcasts(&self) -> bool {

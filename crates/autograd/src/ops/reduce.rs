@@ -2,6 +2,7 @@
 
 use crate::apply_once;
 use crate::body_once;
+use crate::loops::Expressions;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -58,6 +59,9 @@ impl<T: Number> Op<T, 1> for SumOver {
     fn name(&self) -> &'static str {
         "sum"
     }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        Some(x[0].sum(&self.0.mask, self.0.keepdim))
+    }
     fn batches(&self) -> bool {
         true
     }
@@ -79,6 +83,10 @@ struct MeanOver(Over);
 impl<T: Float> Op<T, 1> for MeanOver {
     fn name(&self) -> &'static str {
         "mean"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        let n = self.0.count(x[0].shape()) as f64;
+        Some(x[0].sum(&self.0.mask, self.0.keepdim).map(|sum| sum / n))
     }
     fn batches(&self) -> bool {
         true

@@ -1,6 +1,7 @@
 //! Views: the same elements in another shape. None of these copies, but for a reshape that strides
 //! cannot express.
 
+use crate::loops::Expressions;
 use crate::op::{Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -14,6 +15,9 @@ struct Reshape(Dims);
 impl<T: Element> Op<T, 1> for Reshape {
     fn name(&self) -> &'static str {
         "reshape"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].moved(|x| Op::<i64, 1>::forward(self, [x]))
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         x.reshape("reshape", &self.0)
@@ -36,6 +40,9 @@ struct Permute(Dims);
 impl<T: Element> Op<T, 1> for Permute {
     fn name(&self) -> &'static str {
         "permute"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].moved(|x| Op::<i64, 1>::forward(self, [x]))
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         x.permute("permute", &self.0)
@@ -67,6 +74,9 @@ struct Expand(Dims);
 impl<T: Element> Op<T, 1> for Expand {
     fn name(&self) -> &'static str {
         "expand"
+    }
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x[0].moved(|x| Op::<i64, 1>::forward(self, [x]))
     }
     fn broadcasts(&self) -> bool {
         true
