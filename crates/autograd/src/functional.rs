@@ -257,7 +257,7 @@ compiled_once! {
         many: Option<usize>,
         create_graph: bool,
     ) -> Result<Vec<Tensor<T>>> {
-        let forward = between(ys, variables)?;
+        let forward = between(ys, variables, !create_graph)?;
         let of_constants = |v: Tensor<T>| Some(Cotangent::new(if create_graph { v } else { v.detach() }));
         let tangents = forward.push(directions.into_iter().map(of_constants).collect(), many, create_graph)?;
         let whole = |(t, y): (Option<Cotangent>, &Tensor<T>)| match t {
@@ -267,9 +267,9 @@ compiled_once! {
         tangents.into_iter().zip(ys).map(whole).collect()
     }
 
-    fn between<T: Float>(ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<Forward> {
+    fn between<T: Float>(ys: &[Tensor<T>], variables: &[Tensor<T>], consume: bool) -> Result<Forward> {
         let results: Vec<Option<&Edge>> = ys.iter().map(Tensor::edge).collect();
-        Forward::new(&results, &variables.iter().filter_map(Tensor::edge).collect::<Vec<_>>())
+        Forward::new(&results, &variables.iter().filter_map(Tensor::edge).collect::<Vec<_>>(), consume)
     }
 }
 
@@ -397,7 +397,7 @@ compiled_once! {
                 lines.into_iter().zip(xs).map(|(lines, x)| lines.map_or(nothing(x), |l| l.reshape(shape(x))));
             return rows.collect();
         }
-        let forward = between(std::slice::from_ref(y), xs)?;
+        let forward = between(std::slice::from_ref(y), xs, false)?;
         let columns = |(k, x): (usize, &Tensor<T>)| {
             let mut all: Vec<Tensor<T>> = Vec::new();
             let at_once = (BATCH / m.max(x.numel())).clamp(1, x.numel().max(1));
@@ -536,8 +536,8 @@ pub fn hvp<T: Float, P: Params<T>>(f: impl FnOnce(&P) -> Result<Tensor<T>>, x: &
     same_shapes("hvp", "a direction", &directions, "x", &x.tensors()).at_caller()?;
     let (transform, variables, gradient) = asked(gradient(f, x))?;
     let nested = gradient.iter().chain(&directions).any(|t| transform.nested(t));
-    let directions = directions.into_iter().map(Some).collect();
-    let products = asked(filled(&gradient, directions, &variables, nested))?;
+    // The Hessian is symmetric: its product with v is the tangent of the gradient along v.
+    let products = asked(pushed(&gradient, &variables, directions, None, nested))?;
     Ok(x.rebuild(products))
 }
 
