@@ -124,7 +124,7 @@ class Tool:
 def run(eval_name, tool_name, args, environment):
     """Times by size and function, in seconds, and what went wrong."""
     script = args.gradbench / "python/gradbench/gradbench/evals" / eval_name / "run.py"
-    options = [] if eval_name == "hello" else ["--min-seconds", str(args.seconds)]
+    options = [] if eval_name == "hello" else ["--min-seconds", str(args.seconds), "--min-runs", "3"]
     if eval_name == "ht":
         found = [int(f.stem.split("_")[0][4:]) for f in (args.gradbench / "evals/ht/data/complicated_big").glob("hand*")]
         options += ["--max", str(max(found))]
@@ -146,6 +146,8 @@ def run(eval_name, tool_name, args, environment):
             left = args.limit - (time.monotonic() - began)
             answer = tool.ask(line, max(left, 1))
             if answer is None:
+                if left > 1 and tool.process.poll() is not None:
+                    wrong.append(f"{eval_name} {message.get('description', '')}: the tool ended")
                 break
             if message["kind"] == "evaluate":
                 size = str(message.get("description", message["input"]))
@@ -220,6 +222,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.3, help="for which each function is repeated")
     parser.add_argument("--limit", type=float, default=120, help="seconds for all sizes of an eval with one tool")
     parser.add_argument("--options", help="for the eval's own script, as \"-n 16 32\"")
+    parser.add_argument("--results", type=Path, help="a file that keeps what was measured: what is there is not run again")
     parser.add_argument("--cpp", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.cpp:
@@ -237,11 +240,17 @@ def main():
         "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     }
     pages, errors = [], []
+    kept = json.loads(args.results.read_text()) if args.results and args.results.exists() else {}
     for eval_name in args.evals:
         results = {tool: {} for tool in NAMES}
         for tool in args.tools:
             if eval_name in SERVED.get(tool, EVALS):
-                results[tool], wrong = run(eval_name, tool, args, environment)
+                key = f"{eval_name} {tool}"
+                if key not in kept:
+                    kept[key] = run(eval_name, tool, args, environment)
+                    if args.results:
+                        args.results.write_text(json.dumps(kept))
+                results[tool], wrong = kept[key]
                 errors += [f"{tool}: {w}" for w in wrong]
                 print(eval_name, tool, len(results[tool]), "sizes", "; ".join(wrong), file=sys.stderr, flush=True)
         pages += [f"## {eval_name}", "", *table(eval_name, results), ""]

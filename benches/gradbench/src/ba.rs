@@ -2,7 +2,6 @@
 
 use crate::protocol::{Answer, Input, Outcome, unknown};
 use serde_json::{Value, json};
-use std::f64::consts::PI;
 use tapegrad::prelude::*;
 
 /// Parameters of a camera: rotation 3, centre 3, focal length, principal point 2, radial distortion 2.
@@ -20,14 +19,12 @@ fn residuals(arguments: &[Tensor], seen: &Tensor) -> Result<Tensor> {
     let part = |start: usize, count: usize| camera.narrow(0, start, count);
     let (rotation, centre, focal) = (part(0, 3)?, part(3, 3)?, part(6, 1)?);
     let (principal, k1, k2) = (part(7, 2)?, part(9, 1)?, part(10, 1)?);
-    // Rodrigues' formula, with quotients that are smooth where the angle is 0.
-    let angle = rotation.vector_norm(2.0, 0, true)?;
-    let sine_by_angle = (&angle / PI).sinc();
-    let cosine_by_square = (&angle / (2.0 * PI)).sinc().square() * 0.5;
+    // Rodrigues' formula, with an angle that one can divide by.
+    let angle = (rotation.square().sum_dim(0, true)? + f64::MIN_POSITIVE).sqrt();
+    let (axis, cosine, sine) = (rotation / &angle, angle.cos(), angle.sin());
     let from_centre = point - centre;
-    let along = (&rotation * &from_centre).sum_dim(0, true)? * cosine_by_square;
-    let across = rotation.cross(&from_centre, 0)?;
-    let rotated = from_centre * angle.cos() + across * sine_by_angle + rotation * along;
+    let along = (&axis * &from_centre).sum_dim(0, true)? * (1 - &cosine);
+    let rotated = axis.cross(&from_centre, 0)? * sine + from_centre * cosine + axis * along;
     let projected = rotated.narrow(0, 0, 2)? / rotated.narrow(0, 2, 1)?;
     let square = projected.square().sum_dim(0, true)?;
     let distortion = (k2 * &square + k1) * square + 1;

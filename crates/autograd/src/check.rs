@@ -1,7 +1,7 @@
 //! Gradients checked against differences of values.
 
 use crate::backward::{GradOptions, grad_with};
-use crate::functional::{jvp, jvp_batched, value_and_grad};
+use crate::functional::{jvp, jvp_batched};
 use crate::mode::{enable_grad, no_grad};
 use crate::tensor::Tensor;
 use std::fmt;
@@ -333,14 +333,26 @@ fn forward(f: &Function<'_, f64>, inputs: &[Tensor<f64>]) -> Result<()> {
     let x = inputs.to_vec();
     let v: Vec<Tensor<f64>> = x.iter().map(|x| draws.tensor(x.shape(), -1.0, 1.0)).collect::<Result<_>>()?;
     let u = weights(&no_grad(|| f(&x))?)?;
-    let ahead = |x: &Vec<Tensor<f64>>| Ok(jvp(|x: &Vec<Tensor<f64>>| f(x), x, &v)?.1.try_mul(&u)?.sum());
-    let back = |x: &Vec<Tensor<f64>>| {
-        let (_, g) = value_and_grad(|x: &Vec<Tensor<f64>>| Ok(f(x)?.try_mul(&u)?.sum()), x)?;
-        g.iter().zip(&v).try_fold(Tensor::scalar(0.0), |sum, (g, v)| sum.try_add(&g.try_mul(v)?.sum()))
+    // Leaves, not variables of a transform: what a function reads of these as numbers its value may not depend on.
+    let leaves = || -> Vec<Tensor<f64>> { x.iter().map(|x| x.detach().requires_grad()).collect() };
+    let slopes = |y: &Tensor<f64>, leaves: &[Tensor<f64>]| -> Result<Vec<Tensor<f64>>> {
+        let grads = grad_with(y, &leaves.iter().collect::<Vec<_>>(), GradOptions::default())?;
+        Ok(grads.into_iter().zip(&x).map(|(g, x)| g.unwrap_or_else(|| x.zeros_like())).collect())
     };
-    let ((ahead, by_ahead), (back, by_back)) = (value_and_grad(ahead, &x)?, value_and_grad(back, &x)?);
-    close("tangents against gradients", &ahead, &back, 1e-10)?;
-    for (a, b) in by_ahead.iter().zip(&by_back) {
+    let ahead = leaves();
+    let tangent = jvp(|x: &Vec<Tensor<f64>>| f(x), &ahead, &v)?.1.try_mul(&u)?.sum();
+    let back = leaves();
+    let y = enable_grad(|| f(&back))?;
+    let options = GradOptions { create_graph: true, cotangent: Some(u), ..Default::default() };
+    let gradients = grad_with(&y, &back.iter().collect::<Vec<_>>(), options)?;
+    let mut product = Tensor::scalar(0.0);
+    for (g, v) in gradients.iter().zip(&v) {
+        if let Some(g) = g {
+            product = product.try_add(&g.try_mul(v)?.sum())?;
+        }
+    }
+    close("tangents against gradients", &tangent.detach(), &product.detach(), 1e-10)?;
+    for (a, b) in slopes(&tangent, &ahead)?.iter().zip(&slopes(&product, &back)?) {
         close("gradients of tangents against those of gradients", a, b, 1e-8)?;
     }
     for (i, (at, v)) in x.iter().zip(&v).enumerate() {

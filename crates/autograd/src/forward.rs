@@ -8,12 +8,14 @@
 use crate::anomaly;
 use crate::backward::{GraphUse, Roots, Wanted, consumed, walk};
 use crate::functional::Transform;
+use crate::loops::trace;
 use crate::mode::{self, Mode};
 use crate::node::{Context, Cotangent, Edge, Node, Opened};
 use crate::op::{Kept, Op};
 use crate::tensor::Tensor;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use tensor_core::shape::Dims;
 use tensor_core::{Array, Device, Element, Result};
 
@@ -22,15 +24,14 @@ pub(crate) type Tangents = SmallVec<[Option<Cotangent>; 2]>;
 
 /// A node that depends on a variable, or the variable itself.
 struct Step {
-    edge: Edge,
-    /// None: the variable of this number.
+    /// The output; of a node of several, the node.
+    edge: Option<Edge>,
+    /// The number of the variable, where it is one.
     node: std::result::Result<Node, usize>,
     /// The steps of the inputs that depend on a variable.
     inputs: SmallVec<[Option<usize>; 2]>,
-    /// The node's output, or those of several that take part.
-    outputs: SmallVec<[Option<Edge>; 1]>,
-    /// Whether the node has several.
-    hidden: bool,
+    /// Of a node of several outputs, those that take part.
+    outputs: Vec<Option<Edge>>,
     /// How often its tangent is asked for.
     uses: usize,
 }
@@ -48,93 +49,120 @@ struct Visit {
     inputs: SmallVec<[Option<usize>; 2]>,
 }
 
-impl Forward {
-    /// The graph between `variables` and `results`, which stays as it is.
-    pub(crate) fn new(results: &[Option<&Edge>], variables: &[&Edge]) -> Result<Self> {
-        // What is not above the lowest variable, or older than all of them, does not depend on one.
-        let floor = variables.iter().map(|v| v.id().0).min().unwrap_or(0);
-        let since = variables.iter().map(|v| if v.is_leaf() { v.since() } else { 0 }).min().unwrap_or(0);
-        let mut steps: Vec<Step> = Vec::new();
-        let mut places: HashMap<usize, Option<usize>> = HashMap::new();
-        for (k, &edge) in variables.iter().enumerate() {
-            places.insert(edge.id().2, Some(steps.len()));
-            let edge = edge.clone();
-            steps.push(Step {
-                edge,
-                node: Err(k),
-                inputs: SmallVec::new(),
-                outputs: SmallVec::new(),
-                hidden: false,
-                uses: 0,
-            });
+/// Handles by their addresses, which differ in their upper bits.
+#[derive(Default)]
+struct ByAddress(u64);
+
+impl Hasher for ByAddress {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&b| self.write_usize(b.into()));
+    }
+    fn write_usize(&mut self, address: usize) {
+        // The golden ratio spreads them over all bits.
+        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+}
+
+/// What is known of an edge that a walk meets.
+enum Met {
+    Known(Option<usize>),
+    New(Visit),
+}
+
+/// A graph that is being put in order.
+struct Order {
+    steps: Vec<Step>,
+    places: HashMap<usize, Option<usize>, BuildHasherDefault<ByAddress>>,
+    /// What is not above the lowest variable, or older than all of them, does not depend on one.
+    floor: u64,
+    since: u64,
+    consume: bool,
+}
+
+impl Order {
+    fn meet(&mut self, edge: &Edge) -> Result<Met> {
+        let id = edge.id();
+        if let Some(&place) = self.places.get(&id.2) {
+            return Ok(Met::Known(place));
         }
-        let mut found = |top: &Edge| -> Result<Option<usize>> {
-            let mut visits: Vec<Visit> = Vec::new();
-            // The place of an edge that is known, or None where its node is to be visited first.
-            let look = |edge: &Edge, places: &HashMap<usize, Option<usize>>| {
-                let id = edge.id();
-                match places.get(&id.2) {
-                    Some(&place) => Ok(Some(place)),
-                    None if id.0 <= floor || edge.latest() < since => Ok(Some(None)),
-                    None => match edge.open() {
-                        Opened::Leaf => Ok(Some(None)),
-                        Opened::Consumed => Err(consumed()),
-                        Opened::Node(_) => Ok(None),
-                    },
-                }
-            };
-            if let Some(place) = look(top, &places)? {
-                return Ok(place);
-            }
-            let open = |edge: &Edge| match edge.open() {
-                Opened::Node(node) => Ok(Visit { edge: edge.clone(), node, inputs: SmallVec::new() }),
-                _ => Err(consumed()),
-            };
-            visits.push(open(top)?);
-            let mut last = None;
-            while let Some(visit) = visits.last_mut() {
-                let next = visit.node.parents.get(visit.inputs.len());
-                match next {
-                    Some(None) => visit.inputs.push(None),
-                    Some(Some(edge)) => match look(edge, &places)? {
-                        Some(place) => visit.inputs.push(place),
-                        None => {
-                            let visit = open(edge)?;
-                            visits.push(visit);
-                        }
-                    },
-                    None => {
-                        let Some(Visit { edge, node, inputs }) = visits.pop() else { break };
-                        let place = inputs.iter().any(Option::is_some).then_some(steps.len());
-                        places.insert(edge.id().2, place);
-                        last = place;
-                        if place.is_none() {
-                            continue;
-                        }
-                        for &input in inputs.iter().flatten() {
-                            steps[input].uses += 1;
-                        }
-                        if let (Some((index, count)), Some(Some(of))) = (node.rule.selects(), inputs.first())
-                        {
-                            let of = &mut steps[*of];
-                            if !of.hidden {
-                                (of.hidden, of.outputs) = (true, smallvec![None; count]);
-                            }
-                            of.outputs[index] = Some(edge.clone());
-                        }
-                        let outputs = smallvec![Some(edge.clone())];
-                        steps.push(Step { edge, node: Ok(node), inputs, outputs, hidden: false, uses: 0 });
-                    }
-                }
-            }
-            Ok(last)
+        if id.0 <= self.floor || edge.latest() < self.since {
+            return Ok(Met::Known(None));
+        }
+        match if self.consume { edge.clone().consume() } else { edge.open() } {
+            Opened::Leaf => Ok(Met::Known(None)),
+            Opened::Consumed => Err(consumed()),
+            Opened::Node(node) => Ok(Met::New(Visit { edge: edge.clone(), node, inputs: SmallVec::new() })),
+        }
+    }
+
+    /// Puts a node behind its inputs, where it depends on a variable: its place.
+    fn leave(&mut self, Visit { edge, node, inputs }: Visit) -> Option<usize> {
+        let place = inputs.iter().any(Option::is_some).then_some(self.steps.len());
+        self.places.insert(edge.id().2, place);
+        place?;
+        for &input in inputs.iter().flatten() {
+            self.steps[input].uses += 1;
+        }
+        if let (Some((index, count)), Some(Some(of))) = (node.rule.selects(), inputs.first()) {
+            let outputs = &mut self.steps[*of].outputs;
+            outputs.resize(count, None);
+            outputs[index] = Some(edge.clone());
+        }
+        self.steps.push(Step { edge: Some(edge), node: Ok(node), inputs, outputs: Vec::new(), uses: 0 });
+        place
+    }
+
+    /// The place of what leads to `top`, if anything does.
+    fn reach(&mut self, top: &Edge) -> Result<Option<usize>> {
+        let mut visits = match self.meet(top)? {
+            Met::Known(place) => return Ok(place),
+            Met::New(visit) => vec![visit],
         };
-        let results =
-            results.iter().map(|edge| edge.map_or(Ok(None), &mut found)).collect::<Result<Vec<_>>>()?;
-        for &place in results.iter().flatten() {
-            steps[place].uses += 1;
+        let mut last = None;
+        while let Some(visit) = visits.last_mut() {
+            let met = match visit.node.parents.get(visit.inputs.len()) {
+                Some(None) => Met::Known(None),
+                Some(Some(edge)) => self.meet(edge)?,
+                None => {
+                    let Some(visit) = visits.pop() else { break };
+                    last = self.leave(visit);
+                    continue;
+                }
+            };
+            match met {
+                Met::Known(place) => visit.inputs.push(place),
+                Met::New(visit) => visits.push(visit),
+            }
         }
-        Ok(Forward { steps, results })
+        Ok(last)
+    }
+}
+
+impl Forward {
+    /// The graph between `variables` and `results`: taken off the tape where `consume`.
+    pub(crate) fn new(results: &[Option<&Edge>], variables: &[&Edge], consume: bool) -> Result<Self> {
+        let mut order = Order {
+            steps: Vec::new(),
+            places: HashMap::default(),
+            floor: variables.iter().map(|v| v.id().0).min().unwrap_or(0),
+            since: variables.iter().map(|v| if v.is_leaf() { v.since() } else { 0 }).min().unwrap_or(0),
+            consume,
+        };
+        for (k, &edge) in variables.iter().enumerate() {
+            order.places.insert(edge.id().2, Some(k));
+            let step =
+                Step { edge: None, node: Err(k), inputs: SmallVec::new(), outputs: Vec::new(), uses: 0 };
+            order.steps.push(step);
+        }
+        let reached = results.iter().map(|edge| edge.map_or(Ok(None), |edge| order.reach(edge)));
+        let results = reached.collect::<Result<Vec<_>>>()?;
+        for &place in results.iter().flatten() {
+            order.steps[place].uses += 1;
+        }
+        Ok(Forward { steps: order.steps, results })
     }
 
     /// The tangents of the results for those of the variables, None where they are zero: `many` at once along a first
@@ -146,6 +174,10 @@ impl Forward {
         create_graph: bool,
     ) -> Result<Vec<Option<Cotangent>>> {
         let detecting = mode::is_detecting();
+        if trace::is_tracing() {
+            // Rules look at values.
+            trace::refuse();
+        }
         let _mode = Mode::rules(create_graph);
         let mut pending: Vec<(Option<Cotangent>, usize)> = Vec::with_capacity(self.steps.len());
         // The last to ask for a tangent may write into it.
@@ -168,12 +200,14 @@ impl Forward {
                 pending.push((None, step.uses));
                 continue;
             }
-            let own = create_graph.then_some(&step.edge);
+            let own = step.edge.as_ref().filter(|_| create_graph);
+            let outputs =
+                if step.outputs.is_empty() { std::slice::from_ref(&step.edge) } else { &step.outputs };
             if create_graph {
                 // What the rule records belongs to the line of its operation.
                 mode::set_site(node.site);
             }
-            let context = Context { parents: &node.parents, own, many, only: None, outputs: &step.outputs };
+            let context = Context { parents: &node.parents, own, many, only: None, outputs };
             let finite = !detecting || anomaly::all_finite(&inputs)?;
             let tangent = node.rule.jvp(&context, inputs)?;
             if detecting
@@ -228,17 +262,25 @@ impl<T: Element, U: Element> Kept<'_, T, U> {
             rule(&kept, seeds.clone())?
         };
         let mut roots = Roots::new();
-        for (cotangent, tangent) in cotangents.iter().zip(t) {
-            if let (Some(edge), Some(tangent)) = (cotangent.as_ref().and_then(Tensor::edge), tangent)
-                && edge.latest() >= number
-            {
+        for (cotangent, tangent) in cotangents.into_iter().zip(t) {
+            let (Some(cotangent), Some(tangent)) = (cotangent, tangent) else { continue };
+            // An operation that broadcasts gives cotangents that are still to be summed.
+            let shape = &tangent.shape()[usize::from(context.many.is_some())..];
+            let cotangent = match cotangent.shape() == shape {
+                true => cotangent,
+                false => {
+                    let _mode = Mode::rules(true);
+                    Cotangent::new(cotangent).sum_to(0, shape)?.tensor::<T>()
+                }
+            };
+            if let Some(edge) = cotangent.edge().filter(|edge| edge.latest() >= number) {
                 roots.push((edge.clone(), Cotangent::new(tangent)));
             }
         }
-        drop(cotangents);
         let ids = seeds.iter().flatten().filter_map(Tensor::edge).map(Edge::id).collect();
         let graph = if create_graph { GraphUse::Create } else { GraphUse::Consume };
-        let mut found = walk(roots, context.many, Some(&Wanted { ids, since: number }), graph)?.into_iter();
+        let mut found =
+            walk(roots, context.many, Some(&Wanted { ids, since: number, apart: true }), graph)?.into_iter();
         let tangent = |seed: &Option<Tensor<U>>| {
             seed.as_ref().and_then(|_| found.next().flatten()).map(Cotangent::tensor)
         };

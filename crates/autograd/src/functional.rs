@@ -252,23 +252,31 @@ pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
     same_shapes("jvp", "a direction", &directions, "x", &variables).at_caller()?;
     let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     let create_graph = y.nested || directions.iter().any(|v| transform.nested(v));
-    let products = asked(pushed(&y.ys, &variables, directions, None, create_graph))?;
+    let products = asked(pushed_once(&y.ys, &variables, &directions, None, create_graph))?;
     let products = y.value.rebuild(products);
     Ok((y.value, products))
 }
 
 compiled_once! {
+    /// What leads from the variables to `ys`: taken off the tape where `consume`.
+    pub(crate) fn between<T: Float>(ys: &[Tensor<T>], variables: &[Tensor<T>], consume: bool) -> Result<Forward> {
+        let results: Vec<Option<&Edge>> = ys.iter().map(Tensor::edge).collect();
+        Forward::new(&results, &variables.iter().filter_map(Tensor::edge).collect::<Vec<_>>(), consume)
+    }
+
     /// The tangents of `ys` for those of the variables, `many` at once along a first dimension.
-    fn pushed<T: Float>(
+    pub(crate) fn pushed<T: Float>(
+        forward: &Forward,
         ys: &[Tensor<T>],
-        variables: &[Tensor<T>],
-        directions: Vec<Tensor<T>>,
+        directions: &[Tensor<T>],
         many: Option<usize>,
         create_graph: bool,
     ) -> Result<Vec<Tensor<T>>> {
-        let forward = between(ys, variables)?;
-        let of_constants = |v: Tensor<T>| Some(Cotangent::new(if create_graph { v } else { v.detach() }));
-        let tangents = forward.push(directions.into_iter().map(of_constants).collect(), many, create_graph)?;
+        let of_constants = |v: &Tensor<T>| {
+            let counts = many != Some(0);
+            counts.then(|| Cotangent::new(if create_graph { v.clone() } else { v.detach() }))
+        };
+        let tangents = forward.push(directions.iter().map(of_constants).collect(), many, create_graph)?;
         let whole = |(t, y): (Option<Cotangent>, &Tensor<T>)| match t {
             Some(t) => Ok(t.tensor()),
             None => Tensor::zeros_on(&y.device(), many.iter().chain(y.shape()).copied().collect::<Vec<usize>>()),
@@ -276,9 +284,15 @@ compiled_once! {
         tangents.into_iter().zip(ys).map(whole).collect()
     }
 
-    fn between<T: Float>(ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<Forward> {
-        let results: Vec<Option<&Edge>> = ys.iter().map(Tensor::edge).collect();
-        Forward::new(&results, &variables.iter().filter_map(Tensor::edge).collect::<Vec<_>>())
+    /// Both, of a graph that is walked once.
+    pub(crate) fn pushed_once<T: Float>(
+        ys: &[Tensor<T>],
+        variables: &[Tensor<T>],
+        directions: &[Tensor<T>],
+        many: Option<usize>,
+        create_graph: bool,
+    ) -> Result<Vec<Tensor<T>>> {
+        pushed(&between(ys, variables, !create_graph)?, ys, directions, many, create_graph)
     }
 }
 
@@ -374,30 +388,9 @@ pub fn jvp_batched<T: Float>(
     let directions = rows_of("jvp_batched", directions, x).at_caller()?;
     let y = Evaluation::new(&transform, std::slice::from_ref(&variable), || f(&variable))?;
     let create_graph = y.nested || transform.nested(&directions);
-    let many = directions.shape()[0];
-    if many == 0 {
-        let nothing: Vec<usize> = [0].iter().chain(y.value.shape()).copied().collect();
-        return Ok((y.value, Tensor::zeros_on(&x.device(), nothing)?));
-    }
-    let mut products = asked(pushed(&y.ys, &[variable], vec![directions], Some(many), create_graph))?;
+    let many = Some(directions.shape()[0]);
+    let mut products = asked(pushed_once(&y.ys, &[variable], &[directions], many, create_graph))?;
     Ok((y.value, products.swap_remove(0)))
-}
-
-/// A backward pass as a function of its cotangents, in which it is linear.
-pub(crate) struct Pullback<T: Float> {
-    pub cotangents: Vec<Tensor<T>>,
-    /// None for a variable that takes no part.
-    pub results: Vec<Option<Tensor<T>>>,
-}
-
-compiled_once! {
-    /// The backward pass from `ys` to the variables.
-    pub(crate) fn pullback<T: Float>(transform: &Transform, ys: &[Tensor<T>], variables: &[Tensor<T>]) -> Result<Pullback<T>> {
-        let zero = |y: &Tensor<T>| transform.variable(&y.detach().zeros_like());
-        let cotangents: Vec<Tensor<T>> = ys.iter().map(zero).collect::<Result<_>>()?;
-        let seeds = cotangents.iter().cloned().map(Some).collect();
-        Ok(Pullback { results: grads_of(ys, seeds, variables, GraphUse::Create)?, cotangents })
-    }
 }
 
 /// Elements of one batch of cotangents: so many rows are differentiated at once that what belongs to an
@@ -423,7 +416,7 @@ compiled_once! {
                 lines.into_iter().zip(xs).map(|(lines, x)| lines.map_or(nothing(x), |l| l.reshape(shape(x))));
             return rows.collect();
         }
-        let forward = between(std::slice::from_ref(y), xs)?;
+        let forward = between(std::slice::from_ref(y), xs, false)?;
         let columns = |(k, x): (usize, &Tensor<T>)| {
             let mut all: Vec<Tensor<T>> = Vec::new();
             let at_once = (BATCH / m.max(x.numel())).clamp(1, x.numel().max(1));

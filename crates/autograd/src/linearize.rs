@@ -2,7 +2,8 @@
 
 use crate::apply_once;
 use crate::backward::{GraphUse, asked, grads_of, grads_of_many};
-use crate::functional::{Evaluation, Pullback, Transform, pullback, rows_of, same_shapes};
+use crate::forward::Forward;
+use crate::functional::{Evaluation, Transform, between, pushed, rows_of, same_shapes};
 use crate::mode::is_grad_enabled;
 use crate::op::{Kept, OpMany};
 use crate::params::Params;
@@ -13,15 +14,14 @@ use tensor_core::{Array, AtCaller, Error, Float, Result, compiled_once};
 
 /// The graph of an evaluation, kept for products with its Jacobian.
 struct Recording<T: Float> {
-    transform: Transform,
     variables: Vec<Tensor<T>>,
     ys: Vec<Tensor<T>>,
     /// Whether the value depends on what is tracked outside, so that products are differentiable in that, too.
     nested: bool,
     /// Whether the Jacobian is its own transpose.
     symmetric: bool,
-    /// The backward pass as a function of its cotangents, recorded for the first product from the other side.
-    pullback: OnceLock<Pullback<T>>,
+    /// The graph in the order of a walk forward, found for the first product from the right.
+    forward: OnceLock<Forward>,
 }
 
 impl<T: Float> Recording<T> {
@@ -30,12 +30,12 @@ impl<T: Float> Recording<T> {
         if of_value { &self.ys } else { &self.variables }
     }
 
-    fn pullback(&self) -> Result<&Pullback<T>> {
-        match self.pullback.get() {
+    fn forward(&self) -> Result<&Forward> {
+        match self.forward.get() {
             Some(known) => Ok(known),
             None => {
-                let recorded = pullback(&self.transform, &self.ys, &self.variables)?;
-                Ok(self.pullback.get_or_init(|| recorded))
+                let ordered = between(&self.ys, &self.variables, false)?;
+                Ok(self.forward.get_or_init(|| ordered))
             }
         }
     }
@@ -51,21 +51,19 @@ compiled_once! {
         v: &[Tensor<T>],
         graph: GraphUse,
     ) -> Result<Vec<Tensor<T>>> {
-        let (from, to, v): (Vec<_>, &[Tensor<T>], Vec<_>) = if transposed || recording.symmetric {
-            (recording.ys.clone(), &recording.variables, v.iter().cloned().map(Some).collect())
-        } else {
-            let Pullback { cotangents, results } = recording.pullback()?;
-            let (from, v) = results.iter().zip(v).filter_map(|(r, v)| r.clone().map(|r| (r, Some(v.clone())))).unzip();
-            (from, cotangents, v)
-        };
+        let Recording { variables, ys, .. } = recording;
+        if !transposed || recording.symmetric {
+            return pushed(recording.forward()?, ys, v, many, matches!(graph, GraphUse::Create));
+        }
+        let cotangents = v.iter().cloned().map(Some).collect();
         let found = match many {
-            None => grads_of(&from, v, to, graph)?,
-            Some(many) => grads_of_many(&from, v, many, to, graph)?,
+            None => grads_of(ys, cotangents, variables, graph)?,
+            Some(many) => grads_of_many(ys, cotangents, many, variables, graph)?,
         };
         let zeros = |of: &Tensor<T>| -> Result<Tensor<T>> {
             Tensor::zeros_on(&of.device(), many.iter().chain(of.shape()).copied().collect::<Vec<usize>>())
         };
-        found.into_iter().zip(to).map(|(g, of)| g.map_or_else(|| zeros(of), Ok)).collect()
+        found.into_iter().zip(variables).map(|(g, of)| g.map_or_else(|| zeros(of), Ok)).collect()
     }
 }
 
@@ -170,7 +168,7 @@ impl<T: Float, P, Q> Clone for Linearized<T, P, Q> {
 }
 
 /// Evaluates `f` at `x` once, for its value and for any number of products with its Jacobian there: each costs a walk over
-/// the recorded graph, and `f` does not run again. The first product from the right records the backward pass, as [`jvp`](crate::jvp) does.
+/// the recorded graph, and `f` does not run again.
 ///
 /// ```
 /// use tapegrad::{Tensor, linearize};
@@ -195,8 +193,7 @@ pub fn linearize<T: Float, P: Params<T>, Q: Params<T>>(
     let Evaluation { value, ys, nested } =
         Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     let x = Arc::new(x.rebuild(x.tensors()));
-    let recording =
-        Recording { transform, variables, ys, nested, symmetric: false, pullback: OnceLock::new() };
+    let recording = Recording { variables, ys, nested, symmetric: false, forward: OnceLock::new() };
     Ok(Linearized { recording: Arc::new(recording), x, value: Arc::new(value) })
 }
 
@@ -302,8 +299,7 @@ pub fn linearize_gradient<T: Float, P: Params<T>>(
     let FirstOrder { transform, variables, gradient: ys, .. } = first;
     let nested = ys.iter().any(|g| transform.nested(g));
     let x = Arc::new(x.rebuild(x.tensors()));
-    let recording =
-        Recording { transform, variables, ys, nested, symmetric: true, pullback: OnceLock::new() };
+    let recording = Recording { variables, ys, nested, symmetric: true, forward: OnceLock::new() };
     Ok(LinearizedGradient { recording: Arc::new(recording), x, value, gradient })
 }
 

@@ -49,11 +49,9 @@ impl Reads {
         if reads.is_empty() {
             return Ok(());
         }
-        let reached = below(ys);
-        let missing: Vec<Identity> = variables.map(Edge::identity).filter(|v| !reached.contains(v)).collect();
+        let missing = unreached(ys, variables.map(Edge::identity).collect());
         let lost = reads.iter().find(|read| {
-            let read = if missing.is_empty() { HashSet::new() } else { below([&read.edge]) };
-            missing.iter().any(|v| read.contains(v))
+            !missing.is_empty() && unreached([&read.edge], missing.clone()).len() < missing.len()
         });
         lost.map_or(Ok(()), |Read { what, line, .. }| {
             let message = "the value of the function does not depend on a variable that is read here as a number, \
@@ -78,18 +76,23 @@ impl Drop for Reads {
     }
 }
 
-/// Everything that edges lead to, themselves included.
-fn below<'a>(edges: impl IntoIterator<Item = &'a Edge>) -> HashSet<Identity> {
+/// Those of `wanted` that edges do not lead to, themselves included.
+fn unreached<'a>(
+    edges: impl IntoIterator<Item = &'a Edge>,
+    mut wanted: HashSet<Identity>,
+) -> HashSet<Identity> {
     let mut found = HashSet::new();
     let mut rest: Vec<Edge> = edges.into_iter().cloned().collect();
-    while let Some(edge) = rest.pop() {
-        if found.insert(edge.identity())
+    while let Some(edge) = rest.pop().filter(|_| !wanted.is_empty()) {
+        let identity = edge.identity();
+        wanted.remove(&identity);
+        if found.insert(identity)
             && let Opened::Node(node) = edge.open()
         {
             rest.extend(node.parents.into_iter().flatten());
         }
     }
-    found
+    wanted
 }
 
 /// Notes that elements of a tensor are read as numbers, where a transform runs the function that does so.

@@ -1,6 +1,5 @@
 //! Parts of a tensor by position: rows, ranges, and ndarray's `s![]`.
 
-use super::shape::reshaped;
 use crate::apply_once;
 use crate::loops::Expressions;
 use crate::op::{Kept, Op, apply_at};
@@ -40,19 +39,33 @@ struct Span {
     len: usize,
 }
 
-/// A range of every dimension.
-struct Slice(SmallVec<[Span; 4]>);
+/// A range of every dimension, and the shape of what is left, without the dimensions that one index was taken of and with
+/// new ones of size 1.
+struct Slice {
+    spans: SmallVec<[Span; 4]>,
+    shape: Dims,
+}
 
 impl Slice {
+    /// In the shape of its ranges.
+    fn of(spans: SmallVec<[Span; 4]>) -> Slice {
+        let shape = spans.iter().map(|span| span.len).collect();
+        Slice { spans, shape }
+    }
+
     /// The same of each of many tensors, along a first dimension.
     fn of_many(&self, many: Option<usize>) -> Slice {
         let all = many.map(|len| Span { start: 0, step: 1, len });
-        Slice(all.into_iter().chain(self.0.iter().copied()).collect())
+        Slice {
+            spans: all.into_iter().chain(self.spans.iter().copied()).collect(),
+            shape: many.into_iter().chain(self.shape.iter().copied()).collect(),
+        }
     }
 
     fn layout(&self, whole: &Layout) -> Layout {
         let cut = |l: Layout, (k, r): (usize, &Span)| l.slice(k, r.start, r.step, r.len);
-        self.0.iter().enumerate().fold(whole.clone(), cut)
+        let part = self.spans.iter().enumerate().fold(whole.clone(), cut);
+        part.reshape(&self.shape).expect("dimensions of size 1 come and go without a copy")
     }
 }
 
@@ -65,7 +78,8 @@ impl<T: Element> Op<T, 1> for Slice {
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let cut = |x: Array<T>, (k, r): (usize, &Span)| x.slice("slice", k, r.start, r.step, r.len);
-        self.0.iter().enumerate().try_fold(x.clone(), cut)
+        let part = self.spans.iter().enumerate().try_fold(x.clone(), cut)?;
+        if part.shape() == &self.shape[..] { Ok(part) } else { part.reshape("slice", &self.shape) }
     }
     fn batches(&self) -> bool {
         true
@@ -130,22 +144,22 @@ fn narrowed(shape: &[usize], d: isize, start: isize, length: usize) -> Result<Sl
     }
     let mut ranges = whole(shape);
     ranges[dim] = Span { start: first as usize, step: 1, len: length };
-    Ok(Slice(ranges))
+    Ok(Slice::of(ranges))
 }
 
-/// One index of one dimension, and the shape without that dimension.
-fn selected(shape: &[usize], d: isize, index: isize) -> Result<(Slice, Dims)> {
+/// One index of one dimension, without that dimension.
+fn selected(shape: &[usize], d: isize, index: isize) -> Result<Slice> {
     let dim = dim("select", d, shape.len())?;
     let start = index_in("select", shape, dim, index)?;
     let mut ranges = whole(shape);
     ranges[dim] = Span { start, step: 1, len: 1 };
     let mut rest = Dims::from_slice(shape);
     rest.remove(dim);
-    Ok((Slice(ranges), rest))
+    Ok(Slice { spans: ranges, shape: rest })
 }
 
-/// The range of each dimension that ndarray's parts stand for, and the shape of what they leave.
-fn parts(whole_shape: &[usize], parts: &[SliceInfoElem]) -> Result<(Slice, Dims)> {
+/// The range of each dimension that ndarray's parts stand for, in the shape of what they leave.
+fn parts(whole_shape: &[usize], parts: &[SliceInfoElem]) -> Result<Slice> {
     let named = parts.iter().filter(|p| !matches!(p, SliceInfoElem::NewAxis)).count();
     if named > whole_shape.len() {
         let message =
@@ -173,7 +187,7 @@ fn parts(whole_shape: &[usize], parts: &[SliceInfoElem]) -> Result<(Slice, Dims)
         k += 1;
     }
     shape.extend_from_slice(&whole_shape[k..]);
-    Ok((Slice(ranges), shape))
+    Ok(Slice { spans: ranges, shape })
 }
 
 /// A range as ndarray has it: cut out first, and walked backwards where the step is negative.
@@ -195,17 +209,6 @@ fn range(shape: &[usize], k: usize, start: isize, end: Option<isize>, step: isiz
 compiled_once! {
     fn sliced<T: Element>(here: &'static Location<'static>, x: &Tensor<T>, slice: Slice) -> Result<Tensor<T>> {
         apply_at(here, slice, [x])
-    }
-
-    /// A slice in the shape without the dimensions of which it has one index.
-    fn sliced_to<T: Element>(
-        here: &'static Location<'static>,
-        x: &Tensor<T>,
-        slice: Slice,
-        shape: Dims,
-    ) -> Result<Tensor<T>> {
-        let part = apply_at(here, slice, [x])?;
-        if part.shape() == &shape[..] { Ok(part) } else { reshaped(here, &part, shape) }
     }
 }
 
@@ -277,8 +280,8 @@ impl<T: Element> Tensor<T> {
     #[track_caller]
     pub fn select(&self, d: impl Integer, index: impl Integer) -> Result<Self> {
         let (d, index) = (d.to_isize(), index.to_isize());
-        let (slice, shape) = selected(self.shape(), d, index).at_caller()?;
-        sliced_to(Location::caller(), self, slice, shape)
+        let slice = selected(self.shape(), d, index).at_caller()?;
+        sliced(Location::caller(), self, slice)
     }
 
     /// Row `index`: the elements at that place of the first dimension.
@@ -317,8 +320,8 @@ impl<T: Element> Tensor<T> {
     #[doc(alias = "getitem")]
     #[track_caller]
     pub fn slice(&self, info: impl AsRef<[SliceInfoElem]>) -> Result<Self> {
-        let (slice, shape) = parts(self.shape(), info.as_ref()).at_caller()?;
-        sliced_to(Location::caller(), self, slice, shape)
+        let slice = parts(self.shape(), info.as_ref()).at_caller()?;
+        sliced(Location::caller(), self, slice)
     }
 }
 
