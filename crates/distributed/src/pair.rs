@@ -22,8 +22,8 @@ impl<T: Element> Op<T, 1> for Send {
         carried_over(&self.group, Some(x), x.shape(), ranks, self.tracked)?;
         Ok(Array::scalar(T::default()))
     }
-    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-        Keep::inputs(needs)
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
     }
     /// the cotangent of what the other process received
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -53,8 +53,8 @@ impl<T: Element> Op<T, 1> for Receive {
         let came = came.ok_or_else(|| Error::shape("recv", "nothing came"))?;
         came.to_device("recv", buffer.device())
     }
-    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-        Keep::inputs(needs)
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
     }
     /// grad goes back, and nothing of it is the input's
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
