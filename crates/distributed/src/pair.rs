@@ -20,7 +20,7 @@ impl<T: Element> Op<T, 1> for Send {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let ranks = [self.group.rank(), self.to];
         carried_over(&self.group, Some(x), x.shape(), ranks, self.tracked)?;
-        Ok(Array::scalar(T::default()))
+        Array::repeat_on(x.device(), &[], T::default())
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::OUTPUT
@@ -61,7 +61,7 @@ impl<T: Element> Op<T, 1> for Receive {
         let g = tied(kept, g)?;
         let tracked = g.is_tracked() && is_grad_enabled();
         let receipt = applied(Send { group: self.group.clone(), to: self.from, tracked }, &g)?;
-        Ok([Some(receipt.to_device(&g.device())?.expand(kept.shape(0))?)])
+        Ok([Some(receipt.expand(kept.shape(0))?)])
     }
 }
 

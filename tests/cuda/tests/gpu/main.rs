@@ -2,6 +2,8 @@
 //! stand-in, and everything here is a simulation; run by itself, the program takes the machine's own GPU.
 
 #[cfg(stand_in)]
+mod exchange;
+#[cfg(stand_in)]
 mod map;
 #[cfg(stand_in)]
 mod memory;
