@@ -71,7 +71,7 @@ fn make(a: &Path, y: &Path, rows: usize, cols: usize) -> Result<()> {
     const BLOCK: usize = 1000;
     let matrix = NpyParts::begin(a, DType::F64, &[rows, cols])?;
     let right = NpyParts::begin(y, DType::F64, &[rows])?;
-    let exact = Tensor::linspace(1.0, 2.0, cols);
+    let exact = linspace(1.0, 2.0, cols)?;
     for start in (0..rows).step_by(BLOCK) {
         let part = Tensor::rand([BLOCK.min(rows - start), cols]);
         let noisy = part.matmul(&exact)? + Tensor::rand([part.shape()[0]]) * 0.1;

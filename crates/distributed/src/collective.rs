@@ -99,10 +99,10 @@ impl<T: Element> Op<T, 2> for Tied {
     }
 }
 
-/// The cotangent of an exchange whose input was kept: where the walk back is recorded, it is tracked on every rank, as the
-/// input is, although it may be a constant on some. The exchange of it then has a derivative on all of them, or on none.
+/// The cotangent of an exchange whose output was kept. Where the walk back is recorded, it depends on that output on every
+/// rank, although on some it may be a constant: so the walk back over this one passes the exchange itself on all of them.
 pub(crate) fn tied<T: Element>(kept: &Kept<'_, T>, g: Tensor<T>) -> Result<Tensor<T>> {
-    if kept.create_graph() { apply(Tied, [&g, &kept.input(0)]) } else { Ok(g) }
+    if kept.create_graph() { apply(Tied, [&g, &kept.output(0)]) } else { Ok(g) }
 }
 
 /// y = the sum, or so, of x over all ranks, on all of them.
@@ -120,8 +120,9 @@ impl<T: Number> Op<T, 1> for AllReduce {
         let y = reduced(&self.group, "all_reduce", x, self.how, None, self.tracked)?;
         y.ok_or_else(|| Error::shape("all_reduce", "no result"))
     }
-    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-        Keep { inputs: needs, output: matches!(self.how, ReduceOp::Max | ReduceOp::Min) }
+    fn keep(&self, [x]: [bool; 1]) -> Keep<1> {
+        let chosen = matches!(self.how, ReduceOp::Max | ReduceOp::Min);
+        Keep { inputs: [x && chosen], output: true }
     }
     /// Sum: sum of grad over the ranks; mean: its mean; max and min: the sum where x is the only one that is the result
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -163,8 +164,8 @@ impl<T: Number> Op<T, 1> for Reduce {
         let y = reduced(&self.group, "reduce", x, ReduceOp::Sum, Some(self.root), self.tracked)?;
         y.map_or_else(|| Array::zeros_on(x.device(), x.shape()), Ok)
     }
-    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-        Keep::inputs(needs)
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
     }
     /// the root's grad
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -241,8 +242,8 @@ impl<T: Element> Op<T, 1> for Broadcast {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         sent_to_all(&self.group, x, self.root, self.tracked)
     }
-    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-        Keep::inputs(needs)
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
     }
     /// root: the sum of grad over all ranks; others: 0
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -358,8 +359,8 @@ impl<T: Element> Op<T, 1> for Gather {
         self.rows.get_or_init(|| rows);
         Ok(y)
     }
-    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-        Keep::inputs(needs)
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
     }
     /// to all: this rank's rows of the sum of grad over all ranks; to the root: this rank's rows of its grad
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -434,8 +435,8 @@ impl<T: Number> Op<T, 1> for ReduceScatter {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         summed_part(&self.group, x, &self.counts, self.tracked)
     }
-    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-        Keep::inputs(needs)
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
     }
     /// the rows of grad of all ranks
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -518,8 +519,8 @@ impl<T: Element> Op<T, 1> for Scatter {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         part_of_root(&self.group, x, self.root, &self.counts, self.tracked)
     }
-    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-        Keep::inputs(needs)
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
     }
     /// root: the rows of grad of all ranks; others: 0
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {

@@ -3,7 +3,6 @@
 use crate::group::Group;
 use crate::rows::Rows;
 use autograd::{Tensor, rows_of, rows_of_safetensors};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use tensor_core::io::{NpyParts, write_npy_rows};
 use tensor_core::{AtCaller, Element, Error, ErrorKind, Float, Result};
@@ -115,8 +114,12 @@ fn save<T: Element>(rows: &Rows, path: &Path, x: &Tensor<T>) -> Result<()> {
             begun.and_then(Result::ok)
         }
     };
-    let said = begun.as_ref().map_or(Vec::new(), |b| b.path().as_os_str().as_bytes().to_vec());
-    let part = PathBuf::from(std::ffi::OsString::from_vec(told(group, &said)?));
+    // A name that is no text cannot be told to the others.
+    let said = begun.as_ref().map_or(Some(""), |b| b.path().to_str());
+    let unknown = || Error::file(OP, path, "its name is no Unicode text: choose another");
+    together(group, said.map(drop).ok_or_else(unknown))?;
+    let part = told(group, said.unwrap_or_default().as_bytes())?;
+    let part = PathBuf::from(String::from_utf8_lossy(&part).into_owned());
     let data = begun.as_ref().map_or(0, NpyParts::data);
     let data = group.broadcast(&Tensor::scalar(data as i64), 0)?.item()? as u64;
     together(group, write_npy_rows(&part, data, rows.range().start, x.array()))?;

@@ -20,10 +20,10 @@ impl<T: Element> Op<T, 1> for Send {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let ranks = [self.group.rank(), self.to];
         carried_over(&self.group, Some(x), x.shape(), ranks, self.tracked)?;
-        Ok(Array::scalar(T::default()))
+        Array::repeat_on(x.device(), &[], T::default())
     }
-    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-        Keep::inputs(needs)
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
     }
     /// the cotangent of what the other process received
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
@@ -53,15 +53,15 @@ impl<T: Element> Op<T, 1> for Receive {
         let came = came.ok_or_else(|| Error::shape("recv", "nothing came"))?;
         came.to_device("recv", buffer.device())
     }
-    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-        Keep::inputs(needs)
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
     }
     /// grad goes back, and nothing of it is the input's
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let g = tied(kept, g)?;
         let tracked = g.is_tracked() && is_grad_enabled();
         let receipt = applied(Send { group: self.group.clone(), to: self.from, tracked }, &g)?;
-        Ok([Some(receipt.to_device(&g.device())?.expand(kept.shape(0))?)])
+        Ok([Some(receipt.expand(kept.shape(0))?)])
     }
 }
 

@@ -8,8 +8,9 @@ use crate::source::{RowSum, Source};
 use crate::transport::Outgoing;
 use crate::tree::{self, Tree};
 use autograd::params::{flatten, unflatten};
-use autograd::{KeepMany, Kept, OpMany, Params, Tensor, apply_once, is_grad_enabled};
+use autograd::{KeepMany, Kept, OpMany, Params, Tensor, apply_many_at, is_grad_enabled};
 use std::ops::Range;
+use std::panic::Location;
 use tensor_core::shape::Dims;
 use tensor_core::{Array, AtCaller, Device, Error, Float, Result, compiled_once, kernels};
 
@@ -160,7 +161,7 @@ impl Rows {
     /// What `f` returns, which the other processes are told; group, where they do not agree, do not come or have ended.
     #[track_caller]
     pub fn sum<T: Float>(&self, mut f: impl FnMut(Range<usize>) -> Result<Tensor<T>>) -> Result<Tensor<T>> {
-        sum_of_blocks(self, None, &mut f).at_caller()
+        sum_of_blocks(Location::caller(), self, None, &mut f).at_caller()
     }
 
     /// The sum over all rows of a function of parameters, and its gradient, in all processes: `f` gives the part of the rows in
@@ -189,7 +190,7 @@ impl Rows {
             let (y, g) = autograd::value_and_grad(|x| f(x, rows), x)?;
             flatten(&(y, g))
         };
-        both(x, sum_of_blocks(self, Some(1 + numel(x)), &mut part)).at_caller()
+        both(x, sum_of_blocks(Location::caller(), self, Some(1 + numel(x)), &mut part)).at_caller()
     }
 
     /// The product of the Hessian of a sum over all rows with `v`, which has the structure of `x`, in all processes; `f` as for
@@ -205,7 +206,7 @@ impl Rows {
         v: &P,
     ) -> Result<P> {
         let mut part = |rows: Range<usize>| flatten(&autograd::hvp(|x| f(x, rows), x, v)?);
-        let product = sum_of_blocks(self, Some(numel(x)), &mut part).at_caller()?;
+        let product = sum_of_blocks(Location::caller(), self, Some(numel(x)), &mut part).at_caller()?;
         unflatten(x, &product)
     }
 
@@ -241,7 +242,7 @@ impl Rows {
             let (_, jv) = autograd::jvp(|x| f(x, rows.clone()), x, v)?;
             flatten(&autograd::vjp(|x| f(x, rows), x, &jv)?.1)
         };
-        let product = sum_of_blocks(self, Some(numel(x)), &mut part).at_caller()?;
+        let product = sum_of_blocks(Location::caller(), self, Some(numel(x)), &mut part).at_caller()?;
         unflatten(x, &product)
     }
 }
@@ -273,8 +274,8 @@ impl<T: Float> OpMany<T> for TreeSum {
     fn forward(&self, nodes: &[&Array<T>]) -> Result<Vec<Array<T>>> {
         Ok(vec![joined(&self.rows, nodes, &self.shape, self.tracked)?])
     }
-    fn keep(&self, needs: &[bool]) -> KeepMany {
-        KeepMany { inputs: needs.iter().take(1).copied().collect(), outputs: Vec::new() }
+    fn keep(&self, _: &[bool]) -> KeepMany {
+        KeepMany { inputs: Vec::new(), outputs: vec![true] }
     }
     /// the sum of grad over all ranks, for every node
     fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
@@ -321,6 +322,7 @@ compiled_once! {
 compiled_once! {
     /// The sum over all blocks of what `part` gives for the rows of one; `n` elements, where that is known.
     pub(crate) fn sum_of_blocks<T: Float>(
+        here: &'static Location<'static>,
         rows: &Rows,
         n: Option<usize>,
         part: &mut dyn FnMut(Range<usize>) -> Result<Tensor<T>>
@@ -354,7 +356,7 @@ compiled_once! {
         let tracked = is_grad_enabled() && nodes.iter().any(Tensor::is_tracked);
         let nodes: Vec<&Tensor<T>> = nodes.iter().collect();
         let op = TreeSum { rows: rows.clone(), shape, tracked };
-        let mut sums = apply_once!(T: Float, op => TreeSum, many &nodes)?;
+        let mut sums = apply_many_at(here, op, &nodes)?;
         sums.pop().ok_or_else(|| Error::shape(NAME, "no result"))
     }
 }

@@ -5,6 +5,7 @@ use autograd::params::{flatten, unflatten};
 use autograd::{Chunks, Params, RowReader, Tensor};
 use std::cell::RefCell;
 use std::ops::Range;
+use std::panic::Location;
 use std::sync::Arc;
 use tensor_core::{AtCaller, Error, Float, Result};
 
@@ -123,6 +124,7 @@ impl<T: Float> RowSum<T> {
     }
 
     /// The sum over blocks of what `part` gives for the tensors of one.
+    #[track_caller]
     fn over_blocks(
         &self,
         n: Option<usize>,
@@ -130,7 +132,7 @@ impl<T: Float> RowSum<T> {
     ) -> Result<Tensor<T>> {
         let walk = RefCell::new(self.walk());
         let first = self.rows.range().start;
-        sum_of_blocks(&self.rows, n, &mut |rows: Range<usize>| {
+        sum_of_blocks(Location::caller(), &self.rows, n, &mut |rows: Range<usize>| {
             let mut parts = Vec::with_capacity(self.sources.len());
             for source in walk.borrow_mut().iter_mut() {
                 parts.push(match source {

@@ -3,6 +3,7 @@
 
 #[cfg(stand_in)]
 mod fourier;
+mod exchange;
 #[cfg(stand_in)]
 mod map;
 #[cfg(stand_in)]
