@@ -20,26 +20,23 @@ fn far(x: &Tensor, from: &[f64]) -> f64 {
     x.to_vec().iter().zip(from).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max)
 }
 
-/// From the paper's starts, ten times and a hundred times as far: how many of the problems each method solves.
+/// From the paper's starts, ten times and a hundred times as far: as many as were seen to be solved,
+/// less two for other roundings.
 #[test]
 fn more_garbow_and_hillstrom() -> Result<()> {
-    for (method, least) in METHODS.into_iter().zip([[22, 0, 0], [0; 3], [0; 3], [0; 3]]) {
-        for (factor, least) in [1.0, 10.0, 100.0].into_iter().zip(least) {
-            let (mut solved, mut unsolved) = (0, Vec::new());
-            for problem in more_garbow_hillstrom() {
-                let start = Tensor::from(problem.start.clone()) * factor;
-                match minimize_with(problem.f, &start, with(method)) {
-                    Ok(found) if problem.solved_by(found.report.value) => solved += 1,
-                    Ok(found) => unsolved.push(format!(
-                        "{} ({:.3e}, {})",
-                        problem.name, found.report.value, found.report.stop
-                    )),
-                    Err(error) => unsolved.push(format!("{} ({error})", problem.name)),
-                }
+    for (factor, seen) in [(1.0, 24), (10.0, 23), (100.0, 18)] {
+        let (mut solved, mut unsolved) = (0, Vec::new());
+        for problem in more_garbow_hillstrom() {
+            let start = Tensor::from(problem.start.clone()) * factor;
+            match minimize(problem.f, &start) {
+                Ok(found) if problem.solved_by(found.report.value) => solved += 1,
+                Ok(found) => unsolved
+                    .push(format!("{} ({:.3e}, {})", problem.name, found.report.value, found.report.stop)),
+                Err(error) => unsolved.push(format!("{} ({error})", problem.name)),
             }
-            println!("{method:?} from {factor}: {solved} solved, not: {}", unsolved.join("; "));
-            assert!(solved >= least, "{method:?} from {factor}: {solved} of {least}: {unsolved:?}");
         }
+        println!("from {factor}: {solved} solved, not: {}", unsolved.join("; "));
+        assert!(solved + 2 >= seen, "from {factor}: {solved} of {seen}: {unsolved:?}");
     }
     Ok(())
 }
