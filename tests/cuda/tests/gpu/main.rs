@@ -2,8 +2,9 @@
 //! stand-in, and everything here is a simulation; run by itself, the program takes the machine's own GPU.
 
 #[cfg(stand_in)]
-mod fourier;
 mod exchange;
+#[cfg(stand_in)]
+mod fourier;
 #[cfg(stand_in)]
 mod map;
 #[cfg(stand_in)]
