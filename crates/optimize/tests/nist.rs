@@ -37,19 +37,22 @@ fn fit(problem: &Problem, start: &[f64]) -> Result<CurveFit<Vec<Tensor>>> {
     curve_fit(|x: &Tensor, b: &Vec<Tensor>| (problem.model)(&columns(x)?, b), &x, &problem.y, &start)
 }
 
+/// That of NIST_STRD_DIR: cargo runs tests in the folder of their package, and it may be relative to the workspace.
+fn folder() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("NIST_STRD_DIR")?);
+    Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder))
+}
+
 fn worst(found: &[Tensor], certified: &[f64]) -> f64 {
     found.iter().zip(certified).map(|(x, c)| digits(x.item().unwrap(), *c)).fold(f64::INFINITY, f64::min)
 }
 
 #[test]
 fn nonlinear_regression() {
-    let Some(folder) = std::env::var_os("NIST_STRD_DIR").map(PathBuf::from) else {
+    let Some(folder) = folder() else {
         println!("skipped: NIST_STRD_DIR does not name a folder of NIST's .dat files");
         return;
     };
-    // Cargo runs tests in the folder of their package.
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = if folder.is_absolute() { folder } else { root.join(folder) };
     let mut table = String::from(
         "| problem | start | stopped by | iterations | evaluations | Jacobians | digits of parameters | of standard errors |\n\
          |---|---|---|---|---|---|---|---|\n",
@@ -94,6 +97,34 @@ fn nonlinear_regression() {
     }
     assert!(count > 0, "{} has none of NIST's files", folder.display());
     assert!(failures.is_empty(), "not enough digits:\n{}", failures.join("\n"));
+}
+
+/// The same problems by the crate levenberg-marquardt, through this library's adapter: its digits are its own.
+#[cfg(feature = "levenberg-marquardt")]
+#[test]
+fn nonlinear_regression_by_another_crate() {
+    use tapegrad::optimize::levenberg_marquardt::{LevenbergMarquardt, Problem as Adapted};
+    let Some(folder) = folder() else { return };
+    let (mut runs, mut good) = (0, 0);
+    for name in PROBLEMS {
+        let Ok(problem) = Problem::read(&folder.join(name).with_extension("dat")) else { continue };
+        for (i, start) in problem.starts.iter().enumerate() {
+            let start: Vec<Tensor> = start.iter().map(|&b| Tensor::scalar(b)).collect();
+            let residuals = |b: &Vec<Tensor>| (problem.model)(&problem.x, b)?.try_sub(&problem.y);
+            let (adapted, report) =
+                LevenbergMarquardt::new().minimize(Adapted::new(residuals, &start).unwrap());
+            let found = adapted.parameters().unwrap();
+            let digits = worst(&found, &problem.parameters);
+            println!(
+                "{name} {}: {digits:.1} digits, {} evaluations, {:?}",
+                i + 1,
+                report.number_of_evaluations,
+                report.termination
+            );
+            (runs, good) = (runs + 1, good + usize::from(digits >= 6.0));
+        }
+    }
+    assert!(runs > 0 && good * 10 >= runs * 8, "{good} of {runs} to six digits");
 }
 
 /// Longley, "An appraisal of least squares programs for the electronic computer from the point of view of the user",
