@@ -36,13 +36,13 @@ fn close(x: &Tensor, expected: &[f64], tolerance: f64) {
 #[test]
 fn results_on_bounds() -> Result<()> {
     let cases: [[[f64; 2]; 4]; 4] = [
-        // The minimum outside: on one bound.
+        // The minimum outside: on a bound of the first.
         [[-1.5, -1.0], [0.5, 2.0], [-1.2, 1.0], [0.5, 0.25]],
-        // On two.
+        // Of the second.
         [[-2.0, -2.0], [0.5, 0.1], [-1.0, 0.0], [0.33176908, 0.1]],
         // Inside.
         [[-5.0, -5.0], [5.0, 5.0], [-1.2, 1.0], [1.0, 1.0]],
-        // A start beyond them, and the minimum at a corner of them.
+        // A start beyond them.
         [[2.0, 6.0], [3.0, 7.0], [0.0, 0.0], [2.44888582, 6.0]],
     ];
     for method in methods() {
