@@ -1,7 +1,7 @@
 //! Residuals at a point, recorded, so that their Jacobian there needs no second evaluation.
 
 use crate::flat::Flat;
-use autograd::{GradOptions, Tensor, enable_grad, grad_with, jacobian};
+use autograd::{GradOptions, Tensor, enable_grad, grad_with, jacobian, no_grad, vjp_batched};
 use tensor_core::{Error, Result};
 
 /// Residuals of the tensors of the parameters.
@@ -9,6 +9,9 @@ pub(crate) type Residuals<'a> = dyn FnMut(&[Tensor]) -> Result<Tensor> + 'a;
 
 /// Elements of one batch of cotangents, as autograd's own Jacobians take them.
 const BATCH: usize = 1 << 14;
+
+/// The same of passes through the backward pass, each batch of which forms that anew.
+const LINEAR_BATCH: usize = 1 << 17;
 
 /// What a backward pass through the backward pass costs beside elements, in elements.
 const OVERHEAD: usize = 1 << 12;
@@ -41,13 +44,16 @@ impl Recorded {
         if m.saturating_mul(m.saturating_sub(3 * n)) <= OVERHEAD {
             return self.columns(&self.y);
         }
-        enable_grad(|| {
-            let cotangent = self.y.detach().zeros_like().requires_grad();
-            let pulled = Recorded { y: self.pullback(cotangent.clone())?, xs: vec![cotangent] };
-            // A column of n derivatives for each element of the cotangent: a row of the Jacobian.
-            let rows = pulled.columns(&pulled.y)?;
-            Ok(transposed(&rows, m, n))
-        })
+        // In a transform of its own, which leaves out all that depends on the parameters alone, and is not recorded.
+        let origin = self.y.detach().zeros_like();
+        let at_once = (LINEAR_BATCH / m).clamp(1, n);
+        let mut columns = Vec::with_capacity(m * n);
+        for start in (0..n).step_by(at_once) {
+            let rows = identity(start, at_once.min(n - start), n)?.to_device(&origin.device())?;
+            let (_, lines) = no_grad(|| vjp_batched(|c| self.pullback(c.clone()), &origin, &rows))?;
+            columns.extend(lines.detach().into_vec());
+        }
+        Ok(columns)
     }
 
     /// The Hessian of the sum of the residuals times these weights.
@@ -86,9 +92,7 @@ impl Recorded {
         let at_once = (BATCH / m.max(n)).clamp(1, m);
         for start in (0..m).step_by(at_once) {
             let rows = at_once.min(m - start);
-            let mut identity = vec![0.0; rows * m];
-            (0..rows).for_each(|i| identity[i * m + start + i] = 1.0);
-            let cotangent = Some(Tensor::from_vec(identity, [rows, m])?.to_device(&y.device())?);
+            let cotangent = Some(identity(start, rows, m)?.to_device(&y.device())?);
             let options = GradOptions { cotangent, retain_graph: true, batched: true, create_graph: false };
             let mut first = 0;
             for (g, x) in grad_with(y, &xs, options)?.into_iter().zip(&xs) {
@@ -102,6 +106,13 @@ impl Recorded {
         }
         Ok(all)
     }
+}
+
+/// Rows of the identity of `n`, from `start` on.
+fn identity(start: usize, rows: usize, n: usize) -> Result<Tensor> {
+    let mut values = vec![0.0; rows * n];
+    (0..rows).for_each(|i| values[i * n + start + i] = 1.0);
+    Tensor::from_vec(values, [rows, n])
 }
 
 /// Columns of a matrix `[m, n]` that is given by rows.
