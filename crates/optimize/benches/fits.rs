@@ -56,19 +56,17 @@ fn ten_peaks() -> Result<()> {
     report("ten peaks", || least_squares(|b| model(b)?.try_sub(&y), &start))
 }
 
-/// The least of several means.
+/// The fastest of many runs.
 fn report<P>(name: &str, run: impl Fn() -> Result<LeastSquaresSolution<P>>) -> Result<()> {
     let found = run()?;
-    let start = Instant::now();
-    run()?;
-    let repeats = (0.04 / start.elapsed().as_secs_f64().max(1e-6)).ceil() as usize;
-    let mut best = f64::INFINITY;
-    for _ in 0..5 {
-        let start = Instant::now();
-        for _ in 0..repeats {
-            run()?;
+    let (began, mut best) = (Instant::now(), f64::INFINITY);
+    for runs in 0.. {
+        if runs >= 5 && began.elapsed().as_secs_f64() > 0.3 {
+            break;
         }
-        best = best.min(start.elapsed().as_secs_f64() / repeats as f64);
+        let start = Instant::now();
+        run()?;
+        best = best.min(start.elapsed().as_secs_f64());
     }
     let report = &found.report;
     println!(

@@ -5,12 +5,12 @@ pub use ::levenberg_marquardt::{
     LeastSquaresProblem, LevenbergMarquardt, MinimizationReport, TerminationReason,
 };
 
+use crate::flat::{self, Flat};
 use crate::least_squares::recorded::{Recorded, Residuals};
-use autograd::params::{flatten, unflatten};
 use autograd::{Params, Tensor};
 use nalgebra_0_34::{DMatrix, DVector, Dyn, storage::Owned};
 use std::cell::{RefCell, RefMut};
-use tensor_core::{AtCaller, Device, Error, Result};
+use tensor_core::{AtCaller, Error, Result};
 
 /// Residuals and their parameters as that crate's solver takes them; the Jacobian is this library's, from the same
 /// evaluation as the residuals.
@@ -32,7 +32,7 @@ use tensor_core::{AtCaller, Device, Error, Result};
 /// ```
 pub struct Problem<'f, P> {
     like: P,
-    device: Device,
+    flat: Flat,
     x: Vec<f64>,
     state: RefCell<State<'f>>,
 }
@@ -53,12 +53,13 @@ impl<'f, P: Params<f64> + 'f> Problem<'f, P> {
     /// Device, where the parameters are on several.
     #[track_caller]
     pub fn new(mut residuals: impl FnMut(&P) -> Result<Tensor> + 'f, x0: &P) -> Result<Self> {
-        let flat = flatten(x0)?.detach();
-        let of = |flat: &Tensor| unflatten(x0, flat);
-        let (like, inner) = (of(&flat)?, of(&flat)?);
-        let f: Box<Residuals<'f>> = Box::new(move |x| residuals(&unflatten(&inner, x)?));
+        let tensors = x0.tensors();
+        let flat = Flat::of("levenberg_marquardt", &tensors).at_caller()?;
+        let x = flat::values(&tensors);
+        let (like, inner) = (x0.rebuild(flat.tensors(&x)?), x0.rebuild(flat.tensors(&x)?));
+        let f: Box<Residuals<'f>> = Box::new(move |xs| residuals(&inner.rebuild(xs.to_vec())));
         let state = State { f, recorded: None, residuals: None, evaluations: 0, error: None };
-        Ok(Problem { like, device: flat.device(), x: flat.to_vec(), state: RefCell::new(state) })
+        Ok(Problem { like, flat, x, state: RefCell::new(state) })
     }
 
     /// The parameters, which after the solver are those it found.
@@ -69,7 +70,7 @@ impl<'f, P: Params<f64> + 'f> Problem<'f, P> {
     pub fn parameters(self) -> Result<P> {
         match self.state.into_inner().error {
             Some(error) => Err(error),
-            None => unflatten(&self.like, &Tensor::from(self.x).to_device(&self.device)?).at_caller(),
+            None => Ok(self.like.rebuild(self.flat.tensors(&self.x).at_caller()?)),
         }
     }
 
@@ -86,7 +87,7 @@ impl<'f, P: Params<f64> + 'f> Problem<'f, P> {
         }
         if state.residuals.is_none() {
             state.evaluations += 1;
-            match Recorded::at(&mut *state.f, &self.x, &self.device) {
+            match Recorded::at(&mut *state.f, &self.x, &self.flat) {
                 Ok(recorded) => {
                     state.residuals = Some(recorded.residuals());
                     state.recorded = Some(recorded);

@@ -164,7 +164,7 @@ fn band(
         }
     };
     // Rounding may leave less than nothing.
-    let standard_error = variance.maximum(&Tensor::scalar(0.0))?.sqrt();
+    let standard_error = variance.maximum(Tensor::scalar(0.0))?.sqrt();
     let reach = &standard_error * t;
     Ok(Band { lower: &fit - &reach, upper: &fit + reach, fit, standard_error })
 }

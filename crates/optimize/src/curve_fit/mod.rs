@@ -23,12 +23,13 @@ const OP: &str = "curve_fit";
 /// ```
 /// use tapegrad::Tensor;
 /// use tapegrad::optimize::{Bounds, CurveFitOptions, LeastSquaresOptions, Loss, curve_fit_with};
-/// let (x, y) = (Tensor::from([0.0, 1.0, 2.0, 3.0]), Tensor::from([1.0, 2.1, 3.0, 20.0]));
+/// let x = Tensor::from([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+/// let y = Tensor::from([1.0, 2.1, 3.0, 4.0, 5.1, 20.0]);
 /// let line = |x: &Tensor, p: &Tensor| Ok(p.select(0, 0)? * x + p.select(0, 1)?);
 /// let options = CurveFitOptions {
 ///     names: vec!["slope".into(), "offset".into()],
 ///     solver: LeastSquaresOptions {
-///         loss: Loss::SoftL1,
+///         loss: Loss::Cauchy,
 ///         f_scale: 0.1,
 ///         bounds: Some(Bounds::all(0.0, 10.0)),
 ///         ..Default::default()

@@ -57,7 +57,7 @@ fn inverse_normal(jacobian: &Tensor, columns: &[usize]) -> Result<Option<Vec<f64
         return Ok(Some(Vec::new()));
     }
     let at: Vec<i64> = columns.iter().map(|&j| j as i64).collect();
-    let jacobian = jacobian.to_device(&Device::Cpu)?.index_select(1, &Tensor::from(at))?;
+    let jacobian = jacobian.to_device(&Device::Cpu)?.index_select(1, Tensor::from(at))?;
     let sizes = jacobian.vector_norm(2.0, [0], true)?;
     if jacobian.shape()[0] < k || sizes.to_vec().iter().any(|s| !(*s > 0.0 && s.is_finite())) {
         return Ok(None);

@@ -10,14 +10,14 @@ mod triangle;
 pub use loss::Loss;
 
 use crate::bounds::Bounds;
+use crate::flat::{self, Flat};
 use crate::report::{Callback, Report};
-use autograd::params::{flatten, unflatten};
 use autograd::{Params, Tensor};
 use linalg::{SparseJacobian, SparseTensor};
 use recorded::Residuals;
 use search::Search;
 use std::fmt;
-use tensor_core::{AtCaller, Error, Result};
+use tensor_core::{AtCaller, Device, Error, Result};
 
 const OP: &str = "least_squares";
 
@@ -52,7 +52,7 @@ pub enum Scale {
     /// parameter is given. SciPy's `x_scale='jac'`.
     #[default]
     Jacobian,
-    /// A typical size of each parameter, in the order of [`flatten`].
+    /// A typical size of each parameter, in the order of [`flatten`](autograd::params::flatten).
     Given(Vec<f64>),
 }
 
@@ -149,7 +149,7 @@ impl LeastSquaresOptions<'_> {
     }
 }
 
-/// A Jacobian: a row for each residual, a column for each parameter, in the order of [`flatten`].
+/// A Jacobian: a row for each residual, a column for each parameter, in the order of [`flatten`](autograd::params::flatten).
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Jacobian {
@@ -253,30 +253,32 @@ pub fn least_squares_with<P: Params<f64>>(
     x0: &P,
     options: LeastSquaresOptions<'_>,
 ) -> Result<LeastSquaresSolution<P>> {
-    let flat = flatten(x0)?.detach();
-    let found = solve(&mut |x| residuals(&unflatten(x0, x)?), &flat, options).at_caller()?;
-    let vector = |x: Vec<f64>| unflatten(x0, &Tensor::from(x).to_device(&flat.device())?);
+    let tensors = x0.tensors();
+    let flat = Flat::of(OP, &tensors).at_caller()?;
+    let device = tensors.first().map_or(Device::Cpu, Tensor::device);
+    let mut f = |xs: &[Tensor]| residuals(&x0.rebuild(xs.to_vec()));
+    let found = solve(&mut f, flat::values(&tensors), flat.clone(), options).at_caller()?;
+    let structure = |x: &[f64]| Ok::<_, Error>(x0.rebuild(flat.tensors(x)?));
     let jacobian = match found.sparse {
         Some(sparse) => Jacobian::Sparse(sparse),
-        None => Jacobian::Dense(
-            Tensor::from_vec(found.columns, [flat.numel(), found.residuals.len()])?
-                .t()?
-                .to_device(&flat.device())?,
-        ),
+        None => {
+            let columns = Tensor::from_vec(found.columns, [flat.numel(), found.residuals.len()])?;
+            Jacobian::Dense(columns.t()?.to_device(&device)?)
+        }
     };
     Ok(LeastSquaresSolution {
-        x: vector(found.x)?,
-        residuals: Tensor::from(found.residuals).to_device(&flat.device())?,
+        x: structure(&found.x)?,
+        residuals: Tensor::from(found.residuals).to_device(&device)?,
         jacobian,
-        gradient: vector(found.gradient)?,
+        gradient: structure(&found.gradient)?,
         report: found.report,
     })
 }
 
-fn solve(f: &mut Residuals<'_>, x0: &Tensor, options: LeastSquaresOptions<'_>) -> Result<Found> {
+fn solve(f: &mut Residuals<'_>, x0: Vec<f64>, flat: Flat, options: LeastSquaresOptions<'_>) -> Result<Found> {
     let method = options.method.clone();
-    let mut f = |x: &Tensor| f(x);
-    let (mut search, start) = Search::new(&mut f, x0.to_vec(), x0.device(), options)?;
+    let mut f = |xs: &[Tensor]| f(xs);
+    let (mut search, start) = Search::new(&mut f, x0, flat, options)?;
     match method {
         LeastSquaresMethod::Lm => dense::solve(&mut search, start),
         LeastSquaresMethod::SparseLm(plan) => sparse::solve(&mut search, start, plan),

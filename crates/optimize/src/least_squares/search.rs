@@ -3,8 +3,9 @@
 use super::recorded::{Recorded, Residuals, finite_at_start, first};
 use super::{LeastSquaresOptions, OP};
 use crate::bounds::Limits;
+use crate::flat::Flat;
 use crate::report::{Evaluations, Progress, Report, Stop};
-use tensor_core::{Device, Error, Result};
+use tensor_core::{Error, Result};
 
 /// Residuals at a point.
 pub(super) struct Point {
@@ -17,7 +18,7 @@ pub(super) struct Point {
 pub(super) struct Search<'f, 'o> {
     pub(super) f: &'f mut Residuals<'f>,
     pub(super) options: LeastSquaresOptions<'o>,
-    pub(super) device: Device,
+    pub(super) flat: Flat,
     pub(super) bounds: Limits,
     pub(super) evaluations: Evaluations,
     pub(super) iterations: usize,
@@ -30,7 +31,7 @@ impl<'f, 'o> Search<'f, 'o> {
     pub(super) fn new(
         f: &'f mut Residuals<'f>,
         mut x0: Vec<f64>,
-        device: Device,
+        flat: Flat,
         options: LeastSquaresOptions<'o>,
     ) -> Result<(Self, Vec<f64>)> {
         let n = x0.len();
@@ -48,7 +49,7 @@ impl<'f, 'o> Search<'f, 'o> {
             most_iterations: options.max_iterations.unwrap_or(usize::MAX),
             f,
             options,
-            device,
+            flat,
             bounds,
             evaluations: Evaluations::default(),
             iterations: 0,
@@ -59,7 +60,7 @@ impl<'f, 'o> Search<'f, 'o> {
 
     /// The start and the Jacobian there, column by column.
     pub(super) fn start(&mut self, x: Vec<f64>) -> Result<(Point, Vec<f64>)> {
-        let (residuals, columns) = first(self.f, &x, &self.device)?;
+        let (residuals, columns) = first(self.f, &x, &self.flat)?;
         self.evaluations.values += 1;
         self.evaluations.derivatives += 1;
         let point = self.start_from(x, residuals)?;
@@ -86,7 +87,7 @@ impl<'f, 'o> Search<'f, 'o> {
 
     /// The residuals at `x`, of which there must be `m`; None where their cost is not finite, so that the step is refused.
     pub(super) fn trial(&mut self, x: Vec<f64>, m: usize) -> Result<Option<(Point, Recorded)>> {
-        let recorded = Recorded::at(self.f, &x, &self.device)?;
+        let recorded = Recorded::at(self.f, &x, &self.flat)?;
         let residuals = recorded.residuals();
         Ok(self.tried(x, residuals, m)?.map(|point| (point, recorded)))
     }

@@ -7,6 +7,7 @@ use super::recorded::finite_at_start;
 use super::search::{Point, Search, cosine};
 use super::{Found, OP, Scale};
 use crate::report::Stop;
+use autograd::params::{flatten, unflatten};
 use autograd::{Tensor, no_grad};
 use linalg::{SparseJacobian, SparseTensor};
 use std::cell::RefCell;
@@ -88,12 +89,13 @@ pub(super) fn solve(
     x0: Vec<f64>,
     plan: Option<SparseJacobian>,
 ) -> Result<Found> {
-    let at = Tensor::from(x0.clone()).to_device(&search.device)?;
+    let like = search.flat.tensors(&x0)?;
+    let at = flatten(&like)?;
     let plan = match plan {
         Some(plan) => plan,
         None => {
             let f = RefCell::new(&mut *search.f);
-            SparseJacobian::detect(|x: &Tensor| Ok(f.borrow_mut()(x)?.flatten()), &at)?
+            SparseJacobian::detect(|x: &Tensor| Ok(f.borrow_mut()(&unflatten(&like, x)?)?.flatten()), &at)?
         }
     };
     let (residuals, mut jacobian) = evaluated(search, &plan, &x0)?;
@@ -146,8 +148,8 @@ pub(super) fn solve(
             let predicted = fall / point.cost;
             let trial = if fall > 0.0 {
                 let residuals = {
-                    let x = Tensor::from(x.clone()).to_device(&search.device)?;
-                    no_grad(|| Ok::<_, Error>((search.f)(&x)?.flatten().to_vec()))?
+                    let xs = search.flat.tensors(&x)?;
+                    no_grad(|| Ok::<_, Error>((search.f)(&xs)?.flatten().to_vec()))?
                 };
                 search.tried(x, residuals, m)?
             } else {
@@ -211,11 +213,12 @@ fn evaluated(
     x: &[f64],
 ) -> Result<(Vec<f64>, SparseTensor)> {
     search.evaluations.derivatives += 1;
-    let x = Tensor::from(x.to_vec()).to_device(&search.device)?;
+    let like = search.flat.tensors(x)?;
+    let x = flatten(&like)?;
     let residuals = RefCell::new(Vec::new());
     let f = RefCell::new(&mut *search.f);
     let value = |x: &Tensor| {
-        let y = f.borrow_mut()(x)?.flatten();
+        let y = f.borrow_mut()(&unflatten(&like, x)?)?.flatten();
         *residuals.borrow_mut() = y.detach().to_vec();
         Ok(y)
     };

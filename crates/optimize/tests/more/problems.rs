@@ -91,17 +91,16 @@ fn chebyquad(x: &Tensor) -> Result<Tensor> {
 }
 
 fn watson(x: &Tensor) -> Result<Tensor> {
-    let n = x.numel();
     let t = count(29) / 29.0;
     let power = |p: usize| t.powf(p as f64);
     let p = x.unbind(0)?;
     let mut slope = Tensor::zeros([29]);
     let mut value = Tensor::zeros([29]);
-    for j in 0..n {
+    for (j, p) in p.iter().enumerate() {
         if j > 0 {
-            slope = slope + &p[j] * power(j - 1) * j as f64;
+            slope += p * power(j - 1) * j as f64;
         }
-        value = value + &p[j] * power(j);
+        value += p * power(j);
     }
     join(&[slope - value.square() - 1.0, p[0].clone(), &p[1] - p[0].square() - 1.0])
 }
@@ -261,7 +260,7 @@ pub fn all() -> Vec<Problem> {
             |x| {
                 let h = 1.0 / 11.0;
                 let neighbours =
-                    x.pad(&[1, 0], 0.0)?.narrow(0, 0, 10)? + x.pad(&[0, 1], 0.0)?.narrow(0, 1, 10)?;
+                    x.pad([1, 0], 0.0)?.narrow(0, 0, 10)? + x.pad([0, 1], 0.0)?.narrow(0, 1, 10)?;
                 Ok(x * 2.0 - neighbours + (x + count(10) * h + 1.0).powf(3.0) * (h * h / 2.0))
             },
         ),
@@ -281,17 +280,17 @@ pub fn all() -> Vec<Problem> {
             },
         ),
         problem("Broyden tridiagonal, 10", &[-1.0; 10], 0.0, |x| {
-            let before = x.pad(&[1, 0], 0.0)?.narrow(0, 0, 10)?;
-            let after = x.pad(&[0, 1], 0.0)?.narrow(0, 1, 10)?;
+            let before = x.pad([1, 0], 0.0)?.narrow(0, 0, 10)?;
+            let after = x.pad([0, 1], 0.0)?.narrow(0, 1, 10)?;
             Ok((3.0 - x * 2.0) * x - before - after * 2.0 + 1.0)
         }),
         problem("Broyden banded, 10", &[-1.0; 10], 0.0, |x| {
             let near = x * (x + 1.0);
             let mut band = Tensor::zeros([10]);
             for shift in 1..=5usize {
-                band = band + near.pad(&[shift, 0], 0.0)?.narrow(0, 0, 10)?;
+                band += near.pad([shift, 0], 0.0)?.narrow(0, 0, 10)?;
             }
-            band = band + near.pad(&[0, 1], 0.0)?.narrow(0, 1, 10)?;
+            band += near.pad([0, 1], 0.0)?.narrow(0, 1, 10)?;
             Ok(x * (x.square() * 5.0 + 2.0) + 1.0 - band)
         }),
     ]
