@@ -20,6 +20,9 @@ pub(crate) enum Action {
 
 pub(crate) static CHOOSE: Function<3> = function!(|mask, a, b| E::choose(mask.eq_number(1.0), a, b));
 
+/// The kind of an action, its input or function, and its numbers.
+type Key = (u8, usize, [u64; 2]);
+
 impl Action {
     /// How many values it takes.
     fn arity(self) -> usize {
@@ -32,7 +35,7 @@ impl Action {
     }
 
     /// What tells actions apart: which kind, which function, and its numbers.
-    fn key(self) -> (u8, usize, [u64; 2]) {
+    fn key(self) -> Key {
         match self {
             Action::Input(k) => (0, k, [0; 2]),
             Action::Number(c) => (1, 0, [c.to_bits(), 0]),
@@ -62,7 +65,7 @@ impl Statement {
 #[derive(Default)]
 struct Writing {
     all: Vec<Statement>,
-    known: HashMap<((u8, usize, [u64; 2]), [u32; 3]), u32>,
+    known: HashMap<(Key, [u32; 3]), u32>,
 }
 
 thread_local! {
