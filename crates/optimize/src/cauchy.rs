@@ -1,6 +1,8 @@
 //! The minimum of the quadratic model of L-BFGS within bounds: Byrd, Lu, Nocedal, Zhu, "A limited memory algorithm for bound
 //! constrained optimization", 1995, with the projection of Morales, Nocedal, "Remark on algorithm 778", 2011.
 
+#![allow(clippy::needless_range_loop, reason = "formulas over several vectors read best by index")]
+
 use crate::bounds::Limits;
 use crate::lbfgs::Memory;
 use crate::search::dot;

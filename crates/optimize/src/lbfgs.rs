@@ -1,5 +1,7 @@
 //! L-BFGS, without bounds and with them.
 
+#![allow(clippy::needless_range_loop, reason = "formulas over several vectors read best by index")]
+
 use crate::cauchy;
 use crate::objective::Halt;
 use crate::report::Stop;

@@ -1,5 +1,7 @@
 //! What all solvers share: the point they are at, trials, tolerances and limits.
 
+#![allow(clippy::needless_range_loop, reason = "formulas over several vectors read best by index")]
+
 use crate::bounds::Limits;
 use crate::line_search::{LineSearch, Next};
 use crate::objective::{Halt, Objective, Record};

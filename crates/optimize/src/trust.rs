@@ -44,7 +44,11 @@ pub(crate) fn run(search: &mut Search<'_, '_>, subproblem: Subproblem) -> Result
             }
         };
         let length = norm(&p);
-        if !(step.gain > 0.0) || !length.is_finite() || length <= f64::EPSILON * 1e-2 * norm(&search.at.x) {
+        if step.gain.is_nan()
+            || step.gain <= 0.0
+            || !length.is_finite()
+            || length <= f64::EPSILON * 1e-2 * norm(&search.at.x)
+        {
             return Err(Halt::Stop(Stop::NoProgress));
         }
         let (value, _) = search.try_step(&p, 1.0)?;
@@ -93,7 +97,7 @@ fn steihaug(search: &mut Search<'_, '_>, radius: f64, z: &mut [f64]) -> Result<S
         search.objective.product(record, &p, &mut hp)?;
         let curve = dot(&p, &hp);
         let step = square / curve;
-        let ends = !(curve > 0.0) || !step.is_finite() || {
+        let ends = curve.is_nan() || curve <= 0.0 || !step.is_finite() || {
             let beyond: f64 = z.iter().zip(&p).map(|(z, p)| (z + step * p).powi(2)).sum();
             beyond.sqrt() >= radius
         };
@@ -147,7 +151,7 @@ impl Eigen {
         };
         let newton = parts(0.0);
         let (mut q, mut at_edge) = (newton, false);
-        if least <= f64::EPSILON * size || !(norm(&q) <= radius) {
+        if least <= f64::EPSILON * size || norm(&q).is_nan() || norm(&q) > radius {
             at_edge = true;
             let floor = (-least).max(0.0);
             let mut low = floor;

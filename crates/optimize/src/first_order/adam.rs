@@ -113,7 +113,7 @@ impl<T: Float> Adam<T> {
     #[track_caller]
     pub fn of(options: AdamOptions) -> Result<Self> {
         let AdamOptions { lr, betas: (b1, b2), eps, weight_decay, decoupled_weight_decay } = options;
-        if [lr, eps, weight_decay].iter().any(|x| !(*x >= 0.0)) {
+        if [lr, eps, weight_decay].iter().any(|x| x.is_nan() || *x < 0.0) {
             let message = format!("lr {lr}, eps {eps}, weight_decay {weight_decay}: none may be negative");
             return Err(Error::argument("Adam", message).at_caller());
         }

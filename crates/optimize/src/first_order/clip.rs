@@ -5,7 +5,7 @@ use tensor_core::{AtCaller, Error, Float, Result, compiled_once};
 
 compiled_once! {
     fn by_norm<T: Float>(grads: Vec<Tensor<T>>, max_norm: f64) -> Result<(Vec<Tensor<T>>, f64)> {
-        if !(max_norm > 0.0) {
+        if max_norm.is_nan() || max_norm <= 0.0 {
             return Err(Error::argument("clip_grad_norm", format!("max_norm {max_norm}: a positive number is needed")));
         }
         let clip = || -> Result<_> {

@@ -102,7 +102,7 @@ impl<T: Float> Sgd<T> {
     #[track_caller]
     pub fn of(options: SgdOptions) -> Result<Self> {
         let SgdOptions { lr, momentum, dampening, weight_decay, nesterov } = options;
-        if [lr, momentum, weight_decay].iter().any(|x| !(*x >= 0.0)) {
+        if [lr, momentum, weight_decay].iter().any(|x| x.is_nan() || *x < 0.0) {
             let message =
                 format!("lr {lr}, momentum {momentum}, weight_decay {weight_decay}: none may be negative");
             return Err(Error::argument("Sgd", message).at_caller());
