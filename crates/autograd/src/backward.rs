@@ -131,6 +131,7 @@ pub(crate) fn walk(
         }
         if graph == GraphUse::Consume {
             let Opened::Node(mut node) = edge.consume() else { return Err(consumed()) };
+            forget_older(&mut node, since);
             let mut grads: SmallVec<[(usize, Cotangent); 2]> = SmallVec::new();
             let context = Context { parents: &node.parents, own: None, many, only: None, outputs: &[] };
             answer(&node, context, g, detecting, &mut |i, g| {
@@ -143,7 +144,10 @@ pub(crate) fn walk(
                 }
             }
         } else {
-            let Opened::Node(node) = edge.open() else { return Err(consumed()) };
+            let Opened::Node(mut node) = edge.open() else { return Err(consumed()) };
+            if graph == GraphUse::Retain {
+                forget_older(&mut node, since);
+            }
             let own = (graph == GraphUse::Create).then_some(&edge);
             // What the rule records belongs to the line of its operation.
             mode::set_site(node.site);
@@ -155,6 +159,18 @@ pub(crate) fn walk(
         }
     }
     Ok(found)
+}
+
+/// Takes the parents away that cannot lead to what is asked for, so that the rule computes nothing for them.
+#[inline]
+fn forget_older(node: &mut Node, since: u64) {
+    if since > 0 {
+        for parent in &mut node.parents {
+            if parent.as_ref().is_some_and(|parent| parent.latest() < since) {
+                *parent = None;
+            }
+        }
+    }
 }
 
 /// Runs a node's rule on its cotangent.

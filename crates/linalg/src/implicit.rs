@@ -641,11 +641,11 @@ mod tests {
         let n = 10_000;
         let field = |u: &Tensor, p: &Tensor| {
             let second =
-                u * 4.0 - u.pad(&[1, 0], 0.0)?.narrow(0, 0, n)? - u.pad(&[0, 1], 0.0)?.narrow(0, 1, n)?;
+                u * 4.0 - u.pad([1, 0], 0.0)?.narrow(0, 0, n)? - u.pad([0, 1], 0.0)?.narrow(0, 1, n)?;
             (second + u.powf(3.0)).try_sub(p)
         };
         let energy = |u: &Tensor, p: &Tensor| {
-            let steps = u.pad(&[0, 1], 0.0)?.try_sub(&u.pad(&[1, 0], 0.0)?)?;
+            let steps = u.pad([0, 1], 0.0)?.try_sub(&u.pad([1, 0], 0.0)?)?;
             Ok(steps.square().sum() * 0.5 + u.square().sum() + u.powf(4.0).sum() * 0.25 - u.try_mul(p)?.sum())
         };
         let one = Tensor::ones([n]);

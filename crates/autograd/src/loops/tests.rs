@@ -84,7 +84,7 @@ fn derivatives_of_any_order() -> Result<()> {
     gradgradcheck(f, &at)?;
     // Third order of x^(2^k) by squaring: x^256.
     let power = |x: &Tensor| Ok(scan(|x: &Tensor, ()| Ok((x.square(), ())), x, 8)?.0);
-    let second = |x: &Tensor| Ok(hvp(power, x, &Tensor::scalar(1.0))?);
+    let second = |x: &Tensor| hvp(power, x, &Tensor::scalar(1.0));
     let (y, dy) = value_and_grad(second, &Tensor::scalar(1.0))?;
     assert_eq!((y.item()?, dy.item()?), (256.0 * 255.0, 256.0 * 255.0 * 254.0));
     // A Jacobian of all states, many cotangents at once.
@@ -175,11 +175,11 @@ fn captured_tensors_have_gradients() -> Result<()> {
     let decay = (&w * 0.1).exp();
     let y = scan(|x: &Tensor, ()| Ok((x * &decay + &w, ())), &Tensor::from([1.0, 2.0]), 20)?.0.sum();
     let g = grad(&y, &[&w])?.remove(0).unwrap();
-    let of_all = |w: &[Tensor]| {
-        let decay = (&w[0] * 0.1).exp();
-        (0..20).try_fold(Tensor::from([1.0, 2.0]), |x, _| Ok::<_, Error>(x * &decay + &w[0])).map(|x| x.sum())
+    let of_all = |w: &Tensor| {
+        let decay = (w * 0.1).exp();
+        (0..20).try_fold(Tensor::from([1.0, 2.0]), |x, _| Ok::<_, Error>(x * &decay + w)).map(|x| x.sum())
     };
-    let (_, expected) = value_and_grad(|w: &Tensor| of_all(&[w.clone()]), &w.detach())?;
+    let (_, expected) = value_and_grad(of_all, &w.detach())?;
     assert!(close(&g, &expected));
     // Nothing is left on the tape, and without gradients nothing is recorded.
     drop((y, decay));
