@@ -45,6 +45,15 @@ SERVED = {
     "C++": set(EVALS),
 }
 
+# JAX's tool does not wait for what it has asked for: as it is, it would time the asking.
+SYNCHRONOUS = """
+import os, runpy, sys, jax
+jax.config.update("jax_cpu_enable_async_dispatch", False)
+sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 NAMES = ["tapegrad", "pytorch", "jax", "C++"]
 
 
@@ -53,8 +62,10 @@ def command(tool, eval_name, args):
     match tool:
         case "tapegrad":
             return [args.tapegrad]
-        case "pytorch" | "jax":
-            return [sys.executable, tools / "tools" / tool / "run.py"]
+        case "pytorch":
+            return [sys.executable, tools / "tools/pytorch/run.py"]
+        case "jax":
+            return [sys.executable, "-c", SYNCHRONOUS, tools / "tools/jax/run.py"]
         case "C++":
             return [sys.executable, HERE, "--cpp", "finite" if eval_name in ("particle", "saddle") else "manual"]
 

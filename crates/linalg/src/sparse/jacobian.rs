@@ -245,9 +245,9 @@ compiled_once! {
     fn probed<T: Float>(
         f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
         points: [&Tensor<T>; 2],
-        [m, n]: [usize; 2],
+        shape: [usize; 2],
     ) -> Result<SparseJacobian> {
-        let op = "sparse_jacobian";
+        let (op, [m, n]) = ("sparse_jacobian", shape);
         let (bins, hashes) = if n <= BINS * HASHES { (n, 1) } else { (BINS, HASHES) };
         // Knuth's multiplicative hashing; few columns have a bin each.
         let bin = |hash: usize, j: usize| match hashes {
