@@ -2,47 +2,31 @@
 //! loss of its predictions.
 
 use crate::protocol::{Answer, Input, Outcome, nested, unknown};
-use tapegrad::{Fused, prelude::*};
-
-/// What a cell and a hidden state become, as one function of elements each.
-struct Unit {
-    cell: Fused<4>,
-    hidden: Fused<2>,
-}
-
-impl Unit {
-    fn new() -> Unit {
-        Unit {
-            cell: fused(|[cell, forget, ingate, change]| {
-                cell * forget.sigmoid() + ingate.sigmoid() * change.tanh()
-            }),
-            hidden: fused(|[outgate, cell]| outgate.sigmoid() * cell.tanh()),
-        }
-    }
-}
+use tapegrad::prelude::*;
 
 struct Text {
     /// Hidden state and cell of each layer, `[2 layers, bits]`.
     state: Tensor,
     /// Characters `[count, bits]`.
     sequence: Tensor,
-    unit: Unit,
 }
 
-impl Unit {
-    /// Hidden state and cell after one more input; weight and bias have the gates one after another.
-    fn next(
-        &self,
-        [weight, bias]: [&Tensor; 2],
-        [hidden, cell]: [&Tensor; 2],
-        input: &Tensor,
-    ) -> Result<[Tensor; 2]> {
-        let bits = input.numel();
-        let gates = Tensor::cat([input, hidden, input, hidden], 0)? * weight + bias;
-        let gate = |k: usize| gates.narrow(0, k * bits, bits);
-        let cell = self.cell.call([cell, &gate(0)?, &gate(1)?, &gate(3)?])?;
-        Ok([self.hidden.call([&gate(2)?, &cell])?, cell])
-    }
+/// Hidden state and cell after one more input; weight and bias have the gates one after another.
+fn layer(
+    weight: &Tensor,
+    bias: &Tensor,
+    hidden: &Tensor,
+    cell: &Tensor,
+    input: &Tensor,
+) -> Result<(Tensor, Tensor)> {
+    let bits = input.numel();
+    let gates = Tensor::cat([input, hidden, input, hidden], 0)? * weight + bias;
+    let open = gates.narrow(0, 0, 3 * bits)?.sigmoid();
+    let (forget, ingate, outgate) =
+        (open.narrow(0, 0, bits)?, open.narrow(0, bits, bits)?, open.narrow(0, 2 * bits, bits)?);
+    let change = gates.narrow(0, 3 * bits, bits)?.tanh();
+    let cell = cell * forget + ingate * change;
+    Ok((outgate * cell.tanh(), cell))
 }
 
 impl Text {
@@ -57,9 +41,9 @@ impl Text {
         let mut outputs = Vec::with_capacity(count);
         for mut x in inputs {
             for (parameters, state) in main.chunks_exact(2).zip(state.chunks_exact_mut(2)) {
-                let next = self.unit.next([&parameters[0], &parameters[1]], [&state[0], &state[1]], &x)?;
-                x = next[0].clone();
-                state.clone_from_slice(&next);
+                let (hidden, cell) = layer(&parameters[0], &parameters[1], &state[0], &state[1], &x)?;
+                x = hidden.clone();
+                state.clone_from_slice(&[hidden, cell]);
             }
             outputs.push(x);
         }
@@ -71,7 +55,7 @@ impl Text {
 }
 
 pub fn evaluate(function: &str, input: &Input) -> Outcome<Answer> {
-    let text = Text { state: input.tensor("state")?, sequence: input.tensor("sequence")?, unit: Unit::new() };
+    let text = Text { state: input.tensor("state")?, sequence: input.tensor("sequence")? };
     let parameters = (input.tensor("main_params")?, input.tensor("extra_params")?);
     let loss = |(main, extra): &(Tensor, Tensor)| text.loss(main, extra);
     match function {

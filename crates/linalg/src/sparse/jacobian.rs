@@ -55,13 +55,6 @@ const FORWARD_COST: usize = 2;
 /// Elements of the rows that are looked at together when a pattern is detected.
 const LOOKED_AT: usize = 1 << 20;
 
-/// Elements of a Jacobian up to which all of it is looked at.
-const DENSE: usize = 1 << 24;
-
-/// Bins of columns, and in how many ways columns are put into bins, when a large pattern is detected.
-const BINS: usize = 256;
-const HASHES: usize = 3;
-
 impl SparseJacobian {
     /// For the pattern of a sparse matrix with a row for each element of the value and a column for each element of the
     /// argument; its values do not matter.
@@ -79,8 +72,7 @@ impl SparseJacobian {
 
     /// For the pattern that `f` shows at `x` and at a random point close by: an element that is zero at both is taken
     /// for zero everywhere. What lies in branches that were not taken, or where a factor was zero at both points, is not
-    /// seen: give the pattern where that can happen. Costs as much as a dense Jacobian twice, without storing it, and no more
-    /// than some 1500 forward products where that is less.
+    /// seen: give the pattern where that can happen. Costs as much as a dense Jacobian twice, without storing it.
     ///
     /// # Errors
     /// What `f` returns; out of memory.
@@ -91,21 +83,10 @@ impl SparseJacobian {
 
     fn for_pattern(pattern: Pattern) -> Result<Self> {
         let op = "sparse_jacobian";
-        // Rows of one column have as many groups: where that is enough to lose, rows are not grouped.
-        let longest = |dim: usize| -> Result<usize> {
-            let lines = pattern.lines(op, dim)?;
-            let starts = lines.starts.as_slice().expect("a pattern's arrays are row-major, on the host");
-            Ok(starts.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0))
-        };
-        let losing = |forward: usize, backward: usize| forward.saturating_mul(FORWARD_COST) < backward;
-        let columns = match losing(longest(0)?, longest(1)?) {
-            true => Some(colour(op, &pattern, 1)?),
-            false => None,
-        };
-        let by_columns = |rows: usize| columns.as_ref().is_some_and(|columns| losing(columns.1, rows));
-        let rows = if by_columns(longest(1)?) { None } else { Some(colour(op, &pattern, 0)?) };
-        let by_columns = rows.as_ref().is_none_or(|rows| by_columns(rows.1));
-        let (groups, count) = if by_columns { columns } else { rows }.expect("one of them was grouped");
+        let rows = colour(op, &pattern, 0)?;
+        let columns = colour(op, &pattern, 1)?;
+        let by_columns = columns.1.saturating_mul(FORWARD_COST) < rows.1;
+        let (groups, count) = if by_columns { columns } else { rows };
         let [i, j] = pattern
             .coordinates(op)?
             .map(|x| x.as_slice().expect("a pattern's arrays are row-major, on the host"));
@@ -208,9 +189,6 @@ compiled_once! {
         let noise = memory::collect(op, (0..n as u64).map(|i| T::of(spread(i))))?;
         let noise = Tensor::from_vec(noise, x.shape())?.to_device(&x.device())?;
         let near = x.try_add(&noise.try_mul(&(x.abs() + T::ONE))?)?;
-        if m > BINS * HASHES && m.saturating_mul(n) > DENSE {
-            return probed(f, [x, &near], [m, n]);
-        }
         let at_once = (LOOKED_AT / n.max(1)).clamp(1, m.max(1));
         let mut places: Vec<Vec<i64>> = memory::vector(op, m, Vec::new())?;
         for point in [x, &near] {
@@ -237,78 +215,6 @@ compiled_once! {
         }
         let [rows, columns] = [Array::from_vec(rows, &[count])?, Array::from_vec(columns, &[count])?];
         SparseJacobian::for_pattern(Pattern::from_coordinates(op, &rows, &columns, [m, n])?)
-    }
-
-    /// The pattern of a large Jacobian by group testing: columns are put into bins, and a forward product along all of a
-    /// bin's columns says which rows have an element in it. A column is a row's where each way to fill the bins says so; what
-    /// that leaves beside the pattern is evaluated, and is zero.
-    fn probed<T: Float>(
-        f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
-        points: [&Tensor<T>; 2],
-        shape: [usize; 2],
-    ) -> Result<SparseJacobian> {
-        let (op, [m, n]) = ("sparse_jacobian", shape);
-        let (bins, hashes) = if n <= BINS * HASHES { (n, 1) } else { (BINS, HASHES) };
-        // Knuth's multiplicative hashing; few columns have a bin each.
-        let bin = |hash: usize, j: usize| match hashes {
-            1 => j,
-            _ => ((j as u64 + 1).wrapping_mul(ODD[hash]) >> 56) as usize,
-        };
-        let words = bins.div_ceil(64);
-        let mut seen = memory::vector(op, hashes * m * words, 0u64)?;
-        let at_once = (LOOKED_AT / n.max(m)).clamp(1, bins);
-        for hash in 0..hashes {
-            for start in (0..bins).step_by(at_once) {
-                let many = at_once.min(bins - start);
-                let mut directions = memory::vector(op, many * n, T::ZERO)?;
-                for j in 0..n {
-                    if let Some(k) = bin(hash, j).checked_sub(start).filter(|&k| k < many) {
-                        directions[k * n + j] = T::of(1e3 * spread(j as u64));
-                    }
-                }
-                let directions = Tensor::from_vec(directions, [many, n])?.to_device(&points[0].device())?;
-                for point in points {
-                    let (_, lines) = no_grad(|| jvp_batched(f, point, &directions))?;
-                    for pair in lines.reshape([many, m])?.nonzero().to_vec().chunks_exact(2) {
-                        let (b, i) = (start + pair[0] as usize, pair[1] as usize);
-                        seen[(hash * m + i) * words + b / 64] |= 1 << (b % 64);
-                    }
-                }
-            }
-        }
-        let has = |hash: usize, i: usize, b: usize| seen[(hash * m + i) * words + b / 64] >> (b % 64) & 1 == 1;
-        let mut members: Vec<Vec<usize>> = memory::vector(op, bins, Vec::new())?;
-        for j in 0..n {
-            let bin = &mut members[bin(0, j)];
-            memory::grow(op, bin, 1)?;
-            bin.push(j);
-        }
-        let (mut rows, mut columns): (Vec<i64>, Vec<i64>) = (Vec::new(), Vec::new());
-        let mut row: Vec<usize> = Vec::new();
-        for i in 0..m {
-            row.clear();
-            for members in (0..bins).filter(|&b| has(0, i, b)).map(|b| &members[b]) {
-                memory::grow(op, &mut row, members.len())?;
-                row.extend(members.iter().filter(|&&j| (1..hashes).all(|hash| has(hash, i, bin(hash, j)))));
-            }
-            row.sort_unstable();
-            memory::grow(op, &mut rows, row.len())?;
-            memory::grow(op, &mut columns, row.len())?;
-            rows.extend(std::iter::repeat_n(i as i64, row.len()));
-            columns.extend(row.iter().map(|&j| j as i64));
-        }
-        let count = rows.len();
-        let [rows, columns] = [Array::from_vec(rows, &[count])?, Array::from_vec(columns, &[count])?];
-        let pattern = Pattern::from_coordinates(op, &rows, &columns, [m, n])?;
-        let plan = SparseJacobian { checked: false, ..SparseJacobian::for_pattern(pattern)? };
-        if hashes == 1 {
-            return Ok(plan.checked(cfg!(debug_assertions)));
-        }
-        let [here, there] = points.map(|point| evaluated(&plan, f, point));
-        let found = here?.values().ne(T::ZERO)?.logical_or(&there?.values().ne(T::ZERO)?)?;
-        let found = found.nonzero().flatten();
-        let kept = |places: Array<i64>| Ok::<_, Error>(Tensor::from(places).index_select(0, &found.cpu())?.into_array());
-        SparseJacobian::for_pattern(Pattern::from_coordinates(op, &kept(rows)?, &kept(columns)?, [m, n])?)
     }
 
     fn evaluated<T: Float>(
@@ -344,9 +250,6 @@ compiled_once! {
         Ok(jacobian)
     }
 }
-
-/// Odd numbers with their bits spread, for hashing.
-const ODD: [u64; HASHES] = [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9];
 
 /// Rows `start..start + count` of the identity of `n`.
 fn basis<T: Float>(device: Device, start: usize, count: usize, n: usize) -> Result<Tensor<T>> {
