@@ -46,9 +46,14 @@ SERVED = {
 }
 
 # JAX's tool does not wait for what it has asked for: as it is, it would time the asking.
-SYNCHRONOUS = """
-import os, runpy, sys, jax
-jax.config.update("jax_cpu_enable_async_dispatch", False)
+WAITING = """
+import os, runpy, sys
+import jax
+from gradbench import wrap
+repeated = wrap.multiple_runs
+def waiting(**options):
+    return lambda f: repeated(**options)(lambda x: jax.block_until_ready(f(x)))
+wrap.multiple_runs = waiting
 sys.argv = sys.argv[1:]
 sys.path.insert(0, os.path.dirname(sys.argv[0]))
 runpy.run_path(sys.argv[0], run_name="__main__")
@@ -65,7 +70,7 @@ def command(tool, eval_name, args):
         case "pytorch":
             return [sys.executable, tools / "tools/pytorch/run.py"]
         case "jax":
-            return [sys.executable, "-c", SYNCHRONOUS, tools / "tools/jax/run.py"]
+            return [sys.executable, "-c", WAITING, tools / "tools/jax/run.py"]
         case "C++":
             return [sys.executable, HERE, "--cpp", "finite" if eval_name in ("particle", "saddle") else "manual"]
 
