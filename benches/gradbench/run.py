@@ -45,6 +45,20 @@ SERVED = {
     "C++": set(EVALS),
 }
 
+# JAX's tool does not wait for what it has asked for: as it is, it would time the asking.
+WAITING = """
+import os, runpy, sys
+import jax
+from gradbench import wrap
+repeated = wrap.multiple_runs
+def waiting(**options):
+    return lambda f: repeated(**options)(lambda x: jax.block_until_ready(f(x)))
+wrap.multiple_runs = waiting
+sys.argv = sys.argv[1:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 NAMES = ["tapegrad", "pytorch", "jax", "C++"]
 
 
@@ -53,8 +67,10 @@ def command(tool, eval_name, args):
     match tool:
         case "tapegrad":
             return [args.tapegrad]
-        case "pytorch" | "jax":
-            return [sys.executable, tools / "tools" / tool / "run.py"]
+        case "pytorch":
+            return [sys.executable, tools / "tools/pytorch/run.py"]
+        case "jax":
+            return [sys.executable, "-c", WAITING, tools / "tools/jax/run.py"]
         case "C++":
             return [sys.executable, HERE, "--cpp", "finite" if eval_name in ("particle", "saddle") else "manual"]
 

@@ -4,6 +4,10 @@ use autograd::{AsTensor, Listed, Tensor, arange_on, body_once};
 use tensor_core::shape::Integer;
 use tensor_core::{AtCaller, Error, Float, Result, memory};
 
+/// Elements from which a Vandermonde matrix is put together of blocks, and about how many blocks these are.
+const BLOCKS_FROM: usize = 1 << 13;
+const BLOCKS: usize = 16;
+
 /// The Vandermonde matrix of each vector of a batch: row i holds the powers x_i^0, .., x_i^(n-1), or from the
 /// highest one on where `decreasing`, as NumPy has them.
 ///
@@ -31,18 +35,34 @@ pub fn vander<T: Float>(x: &Tensor<T>, n: impl Integer, decreasing: bool) -> Res
             }
             let shape: Vec<usize> = x.shape().iter().copied().chain([n]).collect();
             memory::ask::<T>("vander", &shape)?;
-            // As many columns again in every step: those that are there times the next power.
-            let mut step = x.unsqueeze(-1)?;
+            // Powers lie one after another in memory. As many again in every step: those that are there times the next one.
+            let first = match x.numel() * n {
+                small if small < BLOCKS_FROM => n,
+                _ => n.div_ceil(BLOCKS).next_power_of_two().min(n),
+            };
+            let mut step = x.unsqueeze(-2)?;
             let mut powers = step.detach().ones_like();
             let mut width = 1;
-            while width < n {
-                let more = width.min(n - width);
-                powers = Tensor::cat(&[&powers, &powers.narrow(-1, 0, more)?.try_mul(&step)?], -1)?;
+            while width < first {
+                let more = width.min(first - width);
+                powers = Tensor::cat(&[&powers, &powers.narrow(-2, 0, more)?.try_mul(&step)?], -2)?;
                 width += more;
                 if width < n {
                     step = step.square();
                 }
             }
+            // Of many, blocks of one size follow each other, and are put together once.
+            if first < n {
+                let mut blocks = vec![powers];
+                while width < n {
+                    let last = &blocks[blocks.len() - 1];
+                    let more = first.min(n - width);
+                    blocks.push(last.narrow(-2, 0, more)?.try_mul(&step)?);
+                    width += more;
+                }
+                powers = Tensor::cat(&blocks, -2)?;
+            }
+            let powers = powers.mt()?;
             if decreasing { Ok(powers.flip(-1)?.contiguous()) } else { Ok(powers) }
         }
     )

@@ -49,8 +49,8 @@ pub struct SparseJacobian {
     checked: bool,
 }
 
-/// Backward passes that a forward product, which is made of two, takes at most.
-const FORWARD_COST: usize = 3;
+/// Backward passes that a forward product costs at most.
+const FORWARD_COST: usize = 2;
 
 /// Elements of the rows that are looked at together when a pattern is detected.
 const LOOKED_AT: usize = 1 << 20;
