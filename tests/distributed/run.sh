@@ -24,6 +24,7 @@ for line in sys.stdin:
 
 job=$(build --test job)
 example=$(build --example data_parallel)
+larger=$(build --example larger_than_memory)
 
 # `job` MPI's arguments: whatever hangs is ended, and that is a failure.
 limited() { timeout --kill-after=10 "$@"; }
@@ -67,6 +68,11 @@ hosts() {
 hosts
 limited 300 mpirun -n 2 "$example" --rows 2000 --cols 20 --plot "$work/processes.svg" --times "$work/times.csv"
 test -s "$work/times.csv"
+
+# A file of 1.2 GB, a third of it as address space, and less memory than that.
+"$larger" make "$work/a.npy" "$work/y.npy" --rows 1500000 --cols 100
+(ulimit -v 400000; MALLOC_ARENA_MAX=1 limited 300 "$larger" solve "$work/a.npy" "$work/y.npy" --steps 10)
+rm "$work/a.npy" "$work/y.npy"
 
 # Where MPI is missing, the packages are named.
 mkdir "$work/bin"
