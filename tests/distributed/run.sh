@@ -76,8 +76,8 @@ rm "$work/a.npy" "$work/y.npy"
 
 # Where MPI is missing, the packages are named.
 mkdir "$work/bin"
-for tool in cargo rustc cc ld sh env; do ln -s "$(command -v $tool)" "$work/bin/$tool"; done
-if PATH="$work/bin" CARGO_TARGET_DIR="$work/target" limited 600 cargo check -q -p tapegrad-distributed --features mpi \
+for tool in cargo rustc cc gcc as ld sh env; do ln -s "$(command -v $tool)" "$work/bin/$tool"; done
+if limited 600 env PATH="$work/bin" CARGO_TARGET_DIR="$work/target" cargo check -q -p tapegrad-distributed --features mpi \
   >"$work/said" 2>&1; then
   echo 'the feature mpi was built without MPI' >&2; exit 1
 fi
