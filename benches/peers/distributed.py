@@ -3,7 +3,7 @@
     python benches/peers/distributed.py PROGRAM [--rows 20000] [--cols 2000] [--rounds 3]
 
 PROGRAM is benches/distributed.rs, built with `cargo bench --no-run --features mpi --bench distributed`. Both are run in turn,
-so that a busy machine is as busy for the one as for the other; each prints the median of its own rounds.
+so that a busy machine is as busy for the one as for the other: medians of the rounds, and the least times.
 """
 
 import argparse
@@ -44,12 +44,12 @@ def torch_worker(rank: int, size: int, threads: int, rows: int, cols: int, queue
     slowest = torch.tensor([times, exchanges], dtype=torch.float64)
     dist.all_reduce(slowest, op=dist.ReduceOp.MAX)
     if rank == 0:
-        queue.put([statistics.median(row) for row in slowest.tolist()])
+        queue.put([(statistics.median(row), min(row)) for row in slowest.tolist()])
     dist.barrier()
     dist.destroy_process_group()
 
 
-def torch_time(size: int, threads: int, rows: int, cols: int) -> list[float]:
+def torch_time(size: int, threads: int, rows: int, cols: int) -> list[tuple[float, float]]:
     import torch.multiprocessing as mp
 
     context = mp.get_context("spawn")
@@ -81,20 +81,25 @@ def main() -> None:
     parser.add_argument("--no-torch", action="store_true")
     arguments = parser.parse_args()
     size = (arguments.rows, arguments.cols)
-    print("processes x threads   tapegrad ms  exchange us   torch ms  exchange us   tapegrad / torch")
+    print("medians / least times    tapegrad ms   exchange us   torch ms   exchange us   tapegrad / torch")
     for processes, threads in [(1, 1), (1, 2), (2, 1)]:
         ours, theirs = [], []
         for _ in range(arguments.rounds):
             ours.append(tapegrad_time(arguments.program, processes, threads, *size))
             if not arguments.no_torch:
                 theirs.append(torch_time(processes, threads, *size))
-        gradient = statistics.median(run["gradient"] for run in ours)
-        exchange = statistics.median(run["exchange"] for run in ours)
-        line = f"{processes} x {threads}                 {1e3 * gradient:10.2f} {1e6 * exchange:12.1f}"
+        line = f"{processes} x {threads} thread(s)"
+        pick = {0: statistics.median, 1: min}
+        values = []
+        for name in ("gradient", "exchange"):
+            values.append([of(run[name][k] for run in ours) for k, of in pick.items()])
+        for column in range(2 if theirs else 0):
+            values.append([of(run[column][k] for run in theirs) for k, of in pick.items()])
+        for k, (median, least) in enumerate(values):
+            scale = 1e6 if k % 2 else 1e3
+            line += f"   {scale * median:8.2f} / {scale * least:.2f}"
         if theirs:
-            other = statistics.median(run[0] for run in theirs)
-            gloo = statistics.median(run[1] for run in theirs)
-            line += f" {1e3 * other:10.2f} {1e6 * gloo:12.1f}   {gradient / other:.2f}"
+            line += f"   {values[0][0] / values[2][0]:.2f} / {values[0][1] / values[2][1]:.2f}"
         print(line, flush=True)
     print(json.dumps(ours[-1]["messages"]))
 

@@ -68,12 +68,13 @@ fn main() -> ExitCode {
 }
 
 fn make(a: &Path, y: &Path, rows: usize, cols: usize) -> Result<()> {
-    const BLOCK: usize = 1000;
+    // 64 MB at a time.
+    let block = ((8 << 20) / cols.max(1)).max(1);
     let matrix = NpyParts::begin(a, DType::F64, &[rows, cols])?;
     let right = NpyParts::begin(y, DType::F64, &[rows])?;
     let exact = linspace(1.0, 2.0, cols)?;
-    for start in (0..rows).step_by(BLOCK) {
-        let part = Tensor::rand([BLOCK.min(rows - start), cols]);
+    for start in (0..rows).step_by(block) {
+        let part = Tensor::rand([block.min(rows - start), cols]);
         let noisy = part.matmul(&exact)? + Tensor::rand([part.shape()[0]]) * 0.1;
         write_npy_rows(matrix.path(), matrix.data(), start, part.array())?;
         write_npy_rows(right.path(), right.data(), start, noisy.array())?;

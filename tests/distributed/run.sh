@@ -24,6 +24,7 @@ for line in sys.stdin:
 
 job=$(build --test job)
 example=$(build --example data_parallel)
+larger=$(build --example larger_than_memory)
 
 # `job` MPI's arguments: whatever hangs is ended, and that is a failure.
 limited() { timeout --kill-after=10 "$@"; }
@@ -68,10 +69,15 @@ hosts
 limited 300 mpirun -n 2 "$example" --rows 2000 --cols 20 --plot "$work/processes.svg" --times "$work/times.csv"
 test -s "$work/times.csv"
 
+# A file of 1.2 GB, a third of it as address space, and less memory than that.
+"$larger" make "$work/a.npy" "$work/y.npy" --rows 1500000 --cols 100
+(ulimit -v 400000; MALLOC_ARENA_MAX=1 limited 300 "$larger" solve "$work/a.npy" "$work/y.npy" --steps 10)
+rm "$work/a.npy" "$work/y.npy"
+
 # Where MPI is missing, the packages are named.
 mkdir "$work/bin"
-for tool in cargo rustc cc ld sh env; do ln -s "$(command -v $tool)" "$work/bin/$tool"; done
-if PATH="$work/bin" CARGO_TARGET_DIR="$work/target" limited 600 cargo check -q -p tapegrad-distributed --features mpi \
+for tool in cargo rustc cc gcc as ld sh env; do ln -s "$(command -v $tool)" "$work/bin/$tool"; done
+if limited 600 env PATH="$work/bin" CARGO_TARGET_DIR="$work/target" cargo check -q -p tapegrad-distributed --features mpi \
   >"$work/said" 2>&1; then
   echo 'the feature mpi was built without MPI' >&2; exit 1
 fi

@@ -23,7 +23,7 @@ const BLOCKS: usize = 64;
 /// **the result has the same bits on any number of processes**, as long as a block gives the same bits. Unless
 /// [`Rows::with_blocks`] says otherwise there are 64 blocks, or one for each of fewer rows. Where the number of processes is a
 /// power of two, each sends one sum; otherwise up to a few of them, by which the exchange takes longer, not the work: 3
-/// processes and 64 blocks take 2 to 6.
+/// processes and 64 blocks take 3 to 5.
 ///
 /// ```
 /// use tapegrad::{Tensor, distributed, linalg};

@@ -42,6 +42,9 @@ impl<T: Float> From<&RowReader<T>> for Source<T> {
     }
 }
 
+/// What a block gives, from the tensors of its rows.
+type Part<'a, T> = dyn FnMut(&[Tensor<T>]) -> Result<Tensor<T>> + 'a;
+
 type OnBlock = Arc<dyn Fn(Range<usize>) + Send + Sync>;
 
 /// Functions that are sums over the rows of some data, and their derivatives: the data in the memory of all processes
@@ -125,11 +128,7 @@ impl<T: Float> RowSum<T> {
 
     /// The sum over blocks of what `part` gives for the tensors of one.
     #[track_caller]
-    fn over_blocks(
-        &self,
-        n: Option<usize>,
-        part: &mut dyn FnMut(&[Tensor<T>]) -> Result<Tensor<T>>,
-    ) -> Result<Tensor<T>> {
+    fn over_blocks(&self, n: Option<usize>, part: &mut Part<'_, T>) -> Result<Tensor<T>> {
         let walk = RefCell::new(self.walk());
         let first = self.rows.range().start;
         sum_of_blocks(Location::caller(), &self.rows, n, &mut |rows: Range<usize>| {

@@ -41,7 +41,8 @@ const CASES: [Case; 20] = [
 #[macro_export]
 macro_rules! expect {
     ($holds:expr, $($message:tt)+) => {
-        if !$holds {
+        let holds: bool = $holds;
+        if !holds {
             return Err(tapegrad::Error::other(format!($($message)+)));
         }
     };
