@@ -70,7 +70,7 @@ type OnBlock = Arc<dyn Fn(Range<usize>) + Send + Sync>;
 /// x = x - gradient * 1e-3;
 /// // Any function of parameters and rows.
 /// let huber = |x: &Tensor, part: &[Tensor]| {
-///     Ok(part[0].matmul(x)?.smooth_l1_loss(&part[1])? * part[1].numel() as f64)
+///     Ok(part[0].matmul(x)?.smooth_l1_loss(&part[1], 1.0)? * part[1].numel() as f64)
 /// };
 /// let (loss, _) = data.value_and_grad(huber, &x)?;
 /// assert!(loss.item()? < first.item()?);

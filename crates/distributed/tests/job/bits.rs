@@ -99,7 +99,7 @@ pub fn steps(group: &Group) -> Result<()> {
         let (loss, g) = group.value_and_grad(|x| least_squares_loss(&a, x, &y), &x)?;
         expect!(loss.item()? <= before, "the loss grew");
         before = loss.item()?;
-        x = x - g * 0.02;
+        x -= g * 0.02;
     }
     let all = group.all_gather(&x.reshape([1, 4])?)?;
     for rank in 0..group.size() {

@@ -40,12 +40,12 @@ const CASES: [Case; 20] = [
 /// A difference, told by the rank that sees it.
 #[macro_export]
 macro_rules! expect {
-    ($holds:expr, $($message:tt)+) => {
+    ($holds:expr, $($message:tt)+) => {{
         let holds: bool = $holds;
         if !holds {
             return Err(tapegrad::Error::other(format!($($message)+)));
         }
-    };
+    }};
 }
 
 /// All cases, each to its end in every process before the next.
