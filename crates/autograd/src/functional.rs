@@ -536,8 +536,8 @@ pub fn hvp<T: Float, P: Params<T>>(f: impl FnOnce(&P) -> Result<Tensor<T>>, x: &
     same_shapes("hvp", "a direction", &directions, "x", &x.tensors()).at_caller()?;
     let (transform, variables, gradient) = asked(gradient(f, x))?;
     let nested = gradient.iter().chain(&directions).any(|t| transform.nested(t));
-    // The Hessian is symmetric: its product with v is the tangent of the gradient along v.
-    let products = asked(pushed(&gradient, &variables, directions, None, nested))?;
+    let directions = directions.into_iter().map(Some).collect();
+    let products = asked(filled(&gradient, directions, &variables, nested))?;
     Ok(x.rebuild(products))
 }
 
