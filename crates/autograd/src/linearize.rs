@@ -52,7 +52,7 @@ compiled_once! {
         graph: GraphUse,
     ) -> Result<Vec<Tensor<T>>> {
         let Recording { variables, ys, .. } = recording;
-        if !transposed || recording.symmetric {
+        if !transposed && !recording.symmetric {
             return pushed(recording.forward()?, ys, v, many, matches!(graph, GraphUse::Create));
         }
         let cotangents = v.iter().cloned().map(Some).collect();

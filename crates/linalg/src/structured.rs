@@ -5,7 +5,7 @@ use tensor_core::shape::Integer;
 use tensor_core::{AtCaller, Error, Float, Result, memory};
 
 /// Elements from which a Vandermonde matrix is put together of blocks, and about how many blocks these are.
-const BLOCKS_FROM: usize = 1 << 13;
+const BLOCKS_FROM: usize = 1 << 18;
 const BLOCKS: usize = 16;
 
 /// The Vandermonde matrix of each vector of a batch: row i holds the powers x_i^0, .., x_i^(n-1), or from the
