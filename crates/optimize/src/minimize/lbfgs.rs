@@ -1,9 +1,9 @@
 //! L-BFGS, without bounds and with them.
 
-use crate::cauchy;
-use crate::objective::Halt;
+use super::cauchy;
+use super::objective::Halt;
+use super::search::{Search, axpy, dot, norm};
 use crate::report::Stop;
-use crate::search::{Search, axpy, dot, norm};
 use std::collections::VecDeque;
 use tensor_core::Result;
 
@@ -77,8 +77,8 @@ impl Memory {
     }
 }
 
-/// Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", 1989; with bounds, Byrd, Lu, Nocedal, Zhu, "A
-/// limited memory algorithm for bound constrained optimization", 1995.
+/// Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", 1989; with bounds, Byrd, Lu,
+/// Nocedal, Zhu, "A limited memory algorithm for bound constrained optimization", 1995.
 pub(crate) fn run(search: &mut Search<'_, '_>, memory: usize) -> Result<(), Halt> {
     search.check_start()?;
     let mut memory = Memory::new(memory);

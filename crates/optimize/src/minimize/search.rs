@@ -1,8 +1,8 @@
 //! What all solvers share: the point they are at, trials, tolerances and limits.
 
+use super::line_search::{LineSearch, Next};
+use super::objective::{Halt, Objective, Record};
 use crate::bounds::Limits;
-use crate::line_search::{LineSearch, Next};
-use crate::objective::{Halt, Objective, Record};
 use crate::report::{Callback, Progress, Stop};
 use tensor_core::Result;
 
