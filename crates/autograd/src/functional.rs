@@ -432,9 +432,9 @@ compiled_once! {
         lines.map(|(lines, x)| lines.map_or(nothing(x), |l| l.reshape(shape(x)))).collect()
     }
 
-    /// The derivatives of all of `ys`, as [`derivatives`] gives them, by pushing directions forward. Tensors are pushed one
-    /// after another, so that a direction meets the operations alone that depend on its tensor; where they are small, what an
-    /// operation costs beside its elements matters more, and neighbours go together.
+    /// The derivatives of all of `ys`, as [`derivatives`] gives them, by pushing directions forward. Tensors are pushed
+    /// one after another, so that a direction meets the operations alone that depend on its tensor; where they are
+    /// small, what an operation costs beside its elements matters more, and neighbours go together.
     pub(crate) fn columns<T: Float>(
         forward: &Forward,
         ys: &[Tensor<T>],

@@ -284,8 +284,8 @@ impl<T: Float, P: Params<T>, Q: Params<T>> Linearized<T, P, Q> {
         Ok(self.value.structure(rows.into_iter().map(|row| self.x.rebuild(row)).collect()))
     }
 
-    /// The scalar function `sum u f` at the point, whose Hessian is that of every element of `f`, weighed and summed: from the
-    /// recorded graph, by one walk back, without another evaluation.
+    /// The scalar function `sum u f` at the point, whose Hessian is that of every element of `f`, weighed and summed:
+    /// from the recorded graph, by one walk back, without another evaluation.
     ///
     /// ```
     /// use tapegrad::{Tensor, linearize};
