@@ -397,6 +397,15 @@ pub fn jvp_batched<T: Float>(
 /// operation stays in a core's cache, and its recording and opening are shared.
 const BATCH: usize = 1 << 14;
 
+/// Elements up to which directions along several tensors are pushed together.
+const TOGETHER: usize = 1 << 9;
+
+/// Whether `n` variables are so few that directions along them are pushed through a function of `m` values rather than
+/// cotangents pulled back.
+pub(crate) fn are_few(n: usize, m: usize) -> bool {
+    2 * n < m
+}
+
 compiled_once! {
     /// The derivatives of every element of `y` with respect to every element of `xs`: a tensor for each of
     /// these, of the shape of `y` followed by its own, and zero where `y` does not depend on it. Rows are
@@ -404,50 +413,88 @@ compiled_once! {
     /// directions forward.
     pub(crate) fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, xs: &[Tensor<T>]) -> Result<Vec<Tensor<T>>> {
         let (m, n) = (y.numel(), xs.iter().map(Tensor::numel).sum::<usize>());
-        let shape = |x: &Tensor<T>| -> Vec<usize> { y.shape().iter().chain(x.shape()).copied().collect() };
-        let nothing = |x: &Tensor<T>| Tensor::zeros_on(&x.device(), shape(x));
-        if m == 0 || n == 0 || !y.is_tracked() {
-            return xs.iter().map(nothing).collect();
-        }
         let create_graph = transform.nested(y);
-        if 2 * n >= m {
-            let lines = lines(y, xs, create_graph)?;
-            let rows =
-                lines.into_iter().zip(xs).map(|(lines, x)| lines.map_or(nothing(x), |l| l.reshape(shape(x))));
-            return rows.collect();
+        if !are_few(n, m) || !y.is_tracked() {
+            return rows(y, xs, create_graph);
         }
         let forward = between(std::slice::from_ref(y), xs, false)?;
-        let columns = |(k, x): (usize, &Tensor<T>)| {
-            let mut all: Vec<Tensor<T>> = Vec::new();
-            let at_once = (BATCH / m.max(x.numel())).clamp(1, x.numel().max(1));
-            for start in (0..x.numel()).step_by(at_once) {
-                let many = at_once.min(x.numel() - start);
-                let mut tangents = vec![None; xs.len()];
-                tangents[k] = Some(Cotangent::new(basis(x, start, many)?));
-                // Columns beyond the first are zero where that is: the graph does not lead there.
-                let Some(t) = forward.push(tangents, Some(many), create_graph)?.swap_remove(0) else {
-                    return nothing(x);
-                };
-                all.push(t.tensor());
-            }
-            match &all[..] {
-                [] => nothing(x),
-                [only] => Ok(only.clone()),
-                all => Tensor::cat(all, 0),
-            }?
-            .reshape([x.numel(), m])?
-            .t()?
-            .reshape(shape(x))
-        };
-        xs.iter().enumerate().map(columns).collect()
+        Ok(columns(&forward, std::slice::from_ref(y), xs, create_graph)?.swap_remove(0))
     }
 
-    /// Rows `start` and so on of the identity, each in the shape of `x`.
-    fn basis<T: Float>(x: &Tensor<T>, start: usize, rows: usize) -> Result<Tensor<T>> {
+    /// [`derivatives`] by backward passes.
+    pub(crate) fn rows<T: Float>(y: &Tensor<T>, xs: &[Tensor<T>], create_graph: bool) -> Result<Vec<Tensor<T>>> {
+        let shape = |x: &Tensor<T>| -> Vec<usize> { y.shape().iter().chain(x.shape()).copied().collect() };
+        let nothing = |x: &Tensor<T>| Tensor::zeros_on(&x.device(), shape(x));
+        if y.numel() == 0 || xs.iter().all(|x| x.numel() == 0) || !y.is_tracked() {
+            return xs.iter().map(nothing).collect();
+        }
+        let lines = lines(y, xs, create_graph)?.into_iter().zip(xs);
+        lines.map(|(lines, x)| lines.map_or(nothing(x), |l| l.reshape(shape(x)))).collect()
+    }
+
+    /// The derivatives of all of `ys`, as [`derivatives`] gives them, by pushing directions forward. Tensors are pushed
+    /// one after another, so that a direction meets the operations alone that depend on its tensor; where they are
+    /// small, what an operation costs beside its elements matters more, and neighbours go together.
+    pub(crate) fn columns<T: Float>(
+        forward: &Forward,
+        ys: &[Tensor<T>],
+        xs: &[Tensor<T>],
+        create_graph: bool,
+    ) -> Result<Vec<Vec<Tensor<T>>>> {
+        let widest = ys.iter().map(Tensor::numel).max().unwrap_or(0);
+        let mut found: Vec<Vec<Tensor<T>>> = vec![Vec::with_capacity(xs.len()); ys.len()];
+        let mut first = 0;
+        while first < xs.len() {
+            let mut next = first + 1;
+            let mut total = xs[first].numel();
+            while next < xs.len() && (total + xs[next].numel()) * widest <= TOGETHER {
+                total += xs[next].numel();
+                next += 1;
+            }
+            let block = &xs[first..next];
+            let at_once = (BATCH / block.iter().map(Tensor::numel).fold(widest, usize::max).max(1)).clamp(1, total.max(1));
+            let mut parts: Vec<Vec<Tensor<T>>> = vec![Vec::new(); ys.len()];
+            for start in (0..total).step_by(at_once) {
+                let many = at_once.min(total - start);
+                let mut tangents = vec![None; xs.len()];
+                let mut before = 0;
+                for (k, x) in (first..).zip(block) {
+                    let from = start as isize - before as isize;
+                    if from < x.numel() as isize && from + many as isize > 0 {
+                        tangents[k] = Some(Cotangent::new(basis(x, from, many)?));
+                    }
+                    before += x.numel();
+                }
+                let pushed = forward.push(tangents, Some(many), create_graph)?;
+                for ((parts, t), y) in parts.iter_mut().zip(pushed).zip(ys) {
+                    let zeros = || Tensor::zeros_on(&y.device(), [many].iter().chain(y.shape()).copied().collect::<Vec<_>>());
+                    parts.push(t.map_or_else(zeros, |t| Ok(t.tensor()))?);
+                }
+            }
+            for ((found, parts), y) in found.iter_mut().zip(parts).zip(ys) {
+                let all = match &parts[..] {
+                    [] => Tensor::zeros_on(&y.device(), [0, y.numel()])?,
+                    [only] => only.reshape([total, y.numel()])?,
+                    all => Tensor::cat(all, 0)?.reshape([total, y.numel()])?,
+                };
+                let mut before = 0;
+                for x in block {
+                    let own = all.narrow(0, before, x.numel())?.t()?;
+                    found.push(own.reshape(y.shape().iter().chain(x.shape()).copied().collect::<Vec<_>>())?);
+                    before += x.numel() as isize;
+                }
+            }
+            first = next;
+        }
+        Ok(found)
+    }
+
+    /// Rows `start` and so on of the identity, each in the shape of `x`; rows that it does not have are zeros.
+    fn basis<T: Float>(x: &Tensor<T>, start: isize, rows: usize) -> Result<Tensor<T>> {
         // Ones at (0, start), (1, start + 1), and so on.
         let n = x.numel();
-        let places = Layout::row_major(Dims::from_slice(&[rows, n])).diagonal(start as isize, [0, 1]);
-        let ones = Array::repeat_on(x.device(), &[rows], T::ONE)?;
+        let places = Layout::row_major(Dims::from_slice(&[rows, n])).diagonal(start, [0, 1]);
+        let ones = Array::repeat_on(x.device(), places.shape(), T::ONE)?;
         let basis = kernels::embed("jacobian", &[rows, n], &places, &ones)?;
         Tensor::from(basis).reshape([rows].iter().chain(x.shape()).copied().collect::<Vec<usize>>())
     }
@@ -463,7 +510,7 @@ compiled_once! {
         let mut batches: Vec<Vec<Tensor<T>>> = vec![Vec::new(); xs.len()];
         for start in (0..m).step_by(at_once) {
             let rows = at_once.min(m - start);
-            let cotangent = Some(basis(y, start, rows)?);
+            let cotangent = Some(basis(y, start as isize, rows)?);
             let options = GradOptions { create_graph, retain_graph: true, cotangent, batched: true };
             for (batches, g) in batches.iter_mut().zip(grad_with(y, &wrt, options)?) {
                 batches.extend(g);

@@ -3,8 +3,10 @@
 use crate::apply_once;
 use crate::backward::{GraphUse, asked, grads_of, grads_of_many};
 use crate::forward::Forward;
-use crate::functional::{Evaluation, Transform, between, pushed, rows_of, same_shapes};
-use crate::mode::is_grad_enabled;
+use crate::functional::{
+    Evaluation, Transform, are_few, between, columns, pushed, rows, rows_of, same_shapes,
+};
+use crate::mode::{enable_grad, is_grad_enabled};
 use crate::op::{Kept, OpMany};
 use crate::params::Params;
 use crate::tensor::Tensor;
@@ -64,6 +66,29 @@ compiled_once! {
             Tensor::zeros_on(&of.device(), many.iter().chain(of.shape()).copied().collect::<Vec<usize>>())
         };
         found.into_iter().zip(variables).map(|(g, of)| g.map_or_else(|| zeros(of), Ok)).collect()
+    }
+}
+
+compiled_once! {
+    /// The whole Jacobian: for each tensor of the value, its derivatives by each variable.
+    fn whole<T: Float>(recording: &Recording<T>) -> Result<Vec<Vec<Tensor<T>>>> {
+        let Recording { variables, ys, nested, symmetric, .. } = recording;
+        let create_graph = *nested && is_grad_enabled();
+        let count = |tensors: &[Tensor<T>]| tensors.iter().map(Tensor::numel).sum();
+        if *symmetric || are_few(count(variables), count(ys)) {
+            return columns(recording.forward()?, ys, variables, create_graph);
+        }
+        ys.iter().map(|y| rows(y, variables, create_graph)).collect()
+    }
+
+    /// The gradient of the sum of the value times weights, to be differentiated once more.
+    fn weighted<T: Float>(recording: &Recording<T>, u: &[Tensor<T>]) -> Result<(Tensor<T>, Vec<Tensor<T>>)> {
+        let ys = &recording.ys;
+        let gradient = enable_grad(|| products(recording, true, None, u, GraphUse::Create))?;
+        let parts = ys.iter().zip(u).map(|(y, u)| Ok(y.try_mul(u)?.sum()));
+        let nothing = || Err(Error::shape("weighted", "the value has no tensor: one at least is needed"));
+        let value = parts.reduce(|sum: Result<Tensor<T>>, part| sum?.try_add(&part?)).unwrap_or_else(nothing)?;
+        Ok((value, gradient))
     }
 }
 
@@ -242,6 +267,50 @@ impl<T: Float, P: Params<T>, Q: Params<T>> Linearized<T, P, Q> {
         Ok(self.value.rebuild(product("jvp_batched", &self.recording, false, true, v.tensors())?))
     }
 
+    /// The whole Jacobian, as [`jacobian`](crate::jacobian) gives it, without another evaluation.
+    ///
+    /// ```
+    /// use tapegrad::{Tensor, linearize};
+    /// let f = linearize(|x: &Tensor| Ok(x.square()), &Tensor::from([1.0, 3.0]))?;
+    /// assert_eq!(f.jacobian()?.to_vec(), [2.0, 0.0, 0.0, 6.0]);
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Out of memory.
+    #[track_caller]
+    pub fn jacobian(&self) -> Result<Q::Structure<P>> {
+        let rows = asked(whole(&self.recording))?;
+        Ok(self.value.structure(rows.into_iter().map(|row| self.x.rebuild(row)).collect()))
+    }
+
+    /// The scalar function `sum u f` at the point, whose Hessian is that of every element of `f`, weighed and summed:
+    /// from the recorded graph, by one walk back, without another evaluation.
+    ///
+    /// ```
+    /// use tapegrad::{Tensor, linearize};
+    /// let f = linearize(|x: &Tensor| Ok(x.powf(3.0)), &Tensor::from([1.0, 2.0]))?;
+    /// let sum = f.weighted(&Tensor::from([1.0, 10.0]))?;
+    /// assert_eq!((sum.value().item()?, sum.gradient().to_vec()), (81.0, vec![3.0, 120.0]));
+    /// assert_eq!(sum.hessian()?.to_vec(), [6.0, 0.0, 0.0, 120.0]);
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where `u` does not have the shapes of the value, or that holds no tensor.
+    #[track_caller]
+    pub fn weighted(&self, u: &Q) -> Result<LinearizedGradient<T, P>> {
+        let u = u.tensors();
+        same_shapes("weighted", "a cotangent", &u, "the value", &self.recording.ys).at_caller()?;
+        let nested = self.recording.nested || (is_grad_enabled() && u.iter().any(Tensor::is_tracked));
+        let (value, ys) = asked(weighted(&self.recording, &u))?;
+        let settled = |t: &Tensor<T>| if nested { t.clone() } else { t.detach() };
+        let (value, gradient) = (settled(&value), Arc::new(self.x.rebuild(ys.iter().map(settled).collect())));
+        let variables = self.recording.variables.clone();
+        let recording = Recording { variables, ys, nested, symmetric: true, forward: OnceLock::new() };
+        Ok(LinearizedGradient { recording: Arc::new(recording), x: self.x.clone(), value, gradient })
+    }
+
     /// The products of many cotangents in one walk: a first dimension counts them, in each tensor of `u` and of the result.
     ///
     /// # Errors
@@ -336,6 +405,16 @@ impl<T: Float, P: Params<T>> LinearizedGradient<T, P> {
     pub fn hvp_batched(&self, v: &P) -> Result<P> {
         Ok(self.x.rebuild(product("hvp_batched", &self.recording, false, true, v.tensors())?))
     }
+
+    /// The whole Hessian, as [`hessian`](crate::hessian) gives it, without another evaluation.
+    ///
+    /// # Errors
+    /// Out of memory.
+    #[track_caller]
+    pub fn hessian(&self) -> Result<P::Structure<P>> {
+        let rows = asked(whole(&self.recording))?;
+        Ok(self.x.structure(rows.into_iter().map(|row| self.x.rebuild(row)).collect()))
+    }
 }
 
 #[cfg(test)]
@@ -374,6 +453,56 @@ mod tests {
     fn close(a: &Tensor, b: &Tensor) -> bool {
         a.shape() == b.shape()
             && a.to_vec().iter().zip(b.to_vec()).all(|(a, b)| (a - b).abs() <= 1e-12 * b.abs().max(1.0))
+    }
+
+    #[test]
+    fn whole_matrices_are_those_of_the_transforms() -> Result<()> {
+        let xs = vec![Tensor::scalar(0.3), Tensor::from([[0.2, 0.9], [0.4, -0.3]]), Tensor::from([0.7])];
+        for count in [1usize, 3, 40, 500] {
+            let t = Tensor::from((0..count).map(|i| 0.1 * i as f64).collect::<Vec<_>>());
+            let f = |x: &Vec<Tensor>| {
+                let wave = (&x[0] * &t).sin() * x[1].square().sum();
+                Ok(vec![wave.try_mul(&x[2])?, x[1].exp()])
+            };
+            let linear = linearize(f, &xs)?;
+            for (row, expected) in linear.jacobian()?.iter().zip(jacobian(f, &xs)?) {
+                for (block, expected) in row.iter().zip(&expected) {
+                    assert!(close(block, expected) && !block.is_tracked());
+                }
+            }
+            let u = vec![(&t * 0.7).cos(), Tensor::from([[1.0, -2.0], [0.5, 3.0]])];
+            let sum = |x: &Vec<Tensor>| {
+                let y = f(x)?;
+                Ok((&y[0] * &u[0]).sum() + (&y[1] * &u[1]).sum())
+            };
+            let weighted = linear.weighted(&u)?;
+            let (value, gradient) = value_and_grad(sum, &xs)?;
+            assert!(close(weighted.value(), &value) && !weighted.value().is_tracked());
+            for (g, expected) in weighted.gradient().iter().zip(&gradient) {
+                assert!(close(g, expected) && !g.is_tracked());
+            }
+            for (row, expected) in weighted.hessian()?.iter().zip(hessian(sum, &xs)?) {
+                for (block, expected) in row.iter().zip(&expected) {
+                    assert!(close(block, expected) && !block.is_tracked());
+                }
+            }
+        }
+        let linear = linearize(|x: &Tensor| Ok(x.square()), &Tensor::ones([2]))?;
+        let error = linear.weighted(&Tensor::ones([3])).err().unwrap();
+        assert_eq!((error.kind(), error.op()), (ErrorKind::Shape, "weighted"));
+        Ok(())
+    }
+
+    #[test]
+    fn whole_matrices_are_differentiable_from_outside() -> Result<()> {
+        let all = |v: &[Tensor]| {
+            let linear = linearize(|x: &Tensor| Ok((x * &v[1]).sin() * x.sum()), &v[0])?;
+            let weighted = linear.weighted(&v[1])?;
+            Ok(linear.jacobian()?.sum_dim(0, false)?
+                + weighted.hessian()?.sum_dim(1, false)? * weighted.value())
+        };
+        gradcheck(all, &[Tensor::from([0.2, 0.9]), Tensor::from([0.4, -0.3])])?;
+        Ok(())
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Functions over tensors as problems for the solvers of the crate argmin.
 //!
-//! [`Problem`] is for solvers that minimise, [`Residuals`] for Gauss-Newton's methods. Their vectors are `Vec<f64>`, or those of ndarray or
-//! nalgebra of the versions that argmin-math 0.5 knows, behind this crate's features `ndarray-0_15`, `ndarray-0_16` and `nalgebra-0_34`.
+//! [`Problem`] is for solvers that minimise, [`Residuals`] for Gauss-Newton's methods. Their vectors are `Vec<f64>`, or
+//! those of ndarray or nalgebra of the versions that argmin-math 0.5 knows, behind this crate's features
+//! `ndarray-0_15`, `ndarray-0_16` and `nalgebra-0_34`.
 
 use crate::flat::{self, Flat};
-use crate::objective::{Function, Halt, Objective, Record};
+use crate::minimize::objective::{Function, Halt, Objective, Record};
 use argmin::core::{CostFunction, Error, Gradient, Hessian, Jacobian, Operator};
 use argmin_math::ArgminDot;
 use autograd::{Params, Tensor, jacobian, no_grad};
@@ -80,11 +81,12 @@ impl Vector for nalgebra_0_34::DVector<f64> {
     }
 }
 
-/// A scalar function of parameters: argmin's `CostFunction`, `Gradient` and `Hessian`, at the cost of one evaluation of value and gradient
-/// for each point, whichever of them the solver asks for first.
+/// A scalar function of parameters: argmin's `CostFunction`, `Gradient` and `Hessian`, at the cost of one evaluation of
+/// value and gradient for each point, whichever of them the solver asks for first.
 ///
 /// Where the value is NaN it is infinite to the solver, which line searches take for a step too long. Errors of the
-/// function are argmin's errors, out of which `downcast` gets them back. To share counts with a solver that takes the problem, give it `&problem`.
+/// function are argmin's errors, out of which `downcast` gets them back. To share counts with a solver that takes the
+/// problem, give it `&problem`.
 ///
 /// ```
 /// use argmin::core::Executor;
@@ -218,8 +220,8 @@ impl<'a, P: Params<f64>, V: Vector> Problem<'a, P, V> {
         self.inner.evaluations.get()
     }
 
-    /// The same problem, its Hessian as an operator: products with vectors, a backward pass each, from one recorded gradient. argmin's
-    /// `NewtonCG` and `Steihaug` need no more.
+    /// The same problem, its Hessian as an operator: products with vectors, a walk each, from one recorded gradient.
+    /// argmin's `NewtonCG` and `Steihaug` need no more.
     ///
     /// ```
     /// use argmin::core::Executor;

@@ -93,8 +93,8 @@ impl Limits {
         }
     }
 
-    /// The largest component of P(x - g) - x: of the gradient, but where a bound holds the number or is nearer. It is zero exactly
-    /// where no feasible direction leads down.
+    /// The largest component of P(x - g) - x: of the gradient, but where a bound holds the number or is nearer. It is
+    /// zero exactly where no feasible direction leads down.
     pub(crate) fn gradient_norm(&self, x: &[f64], g: &[f64]) -> f64 {
         let component = |(i, (&x, &g)): (usize, (&f64, &f64))| {
             // A difference of x rounds: only a bound that is nearer than g counts.

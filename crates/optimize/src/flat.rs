@@ -3,6 +3,9 @@
 use autograd::Tensor;
 use tensor_core::{Device, Error, Result};
 
+/// Elements of one batch of vectors, whose products are formed together.
+const BATCH: usize = 1 << 14;
+
 /// The shapes and the device of a structure's tensors.
 #[derive(Clone, Debug)]
 pub(crate) struct Flat {
@@ -37,6 +40,36 @@ impl Flat {
             rest = after;
         }
         Ok(tensors)
+    }
+
+    /// A matrix, row by row, by its products with many vectors: those of the identity, which a first dimension counts.
+    pub(crate) fn matrix(&self, products: impl Fn(&Vec<Tensor>) -> Result<Vec<Tensor>>) -> Result<Vec<f64>> {
+        let n = self.numel();
+        let at_once = (BATCH / n.max(1)).clamp(1, n.max(1));
+        let mut all = Vec::with_capacity(n * n);
+        for start in (0..n).step_by(at_once) {
+            let many = at_once.min(n - start);
+            let mut directions = Vec::with_capacity(self.shapes.len());
+            let mut before = 0;
+            for shape in &self.shapes {
+                let count: usize = shape.iter().product();
+                let mut rows = vec![0.0; many * count];
+                for i in start.max(before)..(start + many).min(before + count) {
+                    rows[(i - start) * count + i - before] = 1.0;
+                }
+                let shape: Vec<usize> = std::iter::once(many).chain(shape.iter().copied()).collect();
+                directions.push(Tensor::from_vec(rows, shape)?.to_device(&self.device)?);
+                before += count;
+            }
+            let found: Vec<Vec<f64>> = products(&directions)?.iter().map(Tensor::to_vec).collect();
+            for row in 0..many {
+                for block in &found {
+                    let count = block.len() / many;
+                    all.extend_from_slice(&block[row * count..(row + 1) * count]);
+                }
+            }
+        }
+        Ok(all)
     }
 
     /// Which element of which tensor is element `i` of the vector, in words.
@@ -92,6 +125,10 @@ mod tests {
         let back = flat.tensors(&x)?;
         assert_eq!((back[0].shape(), back[0].to_vec()), (&[3, 2][..], tensors[0].to_vec()));
         assert_eq!(back[1].item()?, 7.0);
+        // Twice the identity, whose rows have one element of one tensor each.
+        let double = |rows: &Vec<Tensor>| Ok(rows.iter().map(|row| row * 2.0).collect());
+        let twice: Vec<f64> = (0..49).map(|i| if i % 8 == 0 { 2.0 } else { 0.0 }).collect();
+        assert_eq!(flat.matrix(double)?, twice);
         assert_eq!((flat.place(3), flat.place(6)), ("[1, 1] of tensor 0".into(), "[] of tensor 1".into()));
         Ok(())
     }

@@ -6,8 +6,8 @@ use autograd::{Params, Tensor, no_grad};
 use linalg::implicit_argmin;
 use tensor_core::{AtCaller, Error, Result};
 
-/// The minimum `x` of `f`, found by any solver of this crate or otherwise, as a function of all that `f` captures: gradients flow
-/// through it by the implicit function theorem, whatever the solver did and without its memory
+/// The minimum `x` of `f`, found by any solver of this crate or otherwise, as a function of all that `f` captures:
+/// gradients flow through it by the implicit function theorem, whatever the solver did and without its memory
 /// ([`linalg::implicit_argmin`], over any structure). For least squares `f` is the sum of squares.
 ///
 /// ```
@@ -38,8 +38,8 @@ fn implicit(f: &dyn Fn(&Tensor) -> Result<Tensor>, x: &[Tensor]) -> Result<Tenso
     implicit_argmin(f, &flatten(&x.to_vec())?)
 }
 
-/// The minimum of `f` near `x0` as a function of all that `f` captures: [`minimize_with`], then [`differentiable`]. The minimum is
-/// found once, whatever is differentiated later.
+/// The minimum of `f` near `x0` as a function of all that `f` captures: [`minimize_with`], then [`differentiable`]. The
+/// minimum is found once, whatever is differentiated later.
 ///
 /// ```
 /// use tapegrad::{Tensor, value_and_grad};
@@ -61,8 +61,8 @@ fn implicit(f: &dyn Fn(&Tensor) -> Result<Tensor>, x: &[Tensor]) -> Result<Tenso
 /// ```
 ///
 /// # Errors
-/// As [`minimize_with`] and [`differentiable`]; not converged, where the solver met no tolerance; argument, where there are bounds: the
-/// minimum does not depend smoothly on the problem where one begins to hold.
+/// As [`minimize_with`] and [`differentiable`]; not converged, where the solver met no tolerance; argument, where there
+/// are bounds: the minimum does not depend smoothly on the problem where one begins to hold.
 #[track_caller]
 pub fn minimize_implicit<P: Params<f64>>(
     f: impl Fn(&P) -> Result<Tensor>,

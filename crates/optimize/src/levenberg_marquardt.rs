@@ -1,5 +1,5 @@
-//! Least squares problems for the crate [`levenberg-marquardt`](::levenberg_marquardt), in its version 0.15 with nalgebra
-//! 0.34: one closure of residuals in place of an implementation of its trait.
+//! Least squares problems for the crate [`levenberg-marquardt`](::levenberg_marquardt), in its version 0.15 with
+//! nalgebra 0.34: one closure of residuals in place of an implementation of its trait.
 
 pub use ::levenberg_marquardt::{
     LeastSquaresProblem, LevenbergMarquardt, MinimizationReport, TerminationReason,

@@ -3,28 +3,19 @@
 
 #[cfg(feature = "argmin")]
 pub mod argmin;
-mod augmented;
 mod bounds;
-mod cauchy;
 mod curve_fit;
 mod first_order;
 mod flat;
 mod implicit;
-mod lbfgs;
 mod least_squares;
 #[cfg(feature = "levenberg-marquardt")]
 pub mod levenberg_marquardt;
-mod line_search;
 mod minimize;
-mod newton;
-mod objective;
 #[cfg(feature = "progress")]
 pub mod progress;
 mod report;
-mod search;
-mod trust;
 
-pub use augmented::Constraint;
 pub use bounds::Bounds;
 pub use curve_fit::{Band, CurveFit, CurveFitOptions, curve_fit, curve_fit_with, student_t_quantile};
 pub use first_order::{
@@ -35,7 +26,9 @@ pub use least_squares::{
     Jacobian, LeastSquaresMethod, LeastSquaresOptions, LeastSquaresSolution, Loss, Scale, least_squares,
     least_squares_with,
 };
-pub use minimize::{Method, MinimizeOptions, Minimum, minimize, minimize_constrained, minimize_with};
+pub use minimize::{
+    Constraint, Method, MinimizeOptions, Minimum, minimize, minimize_constrained, minimize_with,
+};
 pub use report::{Callback, Evaluations, Progress, Report, Stop};
 
 /// The code in the crate's README, run as a doctest.

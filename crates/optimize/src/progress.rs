@@ -5,8 +5,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// A callback that shows steps, value and gradient on the terminal's last line, and takes the line away at the end. Where nothing is a
-/// terminal, it shows nothing.
+/// A callback that shows steps, value and gradient on the terminal's last line, and takes the line away at the end.
+/// Where nothing is a terminal, it shows nothing.
 ///
 /// ```
 /// use tapegrad::Tensor;

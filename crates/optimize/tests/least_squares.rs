@@ -244,7 +244,9 @@ fn sparse_problems() -> Result<()> {
     let n = 20_000;
     let truth = Tensor::from((0..n).map(|i| (f64::from(i) * 1e-3).sin()).collect::<Vec<_>>());
     let seen = truth.exp();
+    let calls = std::cell::Cell::new(0);
     let f = |x: &Tensor| {
+        calls.set(calls.get() + 1);
         let ahead = x.narrow(0, 1, n as usize - 1)?;
         let behind = x.narrow(0, 0, n as usize - 1)?;
         let slopes = truth.narrow(0, 1, n as usize - 1)? - truth.narrow(0, 0, n as usize - 1)?;
@@ -269,6 +271,8 @@ fn sparse_problems() -> Result<()> {
     let found = least_squares_with(f, &Tensor::zeros([n as usize]), options)?;
     assert!(found.report.converged(), "{found}");
     assert!(found.x.allclose(&truth, 1e-9, 1e-9)?);
+    // Residuals and Jacobian of a point are one evaluation.
+    assert_eq!(calls.get(), found.report.evaluations.values);
     assert!(matches!(found.jacobian, Jacobian::Sparse(j) if j.nnz() == count));
     Ok(())
 }

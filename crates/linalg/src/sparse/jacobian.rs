@@ -5,7 +5,7 @@
 //! "What color is your Jacobian? Graph coloring for computing derivatives", 2005.
 
 use super::SparseTensor;
-use autograd::{Tensor, jvp_batched, no_grad, vjp, vjp_batched};
+use autograd::{Linearized, Tensor, jvp_batched, no_grad, vjp, vjp_batched};
 use tensor_core::kernels::sparse::Pattern;
 use tensor_core::{Array, AtCaller, Device, Error, Float, Result, compiled_once, kernels, memory};
 
@@ -145,23 +145,57 @@ impl SparseJacobian {
         f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
         x: &Tensor<T>,
     ) -> Result<SparseTensor<T>> {
-        evaluated(self, &f, x).at_caller()
+        let products = |seeds: &Tensor<T>| match self.by_columns {
+            true => jvp_batched(&f, x, seeds),
+            false => vjp_batched(&f, x, seeds),
+        };
+        let pull = |u: &Tensor<T>| Ok(no_grad(|| vjp(&f, &x.detach(), u))?.1);
+        evaluated(self, x, &products, &pull).at_caller()
+    }
+
+    /// [`SparseJacobian::evaluate`] of a function that was linearised at the point: it does not run again.
+    ///
+    /// ```
+    /// use tapegrad::{Tensor, linearize};
+    /// use tapegrad::linalg::{SparseJacobian, SparseTensor};
+    /// let plan = SparseJacobian::new(&SparseTensor::<f64>::eye(2)?)?;
+    /// let f = linearize(|x: &Tensor| Ok(x.square()), &Tensor::from([1.0, 3.0]))?;
+    /// assert_eq!(f.value().to_vec(), [1.0, 9.0]);
+    /// assert_eq!(plan.evaluate_linearized(&f)?.to_dense()?.to_vec(), [2.0, 0.0, 0.0, 6.0]);
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shape, where value and argument do not have the sizes of the pattern; out of memory.
+    #[track_caller]
+    pub fn evaluate_linearized<T: Float>(
+        &self,
+        f: &Linearized<T, Tensor<T>, Tensor<T>>,
+    ) -> Result<SparseTensor<T>> {
+        let products = |seeds: &Tensor<T>| {
+            let y = f.value();
+            if y.numel() != self.pattern.shape()[0] {
+                // Told by what asks for the products.
+                return Ok((y.clone(), y.clone()));
+            }
+            Ok((y.clone(), if self.by_columns { f.jvp_batched(seeds)? } else { f.vjp_batched(seeds)? }))
+        };
+        evaluated(self, f.point(), &products, &|u| f.vjp(u)).at_caller()
     }
 
     /// An error where u^T J, for a random u, is not that of the sparse matrix: an element outside of the pattern is
     /// missing there, and has come to others.
     fn compare<T: Float>(
         &self,
-        f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
-        x: &Tensor<T>,
+        pull: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
         jacobian: &SparseTensor<T>,
-        shape: &[usize],
+        y: &Tensor<T>,
     ) -> Result<()> {
         let m = self.pattern.shape()[0];
         // Sizes alike, so that no row is lost in the rounding of another.
         let u: Vec<T> = (0..m as u64).map(|i| T::of(1e3 * spread(i))).collect();
-        let u = Tensor::from_vec(u, [m])?.to_device(&x.device())?;
-        let (_, product) = no_grad(|| vjp(f, &x.detach(), &u.reshape(shape)?))?;
+        let u = Tensor::from_vec(u, [m])?.to_device(&y.device())?;
+        let product = pull(&u.reshape(y.shape())?)?.detach();
         let (product, transposed) = (product.flatten(), jacobian.t()?);
         let found = transposed.with_values(&transposed.values().detach())?.mv(&u)?;
         let size = transposed.with_values(&transposed.values().detach().abs())?.mv(&u.abs())?;
@@ -219,8 +253,9 @@ compiled_once! {
 
     fn evaluated<T: Float>(
         plan: &SparseJacobian,
-        f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
         x: &Tensor<T>,
+        products: &dyn Fn(&Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)>,
+        pull: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
     ) -> Result<SparseTensor<T>> {
         let (op, [m, n]) = ("sparse_jacobian", plan.pattern.shape());
         let device = x.device();
@@ -234,8 +269,7 @@ compiled_once! {
         let at = Tensor::from(plan.groups.clone()).unsqueeze(0)?.to_device(&device)?;
         let one = Tensor::from(Array::repeat_on(device, &[1, lines], T::ONE)?);
         let seeds = Tensor::from(Array::zeros_on(device, &[plan.count, lines])?).scatter_add(0, &at, &one)?;
-        let (y, compressed) =
-            if plan.by_columns { jvp_batched(f, x, &seeds)? } else { vjp_batched(f, x, &seeds)? };
+        let (y, compressed) = products(&seeds)?;
         if y.numel() != m {
             let message =
                 format!("the value has shape {:?} for a pattern {:?}: {m} elements", y.shape(), [m, n]);
@@ -245,7 +279,7 @@ compiled_once! {
         let values = compressed.flatten().index_select(0, &at)?;
         let jacobian = SparseTensor::of(plan.pattern.clone(), values);
         if plan.checked {
-            plan.compare(f, x, &jacobian, y.shape())?;
+            plan.compare(pull, &jacobian, &y)?;
         }
         Ok(jacobian)
     }

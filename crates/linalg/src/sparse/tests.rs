@@ -375,6 +375,18 @@ fn jacobians_by_colour() -> Result<()> {
         assert_eq!(plan.passes(), 2);
         let error = plan.evaluate(f, &x)?.to_dense()?.try_sub(&autograd::jacobian(f, &x)?)?;
         assert!(error.abs().max()?.item()? < 1e-12);
+        let linear = autograd::linearize(f, &x)?;
+        let error = plan.evaluate_linearized(&linear)?.to_dense()?.try_sub(&autograd::jacobian(f, &x)?)?;
+        assert!(error.abs().max()?.item()? < 1e-12);
+    }
+    // Where it was linearised as a function of something else.
+    check_op(|v| given.evaluate_linearized(&autograd::linearize(f, &v[0])?)?.to_dense(), &[&[40]])
+        .reference(|v| autograd::jacobian(f, &v[0]))
+        .run()?;
+    for other in
+        [autograd::linearize(f, &Tensor::ones([3]))?, autograd::linearize(|x: &Tensor| Ok(x.sum()), &x)?]
+    {
+        assert_eq!(plan.evaluate_linearized(&other).unwrap_err().kind(), ErrorKind::Shape);
     }
     assert_eq!(plan.evaluate(f, &Tensor::ones([3])).unwrap_err().kind(), ErrorKind::Shape);
     assert_eq!(plan.evaluate(|x| Ok(x.sum()), &x).unwrap_err().kind(), ErrorKind::Shape);

@@ -22,8 +22,8 @@ pub struct Band {
 
 impl<P: Params<f64>> CurveFit<P> {
     /// The lower and the upper end of the interval of each parameter that covers the true one with probability `level`,
-    /// such as 0.95, where the model is linear enough within it: parameter -+ t standard errors, with Student's t for the
-    /// degrees of freedom, or the normal distribution's where `sigma` is absolute.
+    /// such as 0.95, where the model is linear enough within it: parameter -+ t standard errors, with Student's t for
+    /// the degrees of freedom, or the normal distribution's where `sigma` is absolute.
     ///
     /// ```
     /// use tapegrad::Tensor;

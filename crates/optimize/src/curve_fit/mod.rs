@@ -42,7 +42,8 @@ const OP: &str = "curve_fit";
 /// ```
 #[derive(Default)]
 pub struct CurveFitOptions<'a> {
-    /// Standard deviations of the data, in their shape or one number; or their covariance, a matrix `[m, m]`, for m data.
+    /// Standard deviations of the data, in their shape or one number; or their covariance, a matrix `[m, m]`, for m
+    /// data.
     pub sigma: Option<Tensor>,
     /// Whether `sigma` is in the units of the data. If not, only its ratios count: the covariance is scaled by the
     /// reduced chi square, as it is without `sigma`.

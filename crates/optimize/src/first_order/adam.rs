@@ -46,8 +46,9 @@ impl AdamOptions {
     }
 }
 
-/// Kingma, Ba, "Adam: a method for stochastic optimization", 2015, as `torch.optim.Adam`: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2)
-/// g^2, p = p - lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps). [`AdamOptions::adamw`] makes it AdamW.
+/// Kingma, Ba, "Adam: a method for stochastic optimization", 2015, as `torch.optim.Adam`: m = b1 m + (1 - b1) g, v = b2
+/// v + (1 - b2) g^2, p = p - lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps). [`AdamOptions::adamw`] makes it
+/// AdamW.
 ///
 /// ```
 /// use tapegrad::Tensor;
@@ -140,7 +141,8 @@ impl<T: Float> Adam<T> {
     /// A step along the gradients that backward passes have left with the parameters; one that has none stays.
     ///
     /// # Errors
-    /// Graph, where no parameter has a gradient, or one was made by an operation; shape, where the parameters are others than before.
+    /// Graph, where no parameter has a gradient, or one was made by an operation; shape, where the parameters are
+    /// others than before.
     #[track_caller]
     pub fn step(&mut self, params: &mut impl Params<T>) -> Result<()> {
         let mut taken = TakenOut::of(params);

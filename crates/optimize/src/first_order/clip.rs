@@ -34,8 +34,9 @@ compiled_once! {
     }
 }
 
-/// Gradients scaled down together where their norm, that of all elements of all tensors, is beyond `max_norm`; and the norm they
-/// had, as `torch.nn.utils.clip_grad_norm_`. Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013.
+/// Gradients scaled down together where their norm, that of all elements of all tensors, is beyond `max_norm`; and the
+/// norm they had, as `torch.nn.utils.clip_grad_norm_`. Pascanu, Mikolov, Bengio, "On the difficulty of training
+/// recurrent neural networks", 2013.
 ///
 /// ```
 /// use tapegrad::Tensor;

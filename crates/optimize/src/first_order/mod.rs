@@ -73,8 +73,8 @@ fn fits<T: Float>(op: &'static str, params: &[Tensor<T>], grads: &Gradients<T>) 
     Ok(())
 }
 
-/// The tensors of a structure, taken out of it, so that the memory of each is free once it has another value; they are put
-/// back in any case.
+/// The tensors of a structure, taken out of it, so that the memory of each is free once it has another value; they are
+/// put back in any case.
 struct TakenOut<'a, T: Float, P: Params<T>> {
     params: &'a mut P,
     tensors: Vec<Tensor<T>>,

@@ -1,5 +1,5 @@
-//! Learning rates as functions of the step, counted from 0: `optimizer.lr = schedule::cosine_annealing(0.1, 0.0, 100, k)`. The formulas
-//! are those of `torch.optim.lr_scheduler` in closed form.
+//! Learning rates as functions of the step, counted from 0: `optimizer.lr = schedule::cosine_annealing(0.1, 0.0, 100,
+//! k)`. The formulas are those of `torch.optim.lr_scheduler` in closed form.
 
 use std::f64::consts::PI;
 
@@ -23,8 +23,8 @@ pub fn exponential(lr: f64, gamma: f64, k: usize) -> f64 {
     lr * gamma.powf(k as f64)
 }
 
-/// From `lr` to `min` along half a cosine of `steps` steps, and `min` from there: PyTorch's `CosineAnnealingLR`, which begins to rise
-/// again there. Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
+/// From `lr` to `min` along half a cosine of `steps` steps, and `min` from there: PyTorch's `CosineAnnealingLR`, which
+/// begins to rise again there. Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017.
 ///
 /// ```
 /// use tapegrad::optimize::schedule;
@@ -51,8 +51,8 @@ pub fn warm_up(steps: usize, k: usize) -> f64 {
     if k >= steps { 1.0 } else { (k + 1) as f64 / steps as f64 }
 }
 
-/// From `max` / 25 up to `max` within the first 30 % of `steps` steps, and down to a 250,000th of it, along half cosines: PyTorch's
-/// `OneCycleLR` with its defaults. Smith, Topin, "Super-convergence", 2018.
+/// From `max` / 25 up to `max` within the first 30 % of `steps` steps, and down to a 250,000th of it, along half
+/// cosines: PyTorch's `OneCycleLR` with its defaults. Smith, Topin, "Super-convergence", 2018.
 ///
 /// ```
 /// use tapegrad::optimize::schedule;
@@ -71,8 +71,8 @@ pub fn one_cycle(max: f64, steps: usize, k: usize) -> f64 {
     }
 }
 
-/// Lowers a learning rate where a measure has stopped falling: PyTorch's `ReduceLROnPlateau` with its default threshold, a
-/// ten thousandth of the best.
+/// Lowers a learning rate where a measure has stopped falling: PyTorch's `ReduceLROnPlateau` with its default
+/// threshold, a ten thousandth of the best.
 ///
 /// ```
 /// use tapegrad::optimize::schedule::ReduceOnPlateau;

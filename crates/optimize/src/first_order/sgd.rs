@@ -33,9 +33,9 @@ impl Default for SgdOptions {
     }
 }
 
-/// Stochastic gradient descent with momentum, as `torch.optim.SGD`: g = grad + weight_decay p; b = momentum b + (1 - dampening) g, at
-/// the first step b = g; p = p - lr b, or with `nesterov` p = p - lr (g + momentum b). Sutskever and others, "On the
-/// importance of initialization and momentum in deep learning", 2013.
+/// Stochastic gradient descent with momentum, as `torch.optim.SGD`: g = grad + weight_decay p; b = momentum b + (1 -
+/// dampening) g, at the first step b = g; p = p - lr b, or with `nesterov` p = p - lr (g + momentum b). Sutskever and
+/// others, "On the importance of initialization and momentum in deep learning", 2013.
 ///
 /// ```
 /// use tapegrad::Tensor;
@@ -123,7 +123,8 @@ impl<T: Float> Sgd<T> {
     /// A step along the gradients that backward passes have left with the parameters; one that has none stays.
     ///
     /// # Errors
-    /// Graph, where no parameter has a gradient, or one was made by an operation; shape, where the parameters are others than before.
+    /// Graph, where no parameter has a gradient, or one was made by an operation; shape, where the parameters are
+    /// others than before.
     #[track_caller]
     pub fn step(&mut self, params: &mut impl Params<T>) -> Result<()> {
         let mut taken = TakenOut::of(params);

@@ -54,7 +54,7 @@ impl Model {
 const TIGHT: [f64; 3] = [1e-15, 1e-12, 1e-14];
 
 pub(super) fn solve(search: &mut Search<'_, '_>, x0: Vec<f64>) -> Result<Found> {
-    let (point, jacobian) = search.start(x0)?;
+    let (point, recorded, jacobian) = search.start(x0)?;
     let model = Model::of(search, &point, &jacobian);
     let d: Vec<f64> = match &search.options.x_scale {
         Scale::Jacobian => model.sizes.iter().map(|&s| if s == 0.0 { 1.0 } else { s }).collect(),
@@ -64,18 +64,8 @@ pub(super) fn solve(search: &mut Search<'_, '_>, x0: Vec<f64>) -> Result<Found> 
         0.0 => 1.0,
         size => size,
     };
-    let mut descent = Descent {
-        search,
-        point,
-        jacobian,
-        recorded: None,
-        model,
-        d,
-        delta,
-        par: 0.0,
-        untried: true,
-        plateaus: 0,
-    };
+    let mut descent =
+        Descent { search, point, jacobian, recorded, model, d, delta, par: 0.0, untried: true, plateaus: 0 };
     let mut tolerances =
         [descent.search.options.ftol, descent.search.options.xtol, descent.search.options.gtol];
     let stop = loop {
@@ -118,8 +108,7 @@ struct Descent<'s, 'f, 'o> {
     search: &'s mut Search<'f, 'o>,
     point: Point,
     jacobian: Vec<f64>,
-    /// None at the start.
-    recorded: Option<Recorded>,
+    recorded: Recorded,
     model: Model,
     /// The scale of the trust region, its radius, and the damping that it led to last.
     d: Vec<f64>,
@@ -135,7 +124,7 @@ const PLATEAUS: usize = 10;
 impl Descent<'_, '_, '_> {
     /// Takes a point over; a stop where the callback says so.
     fn accept(&mut self, point: Point, recorded: Recorded, jacobian: Vec<f64>, model: Model) -> Option<Stop> {
-        (self.point, self.recorded, self.jacobian, self.model) = (point, Some(recorded), jacobian, model);
+        (self.point, self.recorded, self.jacobian, self.model) = (point, recorded, jacobian, model);
         self.search.stepped(&self.point, &self.model.gradient)
     }
 
@@ -233,7 +222,8 @@ impl Descent<'_, '_, '_> {
 
     /// Newton's steps from where the linear model of the residuals has done its work: with the exact Hessian they
     /// double the digits that are right, where Gauss and Newton's are slow, and by gradients they get on where the cost
-    /// itself no longer changes in its rounding. Measured by the decrement g^T H^-1 g, twice what the cost still falls by.
+    /// itself no longer changes in its rounding. Measured by the decrement g^T H^-1 g, twice what the cost still falls
+    /// by.
     ///
     /// Source: Dennis, Gay, Welsch, "An adaptive nonlinear least-squares algorithm", 1981, on when the second-order term
     /// matters; Boyd, Vandenberghe, "Convex optimization", 2004, 9.5.1, on the decrement.
@@ -351,9 +341,7 @@ impl Newton {
         let Descent { search, point, jacobian, recorded, model, .. } = descent;
         let (m, n) = (point.residuals.len(), point.x.len());
         let weights = search.sloped(&point.residuals);
-        let Some(Ok(curved)) = recorded.as_ref().map(|recorded| recorded.hessian(weights)) else {
-            return Ok(None);
-        };
+        let Ok(curved) = recorded.hessian(weights, &search.flat) else { return Ok(None) };
         search.evaluations.products += n;
         let rows = Tensor::from_vec(jacobian.clone(), [n, m])?;
         let weighted = match search.options.loss.curvatures(search.options.f_scale, &point.residuals) {

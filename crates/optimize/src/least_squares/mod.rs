@@ -87,14 +87,17 @@ pub struct LeastSquaresOptions<'a> {
     pub f_scale: f64,
     /// What a step is measured in.
     pub x_scale: Scale,
-    /// The search ends where the cost changes by at most this, relative to itself, both in truth and in the linear model.
+    /// The search ends where the cost changes by at most this, relative to itself, both in truth and in the linear
+    /// model.
     pub ftol: f64,
     /// The search ends where the trust region is at most this, relative to the parameters, both scaled by `x_scale`.
     pub xtol: f64,
-    /// The search ends where the cosine of the angle between the residuals and each column of the Jacobian is at most this.
+    /// The search ends where the cosine of the angle between the residuals and each column of the Jacobian is at most
+    /// this.
     pub gtol: f64,
-    /// Whether the method `Lm` ends with a few steps of Newton's with exact second derivatives, by which some five digits become ten
-    /// or more. Where they say that this is no minimum yet, the search goes on with tolerances of rounding.
+    /// Whether the method `Lm` ends with a few steps of Newton's with exact second derivatives, by which some five
+    /// digits become ten or more. Where they say that this is no minimum yet, the search goes on with tolerances of
+    /// rounding.
     pub refine: bool,
     /// Evaluations of the residuals; None for 200 for each parameter and 200 more.
     pub max_evaluations: Option<usize>,
@@ -149,7 +152,8 @@ impl LeastSquaresOptions<'_> {
     }
 }
 
-/// A Jacobian: a row for each residual, a column for each parameter, in the order of [`flatten`](autograd::params::flatten).
+/// A Jacobian: a row for each residual, a column for each parameter, in the order of
+/// [`flatten`](autograd::params::flatten).
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Jacobian {

@@ -1,6 +1,6 @@
 //! What every method of least squares has: points within bounds, their cost, limits, and the callback.
 
-use super::recorded::{Recorded, Residuals, finite_at_start, first};
+use super::recorded::{Recorded, Residuals, finite_at_start};
 use super::{LeastSquaresOptions, OP};
 use crate::bounds::Limits;
 use crate::flat::Flat;
@@ -58,14 +58,15 @@ impl<'f, 'o> Search<'f, 'o> {
         Ok((search, x0))
     }
 
-    /// The start and the Jacobian there, column by column.
-    pub(super) fn start(&mut self, x: Vec<f64>) -> Result<(Point, Vec<f64>)> {
-        let (residuals, columns) = first(self.f, &x, &self.flat)?;
+    /// The start, its graph, and the Jacobian there, column by column.
+    pub(super) fn start(&mut self, x: Vec<f64>) -> Result<(Point, Recorded, Vec<f64>)> {
+        let recorded = Recorded::at(self.f, &x, &self.flat)?;
         self.evaluations.values += 1;
+        let point = self.start_from(x, recorded.residuals())?;
+        let columns = recorded.jacobian()?;
         self.evaluations.derivatives += 1;
-        let point = self.start_from(x, residuals)?;
         finite_at_start(OP, "the Jacobian, column by column,", &columns)?;
-        Ok((point, columns))
+        Ok((point, recorded, columns))
     }
 
     pub(super) fn start_from(&self, x: Vec<f64>, residuals: Vec<f64>) -> Result<Point> {
@@ -85,7 +86,8 @@ impl<'f, 'o> Search<'f, 'o> {
         self.options.loss.cost(self.options.f_scale, residuals)
     }
 
-    /// The residuals at `x`, of which there must be `m`; None where their cost is not finite, so that the step is refused.
+    /// The residuals at `x`, of which there must be `m`; None where their cost is not finite, so that the step is
+    /// refused.
     pub(super) fn trial(&mut self, x: Vec<f64>, m: usize) -> Result<Option<(Point, Recorded)>> {
         let recorded = Recorded::at(self.f, &x, &self.flat)?;
         let residuals = recorded.residuals();

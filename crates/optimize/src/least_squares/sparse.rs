@@ -8,10 +8,10 @@ use super::search::{Point, Search, cosine};
 use super::{Found, OP, Scale};
 use crate::report::Stop;
 use autograd::params::{flatten, unflatten};
-use autograd::{Tensor, no_grad};
+use autograd::{Linearized, Tensor, linearize, no_grad};
 use linalg::{SparseJacobian, SparseTensor};
 use std::cell::RefCell;
-use tensor_core::{Device, Error, ErrorKind, Result};
+use tensor_core::{Device, ErrorKind, Result};
 
 /// The Jacobian of a point as the loss weighs it, and the gradient of the cost.
 struct Model {
@@ -98,9 +98,11 @@ pub(super) fn solve(
             SparseJacobian::detect(|x: &Tensor| Ok(f.borrow_mut()(&unflatten(&like, x)?)?.flatten()), &at)?
         }
     };
-    let (residuals, mut jacobian) = evaluated(search, &plan, &x0)?;
+    let at = linearized(search, &x0)?;
     search.evaluations.values += 1;
-    let mut point = search.start_from(x0, residuals)?;
+    let mut point = search.start_from(x0, at.value().to_vec())?;
+    let mut jacobian = jacobian_of(search, &plan, &at)?;
+    drop(at);
     finite_at_start(OP, "the Jacobian's stored element", &jacobian.values().to_vec())?;
     let m = point.residuals.len();
     let [ftol, xtol, gtol] =
@@ -147,17 +149,14 @@ pub(super) fn solve(
             let fall = -(dot(&model.gradient, &s) + 0.5 * dot(&js, &js));
             let predicted = fall / point.cost;
             let trial = if fall > 0.0 {
-                let residuals = {
-                    let xs = search.flat.tensors(&x)?;
-                    no_grad(|| Ok::<_, Error>((search.f)(&xs)?.flatten().to_vec()))?
-                };
-                search.tried(x, residuals, m)?
+                let at = linearized(search, &x)?;
+                search.tried(x, at.value().to_vec(), m)?.map(|point| (point, at))
             } else {
                 None
             };
-            let actual = trial.as_ref().map_or(-1.0, |at| 1.0 - at.cost / point.cost);
+            let actual = trial.as_ref().map_or(-1.0, |(next, _)| 1.0 - next.cost / point.cost);
             let ratio = actual / predicted;
-            let Some(next) = trial.filter(|_| ratio >= 1e-4) else {
+            let Some((next, at)) = trial.filter(|_| ratio >= 1e-4) else {
                 if actual.abs() <= ftol && predicted <= ftol {
                     break 'search Stop::Value;
                 }
@@ -166,7 +165,7 @@ pub(super) fn solve(
                     None => continue,
                 }
             };
-            let (_, derivatives) = evaluated(search, &plan, &next.x)?;
+            let derivatives = jacobian_of(search, &plan, &at)?;
             if !derivatives.values().to_vec().iter().all(|x| x.is_finite()) {
                 match damping.refuse(moved, xtol * length(&d, &point.x)) {
                     Some(stop) => break 'search stop,
@@ -206,22 +205,19 @@ fn scaled(matrix: &SparseTensor, dim: usize, weights: Vec<f64>) -> Result<Sparse
     matrix.with_values(&matrix.values().try_mul(&weights)?)
 }
 
-/// Residuals and Jacobian of a point; the matrix on the host, where it is factored.
-fn evaluated(
-    search: &mut Search<'_, '_>,
-    plan: &SparseJacobian,
-    x: &[f64],
-) -> Result<(Vec<f64>, SparseTensor)> {
-    search.evaluations.derivatives += 1;
+/// The residuals of a vector of parameters, linearised: values and Jacobian of a point are one evaluation.
+fn linearized(search: &mut Search<'_, '_>, x: &[f64]) -> Result<Linearized<f64, Tensor, Tensor>> {
     let like = search.flat.tensors(x)?;
     let x = flatten(&like)?;
-    let residuals = RefCell::new(Vec::new());
-    let f = RefCell::new(&mut *search.f);
-    let value = |x: &Tensor| {
-        let y = f.borrow_mut()(&unflatten(&like, x)?)?.flatten();
-        *residuals.borrow_mut() = y.detach().to_vec();
-        Ok(y)
-    };
-    let jacobian = plan.evaluate(value, &x)?.detach().to_device(&Device::Cpu)?;
-    Ok((residuals.into_inner(), jacobian))
+    no_grad(|| linearize(|x: &Tensor| Ok((search.f)(&unflatten(&like, x)?)?.flatten()), &x))
+}
+
+/// The matrix on the host, where it is factored.
+fn jacobian_of(
+    search: &mut Search<'_, '_>,
+    plan: &SparseJacobian,
+    at: &Linearized<f64, Tensor, Tensor>,
+) -> Result<SparseTensor> {
+    search.evaluations.derivatives += 1;
+    plan.evaluate_linearized(at)?.to_device(&Device::Cpu)
 }

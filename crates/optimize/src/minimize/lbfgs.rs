@@ -2,10 +2,10 @@
 
 #![allow(clippy::needless_range_loop, reason = "formulas over several vectors read best by index")]
 
-use crate::cauchy;
-use crate::objective::Halt;
+use super::cauchy;
+use super::objective::Halt;
+use super::search::{Search, axpy, dot, norm};
 use crate::report::Stop;
-use crate::search::{Search, axpy, dot, norm};
 use std::collections::VecDeque;
 use tensor_core::Result;
 
@@ -59,8 +59,8 @@ impl Memory {
         }
     }
 
-    /// - H g, of the inverse Hessian's model: Nocedal, "Updating quasi-Newton matrices with limited storage", 1980, as the two
-    /// loops of Nocedal and Wright, "Numerical optimization", 2006, algorithm 7.4.
+    /// - H g, of the inverse Hessian's model: Nocedal, "Updating quasi-Newton matrices with limited storage", 1980, as the
+    /// two loops of Nocedal and Wright, "Numerical optimization", 2006, algorithm 7.4.
     fn direction(&self, g: &[f64], out: &mut Vec<f64>) {
         out.clear();
         out.extend(g.iter().map(|g| -g));
@@ -79,8 +79,8 @@ impl Memory {
     }
 }
 
-/// Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", 1989; with bounds, Byrd, Lu, Nocedal, Zhu, "A
-/// limited memory algorithm for bound constrained optimization", 1995.
+/// Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", 1989; with bounds, Byrd, Lu,
+/// Nocedal, Zhu, "A limited memory algorithm for bound constrained optimization", 1995.
 pub(crate) fn run(search: &mut Search<'_, '_>, memory: usize) -> Result<(), Halt> {
     search.check_start()?;
     let mut memory = Memory::new(memory);

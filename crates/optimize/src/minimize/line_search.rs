@@ -29,9 +29,9 @@ pub(crate) enum Next {
     Stuck,
 }
 
-/// Moré, Thuente, "Line search algorithms with guaranteed sufficient decrease", 1994. A trial whose value is not finite is a
-/// step too long. At the end of its precision the function is judged by its slope alone, as in Hager, Zhang, "A new conjugate
-/// gradient method with guaranteed descent and an efficient line search", 2005, (4.1).
+/// Moré, Thuente, "Line search algorithms with guaranteed sufficient decrease", 1994. A trial whose value is not finite
+/// is a step too long. At the end of its precision the function is judged by its slope alone, as in Hager, Zhang, "A
+/// new conjugate gradient method with guaranteed descent and an efficient line search", 2005, (4.1).
 pub(crate) struct LineSearch {
     start: Sample,
     /// The fractions of the first slope by which values have to fall, and to which slopes have to.
@@ -193,8 +193,8 @@ impl LineSearch {
     }
 }
 
-/// The sum of the slopes at both ends and three times the mean slope between them, and the root of the discriminant of the
-/// derivative of the cubic that has these values and slopes.
+/// The sum of the slopes at both ends and three times the mean slope between them, and the root of the discriminant of
+/// the derivative of the cubic that has these values and slopes.
 fn cubic(a: Sample, b: Sample) -> (f64, f64) {
     let theta = 3.0 * (a.value - b.value) / (b.step - a.step) + a.slope + b.slope;
     let scale = theta.abs().max(a.slope.abs()).max(b.slope.abs());

@@ -1,8 +1,8 @@
 //! Constraints, by an augmented Lagrangian.
 
+use super::objective::Function;
+use super::{Found, MinimizeOptions, solve_with};
 use crate::flat::Flat;
-use crate::minimize::{Found, MinimizeOptions, solve_with};
-use crate::objective::Function;
 use crate::report::{Callback, Evaluations, Report, Stop};
 use autograd::{Params, Tensor, no_grad};
 use std::cell::RefCell;
@@ -86,8 +86,8 @@ impl Weights {
         Ok(sum)
     }
 
-    /// The multipliers that a minimum says, and how far the constraints are from being met: |c|, or |min(c, m / r)|, which
-    /// also tells an inactive constraint's multiplier.
+    /// The multipliers that a minimum says, and how far the constraints are from being met: |c|, or |min(c, m / r)|,
+    /// which also tells an inactive constraint's multiplier.
     fn next(&self, parts: &[Part<'_>], values: &[Tensor]) -> Result<(Vec<Tensor>, f64)> {
         let (mut next, mut worst) = (Vec::new(), 0f64);
         for ((part, m), c) in parts.iter().zip(&self.multipliers).zip(values) {

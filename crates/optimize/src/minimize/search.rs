@@ -2,9 +2,9 @@
 
 #![allow(clippy::needless_range_loop, reason = "formulas over several vectors read best by index")]
 
+use super::line_search::{LineSearch, Next};
+use super::objective::{Halt, Objective, Record};
 use crate::bounds::Limits;
-use crate::line_search::{LineSearch, Next};
-use crate::objective::{Halt, Objective, Record};
 use crate::report::{Callback, Progress, Stop};
 use tensor_core::Result;
 

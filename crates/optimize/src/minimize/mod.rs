@@ -1,16 +1,26 @@
 //! The minimum of a function, in one call.
 
-use crate::augmented::{self, Constraint, Multipliers};
+mod augmented;
+mod cauchy;
+mod lbfgs;
+mod line_search;
+mod newton;
+pub(crate) mod objective;
+mod search;
+mod trust;
+
+pub use augmented::Constraint;
+
 use crate::bounds::{Bounds, Limits};
 use crate::flat::{self, Flat};
-use crate::objective::{Function, Halt, Objective};
 use crate::report::{Callback, Report, Stop};
-use crate::search::{Search, Tolerances};
-use crate::trust::Subproblem;
-use crate::{lbfgs, newton, trust};
+use augmented::Multipliers;
 use autograd::{Params, Tensor};
+use objective::{Function, Halt, Objective};
+use search::{Search, Tolerances};
 use std::fmt;
 use tensor_core::{AtCaller, Error, Result};
+use trust::Subproblem;
 
 /// How a minimum is looked for.
 ///
@@ -74,13 +84,13 @@ pub struct MinimizeOptions<'a> {
     pub method: Method,
     /// Bounds on the parameters: every point that is tried is within them, the first after projection.
     pub bounds: Option<Bounds>,
-    /// How large each number of the parameters typically is, one tensor after another: solvers then work on x / scale, and the
-    /// tolerance of the gradient is for the gradient by that.
+    /// How large each number of the parameters typically is, one tensor after another: solvers then work on x / scale,
+    /// and the tolerance of the gradient is for the gradient by that.
     pub scale: Option<Vec<f64>>,
     /// Stops where no component of the (projected) gradient is larger.
     pub gtol: f64,
-    /// Stops where a step changes the value by no more than this times the larger of |f| and 1; 0 for never. A step cut short by a
-    /// trust region does not count.
+    /// Stops where a step changes the value by no more than this times the larger of |f| and 1; 0 for never. A step cut
+    /// short by a trust region does not count.
     pub ftol: f64,
     /// Stops where a step changes no number by more than this times the largest; 0 for never.
     pub xtol: f64,
@@ -131,8 +141,8 @@ pub struct Minimum<P> {
     pub x: P,
     /// The gradient there; with constraints, that of the Lagrangian.
     pub gradient: P,
-    /// One tensor for each constraint, of its shape: how much the minimum changes for a change of the constraint's right-hand side. Empty
-    /// without constraints.
+    /// One tensor for each constraint, of its shape: how much the minimum changes for a change of the constraint's
+    /// right-hand side. Empty without constraints.
     pub multipliers: Vec<Tensor>,
     /// The largest violation of a constraint.
     pub violation: f64,
@@ -181,11 +191,12 @@ pub fn minimize<P: Params<f64>>(f: impl Fn(&P) -> Result<Tensor>, x0: &P) -> Res
     minimize_with(f, x0, MinimizeOptions::default())
 }
 
-/// A local minimum of the scalar function `f` near `x0`, which may be any structure of tensors, on any one device; solvers work on
-/// vectors on the host.
+/// A local minimum of the scalar function `f` near `x0`, which may be any structure of tensors, on any one device;
+/// solvers work on vectors on the host.
 ///
 /// A trial point at which the value or the gradient is NaN or infinite is a step too long, so a function may have a
-/// domain with an edge. An evaluation gives value and gradient. What stopped the solver is in the report: that a limit was met is no error.
+/// domain with an edge. An evaluation gives value and gradient. What stopped the solver is in the report: that a limit
+/// was met is no error.
 ///
 /// ```
 /// use tapegrad::Tensor;
@@ -198,8 +209,9 @@ pub fn minimize<P: Params<f64>>(f: impl Fn(&P) -> Result<Tensor>, x0: &P) -> Res
 /// ```
 ///
 /// # Errors
-/// What `f` returns, unchanged; shape, where its value is no scalar, or bounds or scale do not fit; not finite, where the function or its
-/// gradient at `x0` is NaN or infinite; argument, where bounds cross or the method takes none; device, where the parameters are on several.
+/// What `f` returns, unchanged; shape, where its value is no scalar, or bounds or scale do not fit; not finite, where
+/// the function or its gradient at `x0` is NaN or infinite; argument, where bounds cross or the method takes none;
+/// device, where the parameters are on several.
 #[track_caller]
 pub fn minimize_with<P: Params<f64>>(
     f: impl Fn(&P) -> Result<Tensor>,
@@ -212,10 +224,11 @@ pub fn minimize_with<P: Params<f64>>(
     structured(x0, &tensors, found, None).at_caller()
 }
 
-/// A local minimum of `f` near `x0` under constraints, by an augmented Lagrangian: minima of f with penalties for violations, by
-/// the method of the options, between which multipliers are found and penalties grow (Nocedal, Wright, "Numerical optimization", 2006, algorithm
-/// 17.4; for inequalities Rockafellar, "Augmented Lagrange multiplier functions and duality in nonconvex programming",
-/// 1974). Bounds in the options hold at every point that is tried; constraints hold in the end, within `ctol`.
+/// A local minimum of `f` near `x0` under constraints, by an augmented Lagrangian: minima of f with penalties for
+/// violations, by the method of the options, between which multipliers are found and penalties grow (Nocedal, Wright,
+/// "Numerical optimization", 2006, algorithm 17.4; for inequalities Rockafellar, "Augmented Lagrange multiplier
+/// functions and duality in nonconvex programming", 1974). Bounds in the options hold at every point that is tried;
+/// constraints hold in the end, within `ctol`.
 ///
 /// ```
 /// use tapegrad::Tensor;

@@ -2,7 +2,7 @@
 
 use crate::flat::{self, Flat};
 use crate::report::{Evaluations, Stop};
-use autograd::{GradOptions, Tensor, enable_grad, grad_with, no_grad, value_and_grad};
+use autograd::{LinearizedGradient, Tensor, linearize_gradient, no_grad, value_and_grad};
 use tensor_core::{Error, ErrorKind, Result};
 
 /// Why a solver cannot go on: nothing went wrong, or something did.
@@ -30,11 +30,8 @@ pub(crate) struct Objective<'a> {
     limit: usize,
 }
 
-/// The gradient at a point, recorded: products with the Hessian there cost a backward pass each.
-pub(crate) struct Record {
-    leaves: Vec<Tensor>,
-    gradient: Vec<Tensor>,
-}
+/// A point where the gradient was recorded: a product with the Hessian there costs a walk over its graph.
+pub(crate) type Record = LinearizedGradient<f64, Vec<Tensor>>;
 
 impl<'a> Objective<'a> {
     pub(crate) fn new(
@@ -97,10 +94,10 @@ impl<'a> Objective<'a> {
 
     /// As [`Objective::evaluate`], recorded for products with the Hessian.
     pub(crate) fn record(&mut self, z: &[f64], gradient: &mut [f64]) -> Result<(f64, Record), Halt> {
-        let leaves: Vec<Tensor> = self.point(z)?.into_iter().map(Tensor::requires_grad).collect();
-        let (value, g) = enable_grad(|| value_and_grad(|x: &Vec<Tensor>| (self.f)(x), &leaves))?;
-        let value = self.read(&value, &g, gradient)?;
-        Ok((value, Record { leaves, gradient: g }))
+        let x = self.point(z)?;
+        let record = no_grad(|| linearize_gradient(|x: &Vec<Tensor>| (self.f)(x), &x))?;
+        let value = self.read(record.value(), record.gradient(), gradient)?;
+        Ok((value, record))
     }
 
     /// The product of the Hessian at a recorded point with v.
@@ -110,24 +107,7 @@ impl<'a> Objective<'a> {
             None => self.flat.tensors(v)?,
             Some(_) => self.flat.tensors(&self.times_scale(v))?,
         };
-        let tracked: Vec<(&Tensor, &Tensor)> =
-            at.gradient.iter().zip(&v).filter(|(g, _)| g.is_tracked()).collect();
-        let options = |cotangent| GradOptions { retain_graph: true, cotangent, ..Default::default() };
-        let leaves: Vec<&Tensor> = at.leaves.iter().collect();
-        let products = match &tracked[..] {
-            [] => vec![None; leaves.len()],
-            [(g, v)] => grad_with(g, &leaves, options(Some((*v).clone())))?,
-            many => {
-                // One pass for all: the slope of the gradient along v.
-                let slope = enable_grad(|| {
-                    let mut slopes = many.iter().map(|(g, v)| Ok((*g * *v).sum()));
-                    let first = slopes.next().unwrap_or_else(|| Ok(Tensor::scalar(0.0)));
-                    slopes.fold(first, |sum: Result<Tensor>, slope: Result<Tensor>| Ok(sum? + slope?))
-                })?;
-                grad_with(&slope, &leaves, options(None))?
-            }
-        };
-        fill(products, &at.leaves, out);
+        flat::write(&at.hvp(&v)?, out);
         self.to_z(out);
         Ok(())
     }
@@ -135,34 +115,8 @@ impl<'a> Objective<'a> {
     /// The Hessian at a recorded point, row by row.
     pub(crate) fn hessian(&mut self, at: &Record) -> Result<Vec<f64>> {
         let n = self.flat.numel();
-        let leaves: Vec<&Tensor> = at.leaves.iter().collect();
-        let mut rows = Vec::with_capacity(n * n);
-        for g in &at.gradient {
-            let count = g.numel();
-            self.evaluations.products += count;
-            let cotangent = Tensor::eye(count).to_device(&g.device())?;
-            let shape: Vec<usize> = std::iter::once(count).chain(g.shape().iter().copied()).collect();
-            let options = GradOptions {
-                retain_graph: true,
-                batched: true,
-                cotangent: Some(cotangent.reshape(shape)?),
-                ..Default::default()
-            };
-            let blocks = match g.is_tracked() && count > 0 {
-                true => grad_with(g, &leaves, options)?,
-                false => vec![None; leaves.len()],
-            };
-            let blocks: Vec<Vec<f64>> = blocks
-                .into_iter()
-                .zip(&leaves)
-                .map(|(block, x)| block.map_or_else(|| vec![0.0; count * x.numel()], |b| b.detach().to_vec()))
-                .collect();
-            for row in 0..count {
-                for (block, x) in blocks.iter().zip(&leaves) {
-                    rows.extend_from_slice(&block[row * x.numel()..(row + 1) * x.numel()]);
-                }
-            }
-        }
+        self.evaluations.products += n;
+        let mut rows = self.flat.matrix(|directions| at.hvp_batched(directions))?;
         if let Some(scale) = &self.scale {
             for (i, row) in rows.chunks_exact_mut(n.max(1)).enumerate() {
                 row.iter_mut().zip(scale).for_each(|(h, s)| *h *= s * scale[i]);
@@ -197,18 +151,5 @@ impl<'a> Objective<'a> {
             }
             Err(error) => error,
         }
-    }
-}
-
-/// Writes what there is, and zeros where a function does not depend on a tensor.
-fn fill(parts: Vec<Option<Tensor>>, like: &[Tensor], out: &mut [f64]) {
-    let mut rest = out;
-    for (part, like) in parts.into_iter().zip(like) {
-        let (here, after) = rest.split_at_mut(like.numel());
-        match part {
-            Some(part) => flat::write(&[part], here),
-            None => here.fill(0.0),
-        }
-        rest = after;
     }
 }

@@ -1,8 +1,8 @@
 //! Newton's method within a region where its model is trusted.
 
-use crate::objective::Halt;
+use super::objective::Halt;
+use super::search::{Search, axpy, dot, norm};
 use crate::report::Stop;
-use crate::search::{Search, axpy, dot, norm};
 use autograd::Tensor;
 use linalg::Linalg;
 use tensor_core::Result;
@@ -10,8 +10,8 @@ use tensor_core::Result;
 /// How the model's minimum within the region is found.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Subproblem {
-    /// By conjugate gradients, up to the region's edge: Steihaug, "The conjugate gradient method and trust regions in large scale
-    /// optimization", 1983.
+    /// By conjugate gradients, up to the region's edge: Steihaug, "The conjugate gradient method and trust regions in
+    /// large scale optimization", 1983.
     ConjugateGradients,
     /// Exactly, by the eigenvalues of the Hessian: Moré, Sorensen, "Computing a trust region step", 1983.
     Exact,
@@ -23,8 +23,8 @@ struct Step {
     at_edge: bool,
 }
 
-/// Nocedal, Wright, "Numerical optimization", 2006, algorithm 4.1. Differences of values that rounding explains count as those
-/// that the model foresaw: Conn, Gould, Toint, "Trust-region methods", 2000, section 17.4.2.
+/// Nocedal, Wright, "Numerical optimization", 2006, algorithm 4.1. Differences of values that rounding explains count
+/// as those that the model foresaw: Conn, Gould, Toint, "Trust-region methods", 2000, section 17.4.2.
 pub(crate) fn run(search: &mut Search<'_, '_>, subproblem: Subproblem) -> Result<(), Halt> {
     search.check_start()?;
     let mut radius = (0.1 * norm(&search.at.x)).max(1.0);
@@ -137,8 +137,8 @@ impl Eigen {
         Ok(Eigen { values: values.to_vec(), vectors: vectors.t()?.to_vec() })
     }
 
-    /// The p that makes g p + p H p / 2 least for |p| <= radius: p = -(H + s I)^-1 g for the least s >= 0 for which that is
-    /// positive semidefinite and |p| fits.
+    /// The p that makes g p + p H p / 2 least for |p| <= radius: p = -(H + s I)^-1 g for the least s >= 0 for which
+    /// that is positive semidefinite and |p| fits.
     fn step(&self, g: &[f64], radius: f64, p: &mut [f64]) -> Result<Step, Halt> {
         let n = g.len();
         let row = |k: usize| &self.vectors[k * n..(k + 1) * n];
