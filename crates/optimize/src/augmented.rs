@@ -10,7 +10,7 @@ use tensor_core::Result;
 
 /// What a constraint asks of each element of its function's value.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     Equal,
     AtLeast,
 }
@@ -52,8 +52,8 @@ impl<'a, P: Params<f64>> Constraint<'a, P> {
 
 /// A constraint, whatever the structure of the parameters.
 pub(crate) struct Part<'a> {
-    kind: Kind,
-    f: Box<Function<'a>>,
+    pub(crate) kind: Kind,
+    pub(crate) f: Box<Function<'a>>,
 }
 
 /// What is known of the constraints in the end.
@@ -86,8 +86,8 @@ impl Weights {
         Ok(sum)
     }
 
-    /// The multipliers that a minimum says, and how far the constraints are from being met: |c|, or |min(c, m / r)|, which
-    /// also tells an inactive constraint's multiplier.
+    /// The multipliers that a minimum says, and how far the constraints are from being met: |c|, or |min(c, m / r)|,
+    /// which also tells an inactive constraint's multiplier.
     fn next(&self, parts: &[Part<'_>], values: &[Tensor]) -> Result<(Vec<Tensor>, f64)> {
         let (mut next, mut worst) = (Vec::new(), 0f64);
         for ((part, m), c) in parts.iter().zip(&self.multipliers).zip(values) {

@@ -5,20 +5,24 @@ use crate::bounds::{Bounds, Limits};
 use crate::flat::{self, Flat};
 use crate::objective::{Function, Halt, Objective};
 use crate::report::{Callback, Report, Stop};
-use crate::search::{Search, Tolerances};
+use crate::search::{Search, Tolerances, axpy, dot, norm};
 use crate::trust::Subproblem;
 use crate::{lbfgs, newton, trust};
 use autograd::{Params, Tensor};
 use std::fmt;
 use tensor_core::{AtCaller, Error, Result};
 
+mod quadratic;
+mod sqp;
+
 /// How a minimum is looked for.
 ///
-/// | method | per iteration | bounds |
-/// |---|---|---|
-/// | `Lbfgs` | a gradient | yes |
-/// | `NewtonCg`, `TrustNcg` | a gradient, and products of the Hessian with vectors | no |
-/// | `TrustExact` | a gradient, a Hessian and its eigenvalues | no |
+/// | method | per iteration | bounds | constraints |
+/// |---|---|---|---|
+/// | `Lbfgs` | a gradient | yes | augmented Lagrangian |
+/// | `NewtonCg`, `TrustNcg` | a gradient, and products of the Hessian with vectors | no | augmented Lagrangian |
+/// | `TrustExact` | a gradient, a Hessian and its eigenvalues | no | augmented Lagrangian |
+/// | `Slsqp` | gradients of function and constraints, and a quadratic program | yes | yes |
 ///
 /// ```
 /// use tapegrad::Tensor;
@@ -48,6 +52,10 @@ pub enum Method {
     /// Newton's method in a trust region, with the Hessian and its eigenvalues: for up to some hundred parameters.
     #[doc(alias = "trust-exact")]
     TrustExact,
+    /// Sequential quadratic programming with a dense Hessian by BFGS: the fewest evaluations with constraints, for up
+    /// to some hundred parameters and constraints.
+    #[doc(alias = "SLSQP")]
+    Slsqp,
 }
 
 impl Method {
@@ -58,6 +66,7 @@ impl Method {
             Method::NewtonCg => "Newton-CG",
             Method::TrustNcg => "trust region, Newton-CG",
             Method::TrustExact => "trust region, exact",
+            Method::Slsqp => "sequential quadratic programming",
         }
     }
 }
@@ -74,13 +83,13 @@ pub struct MinimizeOptions<'a> {
     pub method: Method,
     /// Bounds on the parameters: every point that is tried is within them, the first after projection.
     pub bounds: Option<Bounds>,
-    /// How large each number of the parameters typically is, one tensor after another: solvers then work on x / scale, and the
-    /// tolerance of the gradient is for the gradient by that.
+    /// How large each number of the parameters typically is, one tensor after another: solvers then work on x / scale,
+    /// and the tolerance of the gradient is for the gradient by that.
     pub scale: Option<Vec<f64>>,
     /// Stops where no component of the (projected) gradient is larger.
     pub gtol: f64,
-    /// Stops where a step changes the value by no more than this times the larger of |f| and 1; 0 for never. A step cut short by a
-    /// trust region does not count.
+    /// Stops where a step changes the value by no more than this times the larger of |f| and 1; 0 for never. A step cut
+    /// short by a trust region does not count.
     pub ftol: f64,
     /// Stops where a step changes no number by more than this times the largest; 0 for never.
     pub xtol: f64,
@@ -131,8 +140,8 @@ pub struct Minimum<P> {
     pub x: P,
     /// The gradient there; with constraints, that of the Lagrangian.
     pub gradient: P,
-    /// One tensor for each constraint, of its shape: how much the minimum changes for a change of the constraint's right-hand side. Empty
-    /// without constraints.
+    /// One tensor for each constraint, of its shape: how much the minimum changes for a change of the constraint's
+    /// right-hand side. Empty without constraints.
     pub multipliers: Vec<Tensor>,
     /// The largest violation of a constraint.
     pub violation: f64,
@@ -181,11 +190,12 @@ pub fn minimize<P: Params<f64>>(f: impl Fn(&P) -> Result<Tensor>, x0: &P) -> Res
     minimize_with(f, x0, MinimizeOptions::default())
 }
 
-/// A local minimum of the scalar function `f` near `x0`, which may be any structure of tensors, on any one device; solvers work on
-/// vectors on the host.
+/// A local minimum of the scalar function `f` near `x0`, which may be any structure of tensors, on any one device;
+/// solvers work on vectors on the host.
 ///
 /// A trial point at which the value or the gradient is NaN or infinite is a step too long, so a function may have a
-/// domain with an edge. An evaluation gives value and gradient. What stopped the solver is in the report: that a limit was met is no error.
+/// domain with an edge. An evaluation gives value and gradient. What stopped the solver is in the report: that a limit
+/// was met is no error.
 ///
 /// ```
 /// use tapegrad::Tensor;
@@ -198,8 +208,9 @@ pub fn minimize<P: Params<f64>>(f: impl Fn(&P) -> Result<Tensor>, x0: &P) -> Res
 /// ```
 ///
 /// # Errors
-/// What `f` returns, unchanged; shape, where its value is no scalar, or bounds or scale do not fit; not finite, where the function or its
-/// gradient at `x0` is NaN or infinite; argument, where bounds cross or the method takes none; device, where the parameters are on several.
+/// What `f` returns, unchanged; shape, where its value is no scalar, or bounds or scale do not fit; not finite, where
+/// the function or its gradient at `x0` is NaN or infinite; argument, where bounds cross or the method takes none;
+/// device, where the parameters are on several.
 #[track_caller]
 pub fn minimize_with<P: Params<f64>>(
     f: impl Fn(&P) -> Result<Tensor>,
@@ -212,28 +223,33 @@ pub fn minimize_with<P: Params<f64>>(
     structured(x0, &tensors, found, None).at_caller()
 }
 
-/// A local minimum of `f` near `x0` under constraints, by an augmented Lagrangian: minima of f with penalties for violations, by
-/// the method of the options, between which multipliers are found and penalties grow (Nocedal, Wright, "Numerical optimization", 2006, algorithm
-/// 17.4; for inequalities Rockafellar, "Augmented Lagrange multiplier functions and duality in nonconvex programming",
-/// 1974). Bounds in the options hold at every point that is tried; constraints hold in the end, within `ctol`.
+/// A local minimum of `f` near `x0` under constraints. Bounds in the options hold at every point that is tried;
+/// constraints hold in the end, within `ctol`.
+///
+/// [`Method::Slsqp`] takes the fewest evaluations: quadratic programs, whose constraints are linearised (Kraft, "A
+/// software package for sequential quadratic programming", 1988), for up to some hundred parameters. Other methods, the
+/// default one too, serve within an augmented Lagrangian: minima of f with penalties for violations, between which
+/// multipliers are found and penalties grow (Nocedal, Wright, "Numerical optimization", 2006, algorithm 17.4; for
+/// inequalities Rockafellar, "Augmented Lagrange multiplier functions and duality in nonconvex programming", 1974).
 ///
 /// ```
 /// use tapegrad::Tensor;
-/// use tapegrad::optimize::{Constraint, MinimizeOptions, minimize_constrained};
+/// use tapegrad::optimize::{Constraint, Method, MinimizeOptions, minimize_constrained};
 /// // The nearest point to (2, 1) in the unit disc, on the line x = y.
 /// let distance = |x: &Tensor| Ok((x - Tensor::from([2.0, 1.0])).square().sum());
 /// let constraints = [
 ///     Constraint::equal(|x: &Tensor| x.select(0, 0)?.try_sub(&x.select(0, 1)?)),
 ///     Constraint::at_least(|x: &Tensor| Ok(1.0 - x.square().sum())),
 /// ];
-/// let found = minimize_constrained(distance, &constraints, &Tensor::zeros([2]), MinimizeOptions::default())?;
+/// let options = MinimizeOptions { method: Method::Slsqp, ..Default::default() };
+/// let found = minimize_constrained(distance, &constraints, &Tensor::zeros([2]), options)?;
 /// assert!((found.x.get([0])? - 0.5f64.sqrt()).abs() < 1e-6, "{found}");
 /// assert!(found.multipliers[1].item()? > 0.0);
 /// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
-/// As [`minimize_with`], and what constraints return.
+/// As [`minimize_with`], and what constraints return; not finite, where they are at `x0`.
 #[track_caller]
 pub fn minimize_constrained<P: Params<f64>>(
     f: impl Fn(&P) -> Result<Tensor>,
@@ -244,8 +260,26 @@ pub fn minimize_constrained<P: Params<f64>>(
     let tensors = x0.tensors();
     let f = |x: &[Tensor]| f(&x0.rebuild(x.to_vec()));
     let parts: Vec<_> = constraints.iter().map(|c| c.over(x0)).collect();
-    let (found, multipliers) = augmented::solve(&f, &parts, &tensors, options).at_caller()?;
+    let (found, multipliers) = match options.method {
+        Method::Slsqp => constrained(&f, &parts, &tensors, options),
+        _ => augmented::solve(&f, &parts, &tensors, options),
+    }
+    .at_caller()?;
     structured(x0, &tensors, found, Some(multipliers)).at_caller()
+}
+
+fn constrained(
+    f: &Function<'_>,
+    parts: &[augmented::Part<'_>],
+    x0: &[Tensor],
+    mut options: MinimizeOptions<'_>,
+) -> Result<(Found, Multipliers)> {
+    let mut callback = options.callback.take();
+    let callback: Option<&mut Callback<'_>> = match &mut callback {
+        Some(callback) => Some(&mut **callback),
+        None => None,
+    };
+    sqp::solve("minimize_constrained", f, parts, x0, &options, callback)
 }
 
 fn structured<P: Params<f64>>(
@@ -288,6 +322,32 @@ pub(crate) fn solve_with<'c>(
     options: &MinimizeOptions<'_>,
     callback: Option<&'c mut Callback<'c>>,
 ) -> Result<Found> {
+    if options.method == Method::Slsqp {
+        return Ok(sqp::solve(op, f, &[], x0, options, callback)?.0);
+    }
+    let mut search = begin(op, f, x0, options, callback)?;
+    let halt = match options.method {
+        Method::Lbfgs | Method::Slsqp => lbfgs::run(&mut search, options.memory),
+        Method::NewtonCg => newton::run(&mut search),
+        Method::TrustNcg => trust::run(&mut search, Subproblem::ConjugateGradients),
+        Method::TrustExact => trust::run(&mut search, Subproblem::Exact),
+    };
+    let stop = match halt {
+        Err(Halt::Error(error)) => return Err(error),
+        Err(Halt::Stop(stop)) => stop,
+        Ok(()) => Stop::NoProgress,
+    };
+    Ok(finish(search, options, stop))
+}
+
+/// The search at its first point.
+fn begin<'a, 'c>(
+    op: &'static str,
+    f: &'a Function<'a>,
+    x0: &[Tensor],
+    options: &MinimizeOptions<'_>,
+    callback: Option<&'c mut Callback<'c>>,
+) -> Result<Search<'a, 'c>> {
     let flat = Flat::of(op, x0)?;
     let (n, x) = (flat.numel(), flat::values(x0));
     let method = options.method;
@@ -295,10 +355,10 @@ pub(crate) fn solve_with<'c>(
         None => Limits::none(n),
         Some(bounds) => bounds.clone().of(op, n)?,
     };
-    let bounded = !limits.is_none();
-    if bounded && method != Method::Lbfgs {
+    let takes_bounds = matches!(method, Method::Lbfgs | Method::Slsqp);
+    if !limits.is_none() && !takes_bounds {
         let message = format!(
-            "{} takes no bounds: Method::Lbfgs does, and a smooth map (x = exp(z), say) serves every method",
+            "{} takes no bounds: Method::Lbfgs and Method::Slsqp do, and a smooth map (x = exp(z), say) serves every method",
             method.name(true)
         );
         return Err(Error::argument(op, message));
@@ -314,25 +374,17 @@ pub(crate) fn solve_with<'c>(
         iterations: options.max_iterations,
     };
     let objective = Objective::new(op, f, flat, options.scale.clone(), options.max_evaluations.max(1));
-    let recorded = method != Method::Lbfgs;
-    let mut search = match Search::begin(objective, limits, tolerances, callback, z, recorded) {
-        Ok(search) => search,
-        Err(Halt::Error(error)) => return Err(error),
-        Err(Halt::Stop(_)) => return Err(Error::argument(op, "an evaluation at least is needed")),
-    };
-    let halt = match method {
-        Method::Lbfgs => lbfgs::run(&mut search, options.memory),
-        Method::NewtonCg => newton::run(&mut search),
-        Method::TrustNcg => trust::run(&mut search, Subproblem::ConjugateGradients),
-        Method::TrustExact => trust::run(&mut search, Subproblem::Exact),
-    };
-    let stop = match halt {
-        Err(Halt::Error(error)) => return Err(error),
-        Err(Halt::Stop(stop)) => stop,
-        Ok(()) => Stop::NoProgress,
-    };
+    match Search::begin(objective, limits, tolerances, callback, z, !takes_bounds) {
+        Ok(search) => Ok(search),
+        Err(Halt::Error(error)) => Err(error),
+        Err(Halt::Stop(_)) => Err(Error::argument(op, "an evaluation at least is needed")),
+    }
+}
+
+/// Where the search ended.
+fn finish(search: Search<'_, '_>, options: &MinimizeOptions<'_>, stop: Stop) -> Found {
     let report = Report {
-        method: method.name(bounded),
+        method: options.method.name(!search.limits.is_none()),
         stop,
         value: search.at.value,
         gradient_norm: search.gradient_norm(),
@@ -344,7 +396,7 @@ pub(crate) fn solve_with<'c>(
     if let Some(scale) = &options.scale {
         gradient.iter_mut().zip(scale).for_each(|(g, s)| *g /= s);
     }
-    Ok(Found { x, gradient, report })
+    Found { x, gradient, report }
 }
 
 /// z = x / scale, and the bounds likewise.

@@ -34,13 +34,14 @@ compiled_once! {
     }
 }
 
-/// Gradients scaled down together where their norm, that of all elements of all tensors, is beyond `max_norm`; and the norm they
-/// had, as `torch.nn.utils.clip_grad_norm_`. Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", 2013.
+/// Gradients scaled down together where their norm, that of all elements of all tensors, is beyond `max_norm`; and the
+/// norm they had, as `torch.nn.utils.clip_grad_norm_`. Pascanu, Mikolov, Bengio, "On the difficulty of training
+/// recurrent neural networks", 2013.
 ///
 /// ```
 /// use tapegrad::Tensor;
 /// use tapegrad::optimize::clip_grad_norm;
-/// let g = (Tensor::from([3.0]), Tensor::from([[4.0]]));
+/// let g: (Tensor, Tensor) = (Tensor::from([3.0]), Tensor::from([[4.0]]));
 /// let ((a, _), norm) = clip_grad_norm(&g, 1.0)?;
 /// assert_eq!(norm, 5.0);
 /// assert!((a.get([0])? - 0.6).abs() < 1e-6);
