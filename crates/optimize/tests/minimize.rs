@@ -324,12 +324,12 @@ fn small_problems_take_few_evaluations() -> Result<()> {
 /// What ends for want of progress is a solution only where the gradient says so.
 #[test]
 fn implicit_solutions_are_minima() -> Result<()> {
-    // A kink: no step is better, and the gradient is 1.
-    let kink = |x: &Tensor| Ok((x - 1.0).abs().sum());
+    // A kink: no step is better, and the gradient on either side is 1.5 or -0.5.
+    let kink = |x: &Tensor| Ok(((x - 1.1).abs() + x * 0.5).sum());
     let options = || MinimizeOptions { ftol: 0.0, gtol: 1e-12, ..Default::default() };
     let e = minimize_implicit(kink, &Tensor::from([0.3]), options()).unwrap_err();
     assert_eq!(e.kind(), ErrorKind::NotConverged, "{e}");
-    assert!(e.to_string().contains("the gradient is 1.0e0"), "{e}");
+    assert!(e.to_string().contains("where the gradient is"), "{e}");
     // Rounding leaves more than this tolerance.
     let smooth = |x: &Tensor| Ok((x.exp() - x * 3.0).sum() * 1e3);
     let options = MinimizeOptions { ftol: 0.0, gtol: 1e-300, ..Default::default() };

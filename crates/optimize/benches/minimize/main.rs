@@ -104,6 +104,10 @@ fn standard() -> Result<()> {
 fn constrained() {
     for problem in under_constraints::constrained() {
         let start = Tensor::from(problem.start.clone());
+        println!(
+            "{{\"problem\": \"{}\", \"method\": \"SLSQP, ftol 2.2e-9\", \"value\": {:e}, \"evaluations\": {}}}",
+            problem.name, problem.minimum, problem.scipy
+        );
         for (name, method) in [("Slsqp", Method::Slsqp), ("AugmentedLagrangian", Method::Lbfgs)] {
             row(problem.name, name, || {
                 let options =
