@@ -59,8 +59,8 @@ impl Memory {
         }
     }
 
-    /// - H g, of the inverse Hessian's model: Nocedal, "Updating quasi-Newton matrices with limited storage", 1980, as
-    /// the two loops of Nocedal and Wright, "Numerical optimization", 2006, algorithm 7.4.
+    /// The direction -H g of the inverse Hessian's model: Nocedal, "Updating quasi-Newton matrices with limited storage",
+    /// 1980, as the two loops of Nocedal and Wright, "Numerical optimization", 2006, algorithm 7.4.
     fn direction(&self, g: &[f64], out: &mut Vec<f64>) {
         out.clear();
         out.extend(g.iter().map(|g| -g));
