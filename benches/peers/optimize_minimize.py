@@ -18,7 +18,7 @@ import torch
 jax.config.update("jax_enable_x64", True)
 torch.set_num_threads(2)
 
-NAMES = {"L-BFGS-B": "Lbfgs", "Newton-CG": "NewtonCg", "trust-ncg": "TrustNcg", "trust-exact": "TrustExact"}
+NAMES = {"SLSQP": "Slsqp", "trust-constr": "AugmentedLagrangian", "L-BFGS-B": "Lbfgs", "Newton-CG": "NewtonCg", "trust-ncg": "TrustNcg", "trust-exact": "TrustExact"}
 
 
 def count(a, b):
@@ -305,8 +305,12 @@ def solved(method):
     for factor in (1.0, 10.0, 100.0):
         n, failed = 0, []
         for name, x0, f, minima in more_garbow_hillstrom():
+            counted = Counted(f)
             try:
-                value = Counted(f).minimize(factor * np.asarray(x0, float), method).fun
+                found = counted.minimize(factor * np.asarray(x0, float), method)
+                value = found.fun
+                line = dict(problem=f"{name} from {factor:g}", method=NAMES[method], value=float(value))
+                print(json.dumps(line | dict(evaluations=counted.values, products=counted.products)), flush=True)
             except (ValueError, FloatingPointError, np.linalg.LinAlgError) as error:
                 failed.append(f"{name} ({error})")
                 continue
@@ -391,17 +395,81 @@ def constrained():
     w = jnp.array([[1.0, 1, 1, 1], [1, 2, 1, 2], [2, 1, 1, 0]])
     s = jnp.array([[1.0, -1, 1, -1], [-1, 0, 0, -1], [2, -1, 0, -1]])
     most = jnp.array([8.0, 10, 5])
+    risks, returns = jnp.linspace(0.1, 2.0, 50), jnp.linspace(0.5, 1.5, 50)
     problems = [
-        ("Hock-Schittkowski 6", lambda x: (1 - x[0]) ** 2, [-1.2, 1.0], None, [constraint("eq", lambda x: 10 * (x[1] - x[0] ** 2))]),
+        ("HS 6", lambda x: (1 - x[0]) ** 2, [-1.2, 1.0], None, [constraint("eq", lambda x: 10 * (x[1] - x[0] ** 2))]),
         (
-            "Hock-Schittkowski 43",
+            "HS 7",
+            lambda x: jnp.log(1 + x[0] ** 2) - x[1],
+            [2.0, 2],
+            None,
+            [constraint("eq", lambda x: (1 + x[0] ** 2) ** 2 + x[1] ** 2 - 4)],
+        ),
+        (
+            "HS 26",
+            lambda x: (x[0] - x[1]) ** 2 + (x[1] - x[2]) ** 4,
+            [-2.6, 2, 2],
+            None,
+            [constraint("eq", lambda x: (1 + x[1] ** 2) * x[0] + x[2] ** 4 - 3)],
+        ),
+        (
+            "HS 35",
+            lambda x: 9 - 8 * x[0] - 6 * x[1] - 4 * x[2] + 2 * x[0] ** 2 + 2 * x[1] ** 2 + x[2] ** 2 + 2 * x[0] * (x[1] + x[2]),
+            [0.5] * 3,
+            [(0, None)] * 3,
+            [constraint("ineq", lambda x: 3 - x[0] - x[1] - 2 * x[2])],
+        ),
+        (
+            "HS 100",
+            lambda x: (x[0] - 10) ** 2
+            + 5 * (x[1] - 12) ** 2
+            + x[2] ** 4
+            + 3 * (x[3] - 11) ** 2
+            + 10 * x[4] ** 6
+            + 7 * x[5] ** 2
+            + x[6] ** 4
+            - 4 * x[5] * x[6]
+            - 10 * x[5]
+            - 8 * x[6],
+            [1.0, 2, 0, 4, 0, 1, 1],
+            None,
+            [
+                constraint(
+                    "ineq",
+                    lambda x: jnp.array(
+                        [
+                            127 - 2 * x[0] ** 2 - 3 * x[1] ** 4 - x[2] - 4 * x[3] ** 2 - 5 * x[4],
+                            282 - 7 * x[0] - 3 * x[1] - 10 * x[2] ** 2 - x[3] + x[4],
+                            196 - 23 * x[0] - x[1] ** 2 - 6 * x[5] ** 2 + 8 * x[6],
+                            -4 * x[0] ** 2 - x[1] ** 2 + 3 * x[0] * x[1] - 2 * x[2] ** 2 - 5 * x[5] + 11 * x[6],
+                        ]
+                    ),
+                )
+            ],
+        ),
+        (
+            "Rosenbrock in a disc",
+            rosenbrock,
+            [-1.2, 1.0],
+            None,
+            [constraint("ineq", lambda x: 2 - jnp.sum(x**2))],
+        ),
+        (
+            "portfolio of 50",
+            lambda x: jnp.sum(risks * x**2) + jnp.sum(x) ** 2 / 10 - returns @ x,
+            [0.02] * 50,
+            [(0, None)] * 50,
+            [constraint("eq", lambda x: jnp.sum(x) - 1)],
+        ),
+        (
+            "HS 43",
             lambda x: x[0] ** 2 + x[1] ** 2 + 2 * x[2] ** 2 + x[3] ** 2 - 5 * x[0] - 5 * x[1] - 21 * x[2] + 7 * x[3],
             [0.0] * 4,
             None,
             [constraint("ineq", lambda x: most - w @ x**2 - s @ x)],
         ),
         (
-            "Hock-Schittkowski 71",
+            "HS 71",
             lambda x: x[0] * x[3] * jnp.sum(x[:3]) + x[2],
             [1.0, 5, 5, 1],
             [(1, 5)] * 4,
@@ -417,21 +485,24 @@ def constrained():
             run()
             counted.values = 0
             found = run()
-            out = dict(problem=name, method=method, value=float(found.fun), evaluations=counted.values)
+            out = dict(problem=name, method=NAMES[method], value=float(found.fun), evaluations=counted.values)
             out.update(products=0, iterations=int(found.nit), seconds=timed(run))
             yield out
 
 
-def adam():
-    for name, shapes in (("Adam 1M", [1_000_000]), ("Adam 100 x 100", [100] * 100)):
+def first_order():
+    for name, shapes in (("1M", [1_000_000]), ("100 x 100", [100] * 100)):
         for dtype in (torch.float64, torch.float32):
             params = [torch.ones(n, dtype=dtype, requires_grad=True) for n in shapes]
             for x in params:
                 x.grad = torch.full_like(x, 0.01)
             for kind in ("default", "fused"):
-                step = torch.optim.Adam(params, lr=1e-3, fused=kind == "fused").step
                 label = f"torch {str(dtype)[6:]} {kind}"
-                yield dict(problem=name, method=label, seconds=timed(step, 0.5, 1000))
+                fused = dict(fused=kind == "fused")
+                step = torch.optim.Adam(params, lr=1e-3, **fused).step
+                yield dict(problem=f"Adam {name}", method=label, seconds=timed(step, 0.5, 1000))
+                step = torch.optim.SGD(params, lr=1e-3, momentum=0.9, **fused).step
+                yield dict(problem=f"SGD {name}", method=label, seconds=timed(step, 0.5, 1000))
 
 
 def table(rust, rows):
@@ -442,7 +513,7 @@ def table(rust, rows):
             mine = ours.get((key, r["method"]), {}).get("solved")
             print(f"| {r['problem']} | {r['method']} | {r['solved']} | {mine} |")
             continue
-        mine = ours.get((key, r["method"])) or ours.get((key, "AugmentedLagrangian"))
+        mine = ours.get((key, r["method"]))
         if mine is None or "value" not in r:
             print(f"| {r['problem']} | {r['method']} | {r['seconds'] * 1e6:.0f} us |")
             continue
@@ -455,7 +526,7 @@ def table(rust, rows):
 
 if __name__ == "__main__":
     rust = [json.loads(line) for line in open(sys.argv[1]) if line.startswith("{")] if len(sys.argv) > 1 else []
-    rows = list(standard()) + list(adam())
+    rows = list(standard()) + list(first_order())
     if "--solved" in sys.argv:
         rows += [solved(method) for method in ("L-BFGS-B", "Newton-CG", "trust-ncg", "trust-exact")]
     for r in rows:

@@ -81,8 +81,8 @@ impl Vector for nalgebra_0_34::DVector<f64> {
     }
 }
 
-/// A scalar function of parameters: argmin's `CostFunction`, `Gradient` and `Hessian`, at the cost of one evaluation of
-/// value and gradient for each point, whichever of them the solver asks for first.
+/// A scalar function of parameters: argmin's `CostFunction`, `Gradient` and `Hessian`, at the cost of one evaluation
+/// of value and gradient for each point, whichever of them the solver asks for first.
 ///
 /// Where the value is NaN it is infinite to the solver, which line searches take for a step too long. Errors of the
 /// function are argmin's errors, out of which `downcast` gets them back. To share counts with a solver that takes the
@@ -116,6 +116,8 @@ struct Inner<'a> {
     start: Vec<f64>,
     last: RefCell<Last>,
     evaluations: Cell<crate::Evaluations>,
+    /// Of a product, until it can be returned.
+    error: RefCell<Option<tensor_core::Error>>,
 }
 
 #[derive(Default)]
@@ -148,8 +150,14 @@ impl<'a> Inner<'a> {
         Err(tensor_core::Error::shape("Problem", message))
     }
 
+    /// What a product returned and the solver could not be told.
+    fn no_error(&self) -> Result<()> {
+        self.error.borrow_mut().take().map_or(Ok(()), Err)
+    }
+
     /// Value and gradient at x are in `last` after this, and the gradient's record where that is asked for.
     fn evaluate(&self, x: Vec<f64>, recorded: bool) -> Result<()> {
+        self.no_error()?;
         self.fits(&x)?;
         {
             let last = self.last.borrow();
@@ -195,6 +203,7 @@ impl<'a, P: Params<f64>, V: Vector> Problem<'a, P, V> {
             start: flat::values(&tensors),
             last: RefCell::default(),
             evaluations: Cell::default(),
+            error: RefCell::default(),
         };
         Ok(Problem { inner: Rc::new(inner), x0: x0.clone(), vector: PhantomData })
     }
@@ -207,10 +216,12 @@ impl<'a, P: Params<f64>, V: Vector> Problem<'a, P, V> {
     /// The parameters of a vector.
     ///
     /// # Errors
-    /// Shape, where it has not as many numbers as the parameters.
+    /// Shape, where it has not as many numbers as the parameters; what a product with the Hessian returned, unchanged,
+    /// where the solver ended after it without asking for a value again.
     #[track_caller]
     pub fn params(&self, x: &V) -> Result<P> {
         let x = x.numbers();
+        self.inner.no_error()?;
         self.inner.fits(&x).at_caller()?;
         Ok(self.x0.rebuild(self.inner.flat.tensors(&x)?))
     }
@@ -220,8 +231,11 @@ impl<'a, P: Params<f64>, V: Vector> Problem<'a, P, V> {
         self.inner.evaluations.get()
     }
 
-    /// The same problem, its Hessian as an operator: products with vectors, a walk each, from one recorded gradient.
-    /// argmin's `NewtonCG` and `Steihaug` need no more.
+    /// The same problem, its Hessian as an operator: products with vectors, a backward pass each, from one recorded
+    /// gradient. argmin's `NewtonCG` and `Steihaug` need no more.
+    ///
+    /// An error of a product, which argmin's trait cannot return, is NaN to the solver, and kept: the next value or
+    /// gradient that the solver asks for returns it, or [`Problem::params`].
     ///
     /// ```
     /// use argmin::core::Executor;
@@ -256,14 +270,19 @@ pub struct HessianProducts<'a> {
     record: Rc<Record>,
 }
 
-/// H v. Where a product fails, which nothing in argmin's trait can say, it is NaN.
+/// H v. Where a product fails it is NaN, and the problem keeps the error.
 impl<V: Vector> ArgminDot<V, V> for HessianProducts<'_> {
     fn dot(&self, v: &V) -> V {
         let v = v.numbers();
         let mut out = vec![0.0; v.len()];
-        let product = self.inner.with(|objective| Ok(objective.product(&self.record, &v, &mut out)?));
-        if product.is_err() {
+        let product = self
+            .inner
+            .fits(&v)
+            .and_then(|()| self.inner.with(|objective| Ok(objective.product(&self.record, &v, &mut out)?)));
+        if let Err(error) = product {
             out.fill(f64::NAN);
+            // The first is what went wrong; others may follow from its NaN.
+            self.inner.error.borrow_mut().get_or_insert(error);
         }
         V::of(out)
     }

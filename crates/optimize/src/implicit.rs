@@ -38,8 +38,8 @@ fn implicit(f: &dyn Fn(&Tensor) -> Result<Tensor>, x: &[Tensor]) -> Result<Tenso
     implicit_argmin(f, &flatten(&x.to_vec())?)
 }
 
-/// The minimum of `f` near `x0` as a function of all that `f` captures: [`minimize_with`], then [`differentiable`]. The
-/// minimum is found once, whatever is differentiated later.
+/// The minimum of `f` near `x0` as a function of all that `f` captures: [`minimize_with`], then [`differentiable`].
+/// The minimum is found once, whatever is differentiated later.
 ///
 /// ```
 /// use tapegrad::{Tensor, value_and_grad};
@@ -61,30 +61,36 @@ fn implicit(f: &dyn Fn(&Tensor) -> Result<Tensor>, x: &[Tensor]) -> Result<Tenso
 /// ```
 ///
 /// # Errors
-/// As [`minimize_with`] and [`differentiable`]; not converged, where the solver met no tolerance; argument, where there
-/// are bounds: the minimum does not depend smoothly on the problem where one begins to hold.
+/// As [`minimize_with`] and [`differentiable`]; not converged, where the solver met no tolerance, unless it stopped for
+/// want of progress with no component of the gradient beyond `gtol`, or 1.5e-8 max(1, |f|), which is what rounding
+/// leaves; argument, where there are bounds: the minimum does not depend smoothly on the problem where one begins to
+/// hold.
 #[track_caller]
 pub fn minimize_implicit<P: Params<f64>>(
     f: impl Fn(&P) -> Result<Tensor>,
     x0: &P,
     options: MinimizeOptions<'_>,
 ) -> Result<P> {
-    let bounded = options.bounds.is_some();
+    let (bounded, gtol) = (options.bounds.is_some(), options.gtol);
     let found: Minimum<P> = no_grad(|| minimize_with(&f, x0, options)).at_caller()?;
-    usable(&found.report, bounded).at_caller()?;
+    usable(&found.report, bounded, gtol).at_caller()?;
     differentiable(f, &found.x)
 }
 
-fn usable(report: &crate::Report, bounded: bool) -> Result<()> {
+fn usable(report: &crate::Report, bounded: bool, gtol: f64) -> Result<()> {
     let op = "minimize_implicit";
     if bounded {
         let message = "bounds: the minimum does not depend smoothly on the problem; map the parameters smoothly instead";
         return Err(Error::argument(op, message));
     }
     // Where rounding was all that was left, the solution is as good as it gets.
-    if report.converged() || report.stop == crate::Stop::NoProgress {
+    let rounding = gtol.max(f64::EPSILON.sqrt() * report.value.abs().max(1.0));
+    if report.converged() || (report.stop == crate::Stop::NoProgress && report.gradient_norm <= rounding) {
         return Ok(());
     }
-    let message = format!("no minimum was found: {}, gradient {:.1e}", report.stop, report.gradient_norm);
+    let message = format!(
+        "no minimum was found: {}, where the gradient is {:.1e}: begin nearer, or choose another method or limits",
+        report.stop, report.gradient_norm
+    );
     Err(Error::new(tensor_core::ErrorKind::NotConverged, op, message))
 }

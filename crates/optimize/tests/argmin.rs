@@ -134,3 +134,22 @@ fn lbfgs_on_ndarray() -> Result<(), Failure> {
     assert!((end.state.best_param.unwrap()[0] - 1.0).abs() < 1e-6);
     Ok(())
 }
+
+/// argmin cannot be told of an error in a product: the problem returns it.
+#[test]
+fn errors_of_products_are_kept() -> Result<(), Failure> {
+    use argmin_math::ArgminDot;
+    let problem = Problem::new(rosenbrock, &Tensor::from([0.5, 0.5]))?;
+    let (products, x) = (problem.products(), vec![0.5, 0.5]);
+    let hessian = products.hessian(&x)?;
+    let wrong: Vec<f64> = hessian.dot(&vec![1.0, 2.0, 3.0]);
+    assert!(wrong.iter().all(|h| h.is_nan()));
+    let e = problem.params(&x).unwrap_err();
+    assert!(e.to_string().contains("3 numbers for 2"), "{e}");
+    // Once, and then all goes on.
+    problem.params(&x)?;
+    let _: Vec<f64> = hessian.dot(&vec![1.0]);
+    assert!(products.cost(&vec![0.7, 0.5]).unwrap_err().to_string().contains("1 numbers for 2"));
+    assert!(products.cost(&vec![0.7, 0.5])?.is_finite());
+    Ok(())
+}

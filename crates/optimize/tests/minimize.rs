@@ -6,7 +6,8 @@ use problems::{more_garbow_hillstrom, rosenbrock};
 use std::ops::ControlFlow;
 use tapegrad::linalg::Linalg;
 use tapegrad::optimize::{
-    Bounds, Constraint, Method, MinimizeOptions, Stop, minimize, minimize_constrained, minimize_with,
+    Bounds, Constraint, Method, MinimizeOptions, Stop, minimize, minimize_constrained, minimize_implicit,
+    minimize_with,
 };
 use tapegrad::{Error, ErrorKind, Result, Tensor, linspace, params};
 
@@ -283,5 +284,56 @@ fn nested_in_a_recorded_computation() -> Result<()> {
     assert_eq!(tapegrad::tape::stats().nodes, before);
     let found = minimize(|x: &Tensor| Ok((x - 3.0).square().sum()), &Tensor::zeros([2]).requires_grad())?;
     assert!(!found.x.is_tracked());
+    Ok(())
+}
+
+/// One or two parameters, as an outer problem has them: no more evaluations than SciPy's L-BFGS-B (1.17.1), which begins
+/// with a step of length 1 too, and one for other roundings.
+#[test]
+fn small_problems_take_few_evaluations() -> Result<()> {
+    let at = |x: &Tensor, i: usize| x.select(0, i);
+    type Small = (fn(&Tensor) -> Result<Tensor>, usize, usize);
+    let problems: [Small; 8] = [
+        (|p| Ok((1.0 - ((p - 2.67).square() / -8.0).exp() * 0.3).sum()), 1, 7),
+        (|p| Ok(((p - 2.0).softplus() + (-p).exp()).sum()), 1, 6),
+        (|p| Ok(((p - 2.67).square() * 0.01).sum()), 1, 3),
+        (|p| Ok(((p - 3.0).square() * 1e-4).sum()), 1, 3),
+        (|p| Ok(((p - 3.0).square() * 1e3).sum()), 1, 3),
+        (|p| Ok((p - 2.0).powi(4).sum()), 1, 18),
+        (|p| Ok((p - 4.0).cosh().log().sum()), 1, 7),
+        (|p| Ok((1.0 - 1.0 / (1.0 + (p - 2.67).square() * 0.05)).sum()), 1, 6),
+    ];
+    for (k, (f, n, scipy)) in problems.into_iter().enumerate() {
+        let found = minimize(f, &Tensor::zeros([n]))?;
+        println!("{k}: {found} {}", found.x);
+        assert!(found.report.converged(), "{k}: {found}");
+        assert!(found.report.evaluations.values <= scipy + 1, "{k}: {found} {}", found.x);
+    }
+    let two = |p: &Tensor| Ok((at(p, 0)? - 2.0).square() * 0.01 + (at(p, 1)? + 1.0).square() * 0.05);
+    let found = minimize(two, &Tensor::zeros([2]))?;
+    assert!(found.report.evaluations.values <= 8, "{found}");
+    let scaled = |p: &Tensor| {
+        let (a, b) = (at(p, 0)?, at(p, 1)?);
+        Ok((&a - 5.0).square() * 1e-3 + (&b - 1.0).square() * 10.0 + a * b * 0.01)
+    };
+    let found = minimize(scaled, &Tensor::zeros([2]))?;
+    assert!(found.report.evaluations.values <= 3, "{found}");
+    Ok(())
+}
+
+/// What ends for want of progress is a solution only where the gradient says so.
+#[test]
+fn implicit_solutions_are_minima() -> Result<()> {
+    // A kink: no step is better, and the gradient on either side is 1.5 or -0.5.
+    let kink = |x: &Tensor| Ok(((x - 1.1).abs() + x * 0.5).sum());
+    let options = || MinimizeOptions { ftol: 0.0, gtol: 1e-12, ..Default::default() };
+    let e = minimize_implicit(kink, &Tensor::from([0.3]), options()).unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::NotConverged, "{e}");
+    assert!(e.to_string().contains("where the gradient is"), "{e}");
+    // Rounding leaves more than this tolerance.
+    let smooth = |x: &Tensor| Ok((x.exp() - x * 3.0).sum() * 1e3);
+    let options = MinimizeOptions { ftol: 0.0, gtol: 1e-300, ..Default::default() };
+    let x = minimize_implicit(smooth, &Tensor::from([0.3]), options)?;
+    assert!((x.get([0])? - 3f64.ln()).abs() < 1e-9, "{x}");
     Ok(())
 }

@@ -4,11 +4,14 @@
 #[path = "../../tests/problems/mod.rs"]
 mod problems;
 
+#[path = "../../tests/problems/constrained.rs"]
+mod under_constraints;
+
 use problems::{more_garbow_hillstrom, rosenbrock};
 use std::time::{Duration, Instant};
 use tapegrad::linalg::Linalg;
 use tapegrad::optimize::{
-    Adam, AdamOptions, Bounds, Constraint, Method, MinimizeOptions, Minimum, minimize_constrained,
+    Adam, AdamOptions, Bounds, Method, MinimizeOptions, Minimum, Sgd, SgdOptions, minimize_constrained,
     minimize_with,
 };
 use tapegrad::{Float, Result, Tensor, linspace};
@@ -98,38 +101,21 @@ fn standard() -> Result<()> {
     Ok(())
 }
 
-fn constrained() -> Result<()> {
-    let at = |x: &Tensor, i: usize| x.select(0, i);
-    let name = "AugmentedLagrangian";
-    let newton = || MinimizeOptions { method: Method::TrustExact, ..Default::default() };
-    row("Hock-Schittkowski 6", name, || {
-        let c = [Constraint::equal(|x: &Tensor| Ok((at(x, 1)? - at(x, 0)?.square()) * 10.0))];
-        minimize_constrained(
-            |x: &Tensor| Ok((1.0 - at(x, 0)?).square()),
-            &c,
-            &Tensor::from([-1.2, 1.0]),
-            newton(),
-        )
-    });
-    let weights = Tensor::from([[1.0, 1.0, 1.0, 1.0], [1.0, 2.0, 1.0, 2.0], [2.0, 1.0, 1.0, 0.0]]);
-    let slopes = Tensor::from([[1.0, -1.0, 1.0, -1.0], [-1.0, 0.0, 0.0, -1.0], [2.0, -1.0, 0.0, -1.0]]);
-    let most = Tensor::from([8.0, 10.0, 5.0]);
-    let (curves, lines) = (Tensor::from([1.0, 1.0, 2.0, 1.0]), Tensor::from([-5.0, -5.0, -21.0, 7.0]));
-    row("Hock-Schittkowski 43", name, || {
-        let f = |x: &Tensor| Ok(curves.dot(&x.square())? + lines.dot(x)?);
-        let c = [Constraint::at_least(|x: &Tensor| Ok(&most - weights.mv(&x.square())? - slopes.mv(x)?))];
-        minimize_constrained(f, &c, &Tensor::zeros([4]), newton())
-    });
-    row("Hock-Schittkowski 71", name, || {
-        let f = |x: &Tensor| Ok(at(x, 0)? * at(x, 3)? * x.narrow(0, 0, 3)?.sum() + at(x, 2)?);
-        let c = [
-            Constraint::at_least(|x: &Tensor| Ok(x.prod() - 25.0)),
-            Constraint::equal(|x: &Tensor| Ok(x.square().sum() - 40.0)),
-        ];
-        let options = MinimizeOptions { bounds: Some(Bounds::all(1.0, 5.0)), ..Default::default() };
-        minimize_constrained(f, &c, &Tensor::from([1.0, 5.0, 5.0, 1.0]), options)
-    });
-    Ok(())
+fn constrained() {
+    for problem in under_constraints::constrained() {
+        let start = Tensor::from(problem.start.clone());
+        println!(
+            "{{\"problem\": \"{}\", \"method\": \"SLSQP, ftol 2.2e-9\", \"value\": {:e}, \"evaluations\": {}}}",
+            problem.name, problem.minimum, problem.scipy
+        );
+        for (name, method) in [("Slsqp", Method::Slsqp), ("AugmentedLagrangian", Method::Lbfgs)] {
+            row(problem.name, name, || {
+                let options =
+                    MinimizeOptions { method, bounds: problem.bounds.clone(), ..Default::default() };
+                minimize_constrained(problem.f, &problem.constraints, &start, options)
+            });
+        }
+    }
 }
 
 fn solved() {
@@ -138,8 +124,18 @@ fn solved() {
             let solved = more_garbow_hillstrom().into_iter().filter(|problem| {
                 let options = MinimizeOptions { method, ..Default::default() };
                 let start = Tensor::from(problem.start.clone()) * factor;
-                minimize_with(problem.f, &start, options)
-                    .is_ok_and(|found| problem.solved_by(found.report.value))
+                let begin = Instant::now();
+                let found = minimize_with(problem.f, &start, options);
+                let (seconds, name) = (begin.elapsed().as_secs_f64(), problem.name);
+                let Ok(report) = found.map(|found| found.report) else { return false };
+                let solved = problem.solved_by(report.value);
+                let (evaluations, products) = (report.evaluations.values, report.evaluations.products);
+                println!(
+                    "{{\"problem\": \"{name} from {factor}\", \"method\": \"{method:?}\", \"value\": {:e}, \"solved\": {solved}, \
+                     \"evaluations\": {evaluations}, \"products\": {products}, \"stop\": \"{}\", \"seconds\": {seconds:e}}}",
+                    report.value, report.stop
+                );
+                solved
             });
             solved.count()
         });
@@ -149,15 +145,18 @@ fn solved() {
     }
 }
 
-fn adam<T: Float>(name: &str, sizes: &[usize]) -> Result<()> {
+fn first_order<T: Float>(name: &str, sizes: &[usize]) -> Result<()> {
     let mut params: Vec<Tensor<T>> = sizes.iter().map(|&n| Tensor::<f64>::ones([n]).cast()).collect();
     let grads: Vec<Tensor<T>> = params.iter().map(|x| x.zeros_like() + T::of(0.01)).collect();
     let mut adam = Adam::<T>::of(AdamOptions::default())?;
     let seconds = timed(|| adam.step_with(&mut params, &grads).expect("a step"));
-    println!(
-        "{{\"problem\": \"{name}\", \"method\": \"tapegrad {:?}\", \"seconds\": {seconds:e}}}",
-        T::DTYPE
-    );
+    let line = |kind: &str, seconds: f64| {
+        let method = format!("tapegrad {:?}", T::DTYPE);
+        println!("{{\"problem\": \"{kind} {name}\", \"method\": \"{method}\", \"seconds\": {seconds:e}}}");
+    };
+    line("Adam", seconds);
+    let mut sgd = Sgd::<T>::of(SgdOptions { momentum: 0.9, ..Default::default() })?;
+    line("SGD", timed(|| sgd.step_with(&mut params, &grads).expect("a step")));
     Ok(())
 }
 
@@ -165,14 +164,27 @@ fn adam<T: Float>(name: &str, sizes: &[usize]) -> Result<()> {
 mod beside_argmin;
 
 fn main() -> Result<()> {
-    standard()?;
-    constrained()?;
-    for (name, sizes) in [("Adam 1M", vec![1_000_000]), ("Adam 100 x 100", vec![100; 100])] {
-        adam::<f64>(name, &sizes)?;
-        adam::<f32>(name, &sizes)?;
+    // One part by its name, or all.
+    let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let asked = |part: &str| parts.is_empty() || parts.iter().any(|p| p == part);
+    if asked("standard") {
+        standard()?;
     }
-    solved();
+    if asked("constrained") {
+        constrained();
+    }
+    if asked("first-order") {
+        for (name, sizes) in [("1M", vec![1_000_000]), ("100 x 100", vec![100; 100])] {
+            first_order::<f64>(name, &sizes)?;
+            first_order::<f32>(name, &sizes)?;
+        }
+    }
+    if asked("solved") {
+        solved();
+    }
     #[cfg(feature = "argmin")]
-    beside_argmin::run()?;
+    if asked("argmin") {
+        beside_argmin::run()?;
+    }
     Ok(())
 }

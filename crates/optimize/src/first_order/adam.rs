@@ -236,7 +236,7 @@ compiled_once! {
                 let step = adam.lr / (1.0 - b1.powi(power));
                 let scale = 1.0 / (1.0 - b2.powi(power)).sqrt();
                 let on = |x: f64| Tensor::from(Array::scalar(T::of(x))).to_device(&device);
-                numbers = Some((t, device.clone(), [on(decay)?, on(step)?, on(scale)?]));
+                numbers = Some((t, device, [on(decay)?, on(step)?, on(scale)?]));
             }
             let Some((_, _, [decay, step, scale])) = &numbers else { continue };
             let old = x.detach();

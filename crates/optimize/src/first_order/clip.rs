@@ -41,7 +41,7 @@ compiled_once! {
 /// ```
 /// use tapegrad::Tensor;
 /// use tapegrad::optimize::clip_grad_norm;
-/// let g = (Tensor::from([3.0]), Tensor::from([[4.0]]));
+/// let g: (Tensor, Tensor) = (Tensor::from([3.0]), Tensor::from([[4.0]]));
 /// let ((a, _), norm) = clip_grad_norm(&g, 1.0)?;
 /// assert_eq!(norm, 5.0);
 /// assert!((a.get([0])? - 0.6).abs() < 1e-6);

@@ -10,7 +10,7 @@ use tensor_core::Result;
 
 /// What a constraint asks of each element of its function's value.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(crate) enum Kind {
     Equal,
     AtLeast,
 }
@@ -52,8 +52,8 @@ impl<'a, P: Params<f64>> Constraint<'a, P> {
 
 /// A constraint, whatever the structure of the parameters.
 pub(crate) struct Part<'a> {
-    kind: Kind,
-    f: Box<Function<'a>>,
+    pub(crate) kind: Kind,
+    pub(crate) f: Box<Function<'a>>,
 }
 
 /// What is known of the constraints in the end.

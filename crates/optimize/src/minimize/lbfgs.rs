@@ -59,8 +59,8 @@ impl Memory {
         }
     }
 
-    /// - H g, of the inverse Hessian's model: Nocedal, "Updating quasi-Newton matrices with limited storage", 1980, as the
-    /// two loops of Nocedal and Wright, "Numerical optimization", 2006, algorithm 7.4.
+    /// The direction -H g of the inverse Hessian's model: Nocedal, "Updating quasi-Newton matrices with limited storage",
+    /// 1980, as the two loops of Nocedal and Wright, "Numerical optimization", 2006, algorithm 7.4.
     fn direction(&self, g: &[f64], out: &mut Vec<f64>) {
         out.clear();
         out.extend(g.iter().map(|g| -g));
@@ -79,8 +79,8 @@ impl Memory {
     }
 }
 
-/// Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", 1989; with bounds, Byrd, Lu,
-/// Nocedal, Zhu, "A limited memory algorithm for bound constrained optimization", 1995.
+/// Liu, Nocedal, "On the limited memory BFGS method for large scale optimization", 1989; with bounds, Byrd, Lu, Nocedal,
+/// Zhu, "A limited memory algorithm for bound constrained optimization", 1995.
 pub(crate) fn run(search: &mut Search<'_, '_>, memory: usize) -> Result<(), Halt> {
     search.check_start()?;
     let mut memory = Memory::new(memory);
@@ -95,9 +95,13 @@ pub(crate) fn run(search: &mut Search<'_, '_>, memory: usize) -> Result<(), Halt
                 true
             }
         };
-        // The step of a model that fits is 1. The first has no model yet.
-        let first = if memory.s.is_empty() && !bounded { 1.0 / norm(&direction).max(1.0) } else { 1.0 };
-        let first = if bounded && memory.s.is_empty() { 1f64.min(1.0 / norm(&direction)) } else { first };
+        // The step of a model that fits is 1. The first has no model yet: one of length 1, whatever the function's
+        // scale, and no longer than to the bounds.
+        let first = match memory.s.is_empty() {
+            true if bounded => 1f64.min(1.0 / norm(&direction)),
+            true => 1.0 / norm(&direction),
+            false => 1.0,
+        };
         let longest = if bounded { longest(search, &direction) } else { 1e10 };
         if !modelled || !search.along(&direction, first, longest, 0.9)? {
             if memory.s.is_empty() {

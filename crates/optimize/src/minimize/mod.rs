@@ -6,7 +6,9 @@ mod lbfgs;
 mod line_search;
 mod newton;
 pub(crate) mod objective;
+mod quadratic;
 mod search;
+mod sqp;
 mod trust;
 
 pub use augmented::Constraint;
@@ -17,18 +19,19 @@ use crate::report::{Callback, Report, Stop};
 use augmented::Multipliers;
 use autograd::{Params, Tensor};
 use objective::{Function, Halt, Objective};
-use search::{Search, Tolerances};
+use search::{Search, Tolerances, axpy, dot, norm};
 use std::fmt;
 use tensor_core::{AtCaller, Error, Result};
 use trust::Subproblem;
 
 /// How a minimum is looked for.
 ///
-/// | method | per iteration | bounds |
-/// |---|---|---|
-/// | `Lbfgs` | a gradient | yes |
-/// | `NewtonCg`, `TrustNcg` | a gradient, and products of the Hessian with vectors | no |
-/// | `TrustExact` | a gradient, a Hessian and its eigenvalues | no |
+/// | method | per iteration | bounds | constraints |
+/// |---|---|---|---|
+/// | `Lbfgs` | a gradient | yes | augmented Lagrangian |
+/// | `NewtonCg`, `TrustNcg` | a gradient, and products of the Hessian with vectors | no | augmented Lagrangian |
+/// | `TrustExact` | a gradient, a Hessian and its eigenvalues | no | augmented Lagrangian |
+/// | `Slsqp` | gradients of function and constraints, and a quadratic program | yes | yes |
 ///
 /// ```
 /// use tapegrad::Tensor;
@@ -58,6 +61,10 @@ pub enum Method {
     /// Newton's method in a trust region, with the Hessian and its eigenvalues: for up to some hundred parameters.
     #[doc(alias = "trust-exact")]
     TrustExact,
+    /// Sequential quadratic programming with a dense Hessian by BFGS: the fewest evaluations with constraints, for up
+    /// to some hundred parameters and constraints.
+    #[doc(alias = "SLSQP")]
+    Slsqp,
 }
 
 impl Method {
@@ -68,6 +75,7 @@ impl Method {
             Method::NewtonCg => "Newton-CG",
             Method::TrustNcg => "trust region, Newton-CG",
             Method::TrustExact => "trust region, exact",
+            Method::Slsqp => "sequential quadratic programming",
         }
     }
 }
@@ -224,29 +232,33 @@ pub fn minimize_with<P: Params<f64>>(
     structured(x0, &tensors, found, None).at_caller()
 }
 
-/// A local minimum of `f` near `x0` under constraints, by an augmented Lagrangian: minima of f with penalties for
-/// violations, by the method of the options, between which multipliers are found and penalties grow (Nocedal, Wright,
-/// "Numerical optimization", 2006, algorithm 17.4; for inequalities Rockafellar, "Augmented Lagrange multiplier
-/// functions and duality in nonconvex programming", 1974). Bounds in the options hold at every point that is tried;
+/// A local minimum of `f` near `x0` under constraints. Bounds in the options hold at every point that is tried;
 /// constraints hold in the end, within `ctol`.
+///
+/// [`Method::Slsqp`] takes the fewest evaluations: quadratic programs, whose constraints are linearised (Kraft, "A
+/// software package for sequential quadratic programming", 1988), for up to some hundred parameters. Other methods, the
+/// default one too, serve within an augmented Lagrangian: minima of f with penalties for violations, between which
+/// multipliers are found and penalties grow (Nocedal, Wright, "Numerical optimization", 2006, algorithm 17.4; for
+/// inequalities Rockafellar, "Augmented Lagrange multiplier functions and duality in nonconvex programming", 1974).
 ///
 /// ```
 /// use tapegrad::Tensor;
-/// use tapegrad::optimize::{Constraint, MinimizeOptions, minimize_constrained};
+/// use tapegrad::optimize::{Constraint, Method, MinimizeOptions, minimize_constrained};
 /// // The nearest point to (2, 1) in the unit disc, on the line x = y.
 /// let distance = |x: &Tensor| Ok((x - Tensor::from([2.0, 1.0])).square().sum());
 /// let constraints = [
 ///     Constraint::equal(|x: &Tensor| x.select(0, 0)?.try_sub(&x.select(0, 1)?)),
 ///     Constraint::at_least(|x: &Tensor| Ok(1.0 - x.square().sum())),
 /// ];
-/// let found = minimize_constrained(distance, &constraints, &Tensor::zeros([2]), MinimizeOptions::default())?;
+/// let options = MinimizeOptions { method: Method::Slsqp, ..Default::default() };
+/// let found = minimize_constrained(distance, &constraints, &Tensor::zeros([2]), options)?;
 /// assert!((found.x.get([0])? - 0.5f64.sqrt()).abs() < 1e-6, "{found}");
 /// assert!(found.multipliers[1].item()? > 0.0);
 /// # Ok::<(), tapegrad::Error>(())
 /// ```
 ///
 /// # Errors
-/// As [`minimize_with`], and what constraints return.
+/// As [`minimize_with`], and what constraints return; not finite, where they are at `x0`.
 #[track_caller]
 pub fn minimize_constrained<P: Params<f64>>(
     f: impl Fn(&P) -> Result<Tensor>,
@@ -257,8 +269,26 @@ pub fn minimize_constrained<P: Params<f64>>(
     let tensors = x0.tensors();
     let f = |x: &[Tensor]| f(&x0.rebuild(x.to_vec()));
     let parts: Vec<_> = constraints.iter().map(|c| c.over(x0)).collect();
-    let (found, multipliers) = augmented::solve(&f, &parts, &tensors, options).at_caller()?;
+    let (found, multipliers) = match options.method {
+        Method::Slsqp => constrained(&f, &parts, &tensors, options),
+        _ => augmented::solve(&f, &parts, &tensors, options),
+    }
+    .at_caller()?;
     structured(x0, &tensors, found, Some(multipliers)).at_caller()
+}
+
+fn constrained(
+    f: &Function<'_>,
+    parts: &[augmented::Part<'_>],
+    x0: &[Tensor],
+    mut options: MinimizeOptions<'_>,
+) -> Result<(Found, Multipliers)> {
+    let mut callback = options.callback.take();
+    let callback: Option<&mut Callback<'_>> = match &mut callback {
+        Some(callback) => Some(&mut **callback),
+        None => None,
+    };
+    sqp::solve("minimize_constrained", f, parts, x0, &options, callback)
 }
 
 fn structured<P: Params<f64>>(
@@ -301,6 +331,32 @@ pub(crate) fn solve_with<'c>(
     options: &MinimizeOptions<'_>,
     callback: Option<&'c mut Callback<'c>>,
 ) -> Result<Found> {
+    if options.method == Method::Slsqp {
+        return Ok(sqp::solve(op, f, &[], x0, options, callback)?.0);
+    }
+    let mut search = begin(op, f, x0, options, callback)?;
+    let halt = match options.method {
+        Method::Lbfgs | Method::Slsqp => lbfgs::run(&mut search, options.memory),
+        Method::NewtonCg => newton::run(&mut search),
+        Method::TrustNcg => trust::run(&mut search, Subproblem::ConjugateGradients),
+        Method::TrustExact => trust::run(&mut search, Subproblem::Exact),
+    };
+    let stop = match halt {
+        Err(Halt::Error(error)) => return Err(error),
+        Err(Halt::Stop(stop)) => stop,
+        Ok(()) => Stop::NoProgress,
+    };
+    Ok(finish(search, options, stop))
+}
+
+/// The search at its first point.
+fn begin<'a, 'c>(
+    op: &'static str,
+    f: &'a Function<'a>,
+    x0: &[Tensor],
+    options: &MinimizeOptions<'_>,
+    callback: Option<&'c mut Callback<'c>>,
+) -> Result<Search<'a, 'c>> {
     let flat = Flat::of(op, x0)?;
     let (n, x) = (flat.numel(), flat::values(x0));
     let method = options.method;
@@ -308,10 +364,10 @@ pub(crate) fn solve_with<'c>(
         None => Limits::none(n),
         Some(bounds) => bounds.clone().of(op, n)?,
     };
-    let bounded = !limits.is_none();
-    if bounded && method != Method::Lbfgs {
+    let takes_bounds = matches!(method, Method::Lbfgs | Method::Slsqp);
+    if !limits.is_none() && !takes_bounds {
         let message = format!(
-            "{} takes no bounds: Method::Lbfgs does, and a smooth map (x = exp(z), say) serves every method",
+            "{} takes no bounds: Method::Lbfgs and Method::Slsqp do, and a smooth map (x = exp(z), say) serves every method",
             method.name(true)
         );
         return Err(Error::argument(op, message));
@@ -327,25 +383,17 @@ pub(crate) fn solve_with<'c>(
         iterations: options.max_iterations,
     };
     let objective = Objective::new(op, f, flat, options.scale.clone(), options.max_evaluations.max(1));
-    let recorded = method != Method::Lbfgs;
-    let mut search = match Search::begin(objective, limits, tolerances, callback, z, recorded) {
-        Ok(search) => search,
-        Err(Halt::Error(error)) => return Err(error),
-        Err(Halt::Stop(_)) => return Err(Error::argument(op, "an evaluation at least is needed")),
-    };
-    let halt = match method {
-        Method::Lbfgs => lbfgs::run(&mut search, options.memory),
-        Method::NewtonCg => newton::run(&mut search),
-        Method::TrustNcg => trust::run(&mut search, Subproblem::ConjugateGradients),
-        Method::TrustExact => trust::run(&mut search, Subproblem::Exact),
-    };
-    let stop = match halt {
-        Err(Halt::Error(error)) => return Err(error),
-        Err(Halt::Stop(stop)) => stop,
-        Ok(()) => Stop::NoProgress,
-    };
+    match Search::begin(objective, limits, tolerances, callback, z, !takes_bounds) {
+        Ok(search) => Ok(search),
+        Err(Halt::Error(error)) => Err(error),
+        Err(Halt::Stop(_)) => Err(Error::argument(op, "an evaluation at least is needed")),
+    }
+}
+
+/// Where the search ended.
+fn finish(search: Search<'_, '_>, options: &MinimizeOptions<'_>, stop: Stop) -> Found {
     let report = Report {
-        method: method.name(bounded),
+        method: options.method.name(!search.limits.is_none()),
         stop,
         value: search.at.value,
         gradient_norm: search.gradient_norm(),
@@ -357,7 +405,7 @@ pub(crate) fn solve_with<'c>(
     if let Some(scale) = &options.scale {
         gradient.iter_mut().zip(scale).for_each(|(g, s)| *g /= s);
     }
-    Ok(Found { x, gradient, report })
+    Found { x, gradient, report }
 }
 
 /// z = x / scale, and the bounds likewise.
