@@ -3,6 +3,8 @@
 #![cfg(feature = "argmin")]
 
 use argmin::core::{CostFunction, Executor, Gradient, Hessian, Jacobian, Operator};
+#[cfg(feature = "nalgebra-0_34")]
+use argmin::solver::gaussnewton::GaussNewton;
 use argmin::solver::linesearch::{HagerZhangLineSearch, MoreThuenteLineSearch};
 use argmin::solver::newton::NewtonCG;
 use argmin::solver::quasinewton::LBFGS;

@@ -154,7 +154,7 @@ fn memory_does_not_grow() -> Result<()> {
     for _ in 0..3 {
         let mut sum = Tensor::scalar(0f32);
         for x in &net {
-            sum = sum + x.square().sum();
+            sum += x.square().sum();
         }
         sum.backward()?;
         drop(sum);

@@ -179,7 +179,7 @@ fn osborne_2(x: &Tensor) -> Result<Tensor> {
     let t = count(0, 64) / 10.0;
     let mut model = at(x, 0)? * (-&t * at(x, 4)?).exp();
     for k in 0..3 {
-        model = model + at(x, 1 + k)? * (-(&t - at(x, 8 + k)?).square() * at(x, 5 + k)?).exp();
+        model += at(x, 1 + k)? * (-(&t - at(x, 8 + k)?).square() * at(x, 5 + k)?).exp();
     }
     Ok((y - model).square().sum())
 }
@@ -188,7 +188,7 @@ fn watson(x: &Tensor) -> Result<Tensor> {
     let n = x.numel();
     let t = (count(1, 29) / 29.0).unsqueeze(1)?;
     let j = count(0, n - 1);
-    let slopes = &j * t.pow(&(&j - 1.0).clamp(0.0, f64::INFINITY))?;
+    let slopes = &j * t.pow((&j - 1.0).clamp(0.0, f64::INFINITY))?;
     let powers = t.pow(&j)?;
     let r = slopes.mv(x)? - powers.mv(x)?.square() - 1.0;
     let (a, b) = (at(x, 0)?, at(x, 1)?);
@@ -238,7 +238,7 @@ fn brown_almost_linear(x: &Tensor) -> Result<Tensor> {
 /// x moved on by one, with zeros beyond the ends.
 fn neighbours(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let n = x.numel();
-    Ok((x.pad(&[1, 0], 0.0)?.narrow(0, 0, n)?, x.pad(&[0, 1], 0.0)?.narrow(0, 1, n)?))
+    Ok((x.pad([1, 0], 0.0)?.narrow(0, 0, n)?, x.pad([0, 1], 0.0)?.narrow(0, 1, n)?))
 }
 
 fn discrete_boundary_value(x: &Tensor) -> Result<Tensor> {
@@ -261,7 +261,7 @@ fn chebyquad(x: &Tensor) -> Result<Tensor> {
     let mut sum = Tensor::scalar(0.0);
     for i in 1..=n {
         let integral = if i % 2 == 0 { -1.0 / ((i * i) as f64 - 1.0) } else { 0.0 };
-        sum = sum + (polynomial.mean() - integral).square();
+        sum += (polynomial.mean() - integral).square();
         let next = &y * 2.0 * &polynomial - before;
         (before, polynomial) = (polynomial, next);
     }
