@@ -113,7 +113,7 @@ fn gauss_newton_on_nalgebra() -> Result<(), Failure> {
     let x0 = (Tensor::scalar(1.0), Tensor::scalar(-0.3));
     let problem: Residuals<_, DVector<f64>> = Residuals::new(residuals, &x0)?;
     let start = problem.start();
-    let solver = argmin::solver::gaussnewton::GaussNewton::new().with_tolerance(1e-12)?;
+    let solver = GaussNewton::new().with_tolerance(1e-12)?;
     let end = Executor::new(&problem, solver).configure(|state| state.param(start).max_iters(50)).run()?;
     let (a, k) = problem.params(&end.state.best_param.unwrap())?;
     assert!((a.item()? - 2.0).abs() < 1e-8 && (k.item()? + 0.5).abs() < 1e-8);
