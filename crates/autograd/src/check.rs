@@ -340,7 +340,7 @@ fn forward(f: &Function<'_, f64>, inputs: &[Tensor<f64>]) -> Result<()> {
     // Leaves, not variables of a transform: what a function reads of these as numbers its value may not depend on.
     let leaves = || -> Vec<Tensor<f64>> { x.iter().map(|x| x.detach().requires_grad()).collect() };
     let slopes = |y: &Tensor<f64>, leaves: &[Tensor<f64>]| -> Result<Vec<Tensor<f64>>> {
-        let grads = grad_with(y, &leaves.iter().collect::<Vec<_>>(), GradOptions::default())?;
+        let grads = grad_with(y, leaves.iter().collect::<Vec<_>>(), GradOptions::default())?;
         Ok(grads.into_iter().zip(&x).map(|(g, x)| g.unwrap_or_else(|| x.zeros_like())).collect())
     };
     let ahead = leaves();
@@ -348,7 +348,7 @@ fn forward(f: &Function<'_, f64>, inputs: &[Tensor<f64>]) -> Result<()> {
     let back = leaves();
     let y = enable_grad(|| f(&back))?;
     let options = GradOptions { create_graph: true, cotangent: Some(u), ..Default::default() };
-    let gradients = grad_with(&y, &back.iter().collect::<Vec<_>>(), options)?;
+    let gradients = grad_with(&y, back.iter().collect::<Vec<_>>(), options)?;
     let mut product = Tensor::scalar(0.0);
     for (g, v) in gradients.iter().zip(&v) {
         if let Some(g) = g {

@@ -22,6 +22,9 @@ use tensor_core::{Array, Device, Element, Result};
 /// The tangents of a node's inputs, None where they are zero.
 pub(crate) type Tangents = SmallVec<[Option<Cotangent>; 2]>;
 
+/// What the tangent of one input adds to that of the output.
+type Part<'a, T> = dyn Fn(&Kept<'_, T>, Tensor<T>, usize) -> Result<Option<Tensor<T>>> + 'a;
+
 /// A node that depends on a variable, or the variable itself.
 struct Step {
     /// The output; of a node of several, the node.
@@ -353,7 +356,7 @@ impl<T: Element> Kept<'_, T> {
     pub(crate) fn each_slope(
         &self,
         t: &mut dyn Iterator<Item = Option<Tensor<T>>>,
-        part: &dyn Fn(&Kept<'_, T>, Tensor<T>, usize) -> Result<Option<Tensor<T>>>,
+        part: &Part<'_, T>,
     ) -> Result<Option<Tensor<T>>> {
         let mut sum: Option<Cotangent> = None;
         for (i, t) in t.enumerate() {

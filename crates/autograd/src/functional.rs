@@ -360,7 +360,7 @@ compiled_once! {
         }
         let options =
             GradOptions { create_graph, cotangent: Some(cotangents), batched: true, ..Default::default() };
-        grad_with(y, &[x], options)?.swap_remove(0).map_or_else(nothing, Ok)
+        grad_with(y, [x], options)?.swap_remove(0).map_or_else(nothing, Ok)
     }
 }
 

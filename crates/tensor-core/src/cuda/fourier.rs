@@ -103,7 +103,8 @@ pub(crate) fn rfft<T: Float>(
     let pairs = Pairs::unwritten(gpu, op, with_last(x.shape(), n / 2 + 1))?;
     if x.numel() > 0 {
         // cuFFT reads real numbers in pairs, too.
-        let aligned = |x: &Array<T>| x.memory().is_some() && x.pointer() % (2 * size_of::<T>() as u64) == 0;
+        let aligned =
+            |x: &Array<T>| x.memory().is_some() && x.pointer().is_multiple_of(2 * size_of::<T>() as u64);
         let x = if x.layout().is_contiguous() && aligned(x) { x.clone() } else { copy(gpu, op, x)? };
         let lines = Transform { kind: Kind::FromReal, n, count: count(x.shape()) };
         lines.run::<T>(gpu, op, x.pointer(), pairs.pointer())?;
