@@ -183,10 +183,13 @@ impl BlockJacobian {
     }
 }
 
+/// Residuals of rows of each matrix of parameters.
+type Residuals<'a, T> = dyn Fn(&[Tensor<T>]) -> Result<Tensor<T>> + 'a;
+
 compiled_once! {
     fn evaluated<T: Float>(
         plan: &BlockJacobian,
-        f: &dyn Fn(&[Tensor<T>]) -> Result<Tensor<T>>,
+        f: &Residuals<'_, T>,
         parameters: &[&Tensor<T>],
     ) -> Result<(Tensor<T>, SparseTensor<T>)> {
         let (shapes, rows, blocks, width) = (plan.shapes(), plan.rows, plan.blocks, plan.width());

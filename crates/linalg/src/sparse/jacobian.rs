@@ -214,6 +214,9 @@ impl SparseJacobian {
     }
 }
 
+/// The value, and the products of the Jacobian with rows of directions.
+type Products<'a, T> = dyn Fn(&Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> + 'a;
+
 compiled_once! {
     fn detected<T: Float>(f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<SparseJacobian> {
         let y = autograd::no_grad(|| f(x))?;
@@ -254,7 +257,7 @@ compiled_once! {
     fn evaluated<T: Float>(
         plan: &SparseJacobian,
         x: &Tensor<T>,
-        products: &dyn Fn(&Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)>,
+        products: &Products<'_, T>,
         pull: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
     ) -> Result<SparseTensor<T>> {
         let (op, [m, n]) = ("sparse_jacobian", plan.pattern.shape());

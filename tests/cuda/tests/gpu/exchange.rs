@@ -40,7 +40,7 @@ fn simulated_exchanges_go_through_the_host() -> Result<()> {
             let rows = group.rows(n);
             let part =
                 |range: std::ops::Range<usize>| on(&own(&Group::alone(), range.len()))?.sum_dim(0, false);
-            rows.sum(|range| part(range))
+            rows.sum(part)
         })?;
         both(|group, on| {
             let x = on(&own(group, n))?;
