@@ -391,7 +391,7 @@ fn small<T: Float>() -> Vec<Work> {
         .enqueued(),
         work::<T>("enqueue_gradient", &[N], |device, shape| {
             let (x, y) = (normal::<T>(device, shape)?.requires_grad(), normal(device, shape)?);
-            call(move || grad(&x.try_add(&y)?.sum(), &[&x]))
+            call(move || grad(&x.try_add(&y)?.sum(), [&x]))
         })
         .enqueued(),
         work::<T>("eager_100", &[N], |device, shape| {

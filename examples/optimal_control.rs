@@ -28,7 +28,7 @@ fn advance(mut state: Tensor, torques: &Tensor, h: f64, gravity: f64) -> Result<
         let k2 = f(&(&state + &k1 * (h / 2.0)))?;
         let k3 = f(&(&state + &k2 * (h / 2.0)))?;
         let k4 = f(&(&state + &k3 * h))?;
-        state = state + (k1 + k2 * 2.0 + k3 * 2.0 + k4) * (h / 6.0);
+        state += (k1 + k2 * 2.0 + k3 * 2.0 + k4) * (h / 6.0);
     }
     Ok(state)
 }

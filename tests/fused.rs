@@ -69,7 +69,7 @@ fn fused_functions_agree_with_composed_ones_in_all_orders() -> Result<()> {
             let x = [Tensor::randn(shapes[0]).requires_grad(), Tensor::randn(shapes[1]).requires_grad()];
             let (value, expected) = (call(&x)?, composed(&x[0], &x[1])?);
             assert!(value.allclose(&expected, 1e-12, 1e-12)?, "{name} of {shapes:?}");
-            let gradients = |y: &Tensor| grad(&y.sum(), &[&x[0], &x[1]]);
+            let gradients = |y: &Tensor| grad(&y.sum(), [&x[0], &x[1]]);
             for (g, e) in gradients(&value)?.into_iter().zip(gradients(&expected)?) {
                 let (g, e) = (g.map_or(Tensor::scalar(0.0), |g| g), e.unwrap_or_else(|| Tensor::scalar(0.0)));
                 assert!(g.allclose(&e, 1e-11, 1e-11)?, "{name} of {shapes:?}: {g} {e}");

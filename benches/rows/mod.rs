@@ -76,7 +76,7 @@ fn started<T: Float>(Work { operands, f }: Work<T>, what: What) -> Run {
             let operands: Vec<_> = operands.into_iter().map(Tensor::requires_grad).collect();
             Box::new(move || {
                 let y = f(&operands).unwrap().sum();
-                black_box(grad(&y, &operands.iter().collect::<Vec<_>>()).unwrap());
+                black_box(grad(&y, operands.iter().collect::<Vec<_>>()).unwrap());
             })
         }
     }

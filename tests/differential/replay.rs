@@ -256,7 +256,7 @@ impl<'a, T: Float> Program<'a, T> {
             // A sign is a constant here.
             let Some(x) = values[n].float().ok().filter(|x| x.is_tracked()) else { continue };
             let create = GradOptions { create_graph: true, ..Default::default() };
-            let got = grad_with(&self.loss(values)?, &[x], create)?.remove(0);
+            let got = grad_with(&self.loss(values)?, [x], create)?.remove(0);
             let got = got.map_or(0.0, |g| checksum(&Value::Float(g).numbers()));
             if !want.is_null() && !within((got - read(want)?).abs(), self.tolerance(1)?) {
                 let takes = |step: &&Json| {

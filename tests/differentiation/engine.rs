@@ -15,7 +15,7 @@ fn create_graph<T: Float>() -> GradOptions<T> {
 
 /// One gradient, with its own graph.
 fn slope(y: &Tensor, x: &Tensor) -> Result<Tensor> {
-    Ok(grad_with(y, &[x], create_graph())?.remove(0).expect("a gradient"))
+    Ok(grad_with(y, [x], create_graph())?.remove(0).expect("a gradient"))
 }
 
 // Gradients on leaves.
@@ -78,7 +78,7 @@ fn grad_leaves_the_leaves_alone_and_serves_what_lies_between() -> Result<()> {
     let constant = Tensor::scalar(2.0);
     let middle = x.square();
     let y = middle.sin();
-    let g = grad(&y, &[&x, &middle, &unused, &constant, &y])?;
+    let g = grad(&y, [&x, &middle, &unused, &constant, &y])?;
     let value = |k: usize| g[k].as_ref().map(|g| g.item().unwrap());
     assert_eq!(value(0), Some(4f64.cos() * 4.0));
     assert_eq!(value(1), Some(4f64.cos()));
@@ -272,7 +272,7 @@ fn casts_are_differentiable() -> Result<()> {
     y.backward()?;
     assert_eq!((x.grad().unwrap().dtype(), x.grad().unwrap().to_vec()), (DType::F64, vec![2.0, 4.0]));
     // In single precision all the way, with respect to a double.
-    let g = grad(&x.cast::<f32>().sin().sum(), &[&x])?.remove(0).unwrap();
+    let g = grad(&x.cast::<f32>().sin().sum(), [&x])?.remove(0).unwrap();
     assert!((g.to_vec()[0] - 1f64.cos()).abs() < 1e-7);
     let second = slope(&x.cast::<f32>().powf(3.0).cast::<f64>().sum(), &x)?;
     assert_eq!(slope(&second, &x)?.to_vec(), [6.0, 12.0]);
@@ -493,7 +493,7 @@ fn a_view_of_ones_own_takes_many_cotangents_one_by_one() -> Result<()> {
     let batched = |x: &Tensor, y: &Tensor, cotangents: Tensor| {
         let cotangent = Some(cotangents);
         let options = GradOptions { cotangent, batched: true, ..Default::default() };
-        Ok::<_, Error>(grad_with(y, &[x], options)?.remove(0).expect("a gradient"))
+        Ok::<_, Error>(grad_with(y, [x], options)?.remove(0).expect("a gradient"))
     };
     let x = Tensor::from([1.0, 2.0, 3.0]).requires_grad();
     let y = apply(First, [&x])?.narrow(0, 0, 1)?;
@@ -622,7 +622,7 @@ fn least_squares_second_derivatives_match_the_composed_form() -> Result<()> {
     let mixed = |f: Loss| -> Result<Vec<Option<Tensor>>> {
         let [a, x, y] = [&a, &x, &y].map(|t| t.detach().requires_grad());
         let g = slope(&f(&a, &x, &y)?, &x)?;
-        grad(&g.dot(&v)?, &[&a, &x, &y])
+        grad(&g.dot(&v)?, [&a, &x, &y])
     };
     let (fused, plain) = (mixed(&|a, x, y| least_squares_loss(a, x, y))?, mixed(&composed)?);
     for (f, p) in fused.iter().zip(&plain) {

@@ -202,7 +202,7 @@ fn vandermonde_matrices_of_any_width() -> Result<()> {
                 assert_eq!(down.get([i as isize, (n - 1 - k) as isize])?, base.powi(k));
             }
         }
-        let slope = grad(&up.sum(), &[&x])?.remove(0).unwrap();
+        let slope = grad(&up.sum(), [&x])?.remove(0).unwrap();
         let expected = |base: f64| (1..n).map(|k| f64::from(k) * base.powi(k - 1)).sum::<f64>();
         assert_eq!(slope.to_vec(), x.to_vec().into_iter().map(expected).collect::<Vec<_>>(), "{n}");
     }
@@ -425,7 +425,7 @@ fn transforms_of_nothing() -> Result<()> {
                     cotangent: Some(Tensor::ones([rows, m])),
                     ..Default::default()
                 };
-                let g = grad_with(&wide(&leaf)?, &[&leaf], options)?.remove(0).unwrap();
+                let g = grad_with(&wide(&leaf)?, [&leaf], options)?.remove(0).unwrap();
                 assert_eq!((g.shape(), g.sum().item()?), (&[rows, n][..], (rows * n * m) as f64));
             }
 

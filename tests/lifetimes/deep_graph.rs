@@ -104,7 +104,7 @@ fn a_walk_that_stops_halfway_leaves_the_rest_to_the_drop() {
         let x = Tensor::scalar(1.0).requires_grad();
         let middle = scaled(&x, 1.0, N);
         let y = scaled(&middle, 1.0, N);
-        let g = grad(&y, &[&middle])?.remove(0).unwrap();
+        let g = grad(&y, [&middle])?.remove(0).unwrap();
         assert_eq!(g.item()?, 1.0);
         assert_eq!(tape::nodes(), N);
         Ok(())
@@ -165,8 +165,8 @@ fn second_derivatives_of_a_deep_chain() {
             y = y.sin();
         }
         let create = GradOptions { create_graph: true, ..Default::default() };
-        let slope = grad_with(&y, &[&x], create)?.remove(0).unwrap();
-        let curvature = grad(&slope, &[&x])?.remove(0).unwrap();
+        let slope = grad_with(&y, [&x], create)?.remove(0).unwrap();
+        let curvature = grad(&slope, [&x])?.remove(0).unwrap();
         // sin(y)' = cos(y) y',  sin(y)'' = cos(y) y'' - sin(y) y'^2
         let (mut v, mut d, mut dd) = (1.0f64, 1.0f64, 0.0f64);
         for _ in 0..N {
@@ -324,7 +324,7 @@ struct LastWords(Tensor, Arc<Mutex<Vec<f64>>>);
 impl Drop for LastWords {
     fn drop(&mut self) {
         let y = scaled(&self.0, 1.0, 100_000).square().sum();
-        let g = grad(&y, &[&self.0]).unwrap().remove(0).unwrap();
+        let g = grad(&y, [&self.0]).unwrap().remove(0).unwrap();
         *self.1.lock().unwrap() = g.to_vec();
     }
 }

@@ -223,8 +223,8 @@ fn memory_comes_back() {
     for _ in 0..5 {
         let loss = x.sin().square().sum();
         let options = GradOptions { create_graph: true, ..Default::default() };
-        let g = grad_with(&loss, &[&x], options).unwrap().remove(0).unwrap();
-        let gg = grad(&g.square().sum(), &[&x]).unwrap();
+        let g = grad_with(&loss, [&x], options).unwrap().remove(0).unwrap();
+        let gg = grad(&g.square().sum(), [&x]).unwrap();
         assert!(gg[0].is_some());
     }
     hessian(|x| Ok(x.sin().sum()), &Tensor::rand([20])).unwrap();

@@ -402,7 +402,7 @@ fn running_out_of_memory_is_an_error_everywhere() {
             let all =
                 [&own.v, &own.w, &own.m, &own.s, &own.large, &own.tall, &own.batch, &own.sym, &own.band];
             let options = GradOptions { create_graph, ..Default::default() };
-            for g in grad_with(&y.sum(), &all, options)?.into_iter().flatten().filter(Tensor::is_tracked) {
+            for g in grad_with(&y.sum(), all, options)?.into_iter().flatten().filter(Tensor::is_tracked) {
                 g.square().sum().backward_with(None, true)?;
             }
             Ok(())

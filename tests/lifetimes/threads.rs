@@ -65,7 +65,7 @@ fn a_graph_begun_on_one_thread_is_finished_on_others() {
     let parts: Vec<Tensor> =
         (1..5).map(|k| thread::scope(|s| s.spawn(|| x.powf(f64::from(k))).join().unwrap())).collect();
     let total = parts.into_iter().reduce(|a, b| a + b).unwrap();
-    let g = grad(&total, &[&x]).unwrap().remove(0).unwrap();
+    let g = grad(&total, [&x]).unwrap().remove(0).unwrap();
     assert_eq!(g.item().unwrap(), 1.0 + 4.0 + 12.0 + 32.0);
 }
 

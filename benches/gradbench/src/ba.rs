@@ -46,7 +46,7 @@ impl Scene {
     /// One camera, one point and one observation, as often as the input says.
     fn new(input: &Input) -> Outcome<Scene> {
         let (n, m, p) = (input.count("n")?, input.count("m")?, input.count("p")?);
-        let turn = |count: usize| Ok::<_, Error>(arange(0, p as i64, 1)?.remainder(count as i64)?);
+        let turn = |count: usize| arange(0, p as i64, 1)?.remainder(count as i64);
         let indices = [turn(n)?, turn(m)?, turn(p)?];
         let shapes = [[n, CAMERA], [m, 3], [p, 1]];
         let arguments: Vec<_> = shapes.into_iter().zip(&indices).collect();

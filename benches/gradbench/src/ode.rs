@@ -14,7 +14,7 @@ fn solution(x: &Tensor, steps: usize) -> Result<Tensor> {
         let k2 = slope(&(&y + &k1 * (h / 2.0)))?;
         let k3 = slope(&(&y + &k2 * (h / 2.0)))?;
         let k4 = slope(&(&y + &k3 * h))?;
-        y = y + (k1 + (k2 + k3) * 2.0 + k4) * (h / 6.0);
+        y += (k1 + (k2 + k3) * 2.0 + k4) * (h / 6.0);
     }
     Ok(y)
 }

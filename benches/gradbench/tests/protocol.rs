@@ -44,7 +44,6 @@ fn outputs(module: &str, calls: &[(&str, Value)]) -> Vec<Value> {
         all.push(answer["output"].take());
         assert_eq!(ask(json!({ "kind": "analysis", "of": 0, "valid": true })).as_object().unwrap().len(), 1);
     }
-    drop(ask);
     drop(input);
     assert!(tool.wait().unwrap().success());
     all

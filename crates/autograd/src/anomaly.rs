@@ -152,7 +152,7 @@ mod tests {
         let x = Tensor::from([1.0, 2.0]).requires_grad();
         let y = apply(Poison, [&x])?.sum();
         let line = line!() - 1;
-        let e = detect_anomaly(|| grad(&y, &[&x])).unwrap_err();
+        let e = detect_anomaly(|| grad(&y, [&x])).unwrap_err();
         assert_eq!((e.op(), e.location().unwrap().line()), ("poison", line));
         assert!(e.to_string().contains("element 0 of the cotangent of input 0 is NaN"), "{e}");
 
@@ -161,7 +161,7 @@ mod tests {
         let y = x.powf(1.5).sum();
         let line = line!() - 1;
         let options = GradOptions { create_graph: true, ..Default::default() };
-        let g = detect_anomaly(|| grad_with(&y, &[&x], options))?.remove(0).unwrap();
+        let g = detect_anomaly(|| grad_with(&y, [&x], options))?.remove(0).unwrap();
         let e = detect_anomaly(|| g.sum().backward()).unwrap_err();
         assert_eq!(e.kind(), ErrorKind::NotFinite);
         assert_eq!(e.location().unwrap().line(), line);

@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(x.grad().unwrap().item()?, 2.0 * 131.0);
         // The gradient of a tensor is what its hooks leave.
         assert_eq!(
-            grad_with(&z, &[&y], GradOptions { retain_graph: true, ..Default::default() })?[0]
+            grad_with(&z, [&y], GradOptions { retain_graph: true, ..Default::default() })?[0]
                 .as_ref()
                 .unwrap()
                 .item()?,
@@ -276,9 +276,9 @@ mod tests {
         assert_eq!(x.grad().unwrap().item()?, 144.0);
         // d (3 x^2)^2 / dx = 36 x^3; the hook on the leaf runs in that pass too.
         let options = GradOptions { create_graph: true, ..Default::default() };
-        let g = grad_with(&x.powf(3.0), &[&x], options)?.remove(0).unwrap();
+        let g = grad_with(&x.powf(3.0), [&x], options)?.remove(0).unwrap();
         hook.remove();
-        assert_eq!(grad(&g, &[&x])?[0].as_ref().unwrap().item()?, 288.0);
+        assert_eq!(grad(&g, [&x])?[0].as_ref().unwrap().item()?, 288.0);
         Ok(())
     }
 

@@ -245,7 +245,7 @@ mod tests {
         let y = x.sin() * &x;
         let line = line!() - 1;
         let options = GradOptions { create_graph: true, ..Default::default() };
-        let g = grad_with(&y, &[&x], options)?.remove(0).unwrap();
+        let g = grad_with(&y, [&x], options)?.remove(0).unwrap();
         let graph = g.graph();
         assert!(graph.vertices().len() > 4);
         for vertex in graph.vertices().iter().filter(|v| v.name != "leaf" && v.name != "add") {

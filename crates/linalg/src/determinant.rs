@@ -97,7 +97,7 @@ impl<T: Float> Det<T> {
             let d = enable_grad(|| det_by_blocks(&a))?;
             let options =
                 GradOptions { create_graph, cotangent: Some(g.row(i as isize)?), ..Default::default() };
-            Ok(grad_with(&d, &[&a], options)?.swap_remove(0).unwrap_or_else(|| a.zeros_like()))
+            Ok(grad_with(&d, [&a], options)?.swap_remove(0).unwrap_or_else(|| a.zeros_like()))
         });
         let answers: Vec<Tensor<T>> = answers.collect::<Result<_>>()?;
         let answers = Tensor::stack(&answers.iter().collect::<Vec<_>>(), 0)?;

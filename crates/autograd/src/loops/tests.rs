@@ -174,7 +174,7 @@ fn captured_tensors_have_gradients() -> Result<()> {
     let w = Tensor::from([0.5, -0.3]).requires_grad();
     let decay = (&w * 0.1).exp();
     let y = scan(|x: &Tensor, ()| Ok((x * &decay + &w, ())), &Tensor::from([1.0, 2.0]), 20)?.0.sum();
-    let g = grad(&y, &[&w])?.remove(0).unwrap();
+    let g = grad(&y, [&w])?.remove(0).unwrap();
     let of_all = |w: &Tensor| {
         let decay = (w * 0.1).exp();
         (0..20).try_fold(Tensor::from([1.0, 2.0]), |x, _| Ok::<_, Error>(x * &decay + w)).map(|x| x.sum())
@@ -200,8 +200,8 @@ fn checkpoints_keep_little_and_give_the_same() -> Result<()> {
         let y = end.sum() + sums.square().mean();
         let bytes = tape::stats().kept_bytes;
         let options = crate::GradOptions { create_graph: true, ..Default::default() };
-        let g = crate::grad_with(&y, &[&x, &w], options)?;
-        let product = grad(&(g[0].as_ref().unwrap().sum() + g[1].as_ref().unwrap().sum()), &[&x, &w])?;
+        let g = crate::grad_with(&y, [&x, &w], options)?;
+        let product = grad(&(g[0].as_ref().unwrap().sum() + g[1].as_ref().unwrap().sum()), [&x, &w])?;
         Ok((bytes, g, product))
     };
     let (all, g, h) = kept(false)?;

@@ -357,9 +357,9 @@ mod tests {
         let node = &leaf * 2.0;
         let turned = leaf.t()?.contiguous().t()?;
         for x in [&leaf, &node, &turned] {
-            let right = grad_with(&reads(x, &weights)?, &[x], rule())?.remove(0).unwrap();
+            let right = grad_with(&reads(x, &weights)?, [x], rule())?.remove(0).unwrap();
             let y = reads(x, &weights)?;
-            let found = grad_with(&y, &[x], GradOptions::default())?.remove(0).unwrap();
+            let found = grad_with(&y, [x], GradOptions::default())?.remove(0).unwrap();
             assert!(found.allclose(&right, 1e-14, 1e-14)?, "{found} instead of {right}");
         }
         reads(&leaf, &weights)?.backward()?;

@@ -436,7 +436,7 @@ mod tests {
         let x = Tensor::from([[1.0, 2.0], [3.0, 4.0]]);
         assert_eq!(x.index_put([1], 0.0, false)?.to_vec(), x.index_copy(0, [1], 0.0)?.to_vec());
         assert!(x.index_copy(2, [0], 1.0).is_err() && x.index_add(0, [2], 1.0).is_err());
-        assert!(x.index_copy(0, [0, 1], &Tensor::ones([3, 2])).is_err());
+        assert!(x.index_copy(0, [0, 1], Tensor::ones([3, 2])).is_err());
         Ok(())
     }
 

@@ -241,7 +241,7 @@ fn gradients_are_restricted_to_the_pattern() -> Result<()> {
     let a = a.with_values(&values)?;
     let x = Tensor::full([n, 2], 3.0).requires_grad();
     let loss = a.mm(&x)?.square().sum();
-    let g = grad(&loss, &[&values, &x])?;
+    let g = grad(&loss, [&values, &x])?;
     assert_eq!(g[0].as_ref().unwrap().get([n as isize - 1])?, 36.0);
     assert_eq!(g[1].as_ref().unwrap().get([0, 0])?, 6.0);
     let (sum, slope) = value_and_grad(

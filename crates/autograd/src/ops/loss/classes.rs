@@ -362,10 +362,10 @@ mod tests {
         assert!(Tensor::zeros([1, 3]).cross_entropy_with(Tensor::from([1]), ignore)?.item()?.is_nan());
         // A class that is impossible costs nothing where it is not expected.
         let x = Tensor::from([[0.0, f64::NEG_INFINITY, 0.0]]).requires_grad();
-        let loss = x.cross_entropy(&Tensor::from([[0.5, 0.0, 0.5]]))?;
+        let loss = x.cross_entropy(Tensor::from([[0.5, 0.0, 0.5]]))?;
         loss.backward()?;
         assert_eq!((loss.item()?, x.grad().unwrap().to_vec()), (2f64.ln(), vec![0.0; 3]));
-        assert_eq!(x.cross_entropy(&Tensor::from([[0.5, 0.5, 0.0]]))?.item()?, f64::INFINITY);
+        assert_eq!(x.cross_entropy(Tensor::from([[0.5, 0.5, 0.0]]))?.item()?, f64::INFINITY);
         Ok(())
     }
 
@@ -398,7 +398,7 @@ mod tests {
             let x = Tensor::from([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]]);
             let options = LossOptions { reduction, label_smoothing: 0.1, ..Default::default() };
             let classes = x.cross_entropy_with([2, 0], options)?;
-            let shares = x.cross_entropy_with(&Tensor::from([2, 0]).one_hot(3)?.to_type::<f64>(), options)?;
+            let shares = x.cross_entropy_with(Tensor::from([2, 0]).one_hot(3)?.to_type::<f64>(), options)?;
             assert!(classes.allclose(&shares, 1e-14, 0.0)?);
         }
         let (none, sum) =
@@ -406,8 +406,8 @@ mod tests {
         assert_eq!(none.cross_entropy_with(&none, sum)?.item()?, 0.0);
         let x = Tensor::zeros([2, 3]);
         let ignore = LossOptions { ignore_index: Some(1), ..Default::default() };
-        assert!(x.cross_entropy_with(&x, ignore).is_err() && x.cross_entropy(&Tensor::zeros([3])).is_err());
-        let e = x.cross_entropy(&x.to_type::<f32>()).unwrap_err();
+        assert!(x.cross_entropy_with(&x, ignore).is_err() && x.cross_entropy(Tensor::zeros([3])).is_err());
+        let e = x.cross_entropy(x.to_type::<f32>()).unwrap_err();
         assert!(e.to_string().contains("to_type"), "{e}");
         Ok(())
     }
