@@ -16,6 +16,7 @@ import platform
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -84,10 +85,10 @@ def serve_cpp(tool):
         if message["kind"] == "define":
             response["success"] = os.path.exists(program)
         elif message["kind"] == "evaluate":
-            path = f"/tmp/gradbench-{os.getpid()}.json"
-            Path(path).write_text(json.dumps(message["input"]))
-            done = subprocess.run([program, path, message["function"]], text=True, capture_output=True)
-            os.remove(path)
+            with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+                json.dump(message["input"], file)
+                file.flush()
+                done = subprocess.run([program, file.name, message["function"]], text=True, capture_output=True)
             response["success"] = done.returncode == 0
             if done.returncode == 0:
                 output, *timings = map(json.loads, done.stdout.splitlines())
