@@ -9,7 +9,9 @@ use crate::tensor::Tensor;
 use std::borrow::Cow;
 use std::ops::{Range, RangeInclusive};
 use tensor_core::shape::{Dims, Integer, dim};
-use tensor_core::{Array, AtCaller, Device, Element, Error, Number, OrRaise, Result, formula, kernels};
+use tensor_core::{
+    Array, AtCaller, Device, Element, Error, Number, OrRaise, Result, formula, kernels, memory,
+};
 
 /// Indices: a tensor of them, on the device of what they choose from, or a list, which is brought there: a range, a vector,
 /// an array or a slice of integers.
@@ -39,8 +41,10 @@ impl<L: Indices + ?Sized> Indices for &L {
 }
 
 /// A list of integers as a tensor on a device.
-fn listed(integers: impl Iterator<Item = i64>, device: Device) -> Result<Cow<'static, Tensor<i64>>> {
-    let list = Tensor::from(integers.collect::<Vec<i64>>());
+fn listed(integers: impl ExactSizeIterator<Item = i64>, device: Device) -> Result<Cow<'static, Tensor<i64>>> {
+    let mut list = memory::room("indices", integers.len())?;
+    list.extend(integers);
+    let list = Tensor::from(list);
     Ok(Cow::Owned(if device == Device::Cpu { list } else { list.to_device(&device)? }))
 }
 
