@@ -327,7 +327,7 @@ fn reduced<T: Float>(
     let (mut to, mut values) = (memory::room(OP, counts.values().sum())?, Vec::new());
     for (row_places, from) in rows.into_values() {
         let count = from.len() / row_places.len();
-        let row = all.index_select(0, Tensor::from(from))?.reshape([row_places.len(), count])?;
+        let row = all.index_select(0, &from)?.reshape([row_places.len(), count])?;
         values.push(match reduce {
             Reduce::Sum => row.sum_dim(1, false)?,
             Reduce::Prod => row.prod_dim(1, false)?,
