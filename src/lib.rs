@@ -26,9 +26,11 @@
 //! | [`params!`], [`Params`] | gradients over structs, tuples, maps and lists of tensors |
 //! | [`linalg`], its trait [`Linalg`](linalg::Linalg) | products, solutions, factorisations, Fourier transforms |
 //! | [`SparseTensor`](linalg::SparseTensor) | sparse matrices |
+//! | [`linearize`], [`scan`], [`value_and_jacobian`] | products again and again, long loops, several derivatives at once |
 //! | [`implicit_root`](linalg::implicit_root), [`implicit_argmin`](linalg::implicit_argmin) | gradients of what a solver found |
+//! | `optimize`, `distributed` | with the features of these names: minima, fits with error bars; many processes |
 //! | [`Op`], [`OpMany`], [`fused()`] | operations of your own, with [`check_op`] and [`gradcheck`] |
-//! | [`io`], [`Archive`], [`dlpack`] | files, and memory of other libraries |
+//! | [`io`], [`load_safetensors`], [`dlpack`] | files, and memory of other libraries |
 //! | [`Device`], [`cuda`] | GPUs, with the feature `cuda` |
 //! | [`memory`], [`tape`] | what is held, and running out of it |
 //! | [`Error`], [`ErrorKind`] | what can fail returns a `Result`; operators panic, with your line in the message |

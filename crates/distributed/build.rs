@@ -1,4 +1,4 @@
-//! Names the packages that are missing where MPI cannot be built, before the crate that looks for them gives up.
+//! Names the packages that are missing where MPI cannot be built; mpi-sys, which gives up there, does not.
 
 use std::env;
 use std::process::Command;

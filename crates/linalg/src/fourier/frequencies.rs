@@ -25,7 +25,7 @@ pub fn fftfreq<T: Float>(n: impl Integer, d: T) -> Result<Tensor<T>> {
     })
 }
 
-/// The frequencies of the numbers of [`rfft`]: the first n / 2 + 1 of [`fftfreq`], all positive.
+/// The frequencies of the numbers of [`rfft`](crate::rfft): the first n / 2 + 1 of [`fftfreq`], all positive.
 ///
 /// ```
 /// use tapegrad::linalg;

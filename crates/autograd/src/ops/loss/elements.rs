@@ -108,7 +108,7 @@ fn positive(op: &'static str, name: &str, value: f64, or_zero: bool) -> Result<(
 /// # Losses: of distributions and logits
 impl<T: Float> Tensor<T> {
     /// The mean of t (ln t - x) for logarithms x of a distribution and another one t, 0 where t is 0: over all elements,
-    /// as PyTorch's does; the divergence of Kullback and Leibler (1951) is the [`Reduction::Sum`].
+    /// as PyTorch's does; the divergence of Kullback and Leibler (1951) is the [`Reduction::Sum`](crate::Reduction::Sum).
     ///
     /// ```
     /// use tapegrad::Tensor;
