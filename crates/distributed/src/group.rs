@@ -6,7 +6,7 @@ use crate::transport::{Alone, Broken, Carried, Deadline, Landing, Message, Outgo
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tensor_core::{Array, AtCaller, DType, Error, ErrorKind, Result};
+use tensor_core::{Array, AtCaller, DType, Device, Element, Error, ErrorKind, Result};
 
 /// How long a group waits unless it is told otherwise: as long as `torch.distributed` does with gloo.
 const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -351,6 +351,32 @@ impl Running<'_> {
         header::check(self.op, &records, &[self.rank(), peer], Fit::Whole)?;
         let [_, theirs] = records;
         Ok(theirs)
+    }
+
+    /// A tensor where it travels from and arrives: on the host.
+    pub(crate) fn here<T: Element>(&self, x: &Array<T>) -> Result<Array<T>> {
+        x.to_device(self.op, Device::Cpu)
+    }
+
+    pub(crate) fn outgoing<T: Element>(&self, x: &Array<T>) -> Result<Outgoing> {
+        Outgoing::new(self.op, &self.here(x)?)
+    }
+
+    pub(crate) fn landing(&self, dtype: DType, n: usize) -> Result<Landing> {
+        Landing::new(self.op, dtype, n)
+    }
+
+    /// One tensor to one rank.
+    pub(crate) fn send<T: Element>(&mut self, to: usize, x: &Array<T>) -> Result<()> {
+        let sent = self.outgoing(x)?;
+        self.exchange(vec![(to, sent)], Vec::new()).map(drop)
+    }
+
+    /// `n` elements from one rank.
+    pub(crate) fn receive<T: Element>(&mut self, from: usize, n: usize) -> Result<Array<T>> {
+        let landing = self.landing(T::DTYPE, n)?;
+        let came = self.exchange(Vec::new(), vec![(from, landing)])?.pop();
+        came.ok_or_else(|| Error::shape(self.op, "nothing came"))?.array()
     }
 
     pub(crate) fn exchange(

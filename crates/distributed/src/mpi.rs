@@ -129,10 +129,7 @@ impl Transport for Mpi {
             .map_err(|e| Broken::Failed(e.to_string()))?;
         let sends = others().map(|r| (r, own.clone())).collect();
         let mut came = self.exchange(sends, receives, deadline)?.into_iter();
-        let mut place = into.bytes_mut();
-        for (r, &count) in counts.iter().enumerate() {
-            let (part, rest) = place.split_at_mut(count);
-            place = rest;
+        for (r, part) in into.parts_mut(counts).into_iter().enumerate() {
             match r == rank {
                 true => part.copy_from_slice(own.bytes()),
                 false => part.copy_from_slice(came.next().ok_or(Broken::Late)?.bytes_mut()),

@@ -1,8 +1,10 @@
 //! A tensor from one process to another.
 
-use crate::collective::{applied, carried_over, tied};
+use crate::collective::{inline, tied, tracked};
 use crate::group::Group;
-use autograd::{Keep, Kept, Op, Tensor, apply_once, is_grad_enabled};
+use crate::header::{Call, INLINE};
+use crate::transport::Landing;
+use autograd::{Keep, Kept, Op, Tensor, apply, apply_once};
 use tensor_core::shape::Dims;
 use tensor_core::{Array, AtCaller, Element, Error, Result};
 
@@ -28,10 +30,10 @@ impl<T: Element> Op<T, 1> for Send {
     /// the cotangent of what the other process received
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let g = tied(kept, g)?;
-        let tracked = g.is_tracked() && is_grad_enabled();
+        let tracked = tracked(&g);
         let shape = Dims::from_slice(kept.shape(0));
         let back = Receive { group: self.group.clone(), from: self.to, shape, tracked };
-        Ok([Some(applied(back, &g)?)])
+        Ok([Some(apply(back, [&g])?)])
     }
 }
 
@@ -59,10 +61,41 @@ impl<T: Element> Op<T, 1> for Receive {
     /// grad goes back, and nothing of it is the input's
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let g = tied(kept, g)?;
-        let tracked = g.is_tracked() && is_grad_enabled();
-        let receipt = applied(Send { group: self.group.clone(), to: self.from, tracked }, &g)?;
+        let tracked = tracked(&g);
+        let receipt = apply(Send { group: self.group.clone(), to: self.from, tracked }, [&g])?;
         Ok([Some(receipt.expand(kept.shape(0))?)])
     }
+}
+
+/// What a rank sent to another, which agreed on it.
+fn carried_over<T: Element>(
+    group: &Group,
+    x: Option<&Array<T>>,
+    shape: &[usize],
+    [from, to]: [usize; 2],
+    tracked: bool,
+) -> Result<Option<Array<T>>> {
+    let name = if x.is_some() { "send" } else { "recv" };
+    let mut run = group.begin(name)?;
+    let peer = if x.is_some() { to } else { from };
+    let dims = Dims::from_slice(shape);
+    let said = Call { name, reduction: "", dtype: T::DTYPE, tracked, root: from, dims };
+    let own = x.map_or(Ok(Vec::new()), |x| inline(name, x))?;
+    let record = run.agree_with(peer, &said, &own)?;
+    let n: usize = shape.iter().product();
+    let large = n * size_of::<T>() > INLINE;
+    if let Some(x) = x {
+        if large {
+            run.send(to, x)?;
+        }
+        return Ok(None);
+    }
+    let came: Array<T> = if large {
+        run.receive(from, n)?
+    } else {
+        Landing::of_bytes(name, T::DTYPE, &record.inline)?.array()?
+    };
+    came.reshape(name, shape).map(Some)
 }
 
 /// # Between two processes
@@ -91,7 +124,7 @@ impl Group {
     #[track_caller]
     pub fn send<T: Element>(&self, x: &Tensor<T>, to: usize) -> Result<Tensor<T>> {
         self.check_peer("send", to).at_caller()?;
-        let (group, tracked) = (self.clone(), x.is_tracked() && is_grad_enabled());
+        let (group, tracked) = (self.clone(), tracked(x));
         apply_once!(T: Element, Send { group, to, tracked } => Send, [x])
     }
 
@@ -114,7 +147,7 @@ impl Group {
     #[track_caller]
     pub fn recv<T: Element>(&self, buffer: &Tensor<T>, from: usize) -> Result<Tensor<T>> {
         self.check_peer("recv", from).at_caller()?;
-        let (group, tracked) = (self.clone(), buffer.is_tracked() && is_grad_enabled());
+        let (group, tracked) = (self.clone(), tracked(buffer));
         let shape = Dims::from_slice(buffer.shape());
         apply_once!(T: Element, Receive { group, from, shape, tracked } => Receive, [buffer])
     }

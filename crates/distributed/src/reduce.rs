@@ -6,7 +6,7 @@
 //! order.
 
 use crate::group::Running;
-use crate::transport::{Landing, Message, Outgoing};
+use crate::transport::{Landing, Message};
 use crate::tree::{Tree, total};
 use autograd::Tensor;
 use std::collections::BTreeMap;
@@ -67,6 +67,14 @@ fn add<T: Number>(op: ReduceOp) -> impl Fn(Array<T>, Array<T>) -> Result<Array<T
     }
 }
 
+/// What all ranks join, and have agreed on: vectors of `n` elements, one for each node of each rank's cover.
+struct Join<'a> {
+    tree: &'a Tree,
+    covers: Vec<Vec<Range<usize>>>,
+    n: usize,
+    op: ReduceOp,
+}
+
 compiled_once! {
     /// Joins vectors of `n` elements, one for each node of the cover of this rank, over all ranks, which have agreed on it.
     /// `inline` holds those of all ranks, where they have come already.
@@ -80,43 +88,38 @@ compiled_once! {
         inline: Option<Vec<Vec<u8>>>
     ) -> Result<Option<Array<T>>> {
         let (rank, size) = (run.rank(), run.size());
-        let covers: Vec<Vec<Range<usize>>> = (0..size).map(|r| tree.cover(r)).collect();
         if n == 0 {
             let elsewhere = matches!(goal, Goal::Root(root) if *root != rank);
             return if elsewhere { Ok(None) } else { Array::zeros(&[0]).map(Some) };
         }
+        let own: Vec<Array<T>> = own.iter().map(|x| run.here(x)).collect::<Result<_>>()?;
+        let join = Join { tree, covers: (0..size).map(|r| tree.cover(r)).collect(), n, op };
         let bytes = n * size_of::<T>();
-        let gathered = covers.iter().map(Vec::len).sum::<usize>() * bytes;
+        let gathered = join.covers.iter().map(Vec::len).sum::<usize>() * bytes;
         let whole = match (goal, inline) {
-            _ if size == 1 => total_of(&covers, vec![own], tree, op)?,
+            _ if size == 1 => join.total(vec![own])?,
             (_, Some(inline)) => {
-                let parts: Vec<Vec<Array<T>>> =
-                    inline.iter().map(|bytes| read_vectors(bytes, n)).collect::<Result<_>>()?;
-                total_of(&covers, parts, tree, op)?
+                join.total(inline.iter().map(|bytes| read_vectors(bytes, n)).collect::<Result<_>>()?)?
             }
-            (Goal::Parts(bounds), _) => return parted(run, &covers, tree, own, op, bounds).map(Some),
-            _ if gathered <= GATHERED => gathered_total(run, &covers, tree, own, n, op)?,
+            (Goal::Parts(bounds), _) => return join.parted(run, own, bounds).map(Some),
+            _ if gathered <= GATHERED => join.gathered(run, own)?,
             (Goal::All, _) if bytes >= PARTED => {
                 let bounds: Vec<usize> = (0..=size).map(|r| n * r / size).collect();
-                let part = parted(run, &covers, tree, own, op, &bounds)?;
+                let part = join.parted(run, own, &bounds)?;
                 let counts: Vec<usize> =
                     bounds.windows(2).map(|w| (w[1] - w[0]) * size_of::<T>()).collect();
-                let landing = Landing::new(run.op, T::DTYPE, n)?;
-                let sent = Outgoing::new(run.op, &part)?;
-                return Ok(Some(run.all_gather(sent, &counts, landing)?.array()?));
+                let whole = run.all_gather(run.outgoing(&part)?, &counts, run.landing(T::DTYPE, n)?)?;
+                return Ok(Some(whole.array()?));
             }
-            (Goal::Root(root), _) => return climbed(run, &covers, tree, own, n, op, *root),
+            (Goal::Root(root), _) => return join.climbed(run, own, *root),
             (Goal::All, _) => {
                 // The tree ends where its first block lies.
                 let top = tree.seat(&tree.root());
-                let message = match climbed(run, &covers, tree, own, n, op, top)? {
-                    Some(sum) => {
-                        run.broadcast(top, Message::Sent(Outgoing::new(run.op, &sum)?))?;
-                        return Ok(Some(sum));
-                    }
-                    None => Message::Awaited(Landing::new(run.op, T::DTYPE, n)?),
-                };
-                let came = run.broadcast(top, message)?;
+                if let Some(sum) = join.climbed(run, own, top)? {
+                    run.broadcast(top, Message::Sent(run.outgoing(&sum)?))?;
+                    return Ok(Some(sum));
+                }
+                let came = run.broadcast(top, Message::Awaited(run.landing(T::DTYPE, n)?))?;
                 return came.map(Landing::array).transpose();
             }
         };
@@ -133,145 +136,121 @@ compiled_once! {
 
 /// The vectors of `n` elements that came as bytes.
 fn read_vectors<T: Number>(bytes: &[u8], n: usize) -> Result<Vec<Array<T>>> {
-    let count = bytes.len() / (n * size_of::<T>()).max(1);
-    let mut landing = Landing::new("recv", T::DTYPE, count * n)?;
-    landing.bytes_mut().copy_from_slice(bytes);
-    vectors(&landing.array()?, n, count)
+    let came: Array<T> = Landing::of_bytes("recv", T::DTYPE, bytes)?.array()?;
+    vectors(&came, n)
 }
 
-/// `count` vectors, one after another.
-fn vectors<T: Number>(x: &Array<T>, n: usize, count: usize) -> Result<Vec<Array<T>>> {
-    (0..count).map(|k| x.slice("recv", 0, k * n, 1, n)).collect()
+/// The vectors of `n` elements, one after another.
+fn vectors<T: Number>(x: &Array<T>, n: usize) -> Result<Vec<Array<T>>> {
+    (0..x.numel() / n).map(|k| x.slice("recv", 0, k * n, 1, n)).collect()
 }
 
-/// The sum of what all ranks have added up, at hand.
-fn total_of<T: Number>(
-    covers: &[Vec<Range<usize>>],
-    parts: Vec<Vec<Array<T>>>,
-    tree: &Tree,
-    op: ReduceOp,
-) -> Result<Array<T>> {
-    let nodes = covers.iter().flatten().map(|node| (node.start, node.end));
-    let mut known: BTreeMap<_, _> = nodes.zip(parts.into_iter().flatten()).collect();
-    total(tree.root(), &mut known, &add(op))
+/// Vectors as one.
+pub(crate) fn one_after_another<T: Number>(op: &'static str, vectors: &[Array<T>]) -> Result<Array<T>> {
+    match vectors {
+        [one] => Ok(one.clone()),
+        [] => Array::zeros(&[0]),
+        many => kernels::cat(op, &many.iter().collect::<Vec<_>>(), 0),
+    }
 }
 
-fn gathered_total<T: Number>(
-    run: &mut Running<'_>,
-    covers: &[Vec<Range<usize>>],
-    tree: &Tree,
-    own: Vec<Array<T>>,
-    n: usize,
-    op: ReduceOp,
-) -> Result<Array<T>> {
-    let counts: Vec<usize> = covers.iter().map(|c| c.len() * n * size_of::<T>()).collect();
-    let all: usize = covers.iter().map(Vec::len).sum();
-    let sent = match &own[..] {
-        [one] => Outgoing::new(run.op, one)?,
-        [] => Outgoing::new(run.op, &Array::<T>::zeros(&[0])?)?,
-        many => Outgoing::new(run.op, &kernels::cat(run.op, &many.iter().collect::<Vec<_>>(), 0)?)?,
-    };
-    let landing = Landing::new(run.op, T::DTYPE, all * n)?;
-    let came: Array<T> = run.all_gather(sent, &counts, landing)?.array()?;
-    total_of(covers, vec![vectors(&came, n, all)?], tree, op)
-}
+impl Join<'_> {
+    /// The whole from what all ranks have joined by themselves, at hand.
+    fn total<T: Number>(&self, parts: Vec<Vec<Array<T>>>) -> Result<Array<T>> {
+        let nodes = self.covers.iter().flatten().map(|node| (node.start, node.end));
+        let mut known: BTreeMap<_, _> = nodes.zip(parts.into_iter().flatten()).collect();
+        total(self.tree.root(), &mut known, &add(self.op))
+    }
 
-/// The sum of this rank's part of the elements.
-fn parted<T: Number>(
-    run: &mut Running<'_>,
-    covers: &[Vec<Range<usize>>],
-    tree: &Tree,
-    own: Vec<Array<T>>,
-    op: ReduceOp,
-    bounds: &[usize],
-) -> Result<Array<T>> {
-    let (rank, size) = (run.rank(), run.size());
-    let part = |r: usize| bounds[r] * size_of::<T>()..bounds[r + 1] * size_of::<T>();
-    let mut sends = Vec::new();
-    for x in &own {
-        let sent = Outgoing::new(run.op, x)?;
-        for to in (0..size).filter(|&to| to != rank) {
-            sends.push((to, sent.part(part(to).start, part(to).len())));
+    fn gathered<T: Number>(&self, run: &mut Running<'_>, own: Vec<Array<T>>) -> Result<Array<T>> {
+        let counts: Vec<usize> = self.covers.iter().map(|c| c.len() * self.n * size_of::<T>()).collect();
+        let all: usize = self.covers.iter().map(Vec::len).sum();
+        let sent = run.outgoing(&one_after_another(run.op, &own)?)?;
+        let came = run.all_gather(sent, &counts, run.landing(T::DTYPE, all * self.n)?)?;
+        self.total(vec![vectors(&came.array()?, self.n)?])
+    }
+
+    /// This rank's part of the elements.
+    fn parted<T: Number>(
+        &self,
+        run: &mut Running<'_>,
+        own: Vec<Array<T>>,
+        bounds: &[usize],
+    ) -> Result<Array<T>> {
+        let (rank, size) = (run.rank(), run.size());
+        let part = |r: usize| bounds[r] * size_of::<T>()..bounds[r + 1] * size_of::<T>();
+        let mut sends = Vec::new();
+        for x in &own {
+            let sent = run.outgoing(x)?;
+            for to in (0..size).filter(|&to| to != rank) {
+                sends.push((to, sent.part(part(to).start, part(to).len())));
+            }
         }
-    }
-    let len = bounds[rank + 1] - bounds[rank];
-    let mut receives = Vec::new();
-    for from in (0..size).filter(|&from| from != rank) {
-        for _ in &covers[from] {
-            receives.push((from, Landing::new(run.op, T::DTYPE, len)?));
+        let len = bounds[rank + 1] - bounds[rank];
+        let mut receives = Vec::new();
+        for from in (0..size).filter(|&from| from != rank) {
+            for _ in &self.covers[from] {
+                receives.push((from, run.landing(T::DTYPE, len)?));
+            }
         }
+        let mut came = run.exchange(sends, receives)?.into_iter();
+        let mut parts = Vec::with_capacity(size);
+        for (from, cover) in self.covers.iter().enumerate() {
+            parts.push(if from == rank {
+                own.iter().map(|x| x.slice(run.op, 0, bounds[rank], 1, len)).collect::<Result<_>>()?
+            } else {
+                came.by_ref().take(cover.len()).map(Landing::array).collect::<Result<_>>()?
+            });
+        }
+        self.total(parts)
     }
-    let mut came = run.exchange(sends, receives)?.into_iter();
-    let mut parts = Vec::with_capacity(size);
-    for (from, cover) in covers.iter().enumerate() {
-        parts.push(if from == rank {
-            own.iter().map(|x| x.slice(run.op, 0, bounds[rank], 1, len)).collect::<Result<_>>()?
-        } else {
-            came.by_ref().take(cover.len()).map(Landing::array).collect::<Result<_>>()?
-        });
-    }
-    total_of(covers, parts, tree, op)
-}
 
-/// The sum on one rank: the right half of every node is sent to where the left one lies.
-fn climbed<T: Number>(
-    run: &mut Running<'_>,
-    covers: &[Vec<Range<usize>>],
-    tree: &Tree,
-    own: Vec<Array<T>>,
-    n: usize,
-    op: ReduceOp,
-    root: usize,
-) -> Result<Option<Array<T>>> {
-    let rank = run.rank();
-    let mut known: BTreeMap<_, _> = covers[rank].iter().map(|n| (n.start, n.end)).zip(own).collect();
-    let sum = climb(run, tree, tree.root(), covers, &mut known, n, &add(op))?;
-    let top = tree.seat(&tree.root());
-    if top == root {
-        return Ok(sum);
+    /// The whole on one rank: the right half of every node is sent to where the left one lies.
+    fn climbed<T: Number>(
+        &self,
+        run: &mut Running<'_>,
+        own: Vec<Array<T>>,
+        root: usize,
+    ) -> Result<Option<Array<T>>> {
+        let rank = run.rank();
+        let mut known = self.covers[rank].iter().map(|n| (n.start, n.end)).zip(own).collect();
+        let sum = self.climb(run, self.tree.root(), &mut known)?;
+        let top = self.tree.seat(&self.tree.root());
+        if top == root {
+            return Ok(sum);
+        }
+        if let Some(sum) = &sum {
+            run.send(root, sum)?;
+        }
+        if rank == root { run.receive(top, self.n).map(Some) } else { Ok(None) }
     }
-    if let Some(sum) = &sum {
-        run.exchange(vec![(root, Outgoing::new(run.op, sum)?)], Vec::new())?;
-    }
-    if rank != root {
-        return Ok(None);
-    }
-    let landing = Landing::new(run.op, T::DTYPE, n)?;
-    run.exchange(Vec::new(), vec![(top, landing)])?.pop().map(Landing::array).transpose()
-}
 
-/// The sum of a node, where this rank is its seat.
-fn climb<T: Number>(
-    run: &mut Running<'_>,
-    tree: &Tree,
-    node: Range<usize>,
-    covers: &[Vec<Range<usize>>],
-    known: &mut BTreeMap<(usize, usize), Array<T>>,
-    n: usize,
-    add: &dyn Fn(Array<T>, Array<T>) -> Result<Array<T>>,
-) -> Result<Option<Array<T>>> {
-    let rank = run.rank();
-    if covers[tree.seat(&node)].contains(&node) {
-        return Ok(known.remove(&(node.start, node.end)));
-    }
-    let [left, right] = Tree::halves(&node);
-    let (to, from) = (tree.seat(&left), tree.seat(&right));
-    let a = climb(run, tree, left, covers, known, n, add)?;
-    let b = climb(run, tree, right, covers, known, n, add)?;
-    let b = match b {
-        Some(b) if to != from => {
-            run.exchange(vec![(to, Outgoing::new(run.op, &b)?)], Vec::new())?;
-            None
+    /// The vector of a node, where this rank is its seat.
+    fn climb<T: Number>(
+        &self,
+        run: &mut Running<'_>,
+        node: Range<usize>,
+        known: &mut BTreeMap<(usize, usize), Array<T>>,
+    ) -> Result<Option<Array<T>>> {
+        let seat = self.tree.seat(&node);
+        if self.covers[seat].contains(&node) {
+            return Ok(known.remove(&(node.start, node.end)));
         }
-        None if to != from && rank == to => {
-            let landing = Landing::new(run.op, T::DTYPE, n)?;
-            run.exchange(Vec::new(), vec![(from, landing)])?.pop().map(Landing::array).transpose()?
+        let [left, right] = Tree::halves(&node);
+        let (to, from) = (self.tree.seat(&left), self.tree.seat(&right));
+        let a = self.climb(run, left, known)?;
+        let b = match self.climb(run, right, known)? {
+            Some(b) if to != from => {
+                run.send(to, &b)?;
+                None
+            }
+            None if to != from && run.rank() == to => Some(run.receive(from, self.n)?),
+            b => b,
+        };
+        match (a, b) {
+            (Some(a), Some(b)) => add(self.op)(a, b).map(Some),
+            (None, None) => Ok(None),
+            _ => Err(Error::shape(run.op, "a half of a sum was lost")),
         }
-        b => b,
-    };
-    match (a, b) {
-        (Some(a), Some(b)) => add(a, b).map(Some),
-        (None, None) => Ok(None),
-        _ => Err(Error::shape(run.op, "a half of a sum was lost")),
     }
 }

@@ -1,18 +1,17 @@
 //! Sums over the rows of a data set that processes share.
 
-use crate::collective::{all_reduced, tied};
+use crate::collective::{all_reduced, inline, tied};
 use crate::group::Group;
 use crate::header::{Call, Fit, INLINE};
-use crate::reduce::{Goal, ReduceOp, reduce};
+use crate::reduce::{Goal, ReduceOp, one_after_another, reduce};
 use crate::source::{RowSum, Source};
-use crate::transport::Outgoing;
 use crate::tree::{self, Tree};
 use autograd::params::{flatten, unflatten};
 use autograd::{KeepMany, Kept, OpMany, Params, Tensor, apply_many_at, is_grad_enabled};
 use std::ops::Range;
 use std::panic::Location;
 use tensor_core::shape::Dims;
-use tensor_core::{Array, AtCaller, Device, Error, Float, Result, compiled_once, kernels};
+use tensor_core::{Array, AtCaller, Device, Error, Float, Result, compiled_once};
 
 /// Blocks of a data set, unless it is told otherwise: enough for as many processes, and so few that each has work.
 const BLOCKS: usize = 64;
@@ -291,10 +290,7 @@ compiled_once! {
         let group = &rows.group;
         let n: usize = shape.iter().product();
         let device = nodes.first().map_or(Device::Cpu, |x| x.device());
-        let own: Vec<Array<T>> = nodes
-            .iter()
-            .map(|x| x.reshape(NAME, &[n])?.to_device(NAME, Device::Cpu))
-            .collect::<Result<_>>()?;
+        let own: Vec<Array<T>> = nodes.iter().map(|x| x.reshape(NAME, &[n])).collect::<Result<_>>()?;
         let mut run = group.begin(NAME)?;
         let said = Call {
             name: NAME,
@@ -306,12 +302,8 @@ compiled_once! {
         };
         let most = (0..group.size()).map(|r| rows.tree.cover(r).len()).max().unwrap_or(0);
         let small = group.size() > 1 && most * n * size_of::<T>() <= INLINE;
-        let sent = match &own[..] {
-            [] => None,
-            _ if !small => None,
-            many => Some(Outgoing::new(NAME, &kernels::cat(NAME, &many.iter().collect::<Vec<_>>(), 0)?)?),
-        };
-        let records = run.agree(&said, Fit::Whole, sent.as_ref().map_or(&[], |s| s.bytes()))?;
+        let sent = if small { inline(NAME, &one_after_another(NAME, &own)?)? } else { Vec::new() };
+        let records = run.agree(&said, Fit::Whole, &sent)?;
         let inline = small.then(|| records.into_iter().map(|r| r.inline).collect());
         let sum = reduce(&mut run, &rows.tree, own, n, ReduceOp::Sum, &Goal::All, inline)?;
         let sum = sum.ok_or_else(|| Error::shape(NAME, "no result"))?;

@@ -68,9 +68,8 @@ impl Threads {
         }
     }
 
-    fn fill(&self, from: usize, landing: &mut Landing, deadline: Deadline) -> Carried<()> {
+    fn fill(&self, from: usize, place: &mut [u8], deadline: Deadline) -> Carried<()> {
         let bytes = self.receive(from, deadline)?;
-        let place = landing.bytes_mut();
         if bytes.len() != place.len() {
             let message = format!("{} bytes arrived from rank {from} where {} fit", bytes.len(), place.len());
             return Err(Broken::Failed(message));
@@ -112,7 +111,7 @@ impl Transport for Threads {
             self.send(to, message.bytes().to_vec());
         }
         for (from, landing) in &mut receives {
-            self.fill(*from, landing, deadline)?;
+            self.fill(*from, landing.bytes_mut(), deadline)?;
         }
         Ok(receives.into_iter().map(|(_, landing)| landing).collect())
     }
@@ -126,20 +125,11 @@ impl Transport for Threads {
         for to in (0..self.size()).filter(|&to| to != self.rank) {
             self.send(to, own.bytes().to_vec());
         }
-        let mut place = into.bytes_mut();
-        for (from, &count) in counts.iter().enumerate() {
-            let (part, rest) = place.split_at_mut(count);
-            place = rest;
-            if from == self.rank {
-                part.copy_from_slice(own.bytes());
-                continue;
+        for (from, part) in into.parts_mut(counts).into_iter().enumerate() {
+            match from == self.rank {
+                true => part.copy_from_slice(own.bytes()),
+                false => self.fill(from, part, deadline)?,
             }
-            let bytes = self.receive(from, deadline)?;
-            if bytes.len() != count {
-                let message = format!("{} bytes arrived from rank {from} where {count} fit", bytes.len());
-                return Err(Broken::Failed(message));
-            }
-            part.copy_from_slice(&bytes);
         }
         Ok(into)
     }
@@ -152,7 +142,7 @@ impl Transport for Threads {
                 Ok(None)
             }
             Message::Awaited(mut landing) => {
-                self.fill(root, &mut landing, deadline)?;
+                self.fill(root, landing.bytes_mut(), deadline)?;
                 Ok(Some(landing))
             }
         }

@@ -70,6 +70,13 @@ impl Landing {
         })
     }
 
+    /// Elements of a type by their bytes, which came with a call.
+    pub(crate) fn of_bytes(op: &'static str, dtype: DType, bytes: &[u8]) -> Result<Self> {
+        let mut landing = Landing::new(op, dtype, bytes.len() / dtype.size())?;
+        landing.bytes_mut().copy_from_slice(bytes);
+        Ok(landing)
+    }
+
     /// Room for bytes.
     #[cfg(feature = "mpi")]
     pub(crate) fn bytes(op: &'static str, n: usize) -> Result<Self> {
@@ -84,6 +91,18 @@ impl Landing {
             Landing::I64(x) => bytemuck::cast_slice_mut(x.as_mut_slice().expect(OWN)),
             Landing::Bytes(x) => x,
         }
+    }
+
+    /// The bytes in parts of these lengths, one after another.
+    pub(crate) fn parts_mut(&mut self, counts: &[usize]) -> Vec<&mut [u8]> {
+        let mut rest = self.bytes_mut();
+        let mut parts = Vec::with_capacity(counts.len());
+        for &count in counts {
+            let (part, others) = rest.split_at_mut(count);
+            parts.push(part);
+            rest = others;
+        }
+        parts
     }
 
     /// The elements, in one dimension; `T` is the type that it was made for.
