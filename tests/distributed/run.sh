@@ -53,6 +53,7 @@ faulty() {
 }
 faulty late 3 'rank 2 did not come to all_reduce within the time limit of 2s'
 faulty absent 2 'did not come to recv within the time limit of 2s'
+faulty alone 2 'rank 1 did not come to send_recv within the time limit of 2s'
 faulty dies 3
 faulty panics 3 'this rank has a bug'
 faulty returns 3 'this rank has no data'

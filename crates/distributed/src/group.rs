@@ -13,7 +13,8 @@ const TIME_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Processes that exchange tensors: all of an MPI job, or a part of them. Each has a rank from 0 on.
 ///
-/// Its operations are made by every process of the group, in the same order; `send` and `recv` by two. They are
+/// Its operations are made by every process of the group, in the same order; `send`, `recv` and `send_recv` by those that
+/// they name. They are
 /// differentiable to any order, and so are the exchanges that their derivatives make: where a tensor is tracked in one process,
 /// it has to be in all. **What is differentiated is the sum over processes of what each of them differentiates.** A loss that
 /// every process holds whole, the result of [`Group::all_reduce`], say, so counts as often as there are processes:
@@ -343,14 +344,24 @@ impl Running<'_> {
     /// [`Running::agree`] between this rank and another.
     pub(crate) fn agree_with(&mut self, peer: usize, call: &Call, inline: &[u8]) -> Result<Record> {
         let own = Record::of(0, &Call { name: "send", ..call.clone() }, inline);
-        let sent = Outgoing::new(self.op, &Array::from_vec(words(&own.bytes()), &[RECORD / 8])?)?;
-        let landing = Landing::new(self.op, DType::I64, RECORD / 8)?;
-        let mut came = self.exchange(vec![(peer, sent)], vec![(peer, landing)])?;
-        let theirs = Record::read(&came.swap_remove(0).into_bytes());
-        let records = [own, theirs];
+        let mut theirs = self.swapped(&[(peer, &own)], &[peer])?;
+        let records = [own, theirs.swap_remove(0)];
         header::check(self.op, &records, &[self.rank(), peer], Fit::Whole)?;
         let [_, theirs] = records;
         Ok(theirs)
+    }
+
+    /// What some ranks say, where this one tells some what it says.
+    pub(crate) fn swapped(&mut self, sends: &[(usize, &Record)], from: &[usize]) -> Result<Vec<Record>> {
+        let mut sent = Vec::new();
+        for (to, record) in sends {
+            let words = Array::from_vec(words(&record.bytes()), &[RECORD / 8])?;
+            sent.push((*to, Outgoing::new(self.op, &words)?));
+        }
+        let landing = || Landing::new(self.op, DType::I64, RECORD / 8);
+        let receives = from.iter().map(|&r| Ok((r, landing()?))).collect::<Result<_>>()?;
+        let came = self.exchange(sent, receives)?;
+        Ok(came.into_iter().map(|landing| Record::read(&landing.into_bytes())).collect())
     }
 
     /// A tensor where it travels from and arrives: on the host.

@@ -16,12 +16,12 @@ pub(crate) const INLINE: usize = RECORD - HEAD;
 const HEAD: usize = 96;
 
 /// Sizes of a shape that are told; what a tensor has beyond is multiplied into the last.
-const DIMS: usize = 8;
+pub(crate) const DIMS: usize = 8;
 
 /// The operations, by their numbers in a record.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "nothing", "barrier", "all_reduce", "reduce", "broadcast", "all_gather", "gather", "scatter",
-    "reduce_scatter", "send", "recv", "split", "a sum over rows", "share", "save_npy",
+    "reduce_scatter", "send", "recv", "split", "a sum over rows", "share", "save_npy", "send_recv",
 ];
 
 const REDUCTIONS: [&str; 5] = ["", "sum", "mean", "max", "min"];
@@ -55,6 +55,8 @@ pub(crate) enum Fit {
     Whole,
     /// All but the first dimension.
     Rows,
+    /// In nothing: who receives takes what comes.
+    Nothing,
 }
 
 /// What a rank said.
@@ -144,6 +146,7 @@ impl Record {
         }
         match *name {
             "barrier" | "split" | "share" => (),
+            _ if fit == Fit::Nothing => text += &format!(" of {dtype}"),
             _ if fit == Fit::Rows && !dims.is_empty() => {
                 let rest: Vec<String> = dims[1..].iter().map(|d| d.to_string()).collect();
                 text += &format!(" of {dtype} rows of shape [{}]", rest.join(", "));
@@ -152,7 +155,7 @@ impl Record {
         }
         if matches!(*name, "reduce" | "broadcast" | "gather" | "scatter") {
             text += &format!(" with root {root}");
-        } else if *name == "send" {
+        } else if matches!(*name, "send" | "send_recv") {
             text += &format!(" from rank {root}");
         } else if *root != 0 {
             text += &format!(" in {root} blocks");
@@ -189,6 +192,7 @@ pub(crate) fn check(op: &'static str, records: &[Record], numbers: &[usize], fit
         Fit::Rows => {
             r.call.dims.len() == first.call.dims.len() && rest(&r.call.dims) == rest(&first.call.dims)
         }
+        Fit::Nothing => true,
     };
     let agrees = |r: &Record| {
         Call { dims: Dims::new(), ..r.call.clone() } == Call { dims: Dims::new(), ..first.call.clone() }

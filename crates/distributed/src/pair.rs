@@ -1,12 +1,15 @@
 //! A tensor from one process to another.
+//!
+//! The cotangent of a message travels the other way, and what is sent and received at once is so again (Utke, Hascoët,
+//! Heimbach, Hill, Hovland, Naumann, "Toward adjoinable MPI", 2009).
 
-use crate::collective::{inline, tied, tracked};
+use crate::collective::{call, inline, tied, tracked};
 use crate::group::Group;
-use crate::header::{Call, INLINE};
+use crate::header::{self, Call, DIMS, Fit, INLINE, Record};
 use crate::transport::Landing;
 use autograd::{Keep, Kept, Op, Tensor, apply, apply_once};
 use tensor_core::shape::Dims;
-use tensor_core::{Array, AtCaller, Element, Error, Result};
+use tensor_core::{Array, AtCaller, Element, Error, Result, compiled_once};
 
 /// x goes to another process; 0 stays.
 struct Send {
@@ -98,6 +101,80 @@ fn carried_over<T: Element>(
     came.reshape(name, shape).map(Some)
 }
 
+/// x goes to one process, and what another sends comes.
+struct SendReceive {
+    group: Group,
+    to: usize,
+    from: usize,
+    tracked: bool,
+}
+
+impl<T: Element> Op<T, 1> for SendReceive {
+    fn name(&self) -> &'static str {
+        SEND_RECV
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        passed_on(&self.group, x, self.to, self.from, self.tracked)
+    }
+    fn keep(&self, _: [bool; 1]) -> Keep<1> {
+        Keep::OUTPUT
+    }
+    /// grad goes back to where the output came from, and the cotangent of x comes from where x went
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let g = tied(kept, g)?;
+        let (group, tracked) = (self.group.clone(), tracked(&g));
+        let back = SendReceive { group, to: self.from, from: self.to, tracked };
+        Ok([Some(apply(back, [&g])?)])
+    }
+}
+
+const SEND_RECV: &str = "send_recv";
+
+compiled_once! {
+    /// What `from` sends, while `x` goes to `to`.
+    fn passed_on<T: Element>(
+        group: &Group,
+        x: &Array<T>,
+        to: usize,
+        from: usize,
+        tracked: bool
+    ) -> Result<Array<T>> {
+        let rank = group.rank();
+        if to == rank {
+            return Ok(x.clone());
+        }
+        let mut run = group.begin(SEND_RECV)?;
+        let said = Call { root: rank, ..call(SEND_RECV, x, tracked) };
+        let out = Record::of(0, &said, &inline(SEND_RECV, x)?);
+        let awaited = Record::of(0, &Call { root: from, dims: Dims::new(), ..said }, &[]);
+        // Both ends of either way have both of its records, and so decide the same: a way on which they agree is used, also
+        // where the other one of this rank is not.
+        let mut theirs = run.swapped(&[(to, &out), (from, &awaited)], &[from, to])?;
+        let (receiver, sender) = (theirs.pop(), theirs.pop());
+        let (Some(receiver), Some(sender)) = (receiver, sender) else {
+            return Err(Error::shape(SEND_RECV, "nothing came"));
+        };
+        let shape = sender.dims().clone();
+        let (n, mut small) = (shape.iter().product::<usize>(), sender.inline.clone());
+        let incoming = header::check(SEND_RECV, &[awaited, sender], &[rank, from], Fit::Nothing);
+        let outgoing = header::check(SEND_RECV, &[out, receiver], &[rank, to], Fit::Nothing);
+        let large = |n: usize| n * size_of::<T>() > INLINE;
+        let mut sends = Vec::new();
+        if outgoing.is_ok() && large(x.numel()) {
+            sends.push((to, run.outgoing(x)?));
+        }
+        let mut receives = Vec::new();
+        if incoming.is_ok() && large(n) {
+            receives.push((from, run.landing(T::DTYPE, n)?));
+        }
+        let came = if sends.is_empty() && receives.is_empty() { None } else { run.exchange(sends, receives)?.pop() };
+        incoming.and(outgoing)?;
+        small.truncate(n * size_of::<T>());
+        let came = came.map_or_else(|| Landing::of_bytes(SEND_RECV, T::DTYPE, &small), Ok)?;
+        came.array::<T>()?.reshape(SEND_RECV, &shape)?.to_device(SEND_RECV, x.device())
+    }
+}
+
 /// # Between two processes
 impl Group {
     /// Sends `x` to the process `to`, which calls [`Group::recv`], and waits until it has: two processes that send to each
@@ -150,6 +227,50 @@ impl Group {
         let (group, tracked) = (self.clone(), tracked(buffer));
         let shape = Dims::from_slice(buffer.shape());
         apply_once!(T: Element, Receive { group, from, shape, tracked } => Receive, [buffer])
+    }
+
+    /// Sends `x` to the process `to`, and gives what the process `from` sends at the same time, of whatever shape: as
+    /// `MPI_Sendrecv`. The two may be one process, or both this one. Every process that is named calls this; none waits in
+    /// vain, as two would that both [`send`](Group::send) first. The cotangent goes back to `from`, and that of `x` comes from
+    /// `to`.
+    ///
+    /// ```
+    /// use tapegrad::{Tensor, distributed, value_and_grad};
+    /// // Around a ring: each has what its left neighbour had, and weighs it.
+    /// let slopes = distributed::spawn(3, |group| {
+    ///     let (rank, size) = (group.rank(), group.size());
+    ///     let f = |x: &Tensor| {
+    ///         let left = group.send_recv(x, (rank + 1) % size, (rank + size - 1) % size)?;
+    ///         Ok(left * (rank as f64 + 1.0))
+    ///     };
+    ///     value_and_grad(f, &Tensor::scalar(rank as f64))?.1.item()
+    /// })?;
+    /// assert_eq!(slopes, [2.0, 3.0, 1.0]);
+    /// # Ok::<(), tapegrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Argument, where there is no such process, where one of the two is this one and the other is not, and for tensors of more
+    /// than 8 dimensions; group, where one of them does something else, or sends another type, does not come or has ended.
+    #[doc(alias("sendrecv", "ppermute"))]
+    #[track_caller]
+    pub fn send_recv<T: Element>(&self, x: &Tensor<T>, to: usize, from: usize) -> Result<Tensor<T>> {
+        for peer in [to, from] {
+            self.check_rank(SEND_RECV, peer).at_caller()?;
+        }
+        if (to == self.rank()) != (from == self.rank()) {
+            let message = format!(
+                "to rank {to}, from rank {from}, on rank {}: what a process sends to itself it has to receive from itself",
+                self.rank()
+            );
+            return Err(Error::argument(SEND_RECV, message).at_caller());
+        }
+        if x.ndim() > DIMS {
+            let message = format!("{} dimensions: a shape of at most {DIMS} is told; reshape it", x.ndim());
+            return Err(Error::argument(SEND_RECV, message).at_caller());
+        }
+        let (group, tracked) = (self.clone(), tracked(x));
+        apply_once!(T: Element, SendReceive { group, to, from, tracked } => SendReceive, [x])
     }
 
     fn check_peer(&self, op: &'static str, peer: usize) -> Result<()> {

@@ -68,6 +68,21 @@ pub fn disagreement(group: &Group) -> Result<()> {
             "{text}"
         );
     }
+    // Around a ring, rank 1 sends another type than the others: an error in those that it has to do with, and in no other.
+    let (right, left) = ((rank + 1) % size, (rank + size - 1) % size);
+    let n = 100;
+    let swapped = match odd {
+        true => group.send_recv(&Tensor::<f32>::from(vec![1f32; n]), right, left).map(|x| x.numel()),
+        false => group.send_recv(&Tensor::ones([n]), right, left).map(|x| x.numel()),
+    };
+    match [right, rank, left].contains(&1) {
+        true => {
+            let e = swapped.unwrap_err().to_string();
+            let said = e.contains("send_recv of f32 from rank") && e.contains("send_recv of f64 from rank");
+            expect!(said && e.contains("faults.rs"), "{e}");
+        }
+        false => expect!(swapped? == n, "a rank that has to do with none of it"),
+    }
     group.barrier()
 }
 
@@ -115,6 +130,15 @@ pub fn run(fault: &str) -> Result<()> {
             match last {
                 true => std::thread::sleep(Duration::from_secs(600)),
                 false => drop(group.recv(&Tensor::ones([3]), group.size() - 1)?),
+            }
+            Ok(())
+        }
+        "alone" => {
+            // The other one of a swap does not come.
+            let (peer, one) = (usize::from(!last), Tensor::scalar(1.0));
+            match last {
+                true => std::thread::sleep(Duration::from_secs(600)),
+                false => drop(group.send_recv(&one, peer, peer)?),
             }
             Ok(())
         }

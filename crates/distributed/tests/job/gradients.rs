@@ -131,6 +131,29 @@ pub fn between_two(group: &Group) -> Result<()> {
     check_twice(group, "there and back", &returned, &[2])
 }
 
+pub fn of_swaps(group: &Group) -> Result<()> {
+    let (rank, size) = (group.rank(), group.size());
+    let (right, left) = ((rank + 1) % size, (rank + size - 1) % size);
+    // Around a ring, tensors of other shapes on other ranks; and further, from what came.
+    let ring = |x: &Tensor| weighed(group, &group.send_recv(&x.sin(), right, left)?);
+    check_twice(group, "send_recv around a ring", &ring, &[1 + rank, 2])?;
+    let twice = |x: &Tensor| {
+        let came = group.send_recv(&x.exp(), right, left)?;
+        weighed(group, &(group.send_recv(&(&came * &came), left, right)? * x))
+    };
+    check_twice(group, "send_recv there and back", &twice, &[2])?;
+    // Long enough to travel by itself.
+    let long = |x: &Tensor| {
+        let came = group.send_recv(&x.expand([30, 2])?.sin(), left, right)?;
+        weighed(group, &came.sum_dim(0, false)?)
+    };
+    check_twice(group, "send_recv of long ones", &long, &[2])?;
+    // In pairs; the last of an odd number with itself.
+    let partner = if rank ^ 1 < size { rank ^ 1 } else { rank };
+    let swap = |x: &Tensor| weighed(group, &(group.send_recv(&x.square(), partner, partner)? * x));
+    check_twice(group, "send_recv in pairs", &swap, &[3])
+}
+
 /// Newton's product through an exchange, and a long vector, whose derivative is another way of the same exchange.
 pub fn second_order(group: &Group) -> Result<()> {
     let n = 50_000;

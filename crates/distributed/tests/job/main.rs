@@ -14,17 +14,19 @@ use tapegrad::distributed::{Group, spawn};
 
 type Case = (&'static str, fn(&Group) -> Result<()>);
 
-const CASES: [Case; 20] = [
+const CASES: [Case; 22] = [
     ("reductions", values::reductions),
     ("broadcasts", values::broadcasts),
     ("gathers", values::gathers),
     ("between two", values::between_two),
+    ("at the same time", values::swaps),
     ("long messages", values::long_messages),
     ("structures", values::structures),
     ("splits", values::splits),
     ("gradients of reductions", gradients::of_reductions),
     ("gradients of gathers", gradients::of_gathers),
     ("gradients between two", gradients::between_two),
+    ("gradients at the same time", gradients::of_swaps),
     ("second order", gradients::second_order),
     ("sums over rows", gradients::of_sums_over_rows),
     ("the same bits", bits::least_squares),

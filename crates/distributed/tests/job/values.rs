@@ -141,6 +141,27 @@ pub fn between_two(group: &Group) -> Result<()> {
     group.barrier()
 }
 
+pub fn swaps(group: &Group) -> Result<()> {
+    let (rank, size) = (group.rank(), group.size());
+    let (right, left) = ((rank + 1) % size, (rank + size - 1) % size);
+    for n in SIZES {
+        // Every process sends another number of rows.
+        let rows = |rank: usize| own::<f64>(rank, n * (rank + 1)).reshape([rank + 1, n]);
+        same("send_recv", &group.send_recv(&rows(rank)?, right, left)?, &rows(left)?)?;
+        let truth = group.send_recv(&even(&own::<i64>(rank, n)), left, right)?;
+        same("send_recv", &truth, &even(&own::<i64>(right, n)))?;
+    }
+    let itself = group.send_recv(&Tensor::scalar(rank as i64), rank, rank)?.item()?;
+    expect!(itself == rank as i64, "to itself: {itself}");
+    if size > 1 {
+        let e = group.send_recv(&Tensor::scalar(1.0), rank, right).unwrap_err().to_string();
+        expect!(e.contains("what a process sends to itself"), "{e}");
+    }
+    let e = group.send_recv(&Tensor::zeros([1; 9]), rank, rank).unwrap_err().to_string();
+    expect!(e.contains("9 dimensions"), "{e}");
+    group.barrier()
+}
+
 /// Many calls in a row keep their order.
 pub fn long_messages(group: &Group) -> Result<()> {
     let n = 1 << 20;
