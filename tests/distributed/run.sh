@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tests of crates/distributed on 1 to 4 processes of MPI, what happens to a job when one of them goes wrong, the example
+# The tests of crates/distributed on 1 to 4 processes of MPI, also with simulated GPUs, what happens to a job when one of them goes wrong, the example
 # over TCP between hosts, and the error where MPI is missing. Installs MPI on Debian where it is not there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -38,6 +38,15 @@ limited 300 "$job" >/dev/null
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
+# The same where each process has a simulated GPU, with the stand-in NCCL and without.
+tests/cuda/stand-in/build.sh target/stand-in
+simulated=(TAPEGRAD_CUDA_PATH="$PWD/target/stand-in" TAPEGRAD_CACHE="$PWD/target/stand-in/cache" TAPEGRAD_CUDA_POOL=off SIM_DEVICES=4 TMPDIR="$work")
+for nccl in on off; do
+  for processes in 2 3; do
+    env "${simulated[@]}" TAPEGRAD_NCCL=$nccl timeout --kill-after=10 300 mpirun -n $processes "$job"
+  done
+done
+
 # `faulty` FAULT PROCESSES TEXT..: the job ends in time, not with success, and says this.
 faulty() {
   local fault=$1 processes=$2 code=0
@@ -54,6 +63,8 @@ faulty() {
 faulty late 3 'rank 2 did not come to all_reduce within the time limit of 2s'
 faulty absent 2 'did not come to recv within the time limit of 2s'
 faulty alone 2 'rank 1 did not come to send_recv within the time limit of 2s'
+(export "${simulated[@]}" SIM_NCCL_SILENT=1
+  faulty silent 2 'rank 1 did not come to all_reduce within the time limit of 2s')
 faulty dies 3
 faulty panics 3 'this rank has a bug'
 faulty returns 3 'this rank has no data'

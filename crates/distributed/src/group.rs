@@ -1,6 +1,8 @@
 //! Processes that work together.
 
 use crate::header::{self, Call, Fit, RECORD, Record, ranks};
+#[cfg(feature = "cuda")]
+use crate::nccl::{self, Gpus};
 use crate::rows::Rows;
 use crate::transport::{Alone, Broken, Carried, Deadline, Landing, Message, Outgoing, Transport};
 use std::fmt;
@@ -51,6 +53,9 @@ struct State {
     number: u64,
     /// Why the group cannot be used any more.
     broken: Option<String>,
+    /// The last communicator of NCCL.
+    #[cfg(feature = "cuda")]
+    gpus: Option<Arc<Gpus>>,
 }
 
 impl Group {
@@ -178,7 +183,7 @@ impl Group {
             return Err(Error::argument("split", message).at_caller());
         }
         let mut call = self.begin("split").at_caller()?;
-        call.agree(&Call::bare("split"), Fit::Whole, &[]).at_caller()?;
+        call.agree(&Call::bare("split"), Fit::Whole, &[], Device::Cpu).at_caller()?;
         let made = self.shared.transport.split(color, key);
         Ok(call.carried(made).at_caller()?.map(|transport| self.of(transport)))
     }
@@ -196,7 +201,7 @@ impl Group {
     #[track_caller]
     pub fn split_by_machine(&self) -> Result<Group> {
         let mut call = self.begin("split_by_machine").at_caller()?;
-        call.agree(&Call::bare("split"), Fit::Whole, &[]).at_caller()?;
+        call.agree(&Call::bare("split"), Fit::Whole, &[], Device::Cpu).at_caller()?;
         let made = self.shared.transport.split_by_machine();
         Ok(self.of(call.carried(made).at_caller()?))
     }
@@ -214,7 +219,7 @@ impl Group {
     #[track_caller]
     pub fn barrier(&self) -> Result<()> {
         let mut call = self.begin("barrier").at_caller()?;
-        call.agree(&Call::bare("barrier"), Fit::Whole, &[]).at_caller()?;
+        call.agree(&Call::bare("barrier"), Fit::Whole, &[], Device::Cpu).at_caller()?;
         Ok(())
     }
 
@@ -250,7 +255,7 @@ impl Group {
             let message = format!("the group cannot be used any more, since {why}: end the process");
             return Err(Error::new(ErrorKind::Group, op, message));
         }
-        Ok(Running { group: self, state, op, deadline: Deadline::new(self.limit) })
+        Ok(Running { group: self, state, op, deadline: Deadline::new(self.limit), way: Way::Host })
     }
 }
 
@@ -266,12 +271,29 @@ fn launched() -> Option<usize> {
     variables.iter().find_map(|v| std::env::var(v).ok()?.parse().ok())
 }
 
+/// How the elements of an operation travel.
+#[derive(Clone)]
+pub(crate) enum Way {
+    /// From the memory of the host, by what carries the group's own words.
+    Host,
+    /// From GPU to GPU.
+    #[cfg(feature = "cuda")]
+    Gpus(Arc<Gpus>),
+}
+
+impl Way {
+    pub(crate) fn is_host(&self) -> bool {
+        matches!(self, Way::Host)
+    }
+}
+
 /// An operation that runs.
 pub(crate) struct Running<'a> {
     group: &'a Group,
     state: MutexGuard<'a, State>,
     pub(crate) op: &'static str,
     deadline: Deadline,
+    way: Way,
 }
 
 impl Running<'_> {
@@ -313,10 +335,91 @@ impl Running<'_> {
         Err(Error::new(ErrorKind::Group, op, message))
     }
 
-    /// Tells every rank what this one calls, and whether they agree; gives what each has sent along.
-    pub(crate) fn agree(&mut self, call: &Call, fit: Fit, inline: &[u8]) -> Result<Vec<Record>> {
-        let record = Record::of(self.state.number + 1, call, inline);
-        self.compare(record, fit)
+    /// Tells every rank what this one calls, with a tensor that lies there, and whether they agree; gives what each has sent
+    /// along.
+    pub(crate) fn agree(
+        &mut self,
+        call: &Call,
+        fit: Fit,
+        inline: &[u8],
+        device: Device,
+    ) -> Result<Vec<Record>> {
+        let record = Record::of(self.state.number + 1, call, inline).on(gpu_of(device));
+        let records = self.compare(record, fit)?;
+        #[cfg(feature = "cuda")]
+        if let Some(gpus) = nccl::shared(&records) {
+            self.way = Way::Gpus(self.joined(gpus, device)?);
+        }
+        Ok(records)
+    }
+
+    /// The communicator of these GPUs, in which all ranks take part.
+    #[cfg(feature = "cuda")]
+    fn joined(&mut self, gpus: Vec<u64>, device: Device) -> Result<Arc<Gpus>> {
+        if let Some(known) = self.state.gpus.as_ref().filter(|known| known.are(&gpus)) {
+            return Ok(known.clone());
+        }
+        let began = nccl::begin(self.rank())?;
+        let told = match self.rank() {
+            0 => {
+                let sent = Outgoing::new(self.op, &began)?;
+                self.broadcast(0, Message::Sent(sent))?;
+                began
+            }
+            _ => {
+                let came = self.broadcast(0, Message::Awaited(self.landing(DType::I64, began.numel())?))?;
+                came.ok_or_else(|| Error::shape(self.op, "nothing came"))?.array()?
+            }
+        };
+        let joined =
+            nccl::join(self.op, gpus, told, device, [self.rank(), self.size()], self.deadline.left());
+        let own = Outgoing::new(self.op, &Array::from_vec(vec![i64::from(joined.is_err())], &[1])?)?;
+        let landing = self.landing(DType::I64, self.size())?;
+        let failed: Array<i64> = self.all_gather(own, &vec![8; self.size()], landing)?.array()?;
+        let failed =
+            failed.to_vec().iter().enumerate().filter(|f| *f.1 != 0).map(|f| f.0).collect::<Vec<_>>();
+        let joined = match joined {
+            Ok(joined) if failed.is_empty() => Arc::new(joined),
+            joined => {
+                let why = joined.err().unwrap_or_else(|| "not on this one; its own error tells why".into());
+                let message = format!("NCCL does not begin on {} of {}: {why}", ranks(&failed), self.size());
+                return Err(Error::new(ErrorKind::Group, self.op, message));
+            }
+        };
+        self.state.gpus = Some(joined.clone());
+        Ok(joined)
+    }
+
+    /// The GPUs over which this rank reaches those with which it talks alone: the group's, where it has met by them.
+    fn met(&self, device: Device) -> u64 {
+        #[cfg(feature = "cuda")]
+        if let Some(gpus) = &self.state.gpus {
+            return gpus.name_of(self.rank(), gpu_of(device));
+        }
+        _ = device;
+        0
+    }
+
+    /// How elements travel between two ranks, by what each says: both know.
+    pub(crate) fn way_between(&self, said: &[Record; 2]) -> Way {
+        #[cfg(feature = "cuda")]
+        if let Some(gpus) =
+            self.state.gpus.as_ref().filter(|_| said[0].gpu() != 0 && said[0].gpu() == said[1].gpu())
+        {
+            return Way::Gpus(gpus.clone());
+        }
+        _ = said;
+        Way::Host
+    }
+
+    /// From here on elements travel so.
+    pub(crate) fn go_by(&mut self, way: Way) {
+        self.way = way;
+    }
+
+    /// What this rank says to one that it talks to alone, of a tensor that lies there.
+    pub(crate) fn word(&self, call: &Call, inline: &[u8], device: Device) -> Record {
+        Record::of(0, call, inline).on(self.met(device))
     }
 
     /// Tells every rank that this one cannot take part in the call that they are about to make, and why.
@@ -342,11 +445,18 @@ impl Running<'_> {
     }
 
     /// [`Running::agree`] between this rank and another.
-    pub(crate) fn agree_with(&mut self, peer: usize, call: &Call, inline: &[u8]) -> Result<Record> {
-        let own = Record::of(0, &Call { name: "send", ..call.clone() }, inline);
+    pub(crate) fn agree_with(
+        &mut self,
+        peer: usize,
+        call: &Call,
+        inline: &[u8],
+        device: Device,
+    ) -> Result<Record> {
+        let own = self.word(&Call { name: "send", ..call.clone() }, inline, device);
         let mut theirs = self.swapped(&[(peer, &own)], &[peer])?;
         let records = [own, theirs.swap_remove(0)];
         header::check(self.op, &records, &[self.rank(), peer], Fit::Whole)?;
+        self.way = self.way_between(&records);
         let [_, theirs] = records;
         Ok(theirs)
     }
@@ -364,17 +474,30 @@ impl Running<'_> {
         Ok(came.into_iter().map(|landing| Record::read(&landing.into_bytes())).collect())
     }
 
-    /// A tensor where it travels from and arrives: on the host.
+    /// A tensor where it travels from and arrives.
     pub(crate) fn here<T: Element>(&self, x: &Array<T>) -> Result<Array<T>> {
-        x.to_device(self.op, Device::Cpu)
+        match &self.way {
+            Way::Host => x.to_device(self.op, Device::Cpu),
+            #[cfg(feature = "cuda")]
+            Way::Gpus(gpus) => x.to_device(self.op, gpus.device()),
+        }
     }
 
     pub(crate) fn outgoing<T: Element>(&self, x: &Array<T>) -> Result<Outgoing> {
-        Outgoing::new(self.op, &self.here(x)?)
+        let x = self.here(x)?;
+        match &self.way {
+            Way::Host => Outgoing::new(self.op, &x),
+            #[cfg(feature = "cuda")]
+            Way::Gpus(_) => Outgoing::on_gpu(self.op, &x),
+        }
     }
 
     pub(crate) fn landing(&self, dtype: DType, n: usize) -> Result<Landing> {
-        Landing::new(self.op, dtype, n)
+        match &self.way {
+            Way::Host => Landing::new(self.op, dtype, n),
+            #[cfg(feature = "cuda")]
+            Way::Gpus(_) => Ok(Landing::Gpu(dtype, n)),
+        }
     }
 
     /// One tensor to one rank.
@@ -395,18 +518,40 @@ impl Running<'_> {
         sends: Vec<(usize, Outgoing)>,
         receives: Vec<(usize, Landing)>,
     ) -> Result<Vec<Landing>> {
-        let done = self.transport().exchange(sends, receives, self.deadline);
+        let done = match &self.way {
+            Way::Host => self.transport().exchange(sends, receives, self.deadline),
+            #[cfg(feature = "cuda")]
+            Way::Gpus(gpus) => gpus.exchange(self.op, sends, receives, self.deadline),
+        };
         self.carried(done)
     }
 
     pub(crate) fn all_gather(&mut self, own: Outgoing, counts: &[usize], into: Landing) -> Result<Landing> {
-        let done = self.transport().all_gather(own, counts, into, self.deadline);
+        let done = match &self.way {
+            Way::Host => self.transport().all_gather(own, counts, into, self.deadline),
+            #[cfg(feature = "cuda")]
+            Way::Gpus(gpus) => gpus.all_gather(self.op, own, counts, into, self.deadline),
+        };
         self.carried(done)
     }
 
     pub(crate) fn broadcast(&mut self, root: usize, message: Message) -> Result<Option<Landing>> {
-        let done = self.transport().broadcast(root, message, self.deadline);
+        let done = match &self.way {
+            Way::Host => self.transport().broadcast(root, message, self.deadline),
+            #[cfg(feature = "cuda")]
+            Way::Gpus(gpus) => gpus.broadcast(self.op, root, message, self.deadline),
+        };
         self.carried(done)
+    }
+}
+
+/// The GPU that a tensor lies on, where NCCL reaches it, as all ranks name it; 0 elsewhere.
+fn gpu_of(device: Device) -> u64 {
+    #[cfg(feature = "cuda")]
+    return nccl::name_of(device);
+    #[cfg(not(feature = "cuda"))]
+    match device {
+        Device::Cpu | Device::Cuda(_) => 0,
     }
 }
 

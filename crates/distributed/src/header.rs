@@ -15,6 +15,9 @@ pub(crate) const INLINE: usize = RECORD - HEAD;
 
 const HEAD: usize = 96;
 
+/// Where the GPU is told.
+const GPU: usize = HEAD - 8;
+
 /// Sizes of a shape that are told; what a tensor has beyond is multiplied into the last.
 pub(crate) const DIMS: usize = 8;
 
@@ -63,6 +66,8 @@ pub(crate) enum Fit {
 pub(crate) struct Record {
     number: u64,
     call: Call,
+    /// The GPU over which the rank can be reached, or the group of them; 0 where there is none.
+    gpu: u64,
     /// Why the rank does not take part.
     failure: Option<String>,
     pub(crate) inline: Vec<u8>,
@@ -77,7 +82,7 @@ impl Record {
     pub(crate) fn of(number: u64, call: &Call, inline: &[u8]) -> Self {
         let fits = inline.len() <= INLINE;
         let inline = if fits { inline.to_vec() } else { Vec::new() };
-        Record { number, call: call.clone(), failure: None, inline }
+        Record { number, call: call.clone(), gpu: 0, failure: None, inline }
     }
 
     /// The record of a rank that has failed before the call.
@@ -86,7 +91,13 @@ impl Record {
         while !why.is_char_boundary(end) {
             end -= 1;
         }
-        Record { number, call: Call::bare(name), failure: Some(why[..end].into()), inline: Vec::new() }
+        Record {
+            number,
+            call: Call::bare(name),
+            gpu: 0,
+            failure: Some(why[..end].into()),
+            inline: Vec::new(),
+        }
     }
 
     pub(crate) fn bytes(&self) -> [u8; RECORD] {
@@ -111,6 +122,7 @@ impl Record {
         for (k, d) in told.iter().enumerate() {
             bytes[24 + 8 * k..][..8].copy_from_slice(&d.to_le_bytes());
         }
+        bytes[GPU..][..8].copy_from_slice(&self.gpu.to_le_bytes());
         let inline = self.failure.as_ref().map_or(&self.inline[..], |why| why.as_bytes());
         bytes[14] = inline.len() as u8;
         bytes[HEAD..][..inline.len()].copy_from_slice(inline);
@@ -131,7 +143,23 @@ impl Record {
         };
         let inline = bytes[HEAD..][..(bytes[14] as usize).min(INLINE)].to_vec();
         let failure = (bytes[12] != 0).then(|| String::from_utf8_lossy(&inline).into_owned());
-        Record { number: number(0), call, failure, inline }
+        Record { number: number(0), call, gpu: number(GPU), failure, inline }
+    }
+
+    /// The same, of a tensor on a GPU.
+    pub(crate) fn on(self, gpu: u64) -> Self {
+        Record { gpu, ..self }
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn gpu(&self) -> u64 {
+        self.gpu
+    }
+
+    /// The bytes of the tensor that the rank brings.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn len(&self) -> usize {
+        self.call.dims.iter().product::<usize>() * self.call.dtype.size()
     }
 
     pub(crate) fn dims(&self) -> &Dims {

@@ -7,6 +7,8 @@ mod group;
 mod header;
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(feature = "cuda")]
+mod nccl;
 mod pair;
 mod reduce;
 mod rows;

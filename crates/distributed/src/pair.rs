@@ -5,11 +5,11 @@
 
 use crate::collective::{call, inline, tied, tracked};
 use crate::group::Group;
-use crate::header::{self, Call, DIMS, Fit, INLINE, Record};
+use crate::header::{self, Call, DIMS, Fit, INLINE};
 use crate::transport::Landing;
 use autograd::{Keep, Kept, Op, Tensor, apply, apply_once};
 use tensor_core::shape::Dims;
-use tensor_core::{Array, AtCaller, Element, Error, Result, compiled_once};
+use tensor_core::{Array, AtCaller, Device, Element, Error, Result, compiled_once};
 
 /// x goes to another process; 0 stays.
 struct Send {
@@ -24,7 +24,7 @@ impl<T: Element> Op<T, 1> for Send {
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let ranks = [self.group.rank(), self.to];
-        carried_over(&self.group, Some(x), x.shape(), ranks, self.tracked)?;
+        carried_over(&self.group, Some(x), x.shape(), ranks, self.tracked, x.device())?;
         Array::repeat_on(x.device(), &[], T::default())
     }
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
@@ -54,7 +54,7 @@ impl<T: Element> Op<T, 1> for Receive {
     }
     fn forward(&self, [buffer]: [&Array<T>; 1]) -> Result<Array<T>> {
         let ranks = [self.from, self.group.rank()];
-        let came = carried_over(&self.group, None, &self.shape, ranks, self.tracked)?;
+        let came = carried_over(&self.group, None, &self.shape, ranks, self.tracked, buffer.device())?;
         let came = came.ok_or_else(|| Error::shape("recv", "nothing came"))?;
         came.to_device("recv", buffer.device())
     }
@@ -77,6 +77,7 @@ fn carried_over<T: Element>(
     shape: &[usize],
     [from, to]: [usize; 2],
     tracked: bool,
+    device: Device,
 ) -> Result<Option<Array<T>>> {
     let name = if x.is_some() { "send" } else { "recv" };
     let mut run = group.begin(name)?;
@@ -84,7 +85,7 @@ fn carried_over<T: Element>(
     let dims = Dims::from_slice(shape);
     let said = Call { name, reduction: "", dtype: T::DTYPE, tracked, root: from, dims };
     let own = x.map_or(Ok(Vec::new()), |x| inline(name, x))?;
-    let record = run.agree_with(peer, &said, &own)?;
+    let record = run.agree_with(peer, &said, &own, device)?;
     let n: usize = shape.iter().product();
     let large = n * size_of::<T>() > INLINE;
     if let Some(x) = x {
@@ -145,8 +146,8 @@ compiled_once! {
         }
         let mut run = group.begin(SEND_RECV)?;
         let said = Call { root: rank, ..call(SEND_RECV, x, tracked) };
-        let out = Record::of(0, &said, &inline(SEND_RECV, x)?);
-        let awaited = Record::of(0, &Call { root: from, dims: Dims::new(), ..said }, &[]);
+        let out = run.word(&said, &inline(SEND_RECV, x)?, x.device());
+        let awaited = run.word(&Call { root: from, dims: Dims::new(), ..said }, &[], x.device());
         // Both ends of either way have both of its records, and so decide the same: a way on which they agree is used, also
         // where the other one of this rank is not.
         let mut theirs = run.swapped(&[(to, &out), (from, &awaited)], &[from, to])?;
@@ -156,19 +157,26 @@ compiled_once! {
         };
         let shape = sender.dims().clone();
         let (n, mut small) = (shape.iter().product::<usize>(), sender.inline.clone());
-        let incoming = header::check(SEND_RECV, &[awaited, sender], &[rank, from], Fit::Nothing);
-        let outgoing = header::check(SEND_RECV, &[out, receiver], &[rank, to], Fit::Nothing);
+        let incoming = [awaited, sender];
+        let outgoing = [out, receiver];
+        let agreed = header::check(SEND_RECV, &incoming, &[rank, from], Fit::Nothing);
+        let heard = header::check(SEND_RECV, &outgoing, &[rank, to], Fit::Nothing);
         let large = |n: usize| n * size_of::<T>() > INLINE;
-        let mut sends = Vec::new();
-        if outgoing.is_ok() && large(x.numel()) {
-            sends.push((to, run.outgoing(x)?));
+        let ways = [
+            (heard.is_ok() && large(x.numel())).then(|| run.way_between(&outgoing)),
+            (agreed.is_ok() && large(n)).then(|| run.way_between(&incoming)),
+        ];
+        let mut came = None;
+        // What goes over GPUs first, on all ranks: none then waits for one that waits for it in the other.
+        for host in [false, true] {
+            let [out, into] = ways.each_ref().map(|way| way.as_ref().filter(|way| way.is_host() == host));
+            let Some(way) = out.or(into) else { continue };
+            run.go_by(way.clone());
+            let sends = if out.is_some() { vec![(to, run.outgoing(x)?)] } else { Vec::new() };
+            let receives = if into.is_some() { vec![(from, run.landing(T::DTYPE, n)?)] } else { Vec::new() };
+            came = run.exchange(sends, receives)?.pop().or(came);
         }
-        let mut receives = Vec::new();
-        if incoming.is_ok() && large(n) {
-            receives.push((from, run.landing(T::DTYPE, n)?));
-        }
-        let came = if sends.is_empty() && receives.is_empty() { None } else { run.exchange(sends, receives)?.pop() };
-        incoming.and(outgoing)?;
+        agreed.and(heard)?;
         small.truncate(n * size_of::<T>());
         let came = came.map_or_else(|| Landing::of_bytes(SEND_RECV, T::DTYPE, &small), Ok)?;
         came.array::<T>()?.reshape(SEND_RECV, &shape)?.to_device(SEND_RECV, x.device())

@@ -303,7 +303,7 @@ compiled_once! {
         let most = (0..group.size()).map(|r| rows.tree.cover(r).len()).max().unwrap_or(0);
         let small = group.size() > 1 && most * n * size_of::<T>() <= INLINE;
         let sent = if small { inline(NAME, &one_after_another(NAME, &own)?)? } else { Vec::new() };
-        let records = run.agree(&said, Fit::Whole, &sent)?;
+        let records = run.agree(&said, Fit::Whole, &sent, device)?;
         let inline = small.then(|| records.into_iter().map(|r| r.inline).collect());
         let sum = reduce(&mut run, &rows.tree, own, n, ReduceOp::Sum, &Goal::All, inline)?;
         let sum = sum.ok_or_else(|| Error::shape(NAME, "no result"))?;

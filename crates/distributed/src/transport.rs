@@ -4,10 +4,12 @@
 //! So messages own their memory, and whoever gives up leaks it.
 
 use std::time::{Duration, Instant};
+#[cfg(feature = "cuda")]
+use tensor_core::Error;
 use tensor_core::io::AnyArray;
 use tensor_core::{Array, DType, Device, Element, Result, kernels};
 
-/// Elements that are sent: in row-major order, on the host, shared with their tensor and so never overwritten.
+/// Elements that are sent: in row-major order, on the host or where they lie, shared with their tensor and so never overwritten.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     array: AnyArray,
@@ -22,6 +24,20 @@ impl Outgoing {
         let x = if x.as_slice().is_some() { x } else { kernels::copy(op, &x)? };
         let len = x.numel() * size_of::<T>();
         Ok(Outgoing { array: x.into(), start: 0, len })
+    }
+
+    /// Elements that stay on their GPU.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn on_gpu<T: Element>(op: &'static str, x: &Array<T>) -> Result<Self> {
+        let x = tensor_core::cuda::nccl::in_order(op, x)?;
+        let len = x.numel() * size_of::<T>();
+        Ok(Outgoing { array: x.into(), start: 0, len })
+    }
+
+    #[cfg(feature = "cuda")]
+    pub(crate) fn into_part(self) -> tensor_core::cuda::nccl::Part {
+        let Outgoing { array, start, len } = self;
+        tensor_core::cuda::nccl::Part { array, start, len }
     }
 
     /// A message that says nothing.
@@ -56,6 +72,12 @@ pub(crate) enum Landing {
     F64(Array<f64>),
     I64(Array<i64>),
     Bytes(Vec<u8>),
+    /// So many elements of a type, in the memory of a GPU, which is taken where they are received.
+    #[cfg(feature = "cuda")]
+    Gpu(DType, usize),
+    /// What has arrived on a GPU.
+    #[cfg(feature = "cuda")]
+    Arrived(AnyArray),
 }
 
 impl Landing {
@@ -90,6 +112,8 @@ impl Landing {
             Landing::F64(x) => bytemuck::cast_slice_mut(x.as_mut_slice().expect(OWN)),
             Landing::I64(x) => bytemuck::cast_slice_mut(x.as_mut_slice().expect(OWN)),
             Landing::Bytes(x) => x,
+            #[cfg(feature = "cuda")]
+            Landing::Gpu(..) | Landing::Arrived(_) => &mut [],
         }
     }
 
@@ -111,6 +135,10 @@ impl Landing {
             Landing::F32(x) => AnyArray::F32(x),
             Landing::F64(x) => AnyArray::F64(x),
             Landing::I64(x) => AnyArray::I64(x),
+            #[cfg(feature = "cuda")]
+            Landing::Arrived(x) => x,
+            #[cfg(feature = "cuda")]
+            Landing::Gpu(..) => return Err(Error::shape("recv", "nothing came")),
             Landing::Bytes(x) => {
                 let n = x.len();
                 AnyArray::Bool(Array::from_vec(x.into_iter().map(|b| b != 0).collect(), &[n])?)

@@ -42,9 +42,10 @@ if ! current; then
     library libcublas.so -O2 cublas.cpp "$new/libcuda.so" '-Wl,-rpath,$ORIGIN'
     library libcufft.so -O2 cufft.cpp "$new/libcuda.so" '-Wl,-rpath,$ORIGIN'
     library libcusolver.so -O1 cusolver.cpp "$new/libcuda.so" '-Wl,-rpath,$ORIGIN'
+    library libnccl.so.2 -O1 nccl.cpp "$new/libcuda.so" '-Wl,-rpath,$ORIGIN'
     wait $!
     # The header goes before what is compiled from it, the mark of completion last.
-    for f in state.h kernel.h kernel.h.gch libcuda.so libnvrtc.so libcublas.so libcufft.so libcusolver.so; do
+    for f in state.h kernel.h kernel.h.gch libcuda.so libnvrtc.so libcublas.so libcufft.so libcusolver.so libnccl.so.2; do
         mv -f "$new/$f" "$out/$f"
     done
     echo "$cxx" >"$new/built"

@@ -16,7 +16,7 @@ compiled_once! {
         let said = Call { root, ..call(name, x, tracked) };
         let mine = group.rank() == root;
         let own = if mine { inline(name, x)? } else { Vec::new() };
-        let records = run.agree(&said, Fit::Whole, &own)?;
+        let records = run.agree(&said, Fit::Whole, &own, x.device())?;
         let (n, large) = (x.numel(), x.numel() * size_of::<T>() > INLINE);
         if mine {
             if large {

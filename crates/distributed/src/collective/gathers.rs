@@ -21,7 +21,7 @@ compiled_once! {
     ) -> Result<(Array<T>, Vec<usize>)> {
         let mut run = group.begin(name)?;
         let said = Call { root: root.unwrap_or(0), ..call(name, x, tracked) };
-        let records = run.agree(&said, Fit::Rows, &inline(name, x)?)?;
+        let records = run.agree(&said, Fit::Rows, &inline(name, x)?, x.device())?;
         let rows: Vec<usize> = records.iter().map(|r| r.dims()[0]).collect();
         let counts: Vec<usize> = rows.iter().map(|r| r * row_len(x)).collect();
         let bytes: Vec<usize> = counts.iter().map(|c| c * size_of::<T>()).collect();
@@ -135,7 +135,7 @@ compiled_once! {
         let rank = group.rank();
         let said = Call { root, ..call(name, x, tracked) };
         let own = if rank == root { inline(name, x)? } else { Vec::new() };
-        let records = run.agree(&said, Fit::Rows, &own)?;
+        let records = run.agree(&said, Fit::Rows, &own, x.device())?;
         // The root's rows are shared among the ranks, unless it was a gathering that told how many each has.
         let all = records[root].dims()[0];
         let shared: Vec<usize>;

@@ -25,7 +25,7 @@ compiled_once! {
         let mut run = group.begin(name)?;
         let own = flat(name, x)?;
         let said = Call { reduction: how.name(), root: root.unwrap_or(0), ..call(name, x, tracked) };
-        let records = run.agree(&said, Fit::Whole, &inline(name, x)?)?;
+        let records = run.agree(&said, Fit::Whole, &inline(name, x)?, x.device())?;
         let (n, size) = (x.numel(), group.size());
         let inline = inline_from(records, &[n * size_of::<T>()]).filter(|_| size > 1);
         let tree = Tree { count: size, size };
@@ -131,7 +131,7 @@ compiled_once! {
         let name = "reduce_scatter";
         let mut run = group.begin(name)?;
         let own = flat(name, x)?;
-        run.agree(&call(name, x, tracked), Fit::Whole, &[])?;
+        run.agree(&call(name, x, tracked), Fit::Whole, &[], x.device())?;
         let rows: usize = counts.iter().sum();
         if counts.len() != group.size() || x.shape().first() != Some(&rows) {
             let message = format!("rows {counts:?} of a tensor of shape {:?}", x.shape());

@@ -142,6 +142,12 @@ pub fn run(fault: &str) -> Result<()> {
             }
             Ok(())
         }
+        "silent" => {
+            // What it sends from GPU to GPU is lost.
+            let x = Tensor::from(vec![1.0; 1000]).to_device(&tapegrad::Device::cuda(group.rank())?)?;
+            let sum = group.all_reduce(&x);
+            if last { group.with_time_limit(Duration::from_secs(60)).barrier() } else { sum.map(drop) }
+        }
         "dies" => {
             if last {
                 std::process::abort();

@@ -4,6 +4,8 @@
 mod bits;
 mod faults;
 mod files;
+#[cfg(feature = "cuda")]
+mod gpus;
 mod gradients;
 mod values;
 
@@ -14,7 +16,7 @@ use tapegrad::distributed::{Group, spawn};
 
 type Case = (&'static str, fn(&Group) -> Result<()>);
 
-const CASES: [Case; 22] = [
+const CASES: &[Case] = &[
     ("reductions", values::reductions),
     ("broadcasts", values::broadcasts),
     ("gathers", values::gathers),
@@ -37,6 +39,8 @@ const CASES: [Case; 22] = [
     ("files", files::rows_of_files),
     ("larger than memory", files::streams),
     ("shared memory", files::shared),
+    #[cfg(feature = "cuda")]
+    ("tensors on GPUs", gpus::exchanges),
 ];
 
 /// A difference, told by the rank that sees it.
@@ -52,7 +56,7 @@ macro_rules! expect {
 
 /// All cases, each to its end in every process before the next.
 fn run(group: &Group) -> Result<()> {
-    for (name, case) in CASES {
+    for &(name, case) in CASES {
         let done = case(group);
         let failed = tapegrad::Tensor::scalar(i64::from(done.is_err()));
         if let Err(e) = &done {

@@ -16,6 +16,8 @@ mod large;
 pub(crate) mod least_squares;
 pub(crate) mod map;
 mod matrices;
+#[doc(hidden)]
+pub mod nccl;
 mod nest;
 pub(crate) mod operand;
 mod prepare;

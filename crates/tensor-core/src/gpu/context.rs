@@ -253,7 +253,7 @@ impl Gpu {
     }
 
     /// The error of an operation that waits for the GPU, which a captured one cannot.
-    pub(super) fn refuse_capture(&self, op: &'static str) -> Result<()> {
+    pub(crate) fn refuse_capture(&self, op: &'static str) -> Result<()> {
         if !capturing::capturing_any() {
             return Ok(());
         }
@@ -268,6 +268,25 @@ impl Gpu {
         self.bind(op)?;
         // SAFETY: the stream lives as long as `self`.
         self.check(op, "cuStreamSynchronize", unsafe { sys::cuStreamSynchronize(self.ordinary) })
+    }
+
+    /// Whether all work is done.
+    pub(crate) fn is_idle(&self, op: &'static str) -> Result<bool> {
+        self.bind(op)?;
+        // SAFETY: the stream lives as long as `self`.
+        match unsafe { sys::cuStreamQuery(self.ordinary) } {
+            CUresult::CUDA_ERROR_NOT_READY => Ok(false),
+            code => self.check(op, "cuStreamQuery", code).map(|()| true),
+        }
+    }
+
+    /// What tells it from every other GPU, of whatever machine.
+    pub(crate) fn uuid(&self, op: &'static str) -> Result<[u8; 16]> {
+        let mut uuid = sys::CUuuid { bytes: [0; 16] };
+        // SAFETY: the device exists, and `uuid` is written.
+        let code = unsafe { sys::cuDeviceGetUuid_v2(&mut uuid, self.device) };
+        self.check(op, "cuDeviceGetUuid", code)?;
+        Ok(uuid.bytes.map(|b| b as u8))
     }
 
     /// Loads a program that [`compile`](crate::cuda::compile::compile) made.

@@ -16,10 +16,12 @@ pub(crate) enum Library {
     Cublas,
     Cusolver,
     Cufft,
+    /// Called by the functions that [`function`] gives: cudarc does not look for the name that NVIDIA's packages have.
+    Nccl,
 }
 
 /// What has been found; a library that is loaded once stays loaded.
-static FOUND: [OnceLock<libloading::Library>; 5] = [const { OnceLock::new() }; 5];
+static FOUND: [OnceLock<libloading::Library>; 6] = [const { OnceLock::new() }; 6];
 static SEARCH: Mutex<()> = Mutex::new(());
 
 /// Makes sure that `library` is loaded and has the functions this crate calls.
@@ -38,6 +40,13 @@ pub(crate) fn require(op: &'static str, library: Library) -> Result<()> {
 /// Whether a loaded `library` has a function that older versions of it lack.
 pub(crate) fn has(library: Library, symbol: &CStr) -> bool {
     FOUND[library as usize].get().is_some_and(|handle| exports(handle, symbol))
+}
+
+/// The address of a function of a loaded `library`.
+pub(crate) fn function(library: Library, symbol: &CStr) -> Option<*const ()> {
+    let handle = FOUND[library as usize].get()?;
+    // SAFETY: the symbol is looked up as an address and neither read nor called.
+    unsafe { handle.get::<*const ()>(symbol.to_bytes_with_nul()) }.ok().map(|address| *address)
 }
 
 fn exports(handle: &libloading::Library, symbol: &CStr) -> bool {
@@ -72,6 +81,7 @@ fn find(library: Library) -> Result<libloading::Library, String> {
             Library::Cublas => cudarc::cublas::sys::is_culib_present(),
             Library::Cusolver => cudarc::cusolver::sys::is_culib_present(),
             Library::Cufft => cudarc::cufft::sys::is_culib_present(),
+            Library::Nccl => true,
         }
     };
     if agreed {
@@ -92,6 +102,7 @@ impl Library {
             Library::Cublas => "cuBLAS",
             Library::Cusolver => "cuSOLVER",
             Library::Cufft => "cuFFT",
+            Library::Nccl => "NCCL",
         }
     }
 
@@ -102,6 +113,7 @@ impl Library {
             Library::Cublas => "`pip install nvidia-cublas` or install the CUDA toolkit",
             Library::Cusolver => "`pip install nvidia-cusolver` or install the CUDA toolkit",
             Library::Cufft => "`pip install nvidia-cufft` or install the CUDA toolkit",
+            Library::Nccl => "`pip install nvidia-nccl-cu13`, or install the package libnccl2",
         }
     }
 
@@ -113,6 +125,7 @@ impl Library {
             Library::Cublas => &["cublas"],
             Library::Cusolver => &["cusolver"],
             Library::Cufft => &["cufft"],
+            Library::Nccl => &["nccl"],
         }
     }
 
@@ -125,16 +138,23 @@ impl Library {
             Library::Cublas => &["cublasLt"],
             Library::Cusolver => &["nvJitLink", "cublasLt", "cublas", "cusparse"],
             Library::Cufft => &["nvJitLink"],
+            Library::Nccl => &[],
         }
     }
 
     /// The file names under which cudarc looks, in its order.
-    fn candidates(self) -> impl Iterator<Item = String> {
-        self.names().iter().flat_map(|name| cudarc::get_lib_name_candidates(name))
+    fn candidates(self) -> Vec<String> {
+        match self {
+            Library::Nccl => vec!["libnccl.so.2".into(), "libnccl.so".into()],
+            _ => self.names().iter().flat_map(|name| cudarc::get_lib_name_candidates(name)).collect(),
+        }
     }
 
     /// The file names worth telling a user.
     fn file_names(self) -> Vec<String> {
+        if self == Library::Nccl {
+            return self.candidates();
+        }
         let mut names =
             cudarc::get_lib_name_candidates(self.names()[usize::from(cfg!(windows)) % self.names().len()]);
         names.retain(|name| cfg!(windows) || !name.contains("64"));
@@ -149,6 +169,7 @@ impl Library {
             Library::Cublas => CUBLAS,
             Library::Cusolver => CUSOLVER,
             Library::Cufft => CUFFT,
+            Library::Nccl => NCCL,
         }
     }
 }
@@ -196,6 +217,12 @@ const CUSOLVER: &[&CStr] = &[
     c"cusolverDnXsyevd_bufferSize",
 ];
 
+const NCCL: &[&CStr] = &[
+    c"ncclAllGather", c"ncclBroadcast", c"ncclCommAbort", c"ncclCommDestroy", c"ncclCommGetAsyncError",
+    c"ncclCommInitRank", c"ncclGetErrorString", c"ncclGetUniqueId", c"ncclGroupEnd", c"ncclGroupStart",
+    c"ncclRecv", c"ncclSend",
+];
+
 const DRIVER: &[&CStr] = &[
     c"cuCtxGetCurrent",
     c"cuCtxSetCurrent",
@@ -204,6 +231,7 @@ const DRIVER: &[&CStr] = &[
     c"cuDeviceGetCount",
     c"cuDeviceGetDefaultMemPool",
     c"cuDeviceGetName",
+    c"cuDeviceGetUuid_v2",
     c"cuDevicePrimaryCtxRetain",
     c"cuDeviceTotalMem_v2",
     c"cuEventCreate",
@@ -237,6 +265,7 @@ const DRIVER: &[&CStr] = &[
     c"cuStreamCreate",
     c"cuStreamDestroy_v2",
     c"cuStreamEndCapture",
+    c"cuStreamQuery",
     c"cuStreamSynchronize",
     c"cuStreamWaitEvent",
     c"cuThreadExchangeStreamCaptureMode",
@@ -267,7 +296,7 @@ mod search {
     ) -> Result<Option<libloading::Library>, String> {
         notes.push("the system's loader".into());
         // SAFETY: NVIDIA's libraries may be loaded at any time and from any thread.
-        Ok(library.candidates().find_map(|name| unsafe { libloading::Library::new(name) }.ok()))
+        Ok(library.candidates().into_iter().find_map(|name| unsafe { libloading::Library::new(name) }.ok()))
     }
 }
 
@@ -289,6 +318,9 @@ mod search {
             None => notes.push("TAPEGRAD_CUDA_PATH (not set)".into()),
             Some(folder) => {
                 if let Some(handle) = from_folders(library, &[folder.into()], notes)? {
+                    if library == Library::Nccl {
+                        return Ok(Some(handle.into()));
+                    }
                     return same_by_name(library, handle).map(|h| Some(h.into()));
                 }
             }
@@ -315,7 +347,7 @@ mod search {
 
     /// The library that cudarc gets, and the name by which it does.
     fn by_name(library: Library) -> Option<(String, Handle)> {
-        library.candidates().find_map(|name| open(&name).ok().map(|handle| (name, handle)))
+        library.candidates().into_iter().find_map(|name| open(&name).ok().map(|handle| (name, handle)))
     }
 
     /// A library of the user's own folder must be the one that cudarc gets: the loader could know
@@ -342,7 +374,8 @@ mod search {
         folders: &[PathBuf],
         notes: &mut Vec<String>,
     ) -> Result<Option<Handle>, String> {
-        let files = || folders.iter().flat_map(|f| library.candidates().map(move |name| f.join(name)));
+        let files =
+            || folders.iter().flat_map(|f| library.candidates().into_iter().map(move |name| f.join(name)));
         let Some(file) = files().find(|file| file.is_file()) else {
             notes.extend(folders.iter().map(|f| f.display().to_string()));
             return Ok(None);
