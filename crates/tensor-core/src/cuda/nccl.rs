@@ -41,48 +41,43 @@ const SUCCESS: Status = 0;
 /// `ncclUint8`
 const BYTES: c_int = 1;
 
-/// nccl.h, of NCCL 2.
-struct Functions {
-    all_gather: unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, Comm, Stream) -> Status,
-    broadcast: unsafe extern "C" fn(*const c_void, *mut c_void, usize, c_int, c_int, Comm, Stream) -> Status,
-    abort: unsafe extern "C" fn(Comm) -> Status,
-    destroy: unsafe extern "C" fn(Comm) -> Status,
-    async_error: unsafe extern "C" fn(Comm, *mut Status) -> Status,
-    init_rank: unsafe extern "C" fn(*mut Comm, c_int, UniqueId, c_int) -> Status,
-    error_string: unsafe extern "C" fn(Status) -> *const c_char,
-    unique_id: unsafe extern "C" fn(*mut UniqueId) -> Status,
-    group_end: unsafe extern "C" fn() -> Status,
-    group_start: unsafe extern "C" fn() -> Status,
-    receive: unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, Comm, Stream) -> Status,
-    send: unsafe extern "C" fn(*const c_void, usize, c_int, c_int, Comm, Stream) -> Status,
+/// A table of C functions, and how they are looked up in a loaded library.
+macro_rules! table {
+    ($($field:ident $name:literal ($($argument:ty),*) -> $result:ty;)+) => {
+        struct Functions {
+            $($field: unsafe extern "C" fn($($argument),*) -> $result,)+
+        }
+        fn find() -> Option<Functions> {
+            require("nccl", Library::Nccl).ok()?;
+            Some(Functions {
+                $($field: {
+                    let address = function(Library::Nccl, $name)?;
+                    // SAFETY: nccl.h declares the function so, from NCCL 2.7 on and in all later versions of 2.
+                    unsafe { transmute::<*const (), unsafe extern "C" fn($($argument),*) -> $result>(address) }
+                },)+
+            })
+        }
+    };
+}
+
+table! {
+    all_gather c"ncclAllGather" (*const c_void, *mut c_void, usize, c_int, Comm, Stream) -> Status;
+    broadcast c"ncclBroadcast" (*const c_void, *mut c_void, usize, c_int, c_int, Comm, Stream) -> Status;
+    abort c"ncclCommAbort" (Comm) -> Status;
+    destroy c"ncclCommDestroy" (Comm) -> Status;
+    async_error c"ncclCommGetAsyncError" (Comm, *mut Status) -> Status;
+    init_rank c"ncclCommInitRank" (*mut Comm, c_int, UniqueId, c_int) -> Status;
+    error_string c"ncclGetErrorString" (Status) -> *const c_char;
+    unique_id c"ncclGetUniqueId" (*mut UniqueId) -> Status;
+    group_end c"ncclGroupEnd" () -> Status;
+    group_start c"ncclGroupStart" () -> Status;
+    receive c"ncclRecv" (*mut c_void, usize, c_int, c_int, Comm, Stream) -> Status;
+    send c"ncclSend" (*const c_void, usize, c_int, c_int, Comm, Stream) -> Status;
 }
 
 /// The functions of the library; None where there is none. It is looked for once.
 fn functions() -> Option<&'static Functions> {
     static FUNCTIONS: OnceLock<Option<Functions>> = OnceLock::new();
-    let find = || {
-        require("nccl", Library::Nccl).ok()?;
-        macro_rules! found {
-            ($name:literal) => {
-                // SAFETY: nccl.h declares the function so, since NCCL 2.7 and in all versions of 2 after it.
-                unsafe { transmute(function(Library::Nccl, $name)?) }
-            };
-        }
-        Some(Functions {
-            all_gather: found!(c"ncclAllGather"),
-            broadcast: found!(c"ncclBroadcast"),
-            abort: found!(c"ncclCommAbort"),
-            destroy: found!(c"ncclCommDestroy"),
-            async_error: found!(c"ncclCommGetAsyncError"),
-            init_rank: found!(c"ncclCommInitRank"),
-            error_string: found!(c"ncclGetErrorString"),
-            unique_id: found!(c"ncclGetUniqueId"),
-            group_end: found!(c"ncclGroupEnd"),
-            group_start: found!(c"ncclGroupStart"),
-            receive: found!(c"ncclRecv"),
-            send: found!(c"ncclSend"),
-        })
-    };
     FUNCTIONS.get_or_init(find).as_ref()
 }
 
