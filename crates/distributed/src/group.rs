@@ -546,13 +546,15 @@ impl Running<'_> {
 }
 
 /// The GPU that a tensor lies on, where NCCL reaches it, as all ranks name it; 0 elsewhere.
+#[cfg(feature = "cuda")]
 fn gpu_of(device: Device) -> u64 {
-    #[cfg(feature = "cuda")]
-    return nccl::name_of(device);
-    #[cfg(not(feature = "cuda"))]
-    match device {
-        Device::Cpu | Device::Cuda(_) => 0,
-    }
+    nccl::name_of(device)
+}
+
+/// There are no GPUs.
+#[cfg(not(feature = "cuda"))]
+fn gpu_of(_: Device) -> u64 {
+    0
 }
 
 /// Bytes as whole words, as which they are sent.
