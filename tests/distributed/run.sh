@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The tests of crates/distributed on 1 to 4 processes of MPI, also with simulated GPUs, what happens to a job when one of them goes wrong, the example
-# over TCP between hosts, and the error where MPI is missing. Installs MPI on Debian where it is not there.
+# The tests of crates/distributed on 1 to 4 processes of MPI, also with simulated GPUs, what happens to a job when one of them goes
+# wrong, the example over TCP between hosts, and the error where MPI is missing. Installs MPI on Debian where it is not there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -40,7 +40,8 @@ trap 'rm -rf "$work"' EXIT
 
 # The same where each process has a simulated GPU, with the stand-in NCCL and without.
 tests/cuda/stand-in/build.sh target/stand-in
-simulated=(TAPEGRAD_CUDA_PATH="$PWD/target/stand-in" TAPEGRAD_CACHE="$PWD/target/stand-in/cache" TAPEGRAD_CUDA_POOL=off SIM_DEVICES=4 TMPDIR="$work")
+simulated=(TAPEGRAD_CUDA_PATH="$PWD/target/stand-in" TAPEGRAD_CACHE="$PWD/target/stand-in/cache" TAPEGRAD_CUDA_POOL=off
+  SIM_DEVICES=4 TMPDIR="$work")
 for nccl in on off; do
   for processes in 2 3; do
     env "${simulated[@]}" TAPEGRAD_NCCL=$nccl timeout --kill-after=10 300 mpirun -n $processes "$job"
