@@ -103,21 +103,22 @@ pub(crate) fn norm(x: &[f64]) -> f64 {
     largest * x.iter().map(|x| (x / largest) * (x / largest)).sum::<f64>().sqrt()
 }
 
-/// In four sums beside each other, which is faster and more exact than one.
+/// In eight sums beside each other, which is faster and more exact than one.
 pub(crate) fn sum_of_squares(x: &[f64]) -> f64 {
     dot(x, x)
 }
 
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0; 4];
-    let (blocks, others) = (a.chunks_exact(4), b.chunks_exact(4));
+    let mut sums = [0.0; 8];
+    let (blocks, others) = (a.chunks_exact(8), b.chunks_exact(8));
     let rest: f64 = blocks.remainder().iter().zip(others.remainder()).map(|(a, b)| a * b).sum();
     for (a, b) in blocks.zip(others) {
         for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
             *sum += a * b;
         }
     }
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
+    let [half, other] = [&sums[..4], &sums[4..]].map(|s| (s[0] + s[1]) + (s[2] + s[3]));
+    half + other + rest
 }
 
 #[cfg(test)]
