@@ -4,12 +4,12 @@
 //! the gradient holds there take no part in a step (Bertsekas, "Projected Newton methods for optimization problems with
 //! simple constraints", 1982); those that a step takes beyond a bound go to it, and the step is found anew for the rest.
 
-use super::loss::{dot, norm};
 use super::recorded::Recorded;
 use super::search::{Point, Search, cosine};
 use super::triangle::Triangle;
 use super::{Found, Scale};
 use crate::report::Stop;
+use crate::vector::{dot, norm};
 use autograd::Tensor;
 use linalg::{Triangle as Half, cholesky, mm, solve_triangular};
 use tensor_core::Result;
