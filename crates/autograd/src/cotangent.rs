@@ -3,7 +3,8 @@
 use crate::node::{Cotangent, Part};
 use crate::tensor::Tensor;
 use std::any::Any;
-use tensor_core::{DType, Element, Result, kernels};
+use tensor_core::shape::Dims;
+use tensor_core::{DType, Element, Layout, Result, kernels};
 
 /// The same value under another name of the same type; None where the types differ. The comparison
 /// is known when the code is compiled.
@@ -109,6 +110,19 @@ impl Cotangent {
     /// Sums what broadcasting repeated, after the first `lead` dimensions.
     pub(crate) fn sum_to(self, lead: usize, shape: &[usize]) -> Result<Self> {
         each_float!(self, T => self.tensor::<T>().sum_to(lead, shape).map(Cotangent::new))
+    }
+
+    /// The cotangents of `m` results, of which each depends on a row of its own alone, along a first dimension.
+    pub(crate) fn in_rows(self, m: usize) -> Result<Self> {
+        each_float!(self, T => {
+            let rows = self.tensor::<T>();
+            let shape: Dims = [m].iter().chain(rows.shape()).copied().collect();
+            let (n, each) = (rows.numel(), rows.numel() / m);
+            let places = Layout::strided(Dims::from_slice(&[m, each]), &[(n + each) as isize, 1], 0);
+            let rows = rows.array().reshape("jacobian", &[m, each])?;
+            let all = kernels::embed("jacobian", &[m, n], &places, &rows)?.reshape("jacobian", &shape)?;
+            Ok(Cotangent::new(Tensor::constant(all)))
+        })
     }
 
     /// The cotangent at place `k` of many.

@@ -11,7 +11,7 @@ use crate::functional::Transform;
 use crate::loops::trace;
 use crate::mode::{self, Mode};
 use crate::node::{Context, Cotangent, Edge, Node, Opened};
-use crate::op::{Kept, Op};
+use crate::op::Kept;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -22,17 +22,17 @@ use tensor_core::{Array, Device, Element, Result};
 /// The tangents of a node's inputs, None where they are zero.
 pub(crate) type Tangents = SmallVec<[Option<Cotangent>; 2]>;
 
-/// What the tangent of one input adds to that of the output.
-type Part<'a, T> = dyn Fn(&Kept<'_, T>, Tensor<T>, usize) -> Result<Option<Tensor<T>>> + 'a;
+/// What the tangent of one input, in place of a cotangent, adds to that of the output.
+type Part<'a, T, U> = dyn Fn(&Kept<'_, T, U>, Tensor<U>, usize) -> Result<Option<Tensor<T>>> + 'a;
 
 /// A node that depends on a variable, or the variable itself.
-struct Step {
+pub(crate) struct Step {
     /// The output; of a node of several, the node.
-    edge: Option<Edge>,
+    pub edge: Option<Edge>,
     /// The number of the variable, where it is one.
-    node: std::result::Result<Node, usize>,
+    pub node: std::result::Result<Node, usize>,
     /// The steps of the inputs that depend on a variable.
-    inputs: SmallVec<[Option<usize>; 2]>,
+    pub inputs: SmallVec<[Option<usize>; 2]>,
     /// Of a node of several outputs, those that take part.
     outputs: Vec<Option<Edge>>,
     /// How often its tangent is asked for.
@@ -41,8 +41,9 @@ struct Step {
 
 /// What leads from variables to results, in an order in which inputs come first.
 pub(crate) struct Forward {
-    steps: Vec<Step>,
-    results: Vec<Option<usize>>,
+    pub steps: Vec<Step>,
+    /// The step of each result, None where it depends on no variable.
+    pub results: Vec<Option<usize>>,
 }
 
 /// A node under way, whose inputs are looked at one after another.
@@ -166,6 +167,12 @@ impl Forward {
             order.steps[place].uses += 1;
         }
         Ok(Forward { steps: order.steps, results })
+    }
+
+    /// The elements of the largest tensor on the way.
+    pub(crate) fn widest(&self) -> usize {
+        let edges = self.steps.iter().filter_map(|step| step.edge.as_ref());
+        edges.map(|edge| edge.shape().iter().product()).max().unwrap_or(0)
     }
 
     /// The tangents of the results for those of the variables, None where they are zero: `many` at once along a first
@@ -301,7 +308,7 @@ impl<T: Element, U: Element> Kept<'_, T, U> {
     ///
     /// # Errors
     /// Out of memory.
-    pub fn aligned(&self, t: Tensor<T>) -> Result<Tensor<T>> {
+    pub fn aligned<V: Element>(&self, t: Tensor<V>) -> Result<Tensor<V>> {
         let missing = self.tangent_shape().len().saturating_sub(t.ndim());
         match self.context.many {
             Some(many) if missing > 0 => {
@@ -313,57 +320,16 @@ impl<T: Element, U: Element> Kept<'_, T, U> {
     }
 }
 
-impl<T: Element> Kept<'_, T> {
-    /// The tangent of an output each of whose elements depends on those of the inputs at its own place alone, broadcast: an
-    /// operation's [`Op::jvp`] by its rule, since a slope is the same factor both ways.
-    ///
-    /// ```
-    /// # use tapegrad::{Array, Float, Keep, Kept, Op, Result, Tensor, apply, formula, jvp, kernels};
-    /// # struct Cube;
-    /// impl<T: Float> Op<T, 1> for Cube {
-    /// #     fn name(&self) -> &'static str {
-    /// #         "cube"
-    /// #     }
-    /// #     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
-    /// #         kernels::map("cube", x, &formula!(|x: T| x * x * x))
-    /// #     }
-    /// #     fn keep(&self, needs: [bool; 1]) -> Keep<1> {
-    /// #         Keep::inputs(needs)
-    /// #     }
-    ///     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
-    ///         Ok([kept.wrt(0, || Ok(g * kept.input(0).square() * T::of(3.0)))?])
-    ///     }
-    ///     fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
-    ///         kept.elementwise(self, t)
-    ///     }
-    /// }
-    /// let (_, dy) = jvp(|x: &Tensor| apply(Cube, [x]), &Tensor::scalar(2.0), &Tensor::scalar(10.0))?;
-    /// assert_eq!(dy.item()?, 120.0);
-    /// # Ok::<(), tapegrad::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// What the rule returns.
-    pub fn elementwise<const N: usize>(
-        &self,
-        op: &dyn Op<T, N>,
-        t: [Option<Tensor<T>>; N],
-    ) -> Result<Option<Tensor<T>>> {
-        self.each_slope(&mut t.into_iter(), &|kept, g, i| Ok(op.vjp(kept, g)?[i].take()))
-    }
-
-    /// [`Kept::elementwise`], by what the tangent of each input adds.
-    pub(crate) fn each_slope(
-        &self,
-        t: &mut dyn Iterator<Item = Option<Tensor<T>>>,
-        part: &Part<'_, T>,
-    ) -> Result<Option<Tensor<T>>> {
+impl<T: Element, U: Element> Kept<'_, T, U> {
+    /// The tangent of an output each of whose elements depends on those of the inputs at its own place alone, by what the rule
+    /// gives for the tangent of each input in place of a cotangent.
+    pub(crate) fn each_slope(&self, t: Tangents, part: &Part<'_, T, U>) -> Result<Option<Tensor<U>>> {
         let mut sum: Option<Cotangent> = None;
-        for (i, t) in t.enumerate() {
+        for (i, t) in t.into_iter().enumerate() {
             let Some(t) = t else { continue };
             let context = Context { only: Some(i), ..*self.context };
             let kept = Kept { context: &context, inputs: self.inputs, outputs: self.outputs };
-            let Some(part) = part(&kept, self.aligned(t)?, i)?.map(Cotangent::new) else { continue };
+            let Some(part) = part(&kept, self.aligned(t.tensor())?, i)?.map(Cotangent::new) else { continue };
             sum = Some(match sum {
                 None => part,
                 Some(sum) => sum.plus(part)?,

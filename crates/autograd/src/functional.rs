@@ -28,14 +28,11 @@ impl<T: Element> Op<T, 1> for Alias {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         Ok(x.clone())
     }
-    fn batches(&self) -> bool {
-        true
-    }
     fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 
@@ -398,7 +395,8 @@ pub fn jvp_batched<T: Float>(
 const BATCH: usize = 1 << 14;
 
 /// Elements up to which directions along several tensors are pushed together.
-const TOGETHER: usize = 1 << 9;
+pub static TOGETHER_AT: std::sync::LazyLock<usize> =
+    std::sync::LazyLock::new(|| std::env::var("TG").map_or(512, |s| s.parse().unwrap()));
 
 /// Whether `n` variables are so few that directions along them are pushed through a function of `m` values rather than
 /// cotangents pulled back.
@@ -418,7 +416,33 @@ compiled_once! {
             return rows(y, xs, create_graph);
         }
         let forward = between(std::slice::from_ref(y), xs, false)?;
+        if !create_graph && let Some(found) = by_row(&forward, 0, y, xs)? {
+            return Ok(found);
+        }
         Ok(columns(&forward, std::slice::from_ref(y), xs, create_graph)?.swap_remove(0))
+    }
+
+    /// [`derivatives`] of result `k` by one walk back, where its elements are rows that do not mix.
+    pub(crate) fn by_row<T: Float>(
+        forward: &Forward,
+        k: usize,
+        y: &Tensor<T>,
+        xs: &[Tensor<T>],
+    ) -> Result<Option<Vec<Tensor<T>>>> {
+        if y.numel() < 2 {
+            return Ok(None);
+        }
+        let ones = Cotangent::new(Tensor::constant(Array::repeat_on(y.device(), y.shape(), T::ONE)?));
+        let variables: Vec<&Edge> = xs.iter().filter_map(Tensor::edge).collect();
+        let Some(found) = forward.by_row(k, ones, &variables)? else { return Ok(None) };
+        let shaped = |(g, x): (Option<Cotangent>, &Tensor<T>)| {
+            let shape: Dims = y.shape().iter().chain(x.shape()).copied().collect();
+            match g {
+                Some(g) => g.tensor::<T>().reshaped(shape),
+                None => Tensor::zeros_on(&x.device(), &shape[..]),
+            }
+        };
+        found.into_iter().zip(xs).map(shaped).collect::<Result<_>>().map(Some)
     }
 
     /// [`derivatives`] by backward passes.
@@ -441,13 +465,13 @@ compiled_once! {
         xs: &[Tensor<T>],
         create_graph: bool,
     ) -> Result<Vec<Vec<Tensor<T>>>> {
-        let widest = ys.iter().map(Tensor::numel).max().unwrap_or(0);
+        let widest = forward.widest();
         let mut found: Vec<Vec<Tensor<T>>> = vec![Vec::with_capacity(xs.len()); ys.len()];
         let mut first = 0;
         while first < xs.len() {
             let mut next = first + 1;
             let mut total = xs[first].numel();
-            while next < xs.len() && (total + xs[next].numel()) * widest <= TOGETHER {
+            while next < xs.len() && (total + xs[next].numel()) * widest <= *TOGETHER_AT {
                 total += xs[next].numel();
                 next += 1;
             }

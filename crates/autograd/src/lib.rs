@@ -9,6 +9,7 @@ mod anomaly;
 mod any;
 mod archives;
 mod backward;
+mod by_row;
 mod check;
 mod checkpoint;
 mod cotangent;
@@ -27,6 +28,7 @@ mod mode;
 mod node;
 mod once;
 mod op;
+mod op_many;
 mod ops;
 pub mod params;
 mod reads;
@@ -43,6 +45,8 @@ pub use archives::{
     save_safetensors, save_safetensors_with,
 };
 pub use backward::{GradOptions, grad, grad_with};
+#[doc(hidden)]
+pub use by_row::ByRow;
 pub use check::{CheckReport, Difference, OpCheck, check_op, gradcheck, gradgradcheck};
 pub use checkpoint::checkpoint;
 pub use create::{Nested, TypedConstructors, arange, arange_on, geomspace, linspace, logspace};
@@ -57,9 +61,8 @@ pub use loops::{Steps, scan, scan_checkpointed};
 #[doc(hidden)]
 pub use mode::for_line;
 pub use mode::{enable_grad, is_grad_enabled, no_grad};
-pub use op::{
-    Keep, KeepMany, Kept, Op, OpMany, apply, apply_at, apply_many, apply_many_at, apply_owned, apply_owned_at,
-};
+pub use op::{Keep, Kept, Op, apply, apply_at, apply_owned, apply_owned_at};
+pub use op_many::{KeepMany, OpMany, apply_many, apply_many_at};
 #[doc(hidden)]
 pub use ops::Listed;
 pub use ops::{

@@ -4,10 +4,11 @@ use crate::apply_once;
 use crate::backward::{GraphUse, asked, grads_of, grads_of_many};
 use crate::forward::Forward;
 use crate::functional::{
-    Evaluation, Transform, are_few, between, columns, pushed, rows, rows_of, same_shapes,
+    Evaluation, Transform, are_few, between, by_row, columns, pushed, rows, rows_of, same_shapes,
 };
 use crate::mode::{enable_grad, is_grad_enabled};
-use crate::op::{Kept, OpMany};
+use crate::op::Kept;
+use crate::op_many::OpMany;
 use crate::params::Params;
 use crate::tensor::Tensor;
 use crate::together::FirstOrder;
@@ -76,6 +77,12 @@ compiled_once! {
         let create_graph = *nested && is_grad_enabled();
         let count = |tensors: &[Tensor<T>]| tensors.iter().map(Tensor::numel).sum();
         if *symmetric || are_few(count(variables), count(ys)) {
+            if !*symmetric && !create_graph {
+                let rows = ys.iter().enumerate().map(|(k, y)| by_row(recording.forward()?, k, y, variables));
+                if let Some(rows) = rows.collect::<Result<Option<Vec<_>>>>()? {
+                    return Ok(rows);
+                }
+            }
             return columns(recording.forward()?, ys, variables, create_graph);
         }
         ys.iter().map(|y| rows(y, variables, create_graph)).collect()

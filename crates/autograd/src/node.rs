@@ -4,6 +4,7 @@
 //! of a node goes, the node leaves its tape. Leaves are handles without a node. Only this file sees
 //! the lock, and holds it for single slotmap operations only.
 
+use crate::by_row::OutByRow;
 use crate::loops::Expressions;
 use crate::mode;
 use slotmap::{Key, SlotMap};
@@ -75,6 +76,18 @@ pub(crate) trait Rule: Send + Sync {
 
     /// The tangent of the output, or those of several, for the tangents of the inputs; None where it is zero.
     fn jvp(&self, context: &Context<'_>, t: SmallVec<[Option<Cotangent>; 2]>) -> Result<Option<Cotangent>>;
+
+    /// Passes the cotangents of the inputs for those of many results to `out`, where the first `lead` dimensions of the output
+    /// count these, and each depends on its own row alone; false where rows mix, or nobody knows.
+    fn by_row(
+        &self,
+        _context: &Context<'_>,
+        _g: Cotangent,
+        _lead: usize,
+        _out: OutByRow<'_>,
+    ) -> Result<bool> {
+        Ok(false)
+    }
 
     /// Which of how many outputs of its only parent this is, where it is one of several.
     fn selects(&self) -> Option<(usize, usize)> {

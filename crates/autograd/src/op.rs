@@ -2,10 +2,12 @@
 //! inputs and outputs. The built-in operations and a user's own go through the same functions.
 
 use crate::anomaly;
+use crate::by_row::{self, ByRow, OutByRow};
 use crate::forward::Tangents;
 use crate::loops::{Expressions, trace};
 use crate::mode::{is_detecting, is_grad_enabled};
 use crate::node::{Context, Cotangent, Edge, Out, Part, Rule, record};
+use crate::op_many::select;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::array::from_fn;
@@ -99,9 +101,16 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
 
     /// Whether the rule also answers many cotangents at once, one after another along a first dimension
     /// of `g` that the output does not have: broadcasting, it then needs nothing but to count dimensions
-    /// from the end, and to ask [`Kept::cotangent_shape`] for shapes. Other rules are run for one
-    /// cotangent at a time.
+    /// from the end, and to ask [`Kept::cotangent_shape`] for shapes: [elementwise](Op::elementwise) rules do.
+    /// Other rules are run for one cotangent at a time.
     fn batches(&self) -> bool {
+        self.elementwise()
+    }
+
+    /// Whether each element of the output depends on those of the inputs, of its own type, at its own place alone, broadcast.
+    /// A slope is then the same factor both ways, and the rule serves forward, too; and where a function gives a result for each
+    /// row of data, its Jacobian is one walk back.
+    fn elementwise(&self) -> bool {
         false
     }
 
@@ -128,9 +137,8 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
     /// The tangent of the output for the tangents `t` of the inputs, in differentiable operations; None stands for zeros, in
     /// both. Of many tangents at once, [`Kept::many`], the first dimension counts them.
     ///
-    /// Nothing needs to be written here: the rule is transposed, at the cost of two to three passes. Where each element
-    /// depends on those at its own place alone, [`Kept::elementwise`] takes the rule as it is; what is linear is applied to the
-    /// tangents.
+    /// Nothing needs to be written here: the rule is transposed, at the cost of two to three passes, and that of an operation
+    /// that is [elementwise](Op::elementwise) is taken as it is; what is linear is applied to the tangents.
     ///
     /// # Errors
     /// Whatever the operations in it return.
@@ -141,10 +149,22 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
         };
         Ok(kept.transposed(t.into(), &rule)?.pop().flatten())
     }
+
+    /// The cotangents of the inputs for those of many results, where the first `lead` dimensions of `g` count these and each
+    /// depends on its own row of the output alone; None where an input's rows are not those of the output.
+    #[doc(hidden)]
+    fn by_row(
+        &self,
+        _kept: &Kept<'_, T, U>,
+        _g: Tensor<U>,
+        _lead: usize,
+    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; N]>> {
+        Ok(None)
+    }
 }
 
 /// Shows the buffers of arrays that are kept.
-fn show<'a, T: Element>(
+pub(crate) fn show<'a, T: Element>(
     arrays: impl IntoIterator<Item = &'a Option<Array<T>>>,
     buffer: &mut dyn FnMut(usize, usize),
 ) {
@@ -154,10 +174,10 @@ fn show<'a, T: Element>(
 }
 
 /// An operation on the tape: with arrays of what it keeps for a fixed number of inputs, with vectors for any.
-struct Recorded<O, I, V> {
-    op: O,
-    inputs: I,
-    outputs: V,
+pub(crate) struct Recorded<O, I, V> {
+    pub op: O,
+    pub inputs: I,
+    pub outputs: V,
 }
 
 /// What was kept, as the rule sees it: constants in first order, tracked under `create_graph`.
@@ -245,7 +265,7 @@ impl<T: Element, U: Element> Kept<'_, T, U> {
 
 /// Hands cotangents on after checking their shapes against the inputs', broadcasting undone.
 #[inline(always)]
-fn deliver<T: Element>(
+pub(crate) fn deliver<T: Element>(
     name: &'static str,
     broadcasts: bool,
     context: &Context<'_>,
@@ -293,7 +313,13 @@ fn deliver_reduced(
 
 /// Runs a rule that takes a single cotangent for each of many.
 #[cold]
-fn one_by_one(rule: &dyn Rule, many: usize, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
+pub(crate) fn one_by_one(
+    rule: &dyn Rule,
+    many: usize,
+    context: &Context<'_>,
+    g: Cotangent,
+    out: Out<'_>,
+) -> Result<()> {
     let mut answers: Vec<Vec<Cotangent>> = vec![Vec::new(); context.parents.len()];
     for k in 0..many {
         rule.vjp(&Context { many: None, ..*context }, g.row(k as isize)?, &mut |i, g| {
@@ -332,6 +358,11 @@ impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule
     fn jvp(&self, context: &Context<'_>, t: Tangents) -> Result<Option<Cotangent>> {
         pushed(&self.op, &Kept { context, inputs: &self.inputs, outputs: &self.outputs }, t)
     }
+
+    fn by_row(&self, context: &Context<'_>, g: Cotangent, lead: usize, out: OutByRow<'_>) -> Result<bool> {
+        let kept = Kept { context, inputs: &self.inputs, outputs: &self.outputs };
+        by_row::of_op(&self.op, &kept, g, lead, out)
+    }
 }
 
 /// The tangent of an operation's output: for all operations of these types in one piece.
@@ -340,12 +371,15 @@ fn pushed<T: Element, U: Element, const N: usize>(
     kept: &Kept<'_, T, U>,
     mut t: Tangents,
 ) -> Result<Option<Cotangent>> {
-    let y = op.jvp(kept, from_fn(|i| t[i].take().map(Cotangent::tensor)))?;
+    let y = match op.elementwise() {
+        true => kept.each_slope(t, &|kept, g, i| Ok(op.vjp(kept, g)?[i].take()))?,
+        false => op.jvp(kept, from_fn(|i| t[i].take().map(Cotangent::tensor)))?,
+    };
     fitting(op.name(), op.broadcasts(), kept, y)
 }
 
 /// A tangent in the shape of the output, broadcast where the operation does.
-fn fitting<T: Element, U: Element>(
+pub(crate) fn fitting<T: Element, U: Element>(
     name: &'static str,
     broadcasts: bool,
     kept: &Kept<'_, T, U>,
@@ -405,7 +439,7 @@ fn is_lonely<T: Element>(t: &Tensor<T>) -> bool {
 
 /// The operands on the GPU of some of them, where others are lonely numbers; the cotangents of those come back to them.
 #[inline]
-fn joined<T: Element>(x: &[&Tensor<T>]) -> Result<Option<Vec<Tensor<T>>>> {
+pub(crate) fn joined<T: Element>(x: &[&Tensor<T>]) -> Result<Option<Vec<Tensor<T>>>> {
     let gpu = x.iter().map(|t| t.device()).find(|d| *d != Device::Cpu);
     let Some(gpu) = gpu.filter(|_| x.iter().any(|t| is_lonely(t))) else { return Ok(None) };
     let moved = |t: &&Tensor<T>| if is_lonely(t) { t.to_device(&gpu) } else { Ok((*t).clone()) };
@@ -531,203 +565,4 @@ fn run_owned<T: Element, U: Element, const N: usize>(
     let value = op.forward_owned(x).map_err(|e| e.at(here))?;
     let outputs = [keep.output.then(|| value.clone())];
     Ok((value, Some((inputs, outputs))))
-}
-
-/// What an operation of any number of inputs and outputs keeps for its rule.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeepMany {
-    /// Which inputs; inputs beyond its length are not kept.
-    pub inputs: Vec<bool>,
-    /// Which outputs; outputs beyond its length are not kept.
-    pub outputs: Vec<bool>,
-}
-
-/// A differentiable operation of any number of inputs and outputs of one type.
-pub trait OpMany<T: Element>: Send + Sync + 'static {
-    /// The name in errors and graphs.
-    fn name(&self) -> &'static str;
-
-    /// The values.
-    ///
-    /// # Errors
-    /// Whatever the operation refuses, named in full.
-    fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>>;
-
-    /// What the rule reads, given which inputs need a gradient.
-    fn keep(&self, _needs: &[bool]) -> KeepMany {
-        KeepMany::default()
-    }
-
-    /// Whether inputs are broadcast to the output's shape; see [`Op::broadcasts`].
-    fn broadcasts(&self) -> bool {
-        false
-    }
-
-    /// Bytes that the operation itself holds for its rule; see [`Op::holds`].
-    fn holds(&self) -> usize {
-        0
-    }
-
-    /// Whether the rule also answers many cotangents at once; see [`Op::batches`].
-    fn batches(&self) -> bool {
-        false
-    }
-
-    /// The elements of the only result as expressions of those of the inputs, for loops that are written down.
-    #[doc(hidden)]
-    fn express(&self, _x: &[&Expressions]) -> Option<Expressions> {
-        None
-    }
-
-    /// The cotangents of the inputs for those of the outputs, None where an output took no part.
-    ///
-    /// # Errors
-    /// Whatever the operations in it return.
-    fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>>;
-
-    /// The tangents of the outputs for those of the inputs; see [`Op::jvp`].
-    ///
-    /// # Errors
-    /// Whatever the operations in it return.
-    fn jvp(&self, kept: &Kept<'_, T>, t: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
-        kept.transposed(t, &|kept: &Kept<'_, T>, g| self.vjp(kept, g))
-    }
-}
-
-/// Output `index` of a node that has `count` of them.
-struct Select {
-    index: usize,
-    count: usize,
-}
-
-impl Rule for Select {
-    fn name(&self) -> &'static str {
-        "output"
-    }
-
-    fn vjp(&self, _: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
-        let mut tuple: Vec<Option<Cotangent>> = (0..self.count).map(|_| None).collect();
-        tuple[self.index] = Some(g);
-        out(0, Cotangent::Tuple(tuple.into()))
-    }
-
-    fn jvp(&self, _: &Context<'_>, mut t: Tangents) -> Result<Option<Cotangent>> {
-        Ok(t[0].take().and_then(|t| t.into_tuple().into_vec().swap_remove(self.index)))
-    }
-
-    fn selects(&self) -> Option<(usize, usize)> {
-        Some((self.index, self.count))
-    }
-}
-
-/// Output `index` as a tensor: the node itself where it is the only one.
-#[track_caller]
-fn select<T: Element>(value: Array<T>, index: usize, count: usize, own: &Edge) -> Result<Tensor<T>> {
-    let here = Location::caller();
-    let edge = match count {
-        1 => own.clone(),
-        _ => record(Arc::new(Select { index, count }), &[Some(own)], value.shape(), here)?,
-    };
-    Ok(Tensor::from_parts(value, Some(edge)))
-}
-
-impl<O: OpMany<T>, T: Element> Rule for Recorded<O, Vec<Option<Array<T>>>, Vec<Option<Array<T>>>> {
-    fn name(&self) -> &'static str {
-        self.op.name()
-    }
-
-    fn kept(&self, buffer: &mut dyn FnMut(usize, usize)) -> usize {
-        show(&self.inputs, buffer);
-        show(&self.outputs, buffer);
-        self.op.holds()
-    }
-
-    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
-        self.op.express(x)
-    }
-
-    fn vjp(&self, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
-        if let Some(many) = context.many.filter(|_| !self.op.batches()) {
-            return one_by_one(self, many, context, g, out);
-        }
-        let g = g.into_tuple().into_iter().map(|g| g.map(Cotangent::tensor)).collect();
-        let kept = Kept { context, inputs: &self.inputs, outputs: &self.outputs };
-        let grads = self.op.vjp(&kept, g)?;
-        if grads.len() != context.parents.len() {
-            let message = format!(
-                "the rule gave {} cotangents for {} inputs: give one, or None, for each",
-                grads.len(),
-                context.parents.len()
-            );
-            return Err(Error::shape(self.op.name(), message));
-        }
-        deliver(self.op.name(), self.op.broadcasts(), context, grads, out)
-    }
-
-    fn jvp(&self, context: &Context<'_>, t: Tangents) -> Result<Option<Cotangent>> {
-        let kept = Kept { context, inputs: &self.inputs, outputs: &self.outputs };
-        let t = t.into_iter().map(|t| t.map(Cotangent::tensor)).collect();
-        let mut tangents = self.op.jvp(&kept, t)?;
-        if context.outputs.len() == 1 {
-            return fitting(self.op.name(), self.op.broadcasts(), &kept, tangents.swap_remove(0));
-        }
-        Ok(Some(Cotangent::Tuple(tangents.into_iter().map(|t| t.map(Cotangent::new)).collect())))
-    }
-}
-
-/// Applies an operation of any number of inputs and outputs, and records it where an input is
-/// tracked.
-///
-/// # Errors
-/// What [`OpMany::forward`] returns, with the caller's line.
-#[track_caller]
-pub fn apply_many<T: Element>(op: impl OpMany<T>, x: &[&Tensor<T>]) -> Result<Vec<Tensor<T>>> {
-    apply_many_at(Location::caller(), op, x)
-}
-
-/// [`apply_many`] for the line that the caller knows.
-///
-/// # Errors
-/// As [`apply_many`].
-pub fn apply_many_at<T: Element>(
-    here: &'static Location<'static>,
-    op: impl OpMany<T>,
-    x: &[&Tensor<T>],
-) -> Result<Vec<Tensor<T>>> {
-    // Operations that do not broadcast may mean to have operands on different devices.
-    if op.broadcasts()
-        && let Some(joined) = joined(x).map_err(|e| e.at(here))?
-    {
-        return apply_many_at(here, op, &joined.iter().collect::<Vec<_>>());
-    }
-    let arrays: Vec<&Array<T>> = x.iter().map(|t| t.operand()).collect();
-    let values = op.forward(&arrays).map_err(|e| e.at(here))?;
-    if is_detecting() {
-        values.iter().try_for_each(|y| anomaly::search(op.name(), &arrays, y)).map_err(|e| e.at(here))?;
-    }
-    if x.iter().all(|t| t.edge().is_none()) || !is_grad_enabled() {
-        let tensors: Vec<Tensor<T>> = values.into_iter().map(Tensor::constant).collect();
-        if trace::is_tracing() {
-            tensors.iter().for_each(|y| trace::applied(y, x));
-        }
-        return Ok(tensors);
-    }
-    let needs: Vec<bool> = x.iter().map(|t| t.edge().is_some()).collect();
-    let keep = op.keep(&needs);
-    let kept = |flags: &[bool], i: usize, a: &Array<T>| flags.get(i).is_some_and(|&f| f).then(|| a.clone());
-    let inputs: Vec<_> = arrays.iter().enumerate().map(|(i, a)| kept(&keep.inputs, i, a)).collect();
-    let outputs: Vec<_> = values.iter().enumerate().map(|(i, a)| kept(&keep.outputs, i, a)).collect();
-    let count = values.len();
-    let shape = if count == 1 { values[0].shape() } else { &[] };
-    let rule = Arc::new(Recorded { op, inputs, outputs });
-    let edges: Vec<Option<&Edge>> = x.iter().map(|t| t.edge()).collect();
-    let own = record(rule, &edges, shape, here)?;
-    let mut tensors = Vec::with_capacity(count);
-    for (i, value) in values.into_iter().enumerate() {
-        tensors.push(select(value, i, count, &own)?);
-    }
-    if trace::is_tracing() {
-        tensors.iter().for_each(|y| trace::applied(y, x));
-    }
-    Ok(tensors)
 }

@@ -3,7 +3,7 @@
 //! Source of the rules: Giles, "Collected matrix derivative results for forward and reverse mode
 //! algorithmic differentiation", 2008, section 2.2: for C = A B, A's cotangent is G B^T and B's A^T G.
 
-use autograd::{Expressions, Keep, Kept, Op, Tensor, apply_once, body_once};
+use autograd::{ByRow, Expressions, Keep, Kept, Op, Tensor, apply_once, body_once};
 use tensor_core::{Array, Error, Float, Result, compiled_once, formula, kernels};
 
 /// alpha A^T g, for the cotangent g of a vector, or of each of many
@@ -115,6 +115,18 @@ impl<T: Float> Op<T, 2> for Mv<T> {
             a.map(|a| each_product(&a, &kept.input(1), alpha)),
             x.map(|x| vector_product(&kept.input(0), &x, alpha)),
         )
+    }
+    fn by_row(
+        &self,
+        kept: &Kept<'_, T>,
+        g: Tensor<T>,
+        lead: usize,
+    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; 2]>> {
+        let alpha = self.alpha;
+        Ok(Some([
+            kept.wrt(0, || each_outer(&g, &kept.input(1), alpha))?.map(|g| ByRow::Own(g, lead)),
+            kept.wrt(1, || (&g * alpha).unsqueeze(1)?.try_mul(&kept.input(0)))?.map(ByRow::All),
+        ]))
     }
 }
 
@@ -295,6 +307,28 @@ impl<T: Float> Op<T, 2> for Matmul<T> {
             a.map(|a| product(&kept.aligned(a)?, &kept.input(1))),
             b.map(|b| product(&kept.input(0), &kept.aligned(b)?)),
         )
+    }
+    /// Rows of A are those of the product; every row of it depends on all of B.
+    fn by_row(
+        &self,
+        kept: &Kept<'_, T>,
+        g: Tensor<T>,
+        lead: usize,
+    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; 2]>> {
+        let rows = &g.shape()[..lead];
+        let apart = |i: usize| match i {
+            0 => lead < g.ndim() && kept.shape(0).len() == g.ndim() && kept.shape(0)[..lead] == *rows,
+            _ => lead == 1 && g.ndim() == 2 && kept.shape(1).len() == 2,
+        };
+        if (0..2).any(|i| kept.needs(i) && !apart(i)) {
+            return Ok(None);
+        }
+        let alpha = self.alpha;
+        Ok(Some([
+            kept.wrt(0, || multiplied("matmul", &g, &kept.input(1).mt()?, alpha))?
+                .map(|g| ByRow::Own(g, lead)),
+            kept.wrt(1, || (&g * alpha).unsqueeze(1)?.try_mul(&kept.input(0).unsqueeze(2)?))?.map(ByRow::All),
+        ]))
     }
 }
 

@@ -15,6 +15,7 @@ mod minimize;
 #[cfg(feature = "progress")]
 pub mod progress;
 mod report;
+mod vector;
 
 pub use bounds::Bounds;
 pub use curve_fit::{Band, CurveFit, CurveFitOptions, curve_fit, curve_fit_with, student_t_quantile};

@@ -15,7 +15,8 @@ pub use expr::Condition;
 
 use crate::apply_once;
 use crate::loops::Expressions;
-use crate::op::{KeepMany, Kept, OpMany};
+use crate::op::Kept;
+use crate::op_many::{KeepMany, OpMany};
 use crate::tensor::Tensor;
 use program::{Program, again};
 use std::sync::{Arc, OnceLock};
@@ -119,10 +120,6 @@ impl<T: Float> OpMany<T> for Apply {
         KeepMany { inputs: vec![true; needs.len()], outputs: Vec::new() }
     }
 
-    fn batches(&self) -> bool {
-        true
-    }
-
     fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
         let mut operands = kept.inputs();
         let n = operands.len();
@@ -136,12 +133,7 @@ impl<T: Float> OpMany<T> for Apply {
         (0..n).map(cotangent).collect()
     }
 
-    fn jvp(&self, kept: &Kept<'_, T>, t: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>> {
-        let operands = kept.inputs();
-        let part = |_: &Kept<'_, T>, t: Tensor<T>, i: usize| {
-            let operands: Vec<&Tensor<T>> = operands.iter().chain([&t]).collect();
-            apply(self.0.cotangent(i), &operands).map(Some)
-        };
-        Ok(vec![kept.each_slope(&mut t.into_iter(), &part)?])
+    fn elementwise(&self) -> bool {
+        true
     }
 }

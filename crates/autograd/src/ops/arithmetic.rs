@@ -56,15 +56,12 @@ impl<T: Number> Op<T, 2> for AddOp {
     fn forward_owned(&self, [a, b]: [Array<T>; 2]) -> Result<Array<T>> {
         kernels::zip_either("add", a, b, *T::of_numbers(&ADD))
     }
-    fn batches(&self) -> bool {
-        true
-    }
     /// grad, grad
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         Ok([kept.wrt(0, || Ok(g.clone()))?, kept.wrt(1, || Ok(g))?])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 
@@ -87,15 +84,12 @@ impl<T: Number> Op<T, 2> for SubOp {
     fn forward_owned(&self, [a, b]: [Array<T>; 2]) -> Result<Array<T>> {
         kernels::zip_either("sub", a, b, *T::of_numbers(&SUB))
     }
-    fn batches(&self) -> bool {
-        true
-    }
     /// grad, -grad
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         Ok([kept.wrt(0, || Ok(g.clone()))?, kept.wrt(1, || negate_owned(Location::caller(), g))?])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 
@@ -121,9 +115,6 @@ impl<T: Number> Op<T, 2> for MulOp {
     fn keep(&self, [a, b]: [bool; 2]) -> Keep<2> {
         Keep::inputs([b, a])
     }
-    fn batches(&self) -> bool {
-        true
-    }
     /// grad b, grad a
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         if !kept.needs(1) {
@@ -134,8 +125,8 @@ impl<T: Number> Op<T, 2> for MulOp {
             Some(mul_owned(Location::caller(), g, kept.input(0))?),
         ])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 
@@ -161,9 +152,6 @@ impl<T: Float> Op<T, 2> for DivOp {
     fn keep(&self, [_, b]: [bool; 2]) -> Keep<2> {
         Keep::inputs([b, true])
     }
-    fn batches(&self) -> bool {
-        true
-    }
     /// grad / b, -grad (a / b) / b
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let b = kept.input(1);
@@ -176,8 +164,8 @@ impl<T: Float> Op<T, 2> for DivOp {
             })?,
         ])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 
@@ -197,14 +185,11 @@ impl<T: Number> Op<T, 1> for Negate {
     fn forward_owned(&self, [x]: [Array<T>; 1]) -> Result<Array<T>> {
         kernels::map_owned("neg", x, *T::of_numbers(&NEGATE))
     }
-    fn batches(&self) -> bool {
-        true
-    }
     fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(negate_owned(Location::caller(), g)?)])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 
@@ -235,16 +220,13 @@ impl<T: Number> Op<T, 1> for Magnitude {
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::inputs([true])
     }
-    fn batches(&self) -> bool {
-        true
-    }
     /// grad * sign(x)
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let sign = kernels::map("abs", kept.input_array(0), *T::of_numbers(&SIGN))?;
         Ok([Some(g.try_mul(&sign.into())?)])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 
@@ -290,9 +272,6 @@ impl<T: Number> Op<T, 1> for WithNumber<T> {
         let (f, c) = self.formula();
         kernels::with_number_owned(Op::<T, 1>::name(self), x, c, f)
     }
-    fn batches(&self) -> bool {
-        true
-    }
     fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(match *self {
             WithNumber::Times(_) => with_number_owned(Location::caller(), *self, g)?,
@@ -300,8 +279,8 @@ impl<T: Number> Op<T, 1> for WithNumber<T> {
             WithNumber::From(_) => negate_owned(Location::caller(), g)?,
         })])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 

@@ -113,9 +113,6 @@ impl<T: Element> Op<T, 2> for Where {
     fn holds(&self) -> usize {
         self.0.allocation().1
     }
-    fn batches(&self) -> bool {
-        true
-    }
     /// where(c, grad, 0), where(c, 0, grad)
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let zero = Tensor::scalar(T::default());
@@ -124,8 +121,8 @@ impl<T: Element> Op<T, 2> for Where {
             kept.wrt(1, || apply(Where(self.0.clone()), [&zero, &g]))?,
         ])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 

@@ -44,10 +44,6 @@ impl<T: Float> Op<T, 1> for Each {
         Keep { inputs: [reads == Reads::Input], output: reads == Reads::Output }
     }
 
-    fn batches(&self) -> bool {
-        true
-    }
-
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let Elementwise { name, reads, cotangent, cotangent_of_tensors, .. } = self.function;
         if kept.create_graph() {
@@ -71,8 +67,8 @@ impl<T: Float> Op<T, 1> for Each {
         Ok([Some(kernels::zip_owned(name, g.into_array(), v, &cotangent)?.into())])
     }
 
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 

@@ -36,9 +36,6 @@ impl<T: Float> Op<T, 3> for Lerp {
     fn keep(&self, [start, end, weight]: [bool; 3]) -> Keep<3> {
         Keep::inputs([weight, weight, start || end])
     }
-    fn batches(&self) -> bool {
-        true
-    }
     /// grad (1 - weight), grad weight, grad (end - start)
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
         Ok([
@@ -47,8 +44,8 @@ impl<T: Float> Op<T, 3> for Lerp {
             kept.wrt(2, || g.try_mul(&kept.input(1).try_sub(&kept.input(0))?))?,
         ])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 3]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 

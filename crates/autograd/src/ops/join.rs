@@ -2,7 +2,8 @@
 
 use crate::body_once;
 use crate::loops::Expressions;
-use crate::op::{Kept, OpMany, apply_many};
+use crate::op::Kept;
+use crate::op_many::{OpMany, apply_many};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use tensor_core::shape::{Dims, Integer, dim};

@@ -30,16 +30,13 @@ impl<T: Float> Op<T, 1> for NanToNum {
     fn keep(&self, _: [bool; 1]) -> Keep<1> {
         Keep::inputs([true])
     }
-    fn batches(&self) -> bool {
-        true
-    }
     /// grad where x is finite
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         let finite = kept.input(0).detach().isfinite();
         Ok([Some(finite.where_cond(&g, Tensor::scalar(T::ZERO))?)])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 

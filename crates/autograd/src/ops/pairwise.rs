@@ -40,10 +40,6 @@ impl<T: Float> Op<T, 2> for Each {
         Keep::inputs([left || right; 2])
     }
 
-    fn batches(&self) -> bool {
-        true
-    }
-
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 2]> {
         let Pairwise { name, cotangents, cotangents_of_tensors, .. } = self.0;
         let cotangent = |k: usize, g: Tensor<T>| {
@@ -57,8 +53,8 @@ impl<T: Float> Op<T, 2> for Each {
         Ok([kept.wrt(0, || cotangent(0, g.clone()))?, kept.wrt(1, || cotangent(1, g))?])
     }
 
-    fn jvp(&self, kept: &Kept<'_, T>, t: [Option<Tensor<T>>; 2]) -> Result<Option<Tensor<T>>> {
-        kept.elementwise(self, t)
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 

@@ -5,7 +5,8 @@
 
 use crate::apply_once;
 use crate::body_once;
-use crate::op::{KeepMany, Kept, OpMany, apply_many};
+use crate::op::Kept;
+use crate::op_many::{KeepMany, OpMany, apply_many};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use tensor_core::shape::{Dims, IntoDims, dim_mask};

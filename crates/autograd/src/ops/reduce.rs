@@ -2,6 +2,7 @@
 
 use crate::apply_once;
 use crate::body_once;
+use crate::by_row::{self, ByRow};
 use crate::loops::Expressions;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
@@ -41,6 +42,11 @@ impl Over {
         shape.iter().zip(&self.mask).filter(|(_, r)| **r).map(|(d, _)| d).product()
     }
 
+    /// Whether the first `lead` dimensions stay as they are.
+    fn within(&self, lead: usize) -> bool {
+        lead <= self.mask.len() && !self.mask[..lead].contains(&true)
+    }
+
     /// A tensor of the reduced shape stretched back over `shape`, in each of what further dimensions it
     /// has in front.
     fn stretch<T: Element>(&self, t: &Tensor<T>, shape: &[usize]) -> Result<Tensor<T>> {
@@ -75,6 +81,14 @@ impl<T: Number> Op<T, 1> for SumOver {
     fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
         t.map(|t| apply(SumOver(self.0.of_many(kept.many())), [&t])).transpose()
     }
+    fn by_row(
+        &self,
+        kept: &Kept<'_, T>,
+        g: Tensor<T>,
+        lead: usize,
+    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; 1]>> {
+        by_row::as_it_is(self, kept, g, self.0.within(lead).then_some(lead))
+    }
 }
 
 /// The mean.
@@ -101,6 +115,14 @@ impl<T: Float> Op<T, 1> for MeanOver {
     }
     fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
         t.map(|t| apply(MeanOver(self.0.of_many(kept.many())), [&t])).transpose()
+    }
+    fn by_row(
+        &self,
+        kept: &Kept<'_, T>,
+        g: Tensor<T>,
+        lead: usize,
+    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; 1]>> {
+        by_row::as_it_is(self, kept, g, self.0.within(lead).then_some(lead))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Views: the same elements in another shape. None of these copies, but for a reshape that strides
 //! cannot express.
 
+use crate::by_row::ByRow;
 use crate::loops::Expressions;
 use crate::op::{Kept, Op, apply_at};
 use crate::tensor::Tensor;
@@ -31,6 +32,18 @@ impl<T: Element> Op<T, 1> for Reshape {
     }
     fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
         t.map(|t| t.reshaped(kept.tangent_shape())).transpose()
+    }
+    fn by_row(
+        &self,
+        kept: &Kept<'_, T>,
+        g: Tensor<T>,
+        lead: usize,
+    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; 1]>> {
+        // The first dimensions that count as many, if any do.
+        let (shape, m) = (kept.shape(0), g.shape()[..lead].iter().product::<usize>());
+        let lead = (0..=shape.len()).find(|&k| shape[..k].iter().product::<usize>() == m);
+        let Some(lead) = lead else { return Ok(None) };
+        Ok(Some([Some(ByRow::Own(g.reshaped(Dims::from_slice(shape))?, lead))]))
     }
 }
 
@@ -84,15 +97,12 @@ impl<T: Element> Op<T, 1> for Expand {
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         x.expand("expand", &self.0)
     }
-    fn batches(&self) -> bool {
-        true
-    }
     /// grad, which the engine sums over what was stretched
     fn vjp(&self, _: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
         Ok([Some(g)])
     }
-    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
-        t.map(|t| kept.aligned(t)).transpose()
+    fn elementwise(&self) -> bool {
+        true
     }
 }
 

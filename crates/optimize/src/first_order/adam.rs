@@ -1,10 +1,10 @@
 //! Adam and AdamW.
 
 use super::state;
-use super::{Gradients, TakenOut, fits, slots};
-use autograd::{Fused, Params, Tensor, fused};
+use super::{Gradients, TakenOut, buffer, decayed, fits, slots};
+use autograd::{Params, Tensor};
 use std::path::Path;
-use tensor_core::{Array, AtCaller, Error, Float, Result, compiled_once};
+use tensor_core::{AtCaller, Error, Float, Result, compiled_once, formula, kernels};
 
 /// What [`Adam`] does; the names and defaults are PyTorch's.
 ///
@@ -73,18 +73,6 @@ pub struct Adam<T: Float = f64> {
     steps: Vec<u64>,
     means: Vec<Option<Tensor<T>>>,
     squares: Vec<Option<Tensor<T>>>,
-    program: Program,
-}
-
-/// The formulas as functions of the elements, a pass each.
-#[derive(Clone)]
-struct Program {
-    /// m of m, grad and p.
-    mean: Fused<3>,
-    /// v of v, grad and p.
-    square: Fused<3>,
-    /// p of p, m, v, 1 - lr weight_decay, lr / (1 - b1^t), and 1 / sqrt(1 - b2^t).
-    step: Fused<6>,
 }
 
 impl Adam {
@@ -113,7 +101,7 @@ impl<T: Float> Adam<T> {
     /// Argument, where an option is out of range.
     #[track_caller]
     pub fn of(options: AdamOptions) -> Result<Self> {
-        let AdamOptions { lr, betas: (b1, b2), eps, weight_decay, decoupled_weight_decay } = options;
+        let AdamOptions { lr, betas: (b1, b2), eps, weight_decay, .. } = options;
         if [lr, eps, weight_decay].iter().any(|x| x.is_nan() || *x < 0.0) {
             let message = format!("lr {lr}, eps {eps}, weight_decay {weight_decay}: none may be negative");
             return Err(Error::argument("Adam", message).at_caller());
@@ -122,20 +110,7 @@ impl<T: Float> Adam<T> {
             let message = format!("betas ({b1}, {b2}): both are to be from 0 to below 1");
             return Err(Error::argument("Adam", message).at_caller());
         }
-        let coupled = if decoupled_weight_decay { 0.0 } else { weight_decay };
-        let program = match coupled == 0.0 {
-            true => Program {
-                mean: fused(|[m, g, _]| m + (g - m) * (1.0 - b1)),
-                square: fused(|[v, g, _]| v * b2 + g * g * (1.0 - b2)),
-                step: last(eps),
-            },
-            false => Program {
-                mean: fused(|[m, g, p]| m + (g + p * coupled - m) * (1.0 - b1)),
-                square: fused(|[v, g, p]| v * b2 + (g + p * coupled).square() * (1.0 - b2)),
-                step: last(eps),
-            },
-        };
-        Ok(Adam { options, lr, steps: Vec::new(), means: Vec::new(), squares: Vec::new(), program })
+        Ok(Adam { options, lr, steps: Vec::new(), means: Vec::new(), squares: Vec::new() })
     }
 
     /// A step along the gradients that backward passes have left with the parameters; one that has none stays.
@@ -208,10 +183,6 @@ impl<T: Float> Adam<T> {
     }
 }
 
-fn last(eps: f64) -> Fused<6> {
-    fused(|[p, m, v, decay, step, scale]| p * decay - m * step / (v.sqrt() * scale + eps))
-}
-
 compiled_once! {
     fn step<T: Float>(adam: &mut Adam<T>, params: &mut [Tensor<T>], grads: Gradients<T>) -> Result<()> {
         fits("step", params, &grads)?;
@@ -223,32 +194,27 @@ compiled_once! {
             let message = format!("{} parameters, and {} before", params.len(), adam.steps.len());
             return Err(Error::shape("step", message));
         }
-        let AdamOptions { betas: (b1, b2), weight_decay, decoupled_weight_decay, .. } = adam.options;
-        let decay = if decoupled_weight_decay { 1.0 - adam.lr * weight_decay } else { 1.0 };
-        // The numbers of the step, as tensors: parameters mostly have taken as many steps as those before them.
-        let mut numbers: Option<(u64, tensor_core::Device, [Tensor<T>; 3])> = None;
+        let AdamOptions { betas: (b1, b2), eps, weight_decay, decoupled_weight_decay, .. } = adam.options;
+        let decay = T::of(if decoupled_weight_decay { 1.0 - adam.lr * weight_decay } else { 1.0 });
+        let (eps, second) = (T::of(eps), T::of(b2));
+        let [rest, other] = [b1, b2].map(|b| T::of(1.0 - b));
         for (k, (x, g)) in params.iter_mut().zip(grads).enumerate() {
             let Some(g) = g else { continue };
             let t = adam.steps[k] + 1;
-            let device = x.device();
-            if numbers.as_ref().is_none_or(|(at, on, _)| *at != t || *on != device) {
-                let power = t.min(i32::MAX as u64) as i32;
-                let step = adam.lr / (1.0 - b1.powi(power));
-                let scale = 1.0 / (1.0 - b2.powi(power)).sqrt();
-                let on = |x: f64| Tensor::from(Array::scalar(T::of(x))).to_device(&device);
-                numbers = Some((t, device, [on(decay)?, on(step)?, on(scale)?]));
-            }
-            let Some((_, _, [decay, step, scale])) = &numbers else { continue };
-            let old = x.detach();
-            let kept = |buffer: &mut Option<Tensor<T>>| match buffer.take() {
-                Some(buffer) => buffer.to_device(&device),
-                None => Ok(old.zeros_like()),
+            let power = t.min(i32::MAX as u64) as i32;
+            let by = T::of(adam.lr / (1.0 - b1.powi(power)));
+            let scale = T::of(1.0 / (1.0 - b2.powi(power)).sqrt());
+            let g = match decoupled_weight_decay {
+                true => g,
+                false => decayed(g, x, weight_decay)?,
             };
-            let m = adam.program.mean.call([&kept(&mut adam.means[k])?, &g, &old])?;
-            let v = adam.program.square.call([&kept(&mut adam.squares[k])?, &g, &old])?;
-            drop(old);
-            x.update(|x| adam.program.step.call([&x, &m, &v, decay, step, scale]))?;
-            (adam.means[k], adam.squares[k], adam.steps[k]) = (Some(m), Some(v), t);
+            let m = buffer(&mut adam.means[k], x)?;
+            let m = kernels::zip_owned("Adam", m, g.array(), &formula!(|m: T, g: T| m + (g - m) * rest))?;
+            let v = buffer(&mut adam.squares[k], x)?;
+            let v = kernels::zip_owned("Adam", v, g.array(), &formula!(|v: T, g: T| v * second + g * g * other))?;
+            let next = formula!(|p: T, m: T, v: T| p * decay - m * by / (v.sqrt() * scale + eps));
+            x.update(|x| Ok(kernels::zip3("Adam", x.array(), &m, &v, &next)?.into()))?;
+            (adam.means[k], adam.squares[k], adam.steps[k]) = (Some(m.into()), Some(v.into()), t);
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ pub use clip::{clip_grad_norm, clip_grad_value};
 pub use sgd::{Sgd, SgdOptions};
 
 use autograd::{Params, Tensor};
-use tensor_core::{Error, ErrorKind, Float, Result};
+use tensor_core::{Array, Error, ErrorKind, Float, Result, compiled_once, formula, kernels};
 
 /// Forgets the gradients that backward passes have left with the parameters.
 ///
@@ -73,6 +73,26 @@ fn fits<T: Float>(op: &'static str, params: &[Tensor<T>], grads: &Gradients<T>) 
     Ok(())
 }
 
+compiled_once! {
+    /// g + weight_decay p
+    fn decayed<T: Float>(g: Tensor<T>, p: &Tensor<T>, weight_decay: f64) -> Result<Tensor<T>> {
+        if weight_decay == 0.0 {
+            return Ok(g);
+        }
+        let c = T::of(weight_decay);
+        Ok(kernels::zip("step", g.array(), p.array(), &formula!(|g: T, p: T| g + p * c))?.into())
+    }
+
+    /// What the last step left with a parameter, taken out, so that it can be written over; zeros before the first.
+    fn buffer<T: Float>(slot: &mut Option<Tensor<T>>, x: &Tensor<T>) -> Result<Array<T>> {
+        match slot.take() {
+            Some(buffer) if buffer.device() == x.device() => Ok(buffer.into_array()),
+            Some(buffer) => Ok(buffer.to_device(&x.device())?.into_array()),
+            None => Array::zeros_on(x.device(), x.shape()),
+        }
+    }
+}
+
 /// The tensors of a structure, taken out of it, so that the memory of each is free once it has another value; they are
 /// put back in any case.
 struct TakenOut<'a, T: Float, P: Params<T>> {
@@ -83,7 +103,7 @@ struct TakenOut<'a, T: Float, P: Params<T>> {
 impl<'a, T: Float, P: Params<T>> TakenOut<'a, T, P> {
     fn of(params: &'a mut P) -> Self {
         let tensors = params.tensors();
-        let stand_in = Tensor::from(tensor_core::Array::scalar(T::ZERO));
+        let stand_in = Tensor::from(Array::scalar(T::ZERO));
         *params = params.rebuild(vec![stand_in; tensors.len()]);
         TakenOut { params, tensors }
     }

@@ -1,10 +1,10 @@
 //! Stochastic gradient descent.
 
 use super::state;
-use super::{Gradients, TakenOut, fits, slots};
-use autograd::{Fused, Params, Tensor, fused};
+use super::{Gradients, TakenOut, buffer, decayed, fits, slots};
+use autograd::{Params, Tensor};
 use std::path::Path;
-use tensor_core::{AtCaller, Error, Float, Result, compiled_once};
+use tensor_core::{AtCaller, Error, Float, Result, compiled_once, formula, kernels};
 
 /// What [`Sgd`] does; the names and defaults are PyTorch's.
 ///
@@ -57,22 +57,6 @@ pub struct Sgd<T: Float = f64> {
     pub lr: f64,
     steps: Vec<u64>,
     directions: Vec<Option<Tensor<T>>>,
-    program: Program,
-}
-
-/// The formulas as functions of the elements.
-#[derive(Clone)]
-struct Program {
-    /// b of b, grad and p.
-    direction: Fused<3>,
-    /// g of grad and p.
-    gradient: Fused<2>,
-    /// p of p, b and the learning rate.
-    step: Fused<3>,
-    /// p of p, b, grad and the learning rate, looking ahead.
-    nesterov: Fused<4>,
-    /// p of p, grad and the learning rate, without momentum.
-    plain: Fused<3>,
 }
 
 impl Sgd {
@@ -110,14 +94,7 @@ impl<T: Float> Sgd<T> {
         if nesterov && (momentum == 0.0 || dampening != 0.0) {
             return Err(Error::argument("Sgd", "nesterov needs a momentum, and no dampening").at_caller());
         }
-        let program = Program {
-            direction: fused(|[b, g, p]| b * momentum + (g + p * weight_decay) * (1.0 - dampening)),
-            gradient: fused(|[g, p]| g + p * weight_decay),
-            step: fused(|[p, b, lr]| p - b * lr),
-            nesterov: fused(|[p, b, g, lr]| p - (g + p * weight_decay + b * momentum) * lr),
-            plain: fused(|[p, g, lr]| p - (g + p * weight_decay) * lr),
-        };
-        Ok(Sgd { options, lr, steps: Vec::new(), directions: Vec::new(), program })
+        Ok(Sgd { options, lr, steps: Vec::new(), directions: Vec::new() })
     }
 
     /// A step along the gradients that backward passes have left with the parameters; one that has none stays.
@@ -191,23 +168,31 @@ compiled_once! {
             let message = format!("{} parameters, and {} before", params.len(), sgd.steps.len());
             return Err(Error::shape("step", message));
         }
-        let Sgd { options, program, .. } = sgd;
+        let SgdOptions { momentum, dampening, weight_decay, nesterov, .. } = sgd.options;
+        let (lr, part, rest) = (T::of(sgd.lr), T::of(momentum), T::of(1.0 - dampening));
+        let along = formula!(|p: T, b: T| p - b * lr);
+        let ahead = formula!(|p: T, b: T, g: T| p - (g + b * part) * lr);
         for (k, (x, g)) in params.iter_mut().zip(grads).enumerate() {
             let Some(g) = g else { continue };
-            let lr = Tensor::from(tensor_core::Array::scalar(T::of(sgd.lr))).to_device(&x.device())?;
-            if options.momentum == 0.0 {
-                x.update(|x| program.plain.call([&x, &g, &lr]))?;
+            let g = decayed(g, x, weight_decay)?;
+            if momentum == 0.0 {
+                x.update(|x| Ok(kernels::zip("SGD", x.array(), g.array(), &along)?.into()))?;
             } else {
-                let old = x.detach();
-                let b = match sgd.directions[k].take() {
-                    Some(b) => program.direction.call([&b.to_device(&x.device())?, &g, &old])?,
-                    None => program.gradient.call([&g, &old])?,
+                let b = match sgd.directions[k].is_some() {
+                    true => {
+                        let b = buffer(&mut sgd.directions[k], x)?;
+                        kernels::zip_owned("SGD", b, g.array(), &formula!(|b: T, g: T| b * part + g * rest))?
+                    }
+                    false => g.array().clone(),
                 };
-                match options.nesterov {
-                    true => x.update(|x| program.nesterov.call([&x, &b, &g, &lr]))?,
-                    false => x.update(|x| program.step.call([&x, &b, &lr]))?,
-                }
-                sgd.directions[k] = Some(b);
+                x.update(|x| {
+                    let next = match nesterov {
+                        true => kernels::zip3("SGD", x.array(), &b, g.array(), &ahead),
+                        false => kernels::zip("SGD", x.array(), &b, &along),
+                    };
+                    Ok(next?.into())
+                })?;
+                sgd.directions[k] = Some(b.into());
             }
             sgd.steps[k] += 1;
         }

@@ -4,12 +4,12 @@
 //! the gradient holds there take no part in a step (Bertsekas, "Projected Newton methods for optimization problems with
 //! simple constraints", 1982); those that a step takes beyond a bound go to it, and the step is found anew for the rest.
 
-use super::loss::{dot, norm};
 use super::recorded::Recorded;
 use super::search::{Point, Search, cosine};
 use super::triangle::Triangle;
 use super::{Found, Scale};
 use crate::report::Stop;
+use crate::vector::{dot, norm};
 use autograd::Tensor;
 use linalg::{Triangle as Half, cholesky, mm, solve_triangular};
 use tensor_core::Result;
@@ -220,29 +220,35 @@ impl Descent<'_, '_, '_> {
         next.sizes.iter().zip(&self.model.sizes).any(|(next, size)| *next < 1e-10 * size)
     }
 
-    /// Newton's steps from where the linear model of the residuals has done its work: with the exact Hessian they
-    /// double the digits that are right, where Gauss and Newton's are slow, and by gradients they get on where the cost
-    /// itself no longer changes in its rounding. Measured by the decrement g^T H^-1 g, twice what the cost still falls
-    /// by.
+    /// Steps from where the cost no longer tells them apart, judged by gradients alone: by the decrement g^T H^-1 g, twice
+    /// what the cost still falls by. They are Gauss and Newton's while these get there about as soon as the Hessian would be
+    /// formed, and then Newton's, which double the digits that are right.
     ///
     /// Source: Dennis, Gay, Welsch, "An adaptive nonlinear least-squares algorithm", 1981, on when the second-order term
     /// matters; Boyd, Vandenberghe, "Convex optimization", 2004, 9.5.1, on the decrement.
     fn refine(&mut self) -> Result<Refined> {
-        let m = self.point.residuals.len();
+        let (m, n) = (self.point.residuals.len(), self.point.x.len());
         let free = self.search.free(&self.point.x, &self.model.gradient);
-        let (mut factor, mut refined) = (None, false);
-        let (mut step, mut decrement) = (Vec::new(), 0.0);
+        // A Hessian takes about as long as so many steps without one.
+        let affordable = (n / 2 + 2) as f64;
+        let mut curvature = Some(Curvature::Gauss);
+        let mut refined = false;
+        let (mut step, mut decrement) = match free.is_empty() || self.point.cost == 0.0 {
+            true => (Vec::new(), 0.0),
+            false => Curvature::Gauss.step(&self.model, &free)?,
+        };
         for _ in 0..12 {
             if free.is_empty() || self.point.cost == 0.0 {
                 break;
             }
-            if factor.is_none() {
+            if curvature.is_none() {
                 let Some(newton) = Newton::at(self, &free)? else { break };
-                (step, decrement) = newton.step(&self.model.gradient, &free)?;
-                factor = Some(newton);
+                let newton = Curvature::Newton(newton);
+                (step, decrement) = newton.step(&self.model, &free)?;
+                curvature = Some(newton);
             }
-            let Some(newton) = &factor else { break };
-            if decrement <= 1e-24 * self.point.cost || self.search.limit().is_some() {
+            let Some(known) = &curvature else { break };
+            if decrement <= 1e-22 * self.point.cost || self.search.limit().is_some() {
                 return Ok(Refined::Done);
             }
             let mut x = self.point.x.clone();
@@ -250,22 +256,37 @@ impl Descent<'_, '_, '_> {
             if free.iter().any(|&j| self.search.bounds.clamp(j, x[j]) != x[j]) {
                 break;
             }
-            let Some((at, recorded)) = self.search.trial(x, m)? else { break };
+            let gauss = matches!(known, Curvature::Gauss);
+            let Some((at, recorded)) = self.search.trial(x, m)? else {
+                if gauss {
+                    curvature = None;
+                    continue;
+                }
+                break;
+            };
             let jacobian = recorded.jacobian()?;
             self.search.evaluations.derivatives += 1;
             let model = Model::of(self.search, &at, &jacobian);
-            let (next, left) = newton.step(&model.gradient, &free)?;
+            let (next, left) = known.step(&model, &free)?;
             if !(left < 0.25 * decrement && at.cost <= self.point.cost * (1.0 + 1e-8)) {
+                if gauss {
+                    curvature = None;
+                    continue;
+                }
                 break;
             }
             refined = true;
-            let slow = left > 1e-3 * decrement && left > 1e-20 * at.cost;
+            let wanted = 1e-22 * at.cost;
+            let far = match gauss {
+                true => (wanted / left).ln() / (left / decrement).ln() > affordable,
+                false => left > 1e-3 * decrement && left > 1e-20 * at.cost,
+            };
             if let Some(stop) = self.accept(at, recorded, jacobian, model) {
                 return Ok(Refined::Stopped(stop));
             }
             (step, decrement) = (next, left);
-            if slow {
-                factor = None;
+            if far {
+                curvature = None;
             }
         }
         // What is left beside the rounding of the cost, or nothing.
@@ -324,6 +345,34 @@ impl Descent<'_, '_, '_> {
         match projected {
             Some((x, s)) if found.fall <= 0.0 => judged(x, s),
             _ => found,
+        }
+    }
+}
+
+/// What a step of the refinement takes for the Hessian of the cost.
+enum Curvature {
+    /// J^T J at each point.
+    Gauss,
+    Newton(Newton),
+}
+
+impl Curvature {
+    /// -H^-1 g and g^T H^-1 g, among the elements that may move.
+    fn step(&self, model: &Model, free: &[usize]) -> Result<(Vec<f64>, f64)> {
+        match self {
+            Curvature::Newton(newton) => newton.step(&model.gradient, free),
+            Curvature::Gauss => {
+                let m = model.residuals.len();
+                let columns: Vec<f64> =
+                    free.iter().flat_map(|&j| &model.columns[j * m..(j + 1) * m]).copied().collect();
+                let step = Triangle::new(&columns, &model.residuals)?.step(
+                    &vec![1.0; free.len()],
+                    f64::INFINITY,
+                    &mut 0.0,
+                );
+                let decrement = -free.iter().zip(&step).map(|(&j, s)| model.gradient[j] * s).sum::<f64>();
+                Ok((step, decrement))
+            }
         }
     }
 }

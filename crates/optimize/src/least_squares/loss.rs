@@ -1,5 +1,7 @@
 //! Losses by which residuals far away count less.
 
+use crate::vector::dot;
+
 /// How much a residual counts: the cost is `0.5 sum s^2 rho((r / s)^2)` for residuals r and the scale s, `f_scale`.
 /// Formulas of rho(z) as SciPy's `least_squares` has them; all are z for small z, so that residuals well within
 /// `f_scale` count as in ordinary least squares.
@@ -56,7 +58,7 @@ impl Loss {
     /// The cost, half the sum of the losses; infinite where a residual is NaN or infinite, or the sum too large.
     pub(crate) fn cost(self, scale: f64, residuals: &[f64]) -> f64 {
         let sum: f64 = match self {
-            Loss::Linear => sum_of_squares(residuals),
+            Loss::Linear => dot(residuals, residuals),
             _ => residuals.iter().map(|r| scale * scale * self.rho((r / scale) * (r / scale))[0]).sum(),
         };
         // atan has a value even at infinity.
@@ -90,36 +92,6 @@ impl Loss {
     }
 }
 
-/// Scaled where squares would leave the range.
-pub(crate) fn norm(x: &[f64]) -> f64 {
-    let squares = sum_of_squares(x);
-    if squares.is_finite() && squares > 1e-280 {
-        return squares.sqrt();
-    }
-    let largest = x.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-    if largest == 0.0 || !largest.is_finite() {
-        return if squares.is_nan() { f64::NAN } else { largest };
-    }
-    largest * x.iter().map(|x| (x / largest) * (x / largest)).sum::<f64>().sqrt()
-}
-
-/// In four sums beside each other, which is faster and more exact than one.
-pub(crate) fn sum_of_squares(x: &[f64]) -> f64 {
-    dot(x, x)
-}
-
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0; 4];
-    let (blocks, others) = (a.chunks_exact(4), b.chunks_exact(4));
-    let rest: f64 = blocks.remainder().iter().zip(others.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in blocks.zip(others) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
-        }
-    }
-    (sums[0] + sums[1]) + (sums[2] + sums[3]) + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,12 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn norms_and_sums_at_the_ends_of_the_range() {
-        for unit in [1e200, 1.0, 1e-200] {
-            assert!((norm(&[3.0 * unit, 4.0 * unit]) / unit - 5.0).abs() < 1e-14);
-        }
-        assert!(norm(&[1.0, f64::NAN]).is_nan());
-        assert_eq!(dot(&[1.0; 11], &[2.0; 11]), 22.0);
+    fn costs_that_are_no_numbers() {
         assert_eq!(Loss::Arctan.cost(1.0, &[1.0, f64::INFINITY]), f64::INFINITY);
         assert_eq!(Loss::Linear.cost(1.0, &[f64::NAN]), f64::INFINITY);
     }

@@ -2,11 +2,11 @@
 //!
 //! Source: the damping of Nielsen, "Damping parameter in Marquardt's method", 1999, scaled by the columns as Moré's.
 
-use super::loss::{dot, norm};
 use super::recorded::finite_at_start;
 use super::search::{Point, Search, cosine};
 use super::{Found, OP, Scale};
 use crate::report::Stop;
+use crate::vector::{dot, norm};
 use autograd::params::{flatten, unflatten};
 use autograd::{Linearized, Tensor, linearize, no_grad};
 use linalg::{SparseJacobian, SparseTensor};

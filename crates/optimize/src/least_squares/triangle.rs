@@ -1,7 +1,7 @@
 //! The linear model of a step: J as the triangle of its QR factorisation, and the step of least squares within a
 //! trust region.
 
-use super::loss::{dot, norm};
+use crate::vector::{dot, norm};
 use autograd::Tensor;
 use linalg::qr;
 use tensor_core::Result;

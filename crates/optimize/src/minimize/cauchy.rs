@@ -4,8 +4,8 @@
 #![allow(clippy::needless_range_loop, reason = "formulas over several vectors read best by index")]
 
 use super::lbfgs::Memory;
-use super::search::dot;
 use crate::bounds::Limits;
+use crate::vector::{axpy, dot};
 
 /// B = theta I - W M W^T with W = [Y, theta S] (the paper's (3.2) to (3.4)).
 struct Model<'a> {
@@ -101,10 +101,10 @@ impl<'a> Model<'a> {
     fn add_product(&self, a: f64, v: &[f64], out: &mut [f64]) {
         let (first, second) = v.split_at(self.n / 2);
         for (y, v) in self.memory.y.iter().zip(first) {
-            super::search::axpy(a * v, y, out);
+            axpy(a * v, y, out);
         }
         for (s, v) in self.memory.s.iter().zip(second) {
-            super::search::axpy(a * v * self.memory.theta, s, out);
+            axpy(a * v * self.memory.theta, s, out);
         }
     }
 

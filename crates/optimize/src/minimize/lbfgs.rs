@@ -4,8 +4,9 @@
 
 use super::cauchy;
 use super::objective::Halt;
-use super::search::{Search, axpy, dot, norm};
+use super::search::Search;
 use crate::report::Stop;
+use crate::vector::{axpy, dot, norm};
 use std::collections::VecDeque;
 use tensor_core::Result;
 

@@ -19,7 +19,7 @@ use crate::report::{Callback, Report, Stop};
 use augmented::Multipliers;
 use autograd::{Params, Tensor};
 use objective::{Function, Halt, Objective};
-use search::{Search, Tolerances, axpy, dot, norm};
+use search::{Search, Tolerances};
 use std::fmt;
 use tensor_core::{AtCaller, Error, Result};
 use trust::Subproblem;

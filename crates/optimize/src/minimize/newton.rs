@@ -1,8 +1,9 @@
 //! Newton's method along a line, its direction by conjugate gradients on products with the Hessian.
 
 use super::objective::Halt;
-use super::search::{Search, axpy, dot, norm};
+use super::search::Search;
 use crate::report::Stop;
+use crate::vector::{axpy, dot, norm};
 use tensor_core::Result;
 
 /// Nocedal, Wright, "Numerical optimization", 2006, algorithm 7.1, with a search for the strong Wolfe conditions.

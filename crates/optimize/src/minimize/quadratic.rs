@@ -1,6 +1,6 @@
 //! Small quadratic programs, strictly convex.
 
-use super::{axpy, dot, norm};
+use crate::vector::{axpy, dot, norm};
 
 /// A linear constraint: c + a d = 0, or >= 0.
 pub(super) struct Row {

@@ -6,6 +6,7 @@ use super::line_search::{LineSearch, Next};
 use super::objective::{Halt, Objective, Record};
 use crate::bounds::Limits;
 use crate::report::{Callback, Progress, Stop};
+use crate::vector::dot;
 use tensor_core::Result;
 
 /// When a solver stops.
@@ -37,36 +38,6 @@ pub(crate) struct Search<'a, 'c> {
     pub(crate) trial: Point,
     /// Whether trials are recorded, for products with the Hessian.
     recorded: bool,
-}
-
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    // Eight sums: the compiler may then use vectors, and roundings partly cancel.
-    let mut sums = [0.0; 8];
-    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a8.zip(b8) {
-        for k in 0..8 {
-            sums[k] += a[k] * b[k];
-        }
-    }
-    sums.iter().sum::<f64>() + rest
-}
-
-pub(crate) fn norm(a: &[f64]) -> f64 {
-    let square = dot(a, a);
-    if square.is_finite() && square > f64::MIN_POSITIVE {
-        return square.sqrt();
-    }
-    let largest = a.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-    if largest == 0.0 || !largest.is_finite() {
-        return largest;
-    }
-    largest * a.iter().map(|x| (x / largest).powi(2)).sum::<f64>().sqrt()
-}
-
-/// y += a x.
-pub(crate) fn axpy(a: f64, x: &[f64], y: &mut [f64]) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
 }
 
 impl<'a, 'c> Search<'a, 'c> {

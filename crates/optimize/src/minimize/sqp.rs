@@ -2,8 +2,9 @@
 
 use super::augmented::{Kind, Multipliers, Part};
 use super::quadratic::{self, Cholesky, Row};
-use super::{Flat, Found, Function, Halt, MinimizeOptions, Search, axpy, begin, dot, finish, flat};
+use super::{Flat, Found, Function, Halt, MinimizeOptions, Search, begin, finish, flat};
 use crate::report::{Callback, Stop};
+use crate::vector::{axpy, dot};
 use autograd::{Tensor, no_grad, value_and_jacobian};
 use tensor_core::{Error, ErrorKind, Result};
 

@@ -1,8 +1,9 @@
 //! Newton's method within a region where its model is trusted.
 
 use super::objective::Halt;
-use super::search::{Search, axpy, dot, norm};
+use super::search::Search;
 use crate::report::Stop;
+use crate::vector::{axpy, dot, norm};
 use autograd::Tensor;
 use linalg::Linalg;
 use tensor_core::Result;
