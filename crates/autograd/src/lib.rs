@@ -13,6 +13,7 @@ mod check;
 mod checkpoint;
 mod cotangent;
 mod create;
+mod directions;
 mod files;
 mod forward;
 mod function;

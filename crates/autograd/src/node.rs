@@ -76,6 +76,11 @@ pub(crate) trait Rule: Send + Sync {
     /// The tangent of the output, or those of several, for the tangents of the inputs; None where it is zero.
     fn jvp(&self, context: &Context<'_>, t: SmallVec<[Option<Cotangent>; 2]>) -> Result<Option<Cotangent>>;
 
+    /// See [`Op::places`](crate::op::Op::places).
+    fn places(&self, _shape: &[usize]) -> Option<Layout> {
+        None
+    }
+
     /// Which of how many outputs of its only parent this is, where it is one of several.
     fn selects(&self) -> Option<(usize, usize)> {
         None
