@@ -166,13 +166,16 @@ fn within(pieces: &mut Vec<Piece>, range: &Range<usize>) -> Result<Option<Cotang
     }
 }
 
+/// The tangent of a node's output for those of its inputs, for so many directions.
+type Pushforward<'a> = dyn Fn(SmallVec<[Option<Cotangent>; 2]>, usize) -> Result<Option<Cotangent>> + 'a;
+
 /// The tangents of a node's output for those of its inputs, by its rule, where some are of some directions alone.
 pub(crate) fn pushed(
     node: &Node,
     inputs: SmallVec<[Directions; 2]>,
     many: usize,
     one_output: bool,
-    rule: &dyn Fn(SmallVec<[Option<Cotangent>; 2]>, usize) -> Result<Option<Cotangent>>,
+    rule: &Pushforward<'_>,
 ) -> Result<Directions> {
     let mut inputs: SmallVec<[Vec<Piece>; 2]> = inputs.into_iter().map(|t| t.pieces(many)).collect();
     if let [input] = &mut inputs[..]

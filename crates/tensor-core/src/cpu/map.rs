@@ -269,12 +269,12 @@ fn fresh<U: Element>(
     let n = shape::numel(op, &shape)?;
     let mut out = Buffer::<U>::for_overwrite(op, n)?;
     // Short vectors that lie in the order of the result need no walk.
-    if (1..=BLOCK).contains(&n) {
-        if operands.iter().all(|x| x.is_dense(n) || f.spreads && x.layout.numel() == 1) {
-            let slices = operands.iter().map(|x| x.dense(x.layout.numel()));
-            with_slices(slices, |x| (f.run)(U::slice_mut(&mut out), x));
-            return Ok(Array::from_buffer(shape, out));
-        }
+    if (1..=BLOCK).contains(&n)
+        && operands.iter().all(|x| x.is_dense(n) || f.spreads && x.layout.numel() == 1)
+    {
+        let slices = operands.iter().map(|x| x.dense(x.layout.numel()));
+        with_slices(slices, |x| (f.run)(U::slice_mut(&mut out), x));
+        return Ok(Array::from_buffer(shape, out));
     }
     let layout = write(op, U::slice_mut(&mut out), shape, operands, f)?;
     Ok(Array::with_layout(layout, out))
