@@ -1,6 +1,7 @@
 //! Rosenbrock's function: its gradient, and in 200 dimensions the whole Hessian and the Hessian's product with a
 //! vector. One layer, tanh(W x), forward: its Jacobian times a vector, beside a vector times its Jacobian; a chain of sines both
-//! ways; and whole Jacobians that have few columns or few rows. What a solution costs as an implicit root. And what long loops of
+//! ways; and whole Jacobians that have few columns or few rows. A sparse Jacobian as blocks, with and without a plan, by
+//! colouring, and the detection of its pattern. What a solution costs as an implicit root. And what long loops of
 //! little work cost: Lotka and Volterra's equations through 1000 steps of Runge and Kutta's method, and the gradient of where they
 //! end with respect to the four rates, as one loop and step by step.
 //! benches/rows says how they are measured.
@@ -8,7 +9,7 @@
 #[path = "rows/measure.rs"]
 mod measure;
 
-use measure::{Row, measure};
+use measure::{Row, Run, measure};
 use std::hint::black_box;
 use tapegrad::prelude::*;
 
@@ -107,6 +108,113 @@ fn jacobian_of_rows() -> Row {
     })
 }
 
+/// Bundle adjustment as large as the smallest of GradBench's: 31 843 observations of 7776 points by 49 cameras of 11
+/// parameters, and a weight each.
+struct Scene {
+    cameras: Tensor,
+    points: Tensor,
+    weights: Tensor,
+    indices: [Tensor<i64>; 3],
+}
+
+impl Scene {
+    fn new() -> Result<Scene> {
+        manual_seed(5);
+        const OBSERVATIONS: i64 = 31_843;
+        let turn = |count: i64| arange(0, OBSERVATIONS, 1)?.remainder(count);
+        Ok(Scene {
+            cameras: Tensor::randn([49, 11]) * 0.1 + 1.0,
+            points: Tensor::randn([7776, 3]) + Tensor::from([0.0, 0.0, 9.0]),
+            weights: Tensor::ones([OBSERVATIONS, 1]),
+            indices: [turn(49)?, turn(7776)?, turn(OBSERVATIONS)?],
+        })
+    }
+
+    /// Residuals `[2, n]` of observations along the last dimension.
+    fn residuals(arguments: &[Tensor]) -> Result<Tensor> {
+        let [camera, point, weight] = arguments else { unreachable!() };
+        let part = |start: usize, count: usize| camera.narrow(0, start, count);
+        let (rotation, centre, focal) = (part(0, 3)?, part(3, 3)?, part(6, 1)?);
+        let (principal, k1, k2) = (part(7, 2)?, part(9, 1)?, part(10, 1)?);
+        let angle = rotation.square().sum_dim(0, true)?.sqrt();
+        let (axis, cosine, sine) = (rotation / &angle, angle.cos(), angle.sin());
+        let from_centre = point - centre;
+        let along = (&axis * &from_centre).sum_dim(0, true)? * (1 - &cosine);
+        let rotated = axis.cross(&from_centre, 0)? * sine + from_centre * cosine + axis * along;
+        let projected = rotated.narrow(0, 0, 2)? / rotated.narrow(0, 2, 1)?;
+        let square = projected.square().sum_dim(0, true)?;
+        Ok((projected * ((k2 * &square + k1) * square + 1) * focal + principal) * weight)
+    }
+
+    fn gathered(&self, parameters: [&Tensor; 3]) -> Result<Vec<Tensor>> {
+        parameters.into_iter().zip(&self.indices).map(|(x, index)| x.t()?.index_select(1, index)).collect()
+    }
+
+    fn parameters(&self) -> [&Tensor; 3] {
+        [&self.cameras, &self.points, &self.weights]
+    }
+
+    /// All parameters in one vector, and the residuals of them.
+    fn flat(&self) -> Result<Tensor> {
+        Tensor::cat(self.parameters().map(|x| x.flatten()), 0)
+    }
+
+    fn of_flat(&self, x: &Tensor) -> Result<Tensor> {
+        let mut start = 0;
+        let parts = self.parameters().map(|of| {
+            start += of.numel();
+            x.narrow(0, start - of.numel(), of.numel())?.reshape(of.shape())
+        });
+        let [cameras, points, weights] = parts;
+        Scene::residuals(&self.gathered([&cameras?, &points?, &weights?])?)
+    }
+
+    fn plan(&self) -> Result<linalg::BlockJacobian> {
+        let shapes = [[49, 11], [7776, 3], [self.weights.numel(), 1]];
+        linalg::BlockJacobian::new(2, &shapes.into_iter().zip(&self.indices).collect::<Vec<_>>())
+    }
+
+    /// The same without a plan: gathered by hand, and two backward passes at once.
+    fn dense_blocks(&self) -> Result<(Tensor, Tensor)> {
+        let x = Tensor::cat(&self.gathered(self.parameters())?, 0)?;
+        let f =
+            |x: &Tensor| Scene::residuals(&[x.narrow(0, 0, 11)?, x.narrow(0, 11, 3)?, x.narrow(0, 14, 1)?]);
+        let seeds = Tensor::eye(2).unsqueeze(2)?.expand([2, 2, self.weights.numel()])?;
+        let (y, j) = vjp_batched(f, &x, &seeds)?;
+        Ok((y, j.permute([2, 0, 1])?.flatten()))
+    }
+}
+
+fn of_scene(name: &str, start: fn(Scene) -> Result<Run>) -> Row {
+    Row::new("tapegrad", format!("derivatives/bundle adjustment, {name}/f64/gradient/31843"), move || {
+        start(Scene::new().unwrap()).unwrap()
+    })
+}
+
+fn dense_blocks(scene: Scene) -> Result<Run> {
+    Ok(Box::new(move || drop(black_box(scene.dense_blocks().unwrap()))))
+}
+
+fn planned_blocks(scene: Scene) -> Result<Run> {
+    let plan = scene.plan()?;
+    Ok(Box::new(move || drop(black_box(plan.evaluate(Scene::residuals, &scene.parameters()).unwrap()))))
+}
+
+fn coloured(scene: Scene) -> Result<Run> {
+    let x = scene.flat()?;
+    let plan =
+        linalg::SparseJacobian::new(&scene.plan()?.evaluate(Scene::residuals, &scene.parameters())?.1)?;
+    // The plan of blocks has a row after another for each block; this function, all first residuals before all second.
+    let f = move |x: &Tensor| scene.of_flat(x)?.t();
+    Ok(Box::new(move || drop(black_box(plan.evaluate(&f, &x).unwrap()))))
+}
+
+fn detected(scene: Scene) -> Result<Run> {
+    let x = scene.flat()?;
+    let f = move |x: &Tensor| scene.of_flat(x);
+    Ok(Box::new(move || drop(black_box(linalg::SparseJacobian::detect(&f, &x).unwrap()))))
+}
+
 type Pair = (Tensor, Tensor);
 
 /// A step of length 0.01 of the method of fourth order for x' = x (a - b y), y' = y (d x - c).
@@ -183,6 +291,10 @@ fn main() {
         of_sines("sines by a vector", tangent_of_sines),
         jacobian_of_columns(),
         jacobian_of_rows(),
+        of_scene("dense blocks", dense_blocks),
+        of_scene("BlockJacobian", planned_blocks),
+        of_scene("SparseJacobian", coloured),
+        of_scene("detection", detected),
         of_solution("a linear system", |a, b, _| a.solve(b)),
         of_solution("a linear system as an implicit root", implicitly),
         of_solution("a linear system as an implicit root, first order", implicitly_in_first_order),

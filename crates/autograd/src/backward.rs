@@ -11,6 +11,8 @@ use crate::ops::Variables;
 use crate::tensor::Tensor;
 use smallvec::{SmallVec, smallvec};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::mem::replace;
 use std::panic::Location;
 use tensor_core::{Array, AtCaller, Element, Error, ErrorKind, Float, Result, compiled_once};
 
@@ -40,11 +42,16 @@ impl Pending {
             }
             next => {
                 self.next = next;
-                let sum = match self.rest.remove(&id) {
-                    Some((_, h)) => h.plus(g)?,
-                    None => g,
-                };
-                self.rest.insert(id, (edge, sum));
+                match self.rest.entry(id) {
+                    Entry::Occupied(mut entry) => {
+                        let (_, sum) = entry.get_mut();
+                        // Taken out, so that it may be added to in place.
+                        *sum = replace(sum, Cotangent::Tuple(Box::default())).plus(g)?;
+                    }
+                    Entry::Vacant(entry) => {
+                        entry.insert((edge, g));
+                    }
+                }
             }
         }
         Ok(())

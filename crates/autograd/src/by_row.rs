@@ -5,7 +5,6 @@
 //! share, a parameter that is broadcast, they part, and nothing is summed over rows that would have to be told apart.
 //! It is what per-example gradients are made of (Goodfellow, "Efficient per-example gradient computations", 2015).
 
-use crate::backward::{GraphUse, Roots, Wanted, walk};
 use crate::forward::Forward;
 use crate::mode::{self, Mode};
 use crate::node::{Context, Cotangent, Edge, Part};
@@ -130,76 +129,75 @@ impl Forward {
         variables: &[&Edge],
     ) -> Result<Option<Vec<Option<Cotangent>>>> {
         let Some(top) = self.results[k].filter(|_| !mode::is_detecting()) else { return Ok(None) };
+        let _mode = Mode::rules(false);
         let m: usize = ones.shape().iter().product();
-        let lead = ones.shape().len();
-        let mut pending: Vec<Option<(Cotangent, usize)>> = vec![None; top + 1];
-        pending[top] = Some((ones, lead));
+        let numel = |edge: &Edge| edge.shape().iter().product::<usize>();
+        let n: usize = variables.iter().map(|x| numel(x)).sum();
+        // Below what all rows share there are m cotangents, where directions are as many as elements of the variables.
+        let mut room = n * self.steps.iter().filter_map(|step| step.edge.as_ref()).map(numel).sum::<usize>();
+        let mut pending: Vec<Pending> = vec![Pending::default(); top + 1];
+        pending[top].own = Some((ones.clone(), ones.shape().len()));
         let mut found: Vec<Option<Cotangent>> = vec![None; variables.len()];
-        let mut roots = Roots::new();
-        // Elements of what was passed row by row.
-        let mut passed = 0;
-        {
-            let _mode = Mode::rules(false);
-            for place in (0..=top).rev() {
-                let Some((g, lead)) = pending[place].take() else { continue };
-                let (g, step) = (g.whole()?, &self.steps[place]);
-                let node = match &step.node {
-                    Ok(node) => node,
-                    Err(variable) => {
-                        added(&mut found[*variable], g.in_rows(m)?)?;
-                        continue;
-                    }
-                };
-                passed += g.shape().iter().product::<usize>();
-                let context =
-                    Context { parents: &node.parents, own: None, many: None, only: None, outputs: &[] };
-                let mut uneven = false;
-                let apart = node.rule.by_row(&context, g, lead, &mut |i, g| {
-                    let Some(place) = step.inputs[i] else { return Ok(()) };
-                    match (g, &self.steps[place].node, &node.parents[i]) {
-                        (ByRow::Own(g, lead), ..) => match &mut pending[place] {
-                            Some((_, other)) if *other != lead => uneven = true,
-                            Some((sum, _)) => *sum = sum.clone().plus(g)?,
-                            empty => *empty = Some((g, lead)),
-                        },
-                        (ByRow::All(g), Err(variable), _) => added(&mut found[*variable], g)?,
-                        (ByRow::All(g), Ok(_), Some(parent)) => roots.push((parent.clone(), g)),
-                        (ByRow::All(_), Ok(_), None) => {}
+        for place in (0..=top).rev() {
+            let (Pending { own, all }, step) = (std::mem::take(&mut pending[place]), &self.steps[place]);
+            let node = match &step.node {
+                Ok(node) => node,
+                Err(variable) => {
+                    let own = own.map(|(own, _)| own.whole()?.in_rows(m)).transpose()?;
+                    found[*variable] = added(all.map(Cotangent::whole).transpose()?, own)?;
+                    continue;
+                }
+            };
+            let context =
+                |many| Context { parents: &node.parents, own: None, many, only: None, outputs: &[] };
+            if let Some((g, lead)) = own {
+                let mut even = true;
+                let apart = node.rule.by_row(&context(None), g.whole()?, lead, &mut |i, g| {
+                    let Some(to) = step.inputs[i].map(|place| &mut pending[place]) else { return Ok(()) };
+                    match g {
+                        ByRow::All(g) => to.all = added(to.all.take(), Some(g))?,
+                        ByRow::Own(g, lead) => {
+                            let (sum, same) =
+                                to.own.take().map_or((None, lead), |(sum, lead)| (Some(sum), lead));
+                            even &= same == lead;
+                            to.own = added(sum, Some(g))?.map(|sum| (sum, lead));
+                        }
                     }
                     Ok(())
                 })?;
-                if uneven || !apart {
+                if !apart || !even {
                     return Ok(None);
                 }
             }
-        }
-        if !roots.is_empty() {
-            // From here on there are m cotangents, where directions would be as many as there are variables.
-            let numel = |edge: &Edge| edge.shape().iter().product::<usize>();
-            let all: usize = self.steps.iter().filter_map(|step| step.edge.as_ref()).map(numel).sum();
-            let n: usize = variables.iter().map(|x| numel(x)).sum();
-            if m.saturating_mul(all.saturating_sub(passed)) > n.saturating_mul(all) {
-                return Ok(None);
-            }
-            let ids = variables.iter().map(|x| x.id()).collect();
-            let since = variables.iter().map(|x| if x.is_leaf() { x.since() } else { 0 }).min().unwrap_or(0);
-            let wanted = Wanted { ids, since, apart: true };
-            for (sum, g) in found.iter_mut().zip(walk(roots, Some(m), Some(&wanted), GraphUse::Retain)?) {
-                if let Some(g) = g {
-                    added(sum, g)?;
+            if let Some(g) = all {
+                let cost = m * step.edge.as_ref().map_or(0, numel);
+                if cost > room {
+                    return Ok(None);
                 }
+                room -= cost;
+                node.rule.vjp(&context(Some(m)), g.whole()?, &mut |i, g| {
+                    let Some(to) = step.inputs[i].map(|place| &mut pending[place]) else { return Ok(()) };
+                    to.all = added(to.all.take(), Some(g))?;
+                    Ok(())
+                })?;
             }
         }
         Ok(Some(found))
     }
 }
 
-fn added(sum: &mut Option<Cotangent>, g: Cotangent) -> Result<()> {
-    *sum = Some(match sum.take() {
-        Some(sum) => sum.plus(g)?,
-        None => g,
-    });
-    Ok(())
+/// What a tensor has received: row by row, with the number of dimensions that count rows, and for each result.
+#[derive(Clone, Default)]
+struct Pending {
+    own: Option<(Cotangent, usize)>,
+    all: Option<Cotangent>,
+}
+
+fn added(sum: Option<Cotangent>, g: Option<Cotangent>) -> Result<Option<Cotangent>> {
+    Ok(match (sum, g) {
+        (Some(sum), Some(g)) => Some(sum.plus(g)?),
+        (sum, g) => sum.or(g),
+    })
 }
 
 #[cfg(test)]

@@ -329,10 +329,6 @@ impl<'a> OpCheck<'a> {
 /// of v with the gradient for u; of many directions, each has its own tangent; and the gradient of the first product by the
 /// inputs is that of the second.
 fn forward(f: &Function<'_, f64>, inputs: &[Tensor<f64>]) -> Result<()> {
-    if inputs.iter().all(|x| x.numel() == 0) {
-        // There is no direction; and a mean of nothing is NaN, and its tangent, too.
-        return Ok(());
-    }
     let mut draws = Draws(13);
     let x = inputs.to_vec();
     let v: Vec<Tensor<f64>> = x.iter().map(|x| draws.tensor(x.shape(), -1.0, 1.0)).collect::<Result<_>>()?;
@@ -344,7 +340,16 @@ fn forward(f: &Function<'_, f64>, inputs: &[Tensor<f64>]) -> Result<()> {
         Ok(grads.into_iter().zip(&x).map(|(g, x)| g.unwrap_or_else(|| x.zeros_like())).collect())
     };
     let ahead = leaves();
-    let tangent = jvp(|x: &Vec<Tensor<f64>>| f(x), &ahead, &v)?.1.try_mul(&u)?.sum();
+    let tangent = jvp(|x: &Vec<Tensor<f64>>| f(x), &ahead, &v)?.1;
+    same_shape("a tangent", tangent.shape(), u.shape())?;
+    let pairs = |v: &Tensor<f64>| Tensor::stack([v, &(v * -2.0)], 0);
+    if inputs.iter().all(|x| x.numel() == 0) {
+        // No tangent is right or wrong but in its shape: a mean of nothing is NaN, and its tangent, too.
+        let Some(at) = x.first() else { return Ok(()) };
+        let many = jvp_batched(|x: &Tensor<f64>| f(&replaced(inputs, 0, x)), at, &pairs(&v[0])?)?.1;
+        return same_shape("many tangents at once", many.shape(), &[&[2], u.shape()].concat());
+    }
+    let tangent = tangent.try_mul(&u)?.sum();
     let back = leaves();
     let y = enable_grad(|| f(&back))?;
     let options = GradOptions { create_graph: true, cotangent: Some(u), ..Default::default() };
@@ -360,14 +365,10 @@ fn forward(f: &Function<'_, f64>, inputs: &[Tensor<f64>]) -> Result<()> {
         close("gradients of tangents against those of gradients", a, b, 1e-8)?;
     }
     for (i, (at, v)) in x.iter().zip(&v).enumerate() {
-        let of_one = |x_i: &Tensor<f64>| {
-            let mut all = inputs.to_vec();
-            all[i] = x_i.clone();
-            f(&all)
-        };
+        let of_one = |x_i: &Tensor<f64>| f(&replaced(inputs, i, x_i));
         let (_, single) = jvp(of_one, at, v)?;
-        let (_, many) = jvp_batched(of_one, at, &Tensor::stack([v, &(v * -2.0)], 0)?)?;
-        close("many tangents at once", &many, &Tensor::stack([&single, &(&single * -2.0)], 0)?, 1e-10)?;
+        let (_, many) = jvp_batched(of_one, at, &pairs(v)?)?;
+        close("many tangents at once", &many, &pairs(&single)?, 1e-10)?;
     }
     Ok(())
 }
@@ -410,11 +411,22 @@ fn strided(x: &Tensor<f64>) -> Result<Tensor<f64>> {
     last.slice(&backwards)?.permute(&reverse)
 }
 
-fn close(what: &str, a: &Tensor<f64>, b: &Tensor<f64>, tolerance: f64) -> Result<()> {
-    if a.shape() != b.shape() {
-        let message = format!("{what}: shape {:?} instead of {:?}", a.shape(), b.shape());
-        return Err(Error::shape("check_op", message));
+/// The tensors, another one in place `i`.
+fn replaced(inputs: &[Tensor<f64>], i: usize, x: &Tensor<f64>) -> Vec<Tensor<f64>> {
+    let mut all = inputs.to_vec();
+    all[i] = x.clone();
+    all
+}
+
+fn same_shape(what: &str, a: &[usize], b: &[usize]) -> Result<()> {
+    if a == b {
+        return Ok(());
     }
+    Err(Error::shape("check_op", format!("{what}: shape {a:?} instead of {b:?}")))
+}
+
+fn close(what: &str, a: &Tensor<f64>, b: &Tensor<f64>, tolerance: f64) -> Result<()> {
+    same_shape(what, a.shape(), b.shape())?;
     for (k, (a, b)) in a.to_vec().into_iter().zip(b.to_vec()).enumerate() {
         let same = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * (1.0 + b.abs());
         if !same {

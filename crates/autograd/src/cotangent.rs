@@ -4,7 +4,7 @@ use crate::node::{Cotangent, Part};
 use crate::tensor::Tensor;
 use std::any::Any;
 use tensor_core::shape::Dims;
-use tensor_core::{DType, Element, Layout, Result, kernels};
+use tensor_core::{Array, DType, Element, Layout, Result, kernels};
 
 /// The same value under another name of the same type; None where the types differ. The comparison
 /// is known when the code is compiled.
@@ -132,6 +132,32 @@ impl Cotangent {
             return Ok(Cotangent::Tuple(all.iter().map(row).collect::<Result<_>>()?));
         }
         each_float!(self, T => self.clone().tensor::<T>().row(k).map(Cotangent::new))
+    }
+
+    /// `many` tangents: these, in their order, each from its place on, and zeros elsewhere.
+    pub(crate) fn among_zeros(parts: &[(usize, Cotangent)], many: usize) -> Result<Self> {
+        fn joined<T: Element>(parts: &[(usize, Cotangent)], many: usize) -> Result<Cotangent> {
+            let mut rows: Vec<Tensor<T>> = Vec::with_capacity(2 * parts.len() + 1);
+            let mut end = 0;
+            for part in parts.iter().map(Some).chain([None]) {
+                let start = part.map_or(many, |part| part.0);
+                if start > end {
+                    let of = parts[0].1.shape();
+                    let shape: Dims = [start - end].iter().chain(&of[1..]).copied().collect();
+                    let device = parts[0].1.clone().tensor::<T>().device();
+                    rows.push(Tensor::constant(Array::zeros_on(device, &shape)?));
+                }
+                if let Some((_, part)) = part {
+                    end = start + part.shape()[0];
+                    rows.push(part.clone().tensor());
+                }
+            }
+            Ok(Cotangent::new(Tensor::cat(&rows, 0)?))
+        }
+        match parts.first() {
+            Some((_, Cotangent::F32(..))) => joined::<f32>(parts, many),
+            _ => joined::<f64>(parts, many),
+        }
     }
 
     /// Cotangents of one tensor, as many at once.

@@ -7,6 +7,7 @@
 
 use crate::anomaly;
 use crate::backward::{GraphUse, Roots, Wanted, consumed, walk};
+use crate::directions::{self, Directions};
 use crate::functional::Transform;
 use crate::loops::trace;
 use crate::mode::{self, Mode};
@@ -52,6 +53,9 @@ struct Visit {
     node: Node,
     inputs: SmallVec<[Option<usize>; 2]>,
 }
+
+/// Nodes that there is room for at first.
+const NODES: usize = 28;
 
 /// Handles by their addresses, which differ in their upper bits.
 #[derive(Default)]
@@ -150,7 +154,7 @@ impl Forward {
     pub(crate) fn new(results: &[Option<&Edge>], variables: &[&Edge], consume: bool) -> Result<Self> {
         let mut order = Order {
             steps: Vec::new(),
-            places: HashMap::default(),
+            places: HashMap::with_capacity_and_hasher(NODES, Default::default()),
             floor: variables.iter().map(|v| v.id().0).min().unwrap_or(0),
             since: variables.iter().map(|v| if v.is_leaf() { v.since() } else { 0 }).min().unwrap_or(0),
             consume,
@@ -179,7 +183,7 @@ impl Forward {
     /// dimension, recorded where `create_graph`.
     pub(crate) fn push(
         &self,
-        tangents: Vec<Option<Cotangent>>,
+        tangents: Vec<Directions>,
         many: Option<usize>,
         create_graph: bool,
     ) -> Result<Vec<Option<Cotangent>>> {
@@ -189,12 +193,12 @@ impl Forward {
             trace::refuse();
         }
         let _mode = Mode::rules(create_graph);
-        let mut pending: Vec<(Option<Cotangent>, usize)> = Vec::with_capacity(self.steps.len());
+        let mut pending: Vec<(Directions, usize)> = Vec::with_capacity(self.steps.len());
         // The last to ask for a tangent may write into it.
-        let take = |pending: &mut Vec<(Option<Cotangent>, usize)>, place: usize| {
+        let take = |pending: &mut Vec<(Directions, usize)>, place: usize| {
             let (tangent, uses) = &mut pending[place];
             *uses -= 1;
-            if *uses == 0 { tangent.take() } else { tangent.clone() }
+            if *uses == 0 { std::mem::take(tangent) } else { tangent.clone() }
         };
         for step in &self.steps {
             let node = match &step.node {
@@ -204,12 +208,6 @@ impl Forward {
                     continue;
                 }
             };
-            let inputs: Tangents =
-                step.inputs.iter().map(|place| place.and_then(|place| take(&mut pending, place))).collect();
-            if inputs.iter().all(Option::is_none) {
-                pending.push((None, step.uses));
-                continue;
-            }
             let own = step.edge.as_ref().filter(|_| create_graph);
             let outputs =
                 if step.outputs.is_empty() { std::slice::from_ref(&step.edge) } else { &step.outputs };
@@ -217,18 +215,41 @@ impl Forward {
                 // What the rule records belongs to the line of its operation.
                 mode::set_site(node.site);
             }
-            let context = Context { parents: &node.parents, own, many, only: None, outputs };
-            let finite = !detecting || anomaly::all_finite(&inputs)?;
-            let tangent = node.rule.jvp(&context, inputs)?;
-            if detecting
-                && finite
-                && let Some(tangent) = &tangent
-            {
-                anomaly::search_tangent(node, tangent)?;
-            }
+            let rule = |inputs: Tangents, many: Option<usize>| -> Result<Option<Cotangent>> {
+                let context = Context { parents: &node.parents, own, many, only: None, outputs };
+                let finite = !detecting || anomaly::all_finite(&inputs)?;
+                let tangent = node.rule.jvp(&context, inputs)?;
+                if detecting
+                    && finite
+                    && let Some(tangent) = &tangent
+                {
+                    anomaly::search_tangent(node, tangent)?;
+                }
+                Ok(tangent)
+            };
+            let in_pieces = |&place: &usize| matches!(pending[place].0, Directions::Pieces(_));
+            let tangent = if let (Some(many), true) = (many, step.inputs.iter().flatten().any(in_pieces)) {
+                let input =
+                    |place: &Option<usize>| place.map_or(Directions::Zero, |place| take(&mut pending, place));
+                let inputs = step.inputs.iter().map(input).collect();
+                let one_output = step.outputs.is_empty();
+                directions::pushed(node, inputs, many, one_output, &|t, many| rule(t, Some(many)))?
+            } else {
+                let input = |place: &Option<usize>| match take(&mut pending, (*place)?) {
+                    Directions::All(tangent) => Some(tangent),
+                    _ => None,
+                };
+                let inputs: Tangents = step.inputs.iter().map(input).collect();
+                let zero = inputs.iter().all(Option::is_none);
+                Directions::of(if zero { None } else { rule(inputs, many)? })
+            };
             pending.push((tangent, step.uses));
         }
-        Ok(self.results.iter().map(|place| place.and_then(|place| take(&mut pending, place))).collect())
+        let result = |place: &Option<usize>| match place {
+            Some(place) => take(&mut pending, *place).whole(many.unwrap_or(1)),
+            None => Ok(None),
+        };
+        self.results.iter().map(result).collect()
     }
 }
 

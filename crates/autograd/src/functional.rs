@@ -1,6 +1,7 @@
 //! Derivatives of functions: the transforms that optimization code calls.
 
 use crate::backward::{GradOptions, GraphUse, asked, grad_with, grads_of};
+use crate::directions::{Directions, Identity, Piece, Tangent, identity};
 use crate::forward::Forward;
 use crate::loops::Expressions;
 use crate::mode::{enable_grad, is_grad_enabled};
@@ -12,7 +13,7 @@ use crate::tensor::Tensor;
 use crate::together::{value_and_jacobian, value_grad_hessian, value_grad_hvp};
 use std::sync::atomic::{AtomicU64, Ordering};
 use tensor_core::shape::Dims;
-use tensor_core::{Array, AtCaller, Element, Error, Float, Layout, Result, compiled_once, kernels};
+use tensor_core::{Array, AtCaller, Element, Error, Float, Result, compiled_once};
 
 /// The input under a node of its own: what an inner derivative is taken with respect to, while an
 /// outer one still sees through it.
@@ -265,15 +266,16 @@ compiled_once! {
     pub(crate) fn pushed<T: Float>(
         forward: &Forward,
         ys: &[Tensor<T>],
-        directions: &[Tensor<T>],
+        v: &[Tensor<T>],
         many: Option<usize>,
         create_graph: bool,
     ) -> Result<Vec<Tensor<T>>> {
         let of_constants = |v: &Tensor<T>| {
             let counts = many != Some(0);
-            counts.then(|| Cotangent::new(if create_graph { v.clone() } else { v.detach() }))
+            let tangent = || Cotangent::new(if create_graph { v.clone() } else { v.detach() });
+            Directions::of(counts.then(tangent))
         };
-        let tangents = forward.push(directions.iter().map(of_constants).collect(), many, create_graph)?;
+        let tangents = forward.push(v.iter().map(of_constants).collect(), many, create_graph)?;
         let whole = |(t, y): (Option<Cotangent>, &Tensor<T>)| match t {
             Some(t) => Ok(t.tensor()),
             None => Tensor::zeros_on(&y.device(), many.iter().chain(y.shape()).copied().collect::<Vec<usize>>()),
@@ -395,8 +397,7 @@ pub fn jvp_batched<T: Float>(
 const BATCH: usize = 1 << 14;
 
 /// Elements up to which directions along several tensors are pushed together.
-pub static TOGETHER_AT: std::sync::LazyLock<usize> =
-    std::sync::LazyLock::new(|| std::env::var("TG").map_or(512, |s| s.parse().unwrap()));
+const TOGETHER: usize = 1 << 9;
 
 /// Whether `n` variables are so few that directions along them are pushed through a function of `m` values rather than
 /// cotangents pulled back.
@@ -408,14 +409,19 @@ compiled_once! {
     /// The derivatives of every element of `y` with respect to every element of `xs`: a tensor for each of
     /// these, of the shape of `y` followed by its own, and zero where `y` does not depend on it. Rows are
     /// formed many at a time by backward passes; columns, where `xs` have far fewer elements than `y`, by pushing
-    /// directions forward.
-    pub(crate) fn derivatives<T: Float>(transform: &Transform, y: &Tensor<T>, xs: &[Tensor<T>]) -> Result<Vec<Tensor<T>>> {
+    /// directions forward. What is known to be the `last` walk over a graph may take it off the tape.
+    pub(crate) fn derivatives<T: Float>(
+        transform: &Transform,
+        y: &Tensor<T>,
+        xs: &[Tensor<T>],
+        last: bool,
+    ) -> Result<Vec<Tensor<T>>> {
         let (m, n) = (y.numel(), xs.iter().map(Tensor::numel).sum::<usize>());
         let create_graph = transform.nested(y);
         if !are_few(n, m) || !y.is_tracked() {
             return rows(y, xs, create_graph);
         }
-        let forward = between(std::slice::from_ref(y), xs, false)?;
+        let forward = between(std::slice::from_ref(y), xs, last && !create_graph)?;
         if !create_graph && let Some(found) = by_row(&forward, 0, y, xs)? {
             return Ok(found);
         }
@@ -471,7 +477,7 @@ compiled_once! {
         while first < xs.len() {
             let mut next = first + 1;
             let mut total = xs[first].numel();
-            while next < xs.len() && (total + xs[next].numel()) * widest <= *TOGETHER_AT {
+            while next < xs.len() && (total + xs[next].numel()) * widest <= TOGETHER {
                 total += xs[next].numel();
                 next += 1;
             }
@@ -480,12 +486,16 @@ compiled_once! {
             let mut parts: Vec<Vec<Tensor<T>>> = vec![Vec::new(); ys.len()];
             for start in (0..total).step_by(at_once) {
                 let many = at_once.min(total - start);
-                let mut tangents = vec![None; xs.len()];
+                let mut tangents = vec![Directions::Zero; xs.len()];
                 let mut before = 0;
                 for (k, x) in (first..).zip(block) {
-                    let from = start as isize - before as isize;
-                    if from < x.numel() as isize && from + many as isize > 0 {
-                        tangents[k] = Some(Cotangent::new(basis(x, from, many)?));
+                    let of = start.max(before)..(start + many).min(before + x.numel());
+                    if !of.is_empty() {
+                        let (first, of) = (of.start - before, of.start - start..of.end - start);
+                        let shape = Dims::from_slice(x.shape());
+                        let tangent = Identity { dtype: T::DTYPE, device: x.device(), shape, first };
+                        let piece = Piece { of, tangent: Tangent::Identity(Box::new(tangent)) };
+                        tangents[k] = Directions::Pieces(vec![piece]);
                     }
                     before += x.numel();
                 }
@@ -512,16 +522,6 @@ compiled_once! {
         }
         Ok(found)
     }
-
-    /// Rows `start` and so on of the identity, each in the shape of `x`; rows that it does not have are zeros.
-    fn basis<T: Float>(x: &Tensor<T>, start: isize, rows: usize) -> Result<Tensor<T>> {
-        // Ones at (0, start), (1, start + 1), and so on.
-        let n = x.numel();
-        let places = Layout::row_major(Dims::from_slice(&[rows, n])).diagonal(start, [0, 1]);
-        let ones = Array::repeat_on(x.device(), places.shape(), T::ONE)?;
-        let basis = kernels::embed("jacobian", &[rows, n], &places, &ones)?;
-        Tensor::from(basis).reshape([rows].iter().chain(x.shape()).copied().collect::<Vec<usize>>())
-    }
 }
 
 compiled_once! {
@@ -534,7 +534,7 @@ compiled_once! {
         let mut batches: Vec<Vec<Tensor<T>>> = vec![Vec::new(); xs.len()];
         for start in (0..m).step_by(at_once) {
             let rows = at_once.min(m - start);
-            let cotangent = Some(basis(y, start as isize, rows)?);
+            let cotangent = Some(identity(y.device(), y.shape(), start, rows)?);
             let options = GradOptions { create_graph, retain_graph: true, cotangent, batched: true };
             for (batches, g) in batches.iter_mut().zip(grad_with(y, &wrt, options)?) {
                 batches.extend(g);

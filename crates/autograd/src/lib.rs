@@ -14,6 +14,7 @@ mod check;
 mod checkpoint;
 mod cotangent;
 mod create;
+mod directions;
 mod files;
 mod forward;
 mod function;

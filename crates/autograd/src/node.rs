@@ -89,6 +89,11 @@ pub(crate) trait Rule: Send + Sync {
         Ok(false)
     }
 
+    /// See [`Op::places`](crate::op::Op::places).
+    fn places(&self, _shape: &[usize]) -> Option<Layout> {
+        None
+    }
+
     /// Which of how many outputs of its only parent this is, where it is one of several.
     fn selects(&self) -> Option<(usize, usize)> {
         None

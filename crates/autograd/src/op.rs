@@ -115,8 +115,8 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
     }
 
     /// Where the output is elements of the only input as they are, each once: their places, counted in row-major order of
-    /// an input of this shape. What the first order needs is then known, and the engine adds cotangents to these places; the
-    /// rule is for the others.
+    /// an input of this shape. What the first order needs is then known, and the engine adds cotangents to these places, and knows
+    /// the directions along elements of the input that the output changes along; the rule is for the others.
     fn places(&self, _shape: &[usize]) -> Option<Layout> {
         None
     }
@@ -353,6 +353,13 @@ impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule
     fn vjp(&self, context: &Context<'_>, g: Cotangent, out: Out<'_>) -> Result<()> {
         let kept = Kept { context, inputs: &self.inputs, outputs: &self.outputs };
         answer(self, &self.op, &kept, g, out)
+    }
+
+    fn places(&self, shape: &[usize]) -> Option<Layout> {
+        match N {
+            1 => self.op.places(shape),
+            _ => None,
+        }
     }
 
     fn jvp(&self, context: &Context<'_>, t: Tangents) -> Result<Option<Cotangent>> {

@@ -26,7 +26,8 @@ pub fn value_and_jacobian<T: Float, P: Params<T>, Q: Params<T>>(
     let transform = Transform::begin();
     let variables = transform.variables(x)?;
     let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
-    let rows = y.ys.iter().map(|y| Ok(x.rebuild(derivatives(&transform, y, &variables)?)));
+    let last = y.ys.len() == 1;
+    let rows = y.ys.iter().map(|y| Ok(x.rebuild(derivatives(&transform, y, &variables, last)?)));
     let rows = asked(rows.collect::<Result<_>>())?;
     let jacobian = y.value.structure(rows);
     Ok((y.value, jacobian))
@@ -78,8 +79,10 @@ pub fn value_grad_hessian<T: Float, P: Params<T>>(
     x: &P,
 ) -> Result<(Tensor<T>, P, P::Structure<P>)> {
     let first = asked(FirstOrder::new(f, x))?;
-    let rows =
-        first.gradient.iter().map(|g| Ok(x.rebuild(derivatives(&first.transform, g, &first.variables)?)));
+    let rows = first
+        .gradient
+        .iter()
+        .map(|g| Ok(x.rebuild(derivatives(&first.transform, g, &first.variables, false)?)));
     let rows = asked(rows.collect::<Result<_>>())?;
     Ok((first.settled(&first.value), first.settled_gradient(x), x.structure(rows)))
 }

@@ -5,9 +5,10 @@
 //! "What color is your Jacobian? Graph coloring for computing derivatives", 2005.
 
 use super::SparseTensor;
+use super::detect::detected;
 use autograd::{Linearized, Tensor, jvp_batched, no_grad, vjp, vjp_batched};
-use tensor_core::kernels::sparse::Pattern;
-use tensor_core::{Array, AtCaller, Device, Error, Float, Result, compiled_once, kernels, memory};
+use tensor_core::kernels::sparse::{Lines, Pattern};
+use tensor_core::{Array, AtCaller, Error, Float, Result, compiled_once, memory};
 
 /// How the Jacobian of a function is computed from few passes, given where it can be other than zero: it serves every
 /// point at which that holds.
@@ -50,10 +51,7 @@ pub struct SparseJacobian {
 }
 
 /// Backward passes that a forward product costs at most.
-const FORWARD_COST: usize = 2;
-
-/// Elements of the rows that are looked at together when a pattern is detected.
-const LOOKED_AT: usize = 1 << 20;
+pub(super) const FORWARD_COST: usize = 2;
 
 impl SparseJacobian {
     /// For the pattern of a sparse matrix with a row for each element of the value and a column for each element of the
@@ -72,21 +70,32 @@ impl SparseJacobian {
 
     /// For the pattern that `f` shows at `x` and at a random point close by: an element that is zero at both is taken
     /// for zero everywhere. What lies in branches that were not taken, or where a factor was zero at both points, is not
-    /// seen: give the pattern where that can happen. Costs as much as a dense Jacobian twice, without storing it.
+    /// seen: give the pattern where that can happen. Columns or rows are halved until each element has its place, which
+    /// takes some log2(n) times as many products as the Jacobian has passes: less than a dense Jacobian, and much more than an
+    /// evaluation. Where residuals come in blocks whose parameters are known,
+    /// [`BlockJacobian`](super::BlockJacobian) needs no detection and fewer passes.
     ///
     /// # Errors
     /// What `f` returns; out of memory.
     #[track_caller]
     pub fn detect<T: Float>(f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<Self> {
-        detected(&f, &x.detach()).at_caller()
+        detected(&f, &x.detach()).and_then(SparseJacobian::for_pattern).at_caller()
     }
 
     fn for_pattern(pattern: Pattern) -> Result<Self> {
         let op = "sparse_jacobian";
-        let rows = colour(op, &pattern, 0)?;
-        let columns = colour(op, &pattern, 1)?;
-        let by_columns = columns.1.saturating_mul(FORWARD_COST) < rows.1;
-        let (groups, count) = if by_columns { columns } else { rows };
+        let cost = |dim: usize, groups: usize| groups.saturating_mul([1, FORWARD_COST][dim]);
+        // The elements of a row are in as many groups of columns, and the other way round: often that tells which are fewer.
+        let least = [cost(0, longest(pattern.lines(op, 1)?)), cost(1, longest(pattern.lines(op, 0)?))];
+        let mut dim = usize::from(least[1] < least[0]);
+        let (mut groups, mut count) = colour(op, &pattern, dim)?;
+        if cost(dim, count) > least[1 - dim] {
+            let other = colour(op, &pattern, 1 - dim)?;
+            if cost(1 - dim, other.1) < cost(dim, count) {
+                (dim, (groups, count)) = (1 - dim, other);
+            }
+        }
+        let by_columns = dim == 1;
         let [i, j] = pattern
             .coordinates(op)?
             .map(|x| x.as_slice().expect("a pattern's arrays are row-major, on the host"));
@@ -218,42 +227,6 @@ impl SparseJacobian {
 type Products<'a, T> = dyn Fn(&Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> + 'a;
 
 compiled_once! {
-    fn detected<T: Float>(f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<SparseJacobian> {
-        let y = autograd::no_grad(|| f(x))?;
-        let (m, n) = (y.numel(), x.numel());
-        // A generator of its own: detection is the same at every call, and takes nothing from the program's numbers.
-        let op = "sparse_jacobian";
-        let noise = memory::collect(op, (0..n as u64).map(|i| T::of(spread(i))))?;
-        let noise = Tensor::from_vec(noise, x.shape())?.to_device(&x.device())?;
-        let near = x.try_add(&noise.try_mul(&(x.abs() + T::ONE))?)?;
-        let at_once = (LOOKED_AT / n.max(1)).clamp(1, m.max(1));
-        let mut places: Vec<Vec<i64>> = memory::vector(op, m, Vec::new())?;
-        for point in [x, &near] {
-            for start in (0..m).step_by(at_once) {
-                let rows = at_once.min(m - start);
-                let (_, lines) = vjp_batched(f, point, &basis(x.device(), start, rows, m)?)?;
-                let found = lines.reshape([rows, n])?.nonzero().to_vec();
-                for pair in found.chunks_exact(2) {
-                    let row = &mut places[start + pair[0] as usize];
-                    memory::grow(op, row, 1)?;
-                    row.push(pair[1]);
-                }
-            }
-        }
-        for row in &mut places {
-            row.sort_unstable();
-            row.dedup();
-        }
-        let count = places.iter().map(Vec::len).sum();
-        let (mut rows, mut columns) = (memory::room(op, count)?, memory::room(op, count)?);
-        for (i, row) in (0i64..).zip(places) {
-            rows.extend(std::iter::repeat_n(i, row.len()));
-            columns.extend(row);
-        }
-        let [rows, columns] = [Array::from_vec(rows, &[count])?, Array::from_vec(columns, &[count])?];
-        SparseJacobian::for_pattern(Pattern::from_coordinates(op, &rows, &columns, [m, n])?)
-    }
-
     fn evaluated<T: Float>(
         plan: &SparseJacobian,
         x: &Tensor<T>,
@@ -288,13 +261,6 @@ compiled_once! {
     }
 }
 
-/// Rows `start..start + count` of the identity of `n`.
-fn basis<T: Float>(device: Device, start: usize, count: usize, n: usize) -> Result<Tensor<T>> {
-    let at = Tensor::from(kernels::arange("sparse_jacobian", device, count)?).unsqueeze(1)? + start as i64;
-    let ones = Tensor::from(Array::repeat_on(device, &[count, 1], T::ONE)?);
-    Tensor::from(Array::zeros_on(device, &[count, n])?).scatter_add(1, &at, &ones)
-}
-
 /// Numbers between 1/2000 and 1/1000 of either sign, without a pattern: the fractions of multiples of the golden ratio.
 pub(super) fn spread(i: u64) -> f64 {
     let bits = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -303,9 +269,15 @@ pub(super) fn spread(i: u64) -> f64 {
     if bits.count_ones().is_multiple_of(2) { size } else { -size }
 }
 
+/// The elements of the line that has most.
+fn longest(lines: &Lines) -> usize {
+    let starts = lines.starts.as_slice().expect("a pattern's arrays are row-major, on the host");
+    starts.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0)
+}
+
 /// A group for each row of the pattern, for `dim` 0, such that rows of one group have no common column; and the number
 /// of groups. Rows take the first group that is free, those with most elements first.
-fn colour(op: &'static str, pattern: &Pattern, dim: usize) -> Result<(Vec<i64>, usize)> {
+pub(super) fn colour(op: &'static str, pattern: &Pattern, dim: usize) -> Result<(Vec<i64>, usize)> {
     let (along, across) = (pattern.lines(op, dim)?, pattern.lines(op, 1 - dim)?);
     let [starts, places, next_starts, next_places] =
         [&along.starts, &along.across, &across.starts, &across.across]

@@ -6,6 +6,7 @@
 mod arithmetic;
 mod blocks;
 mod convert;
+mod detect;
 mod display;
 mod jacobian;
 mod product;

@@ -37,6 +37,13 @@ impl<'a> Operand<'a> {
         Operand { data: T::slice(x.storage()), layout: x.layout() }
     }
 
+    /// Whether its elements are those of a result of `n`, one after another: broadcasting then repeats none, and adds
+    /// dimensions of size 1 at most.
+    #[inline]
+    pub fn is_dense(&self, n: usize) -> bool {
+        self.layout.numel() == n && self.layout.is_contiguous()
+    }
+
     /// The `n` elements of a contiguous one.
     #[inline]
     pub fn dense(&self, n: usize) -> Slice<'a> {

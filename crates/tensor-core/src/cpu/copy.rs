@@ -152,6 +152,10 @@ fn at_places<T: Element>(out: &mut [T], layout: &Layout, x: &Array<T>, f: impl F
             let pairs = out[p as usize..][..n].iter_mut().zip(&data[q as usize..][..n]);
             return pairs.for_each(|(o, &x)| f(o, x));
         }
+        if (s, t) == (1, 0) {
+            let x = data[q as usize];
+            return out[p as usize..][..n].iter_mut().for_each(|o| f(o, x));
+        }
         if s > 0 && t > 0 {
             // Without a check of each place.
             let places = out[p as usize..].iter_mut().step_by(s as usize);

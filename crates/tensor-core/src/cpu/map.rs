@@ -6,13 +6,14 @@
 use super::blocks::{BLOCK, Cut, Gathered, Operand, Walk};
 use super::parallel::{ALONE, for_pieces};
 use crate::array::Array;
-use crate::element::{Element, Slice, SliceMut};
+use crate::element::{DType, Element, Slice, SliceMut};
 use crate::error::Result;
 use crate::formula::{Elements, Formula};
 use crate::heap::buffer::Buffer;
 use crate::heap::work;
 use crate::layout::Layout;
 use crate::shape::{self, Dims};
+use bytemuck::cast_slice_mut;
 use smallvec::SmallVec;
 use std::array::from_fn;
 
@@ -26,6 +27,9 @@ struct Block<'a> {
 
 /// Elements of a small result that is written over an operand.
 const FEW: usize = 16;
+
+/// Elements of a result that is written over an operand by way of the stack.
+const SHORT: usize = 256;
 
 /// f(x).
 #[inline]
@@ -265,14 +269,12 @@ fn fresh<U: Element>(
     let n = shape::numel(op, &shape)?;
     let mut out = Buffer::<U>::for_overwrite(op, n)?;
     // Short vectors that lie in the order of the result need no walk.
-    if (1..=BLOCK).contains(&n) {
-        let number = |x: &Operand<'_>| f.spreads && x.layout.numel() == 1;
-        let whole = |x: &Operand<'_>| x.layout.is_contiguous() && shape::same(x.layout.shape(), &shape);
-        if operands.iter().all(|x| whole(x) || number(x)) {
-            let slices = operands.iter().map(|x| x.dense(if whole(x) { n } else { 1 }));
-            with_slices(slices, |x| (f.run)(U::slice_mut(&mut out), x));
-            return Ok(Array::from_buffer(shape, out));
-        }
+    if (1..=BLOCK).contains(&n)
+        && operands.iter().all(|x| x.is_dense(n) || f.spreads && x.layout.numel() == 1)
+    {
+        let slices = operands.iter().map(|x| x.dense(x.layout.numel()));
+        with_slices(slices, |x| (f.run)(U::slice_mut(&mut out), x));
+        return Ok(Array::from_buffer(shape, out));
     }
     let layout = write(op, U::slice_mut(&mut out), shape, operands, f)?;
     Ok(Array::with_layout(layout, out))
@@ -327,10 +329,32 @@ fn in_place(
     own: usize,
     f: Block<'_>,
 ) -> Result<()> {
+    let n = out.len();
+    if (1..=SHORT).contains(&n) && others.iter().all(|x| x.is_dense(n) || f.spreads && x.layout.numel() == 1)
+    {
+        short_in_place(out, others, own, f);
+        return Ok(());
+    }
     let mut walks = walks(shape, others);
     in_parts(op, out, &mut walks, f.spreads, &|from, out, cut, walks| {
         walk_in_place(out, from, cut, walks, own, f)
     })
+}
+
+/// Writes f(x..) over operand `own`, by way of the stack, which costs less than the memory a walk asks for.
+fn short_in_place(mut out: SliceMut<'_>, others: &[Operand<'_>], own: usize, f: Block<'_>) {
+    let (mut numbers, mut truths) = ([0u64; SHORT], [false; SHORT]);
+    let n = out.len();
+    let mut values = match out.dtype() {
+        DType::F32 => SliceMut::F32(&mut cast_slice_mut(&mut numbers)[..n]),
+        DType::F64 => SliceMut::F64(&mut cast_slice_mut(&mut numbers)[..n]),
+        DType::I64 => SliceMut::I64(&mut cast_slice_mut(&mut numbers)[..n]),
+        DType::Bool => SliceMut::Bool(&mut truths[..n]),
+    };
+    let mut others = others.iter().map(|x| x.dense(x.layout.numel()));
+    let slices = (0..others.len() + 1).map(|k| if k == own { None } else { others.next() });
+    with_slices(slices.map(|x| x.unwrap_or_else(|| out.read())), |x| (f.run)(values.part(0, n), x));
+    out.copy_from(values.read());
 }
 
 /// The walks of operands over the row-major order of a shape that they are broadcast to.
