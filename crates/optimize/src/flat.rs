@@ -105,6 +105,11 @@ pub(crate) fn write(tensors: &[Tensor], out: &mut [f64]) {
     }
 }
 
+/// The elements of a tensor on the host that an operation has made, and which so lie one after another.
+pub(crate) fn elements(x: &Tensor) -> &[f64] {
+    x.array().as_slice().expect("the result of an operation is contiguous")
+}
+
 /// The elements of the tensors one after another.
 pub(crate) fn values(tensors: &[Tensor]) -> Vec<f64> {
     let mut out = vec![0.0; tensors.iter().map(Tensor::numel).sum()];

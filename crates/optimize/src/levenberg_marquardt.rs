@@ -128,7 +128,7 @@ impl<'f, P: Params<f64> + 'f> LeastSquaresProblem<f64, Dyn, Dyn> for Problem<'f,
         let m = state.residuals.as_ref()?.len();
         let columns = state.recorded.as_ref()?.jacobian();
         match columns {
-            Ok(columns) => Some(DMatrix::from_vec(m, self.x.len(), columns)),
+            Ok(columns) => Some(DMatrix::from_vec(m, self.x.len(), columns.to_vec())),
             Err(error) => {
                 state.error = Some(error);
                 None

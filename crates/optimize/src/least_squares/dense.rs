@@ -7,7 +7,8 @@
 use super::recorded::Recorded;
 use super::search::{Point, Search, cosine};
 use super::triangle::Triangle;
-use super::{Found, Scale};
+use super::{Found, Jacobian, Scale};
+use crate::flat::elements;
 use crate::report::Stop;
 use crate::vector::{dot, norm};
 use autograd::Tensor;
@@ -27,7 +28,8 @@ struct Step {
 /// The Jacobian and the residuals of a point as the loss weighs them: each row by the root of rho', so that J^T r is the
 /// gradient of the cost.
 struct Model {
-    columns: Vec<f64>,
+    /// The columns as rows, `[n, m]`.
+    columns: Tensor,
     residuals: Vec<f64>,
     gradient: Vec<f64>,
     /// Norms of the columns.
@@ -35,18 +37,17 @@ struct Model {
 }
 
 impl Model {
-    fn of(search: &Search<'_, '_>, point: &Point, jacobian: &[f64]) -> Self {
+    fn of(search: &Search<'_, '_>, point: &Point, jacobian: &Tensor) -> Result<Self> {
         let m = point.residuals.len();
-        let (mut columns, mut residuals) = (jacobian.to_vec(), point.residuals.clone());
+        let (mut columns, mut residuals) = (jacobian.clone(), point.residuals.clone());
         if let Some(slopes) = search.options.loss.slopes(search.options.f_scale, &residuals) {
             let rows: Vec<f64> = slopes.into_iter().map(f64::sqrt).collect();
-            for column in columns.chunks_exact_mut(m).chain([&mut residuals[..]]) {
-                column.iter_mut().zip(&rows).for_each(|(x, w)| *x *= w);
-            }
+            residuals.iter_mut().zip(&rows).for_each(|(x, w)| *x *= w);
+            columns = columns.try_mul(&Tensor::from(rows))?;
         }
-        let gradient = columns.chunks_exact(m).map(|c| dot(c, &residuals)).collect();
-        let sizes = columns.chunks_exact(m).map(norm).collect();
-        Model { columns, residuals, gradient, sizes }
+        let gradient = elements(&columns).chunks_exact(m).map(|c| dot(c, &residuals)).collect();
+        let sizes = elements(&columns).chunks_exact(m).map(norm).collect();
+        Ok(Model { columns, residuals, gradient, sizes })
     }
 }
 
@@ -55,7 +56,7 @@ const TIGHT: [f64; 3] = [1e-15, 1e-12, 1e-14];
 
 pub(super) fn solve(search: &mut Search<'_, '_>, x0: Vec<f64>) -> Result<Found> {
     let (point, recorded, jacobian) = search.start(x0)?;
-    let model = Model::of(search, &point, &jacobian);
+    let model = Model::of(search, &point, &jacobian)?;
     let d: Vec<f64> = match &search.options.x_scale {
         Scale::Jacobian => model.sizes.iter().map(|&s| if s == 0.0 { 1.0 } else { s }).collect(),
         Scale::Given(scale) => scale.iter().map(|s| 1.0 / s).collect(),
@@ -86,8 +87,7 @@ pub(super) fn solve(search: &mut Search<'_, '_>, x0: Vec<f64>) -> Result<Found> 
         x: point.x,
         residuals: point.residuals,
         gradient: model.gradient,
-        columns: jacobian,
-        sparse: None,
+        jacobian: Jacobian::Dense(jacobian),
         report,
     })
 }
@@ -107,7 +107,7 @@ fn scaled_norm(d: &[f64], x: &[f64]) -> f64 {
 struct Descent<'s, 'f, 'o> {
     search: &'s mut Search<'f, 'o>,
     point: Point,
-    jacobian: Vec<f64>,
+    jacobian: Tensor,
     recorded: Recorded,
     model: Model,
     /// The scale of the trust region, its radius, and the damping that it led to last.
@@ -123,7 +123,7 @@ const PLATEAUS: usize = 10;
 
 impl Descent<'_, '_, '_> {
     /// Takes a point over; a stop where the callback says so.
-    fn accept(&mut self, point: Point, recorded: Recorded, jacobian: Vec<f64>, model: Model) -> Option<Stop> {
+    fn accept(&mut self, point: Point, recorded: Recorded, jacobian: Tensor, model: Model) -> Option<Stop> {
         (self.point, self.recorded, self.jacobian, self.model) = (point, recorded, jacobian, model);
         self.search.stepped(&self.point, &self.model.gradient)
     }
@@ -183,8 +183,8 @@ impl Descent<'_, '_, '_> {
                 if let Some((at, recorded)) = trial.filter(|_| ratio >= 1e-4) {
                     let jacobian = recorded.jacobian()?;
                     self.search.evaluations.derivatives += 1;
-                    let model = Model::of(self.search, &at, &jacobian);
-                    if !jacobian.iter().all(|x| x.is_finite()) {
+                    let model = Model::of(self.search, &at, &jacobian)?;
+                    if !elements(&jacobian).iter().all(|x| x.is_finite()) {
                         // A value without derivatives ends the search as no value does.
                         self.delta = 0.25 * self.delta.min(moved);
                     } else if self.plateaus < PLATEAUS && self.flat(&model) {
@@ -266,7 +266,7 @@ impl Descent<'_, '_, '_> {
             };
             let jacobian = recorded.jacobian()?;
             self.search.evaluations.derivatives += 1;
-            let model = Model::of(self.search, &at, &jacobian);
+            let model = Model::of(self.search, &at, &jacobian)?;
             let (next, left) = known.step(&model, &free)?;
             if !(left < 0.25 * decrement && at.cost <= self.point.cost * (1.0 + 1e-8)) {
                 if gauss {
@@ -362,9 +362,13 @@ impl Curvature {
         match self {
             Curvature::Newton(newton) => newton.step(&model.gradient, free),
             Curvature::Gauss => {
-                let m = model.residuals.len();
-                let columns: Vec<f64> =
-                    free.iter().flat_map(|&j| &model.columns[j * m..(j + 1) * m]).copied().collect();
+                let columns = match free.len() == model.sizes.len() {
+                    true => model.columns.clone(),
+                    false => {
+                        let at: Vec<i64> = free.iter().map(|&j| j as i64).collect();
+                        model.columns.index_select(0, &Tensor::from(at))?
+                    }
+                };
                 let step = Triangle::new(&columns, &model.residuals)?.step(
                     &vec![1.0; free.len()],
                     f64::INFINITY,
@@ -388,16 +392,15 @@ impl Newton {
     /// None where the Hessian is not positive definite, or the residuals have no second derivatives.
     fn at(descent: &mut Descent<'_, '_, '_>, free: &[usize]) -> Result<Option<Self>> {
         let Descent { search, point, jacobian, recorded, model, .. } = descent;
-        let (m, n) = (point.residuals.len(), point.x.len());
+        let n = point.x.len();
         let weights = search.sloped(&point.residuals);
         let Ok(curved) = recorded.hessian(weights, &search.flat) else { return Ok(None) };
         search.evaluations.products += n;
-        let rows = Tensor::from_vec(jacobian.clone(), [n, m])?;
         let weighted = match search.options.loss.curvatures(search.options.f_scale, &point.residuals) {
-            None => rows.clone(),
-            Some(curvatures) => rows.try_mul(&Tensor::from(curvatures))?,
+            None => jacobian.clone(),
+            Some(curvatures) => jacobian.try_mul(&Tensor::from(curvatures))?,
         };
-        let hessian = mm(&weighted, &rows.t()?)? + Tensor::from_vec(curved, [n, n])?;
+        let hessian = mm(&weighted, &jacobian.t()?)? + Tensor::from_vec(curved, [n, n])?;
         let at = Tensor::from(free.iter().map(|&j| j as i64).collect::<Vec<_>>());
         let sizes = Tensor::from(free.iter().map(|&j| model.sizes[j]).collect::<Vec<_>>());
         let hessian = hessian.index_select(0, &at)?.index_select(1, &at)?;

@@ -191,9 +191,8 @@ struct Found {
     x: Vec<f64>,
     residuals: Vec<f64>,
     gradient: Vec<f64>,
-    /// The Jacobian, column by column; empty where it is sparse.
-    columns: Vec<f64>,
-    sparse: Option<SparseTensor>,
+    /// Where it is dense, on the host and transposed.
+    jacobian: Jacobian,
     report: Report,
 }
 
@@ -263,12 +262,9 @@ pub fn least_squares_with<P: Params<f64>>(
     let mut f = |xs: &[Tensor]| residuals(&x0.rebuild(xs.to_vec()));
     let found = solve(&mut f, flat::values(&tensors), flat.clone(), options).at_caller()?;
     let structure = |x: &[f64]| Ok::<_, Error>(x0.rebuild(flat.tensors(x)?));
-    let jacobian = match found.sparse {
-        Some(sparse) => Jacobian::Sparse(sparse),
-        None => {
-            let columns = Tensor::from_vec(found.columns, [flat.numel(), found.residuals.len()])?;
-            Jacobian::Dense(columns.t()?.to_device(&device)?)
-        }
+    let jacobian = match found.jacobian {
+        Jacobian::Dense(columns) => Jacobian::Dense(columns.t()?.to_device(&device)?),
+        sparse => sparse,
     };
     Ok(LeastSquaresSolution {
         x: structure(&found.x)?,

@@ -1,8 +1,8 @@
 //! Residuals at a point, linearised, so that their derivatives there need no second evaluation.
 
-use crate::flat::{self, Flat};
+use crate::flat::Flat;
 use autograd::{Linearized, Tensor, linearize, no_grad};
-use tensor_core::{Error, Result};
+use tensor_core::{Device, Error, Result};
 
 /// Residuals of the tensors of the parameters.
 pub(crate) type Residuals<'a> = dyn FnMut(&[Tensor]) -> Result<Tensor> + 'a;
@@ -24,19 +24,12 @@ impl Recorded {
         self.linear.value().to_vec()
     }
 
-    /// The Jacobian, column by column.
-    pub(crate) fn jacobian(&self) -> Result<Vec<f64>> {
+    /// The Jacobian on the host, its columns as rows: `[n, m]`.
+    pub(crate) fn jacobian(&self) -> Result<Tensor> {
         let m = self.linear.value().numel();
-        let n = self.linear.point().iter().map(Tensor::numel).sum::<usize>();
-        let mut columns = vec![0.0; m * n];
-        let mut rest = &mut columns[..];
-        for (block, x) in self.linear.jacobian()?.into_iter().zip(self.linear.point()) {
-            let (part, after) = rest.split_at_mut(m * x.numel());
-            // Directions that were pushed forward lie in this order.
-            flat::write(&[block.reshape([m, x.numel()])?.t()?], part);
-            rest = after;
-        }
-        Ok(columns)
+        let blocks = self.linear.jacobian()?.into_iter().zip(self.linear.point());
+        let columns = blocks.map(|(block, x)| block.reshape([m, x.numel()])?.t());
+        Tensor::cat(&columns.collect::<Result<Vec<_>>>()?, 0)?.to_device(&Device::Cpu)
     }
 
     /// The Hessian of the sum of the residuals times these weights: directions pushed through the gradient, all in one

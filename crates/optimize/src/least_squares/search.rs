@@ -3,8 +3,9 @@
 use super::recorded::{Recorded, Residuals, finite_at_start};
 use super::{LeastSquaresOptions, OP};
 use crate::bounds::Limits;
-use crate::flat::Flat;
+use crate::flat::{Flat, elements};
 use crate::report::{Evaluations, Progress, Report, Stop};
+use autograd::Tensor;
 use tensor_core::{Error, Result};
 
 /// Residuals at a point.
@@ -58,14 +59,14 @@ impl<'f, 'o> Search<'f, 'o> {
         Ok((search, x0))
     }
 
-    /// The start, its graph, and the Jacobian there, column by column.
-    pub(super) fn start(&mut self, x: Vec<f64>) -> Result<(Point, Recorded, Vec<f64>)> {
+    /// The start, its graph, and the Jacobian there, a row for each column.
+    pub(super) fn start(&mut self, x: Vec<f64>) -> Result<(Point, Recorded, Tensor)> {
         let recorded = Recorded::at(self.f, &x, &self.flat)?;
         self.evaluations.values += 1;
         let point = self.start_from(x, recorded.residuals())?;
         let columns = recorded.jacobian()?;
         self.evaluations.derivatives += 1;
-        finite_at_start(OP, "the Jacobian, column by column,", &columns)?;
+        finite_at_start(OP, "the Jacobian, column by column,", elements(&columns))?;
         Ok((point, recorded, columns))
     }
 

@@ -4,7 +4,7 @@
 
 use super::recorded::finite_at_start;
 use super::search::{Point, Search, cosine};
-use super::{Found, OP, Scale};
+use super::{Found, Jacobian, OP, Scale};
 use crate::report::Stop;
 use crate::vector::{dot, norm};
 use autograd::params::{flatten, unflatten};
@@ -192,8 +192,7 @@ pub(super) fn solve(
         x: point.x,
         residuals: point.residuals,
         gradient: model.gradient,
-        columns: Vec::new(),
-        sparse: Some(jacobian),
+        jacobian: Jacobian::Sparse(jacobian),
         report,
     })
 }

@@ -1,6 +1,7 @@
 //! The linear model of a step: J as the triangle of its QR factorisation, and the step of least squares within a
 //! trust region.
 
+use crate::flat::elements;
 use crate::vector::{dot, norm};
 use autograd::Tensor;
 use linalg::qr;
@@ -18,18 +19,17 @@ pub(super) struct Triangle {
 const BLOCKED: usize = 1 << 21;
 
 impl Triangle {
-    /// Of J, given by columns of `f.len()` elements.
-    pub(super) fn new(columns: &[f64], f: &[f64]) -> Result<Self> {
-        let m = f.len();
-        let n = columns.len() / m;
-        let mut whole = Vec::with_capacity(columns.len() + m);
-        whole.extend_from_slice(columns);
-        whole.extend_from_slice(f);
+    /// Of J, given by its columns as rows, `[n, m]`.
+    pub(super) fn new(columns: &Tensor, f: &[f64]) -> Result<Self> {
+        let (n, m) = (columns.shape()[0], f.len());
         if m * (n + 1) * (n + 1) < BLOCKED {
+            let mut whole = Vec::with_capacity((n + 1) * m);
+            whole.extend_from_slice(elements(columns));
+            whole.extend_from_slice(f);
             triangularise(&mut whole, m, n);
             return Ok(Triangle::taken(&whole, m, n));
         }
-        let (_, r) = qr(&Tensor::from_vec(whole, [n + 1, m])?.t()?)?;
+        let (_, r) = qr(&Tensor::cat([columns, &Tensor::from_slice(f, [1, m])?], 0)?.t()?)?;
         let rows = r.shape()[0];
         Ok(Triangle::taken(&r.t()?.to_vec(), rows, n))
     }
@@ -209,8 +209,8 @@ mod tests {
     use super::*;
     use linalg::lstsq;
 
-    fn tensor(columns: &[f64], m: usize) -> Tensor {
-        Tensor::from_vec(columns.to_vec(), [columns.len() / m, m]).unwrap().t().unwrap()
+    fn rows(columns: &[f64], m: usize) -> Tensor {
+        Tensor::from_vec(columns.to_vec(), [columns.len() / m, m]).unwrap()
     }
 
     fn numbers(count: usize) -> Vec<f64> {
@@ -222,8 +222,8 @@ mod tests {
         for (m, n) in [(7, 3), (3, 3), (900, 50)] {
             let (columns, f) = (numbers(m * n), numbers(m));
             let mut par = 1.0;
-            let p = Triangle::new(&columns, &f)?.step(&vec![1.0; n], 1e9, &mut par);
-            let expected = -lstsq(&tensor(&columns, m), &Tensor::from(f), None)?;
+            let p = Triangle::new(&rows(&columns, f.len()), &f)?.step(&vec![1.0; n], 1e9, &mut par);
+            let expected = -lstsq(&rows(&columns, m).t()?, &Tensor::from(f), None)?;
             assert!(Tensor::from(p).allclose(&expected, 1e-9, 1e-9)?);
             assert_eq!(par, 0.0);
         }
@@ -239,11 +239,11 @@ mod tests {
             let d: Vec<f64> = (1..=n).map(|i| i as f64).collect();
             for delta in [1e-3, 0.05] {
                 let mut par = 0.0;
-                let p = Triangle::new(&columns, &f)?.step(&d, delta, &mut par);
+                let p = Triangle::new(&rows(&columns, f.len()), &f)?.step(&d, delta, &mut par);
                 let length = norm(&p.iter().zip(&d).map(|(p, d)| p * d).collect::<Vec<_>>());
                 assert!((length - delta).abs() <= 0.1 * delta, "{m} {n} {delta} {length}");
                 // (J^T J + par D^2) p = -J^T f
-                let (j, p, d) = (tensor(&columns, m), Tensor::from(p), Tensor::from(d.clone()));
+                let (j, p, d) = (rows(&columns, m).t()?, Tensor::from(p), Tensor::from(d.clone()));
                 let jt = j.t()?;
                 let g = linalg::mv(&jt, &Tensor::from(f.clone()))?;
                 let left = linalg::mv(&jt, &linalg::mv(&j, &p)?)? + d.square() * &p * par + &g;
@@ -256,13 +256,13 @@ mod tests {
     #[test]
     fn some_columns_alone() -> Result<()> {
         let (columns, f) = (numbers(24), numbers(6));
-        let whole = Triangle::new(&columns, &f)?;
+        let whole = Triangle::new(&rows(&columns, f.len()), &f)?;
         let s = [0.0, 0.3, 0.0, 0.0];
         let (mut par, free) = (0.0, [0, 2, 3]);
         let p = whole.among(&free, &s).step(&[1.0; 3], 1e9, &mut par);
         let some: Vec<f64> = free.iter().flat_map(|&j| columns[6 * j..6 * j + 6].to_vec()).collect();
         let moved: Vec<f64> = f.iter().zip(&columns[6..12]).map(|(f, c)| f + 0.3 * c).collect();
-        let expected = Triangle::new(&some, &moved)?.step(&[1.0; 3], 1e9, &mut par);
+        let expected = Triangle::new(&rows(&some, 6), &moved)?.step(&[1.0; 3], 1e9, &mut par);
         assert!(Tensor::from(p).allclose(&Tensor::from(expected), 1e-12, 1e-12)?);
         Ok(())
     }

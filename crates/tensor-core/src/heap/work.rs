@@ -60,6 +60,11 @@ pub(crate) fn buffer<T: Element>(n: usize) -> Buffer<T> {
     Buffer::for_overwrite("", n).unwrap_or_else(|e| unwind(e))
 }
 
+/// [`Buffer::zeroed`] within a [`kernel`]: for work as large as a matrix, whose memory is then there for the next.
+pub(crate) fn zeros<T: Element>(n: usize) -> Buffer<T> {
+    Buffer::zeroed("", n).unwrap_or_else(|e| unwind(e))
+}
+
 /// [`vectors::collect`] within a [`kernel`].
 pub(crate) fn collect<T>(items: impl IntoIterator<Item = T>) -> Vec<T> {
     vectors::collect("", items).unwrap_or_else(|e| unwind(e))

@@ -3,7 +3,7 @@
 //! matters.
 
 use crate::element::Float;
-use crate::heap::work;
+use crate::heap::{buffer::Buffer, work};
 use crate::simd::{Kernel, dispatch, multiply_add, sub_mul};
 use faer::linalg::matmul::matmul;
 use faer::reborrow::{Reborrow, ReborrowMut};
@@ -19,18 +19,18 @@ const SUMMED: usize = 256;
 /// Loan, "A storage-efficient WY representation for products of Householder transformations", SIAM J. Sci. Stat. Comput.
 /// 10(1), 1989), by halves of the columns (E. Elmroth and F. G. Gustavson, "Applying recursion to serial and parallel QR
 /// factorization leads to better performance", IBM J. Res. Dev. 44(4), 2000).
-pub(super) struct Reflections<T> {
+pub(super) struct Reflections<T: Float> {
     m: usize,
     n: usize,
     /// Column by column, zeros above the diagonal.
-    v: Vec<T>,
+    v: Buffer<T>,
     /// Column by column.
-    t: Vec<T>,
+    t: Buffer<T>,
 }
 
 /// The product of two matrices, column by column.
-fn product<T: Float>(a: MatRef<'_, T>, b: MatRef<'_, T>) -> Vec<T> {
-    let mut out = work::vector(a.nrows() * b.ncols(), T::ZERO);
+fn product<T: Float>(a: MatRef<'_, T>, b: MatRef<'_, T>) -> Buffer<T> {
+    let mut out = work::buffer(a.nrows() * b.ncols());
     let place = MatMut::from_column_major_slice_mut(&mut out, a.nrows(), b.ncols());
     matmul(place, Accum::Replace, a, b, T::ONE, Par::Seq);
     out
@@ -39,18 +39,18 @@ fn product<T: Float>(a: MatRef<'_, T>, b: MatRef<'_, T>) -> Vec<T> {
 impl<T: Float> Reflections<T> {
     pub fn of(a: &mut [T], m: usize, n: usize) -> Self {
         assert!(m >= n && a.len() == m * n);
-        let (mut v, mut t) = (work::vector(m * n, T::ZERO), work::vector(n * n, T::ZERO));
+        let (mut v, mut t) = (work::zeros(m * n), work::zeros(n * n));
         factor(a, &mut v, MatMut::from_column_major_slice_mut(&mut t, n, n), m, 0);
         Reflections { m, n, v, t }
     }
 
     /// The first `k` columns of Q, column by column.
-    pub fn columns(&self, k: usize) -> Vec<T> {
+    pub fn columns(&self, k: usize) -> Buffer<T> {
         let (m, n) = (self.m, self.n);
         let v = MatRef::from_column_major_slice(&self.v, m, n);
         let t = MatRef::from_column_major_slice(&self.t, n, n);
         let inner = product(t, v.subrows(0, k).transpose());
-        let mut q = work::vector(m * k, T::ZERO);
+        let mut q = work::zeros(m * k);
         (0..k).for_each(|i| q[i * m + i] = T::ONE);
         let out = MatMut::from_column_major_slice_mut(&mut q, m, k);
         let inner = MatRef::from_column_major_slice(&inner, n, k);

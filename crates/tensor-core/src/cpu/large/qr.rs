@@ -23,13 +23,9 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
     assert!(a.len() == m * n && q.len() == m * k && r.len() == k * n && (k == m.min(n) || k == m));
     let size = m.min(n);
     r.fill(T::ZERO);
-    // Column by column, as faer is at its best.
-    let mut columns = work::vector(m * k, T::ZERO);
-    for i in 0..k {
-        columns[i * m + i] = T::ONE;
-    }
     if size == 0 {
-        return q.copy_from_slice(&columns);
+        q.fill(T::ZERO);
+        return (0..k).for_each(|i| q[i * k + i] = T::ONE);
     }
     // A column that is scaled has the same Q, and a column of R that is scaled alike: each keeps its digits.
     let mut scales = work::vector(n, T::ZERO);
@@ -41,6 +37,9 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
         tall(a, &scales, m, k, q, r);
         return positive_diagonal(size, n, k, q, r);
     }
+    // Column by column, as faer is at its best.
+    let mut columns = work::zeros::<T>(m * k);
+    (0..k).for_each(|i| columns[i * m + i] = T::ONE);
     let block = recommended_block_size::<T>(m, n);
     let scratch = qr_in_place_scratch::<T>(m, n, block, Par::Seq, Default::default())
         .or(apply_block_householder_sequence_on_the_left_in_place_scratch::<T>(m, block, k));
@@ -76,7 +75,7 @@ pub fn qr<T: Float>(a: &[T], m: usize, n: usize, k: usize, q: &mut [T], r: &mut 
 /// [`qr`] but for the signs, where sums over the rows are long.
 fn tall<T: Float>(a: &[T], scales: &[T], m: usize, k: usize, q: &mut [T], r: &mut [T]) {
     let n = scales.len();
-    let mut columns = work::vector(m * n, T::ZERO);
+    let mut columns = work::buffer(m * n);
     to_rows(a, n, m, &mut columns);
     for (column, &scale) in columns.chunks_exact_mut(m).zip(scales) {
         column.iter_mut().for_each(|x| *x *= scale);

@@ -92,7 +92,7 @@ fn large<T: Float>(
     }
     // Of long columns or rows first the triangle.
     if m >= 2 * n {
-        let mut columns = work::vector(m * n, T::ZERO);
+        let mut columns = work::buffer(m * n);
         to_rows(a, n, m, &mut columns);
         let reflections = Reflections::of(&mut columns, m, n);
         let mut inner = work::vector(n * n, T::ZERO);
@@ -121,7 +121,7 @@ fn large<T: Float>(
         return Ok(());
     }
     // faer is at its best with columns that are contiguous: those of A^T = V diag(s) U^T are.
-    let mut columns = work::vector(m * k, T::ZERO);
+    let mut columns = work::zeros(m * k);
     let thin = ComputeSvdVectors::Thin;
     let mut memory = work::stack(svd_scratch::<T>(n, m, thin, thin, Par::Seq, Default::default()));
     faer_svd(
