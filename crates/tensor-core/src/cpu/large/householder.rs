@@ -97,9 +97,11 @@ struct Panel<'a, T> {
     row: usize,
 }
 
+/// In loops: what an iterator's `sum` or `fold` calls is not always inlined, and then lacks the instructions of the kernel.
 #[inline(always)]
 fn dot<T: Float, const FMA: bool>(x: &[T], y: &[T]) -> f64 {
-    let part = |(x, y): (&[T], &[T])| {
+    let mut sum = 0.0;
+    for (x, y) in x.chunks(SUMMED).zip(y.chunks(SUMMED)) {
         let mut lanes = [T::ZERO; 16];
         let ((x, x_rest), (y, y_rest)) = (x.as_chunks::<16>(), y.as_chunks::<16>());
         for (x, y) in x.iter().zip(y) {
@@ -107,10 +109,14 @@ fn dot<T: Float, const FMA: bool>(x: &[T], y: &[T]) -> f64 {
                 lanes[l] = multiply_add::<T, FMA>(x[l], y[l], lanes[l]);
             }
         }
-        let rest: f64 = x_rest.iter().zip(y_rest).map(|(x, y)| x.to_f64() * y.to_f64()).sum();
-        lanes.iter().map(|x| x.to_f64()).sum::<f64>() + rest
-    };
-    x.chunks(SUMMED).zip(y.chunks(SUMMED)).map(part).sum()
+        for (x, y) in x_rest.iter().zip(y_rest) {
+            sum += x.to_f64() * y.to_f64();
+        }
+        for lane in lanes {
+            sum += lane.to_f64();
+        }
+    }
+    sum
 }
 
 impl<T: Float> Kernel for Panel<'_, T> {
