@@ -248,7 +248,7 @@ impl Descent<'_, '_, '_> {
                 curvature = Some(newton);
             }
             let Some(known) = &curvature else { break };
-            if decrement <= 1e-22 * self.point.cost || self.search.limit().is_some() {
+            if decrement <= 1e-20 * self.point.cost || self.search.limit().is_some() {
                 return Ok(Refined::Done);
             }
             let mut x = self.point.x.clone();
@@ -276,7 +276,7 @@ impl Descent<'_, '_, '_> {
                 break;
             }
             refined = true;
-            let wanted = 1e-22 * at.cost;
+            let wanted = 1e-20 * at.cost;
             let far = match gauss {
                 true => (wanted / left).ln() / (left / decrement).ln() > affordable,
                 false => left > 1e-3 * decrement && left > 1e-20 * at.cost,
