@@ -183,7 +183,8 @@ where
 #[macro_export]
 macro_rules! formula {
     (|$($x:ident: $T:ty),+| $body:expr) => {
-        $crate::Closures::new(|$($x: $T),+| $body, |[$($x),+]| {
+        // Captured numbers are copied: read through references they would be loaded again for each element.
+        $crate::Closures::new(move |$($x: $T),+| $body, move |[$($x),+]| {
             #[allow(unused_imports, reason = "operators alone need no method of the trait")]
             use $crate::Expression as _;
             $body
