@@ -41,7 +41,8 @@ impl Search {
             by_columns,
             halved,
             lines,
-            size: halved.next_power_of_two(),
+            // A single one is asked about, too.
+            size: if halved == 1 { 2 } else { halved.next_power_of_two() },
             starts: memory::collect(OP, (0..=lines as i64).map(|i| i.min(known as i64)))?,
             ranges: memory::vector(OP, known, 0)?,
             spent: 0,
@@ -186,6 +187,9 @@ mod tests {
         found_all(&|x: &Tensor| Ok(x * x.sum()), &x)?;
         found_all(&|x: &Tensor| x.narrow(0, 0, 0), &x)?;
         found_all(&|x: &Tensor| Ok(x.square().sum()), &x)?;
+        for n in [1, 2, 37] {
+            found_all(&|_: &Tensor| Ok(Tensor::ones([3])), &x.narrow(0, 0, n)?)?;
+        }
         found_all(&|x: &Tensor| x.select(0, 3)?.expand([41]), &x)
     }
 

@@ -109,12 +109,15 @@ fn dot<T: Float, const FMA: bool>(x: &[T], y: &[T]) -> f64 {
                 lanes[l] = multiply_add::<T, FMA>(x[l], y[l], lanes[l]);
             }
         }
+        let mut part = 0.0;
         for (x, y) in x_rest.iter().zip(y_rest) {
-            sum += x.to_f64() * y.to_f64();
+            part += x.to_f64() * y.to_f64();
         }
         for lane in lanes {
-            sum += lane.to_f64();
+            part += lane.to_f64();
         }
+        // Of a long column few sums are added, each of many products.
+        sum += part;
     }
     sum
 }
