@@ -95,9 +95,9 @@ pub struct LeastSquaresOptions<'a> {
     /// The search ends where the cosine of the angle between the residuals and each column of the Jacobian is at most
     /// this.
     pub gtol: f64,
-    /// Whether the method `Lm` ends with a few steps of Newton's with exact second derivatives, by which some five
-    /// digits become ten or more. Where they say that this is no minimum yet, the search goes on with tolerances of
-    /// rounding.
+    /// Whether the method `Lm` ends with a few steps judged by gradients alone, Gauss and Newton's or, where these are slow,
+    /// Newton's with exact second derivatives, by which some five digits become nine or more. Where the Hessian says that
+    /// this is no minimum yet, the search goes on with tolerances of rounding.
     pub refine: bool,
     /// Evaluations of the residuals; None for 200 for each parameter and 200 more.
     pub max_evaluations: Option<usize>,
