@@ -187,6 +187,10 @@ mod tests {
         found_all(&|x: &Tensor| Ok(x * x.sum()), &x)?;
         found_all(&|x: &Tensor| x.narrow(0, 0, 0), &x)?;
         found_all(&|x: &Tensor| Ok(x.square().sum()), &x)?;
+        // Rows and columns that are all alike: what is asked about together must not cancel.
+        for n in 1..=64 {
+            found_all(&|x: &Tensor| x.square().sum().expand([n]), &Tensor::full([n], 0.5))?;
+        }
         for n in [1, 2, 37] {
             found_all(&|_: &Tensor| Ok(Tensor::ones([3])), &x.narrow(0, 0, n)?)?;
         }

@@ -261,12 +261,16 @@ compiled_once! {
     }
 }
 
-/// Numbers between 1/2000 and 1/1000 of either sign, without a pattern: the fractions of multiples of the golden ratio.
+/// Numbers between 1/2000 and 1/1000 of either sign, without a pattern, so that no few of them add up to zero: SplitMix64's
+/// (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
 pub(super) fn spread(i: u64) -> f64 {
-    let bits = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut bits = (i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    bits ^= bits >> 31;
     let fraction = (bits >> 11) as f64 / (1u64 << 53) as f64;
     let size = 0.5e-3 * (1.0 + fraction);
-    if bits.count_ones().is_multiple_of(2) { size } else { -size }
+    if bits & 1 == 0 { size } else { -size }
 }
 
 /// The elements of the line that has most.
