@@ -21,6 +21,9 @@ pub enum ByRow<C> {
     All(C),
 }
 
+/// What an operation answers of `N` inputs: nothing where rows mix.
+pub type Parted<T, const N: usize> = Option<[Option<ByRow<Tensor<T>>>; N]>;
+
 /// Where a rule delivers them; see [`Rule::by_row`](crate::node::Rule::by_row).
 pub(crate) type OutByRow<'a> = &'a mut dyn FnMut(usize, ByRow<Cotangent>) -> Result<()>;
 
@@ -64,7 +67,7 @@ pub(crate) fn as_it_is<T: Element>(
     kept: &Kept<'_, T>,
     g: Tensor<T>,
     lead: Option<usize>,
-) -> Result<Option<[Option<ByRow<Tensor<T>>>; 1]>> {
+) -> Result<Parted<T, 1>> {
     let Some(lead) = lead else { return Ok(None) };
     Ok(Some(op.vjp(kept, g)?.map(|g| g.map(|g| ByRow::Own(g, lead)))))
 }

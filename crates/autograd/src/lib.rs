@@ -47,7 +47,7 @@ pub use archives::{
 };
 pub use backward::{GradOptions, grad, grad_with};
 #[doc(hidden)]
-pub use by_row::ByRow;
+pub use by_row::{ByRow, Parted};
 pub use check::{CheckReport, Difference, OpCheck, check_op, gradcheck, gradgradcheck};
 pub use checkpoint::checkpoint;
 pub use create::{Nested, TypedConstructors, arange, arange_on, geomspace, linspace, logspace};

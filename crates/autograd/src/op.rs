@@ -2,7 +2,7 @@
 //! inputs and outputs. The built-in operations and a user's own go through the same functions.
 
 use crate::anomaly;
-use crate::by_row::{self, ByRow, OutByRow};
+use crate::by_row::{self, OutByRow, Parted};
 use crate::forward::Tangents;
 use crate::loops::{Expressions, trace};
 use crate::mode::{is_detecting, is_grad_enabled};
@@ -153,12 +153,7 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
     /// The cotangents of the inputs for those of many results, where the first `lead` dimensions of `g` count these and each
     /// depends on its own row of the output alone; None where an input's rows are not those of the output.
     #[doc(hidden)]
-    fn by_row(
-        &self,
-        _kept: &Kept<'_, T, U>,
-        _g: Tensor<U>,
-        _lead: usize,
-    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; N]>> {
+    fn by_row(&self, _kept: &Kept<'_, T, U>, _g: Tensor<U>, _lead: usize) -> Result<Parted<T, N>> {
         Ok(None)
     }
 }

@@ -3,7 +3,7 @@
 //! Source of the rules: Giles, "Collected matrix derivative results for forward and reverse mode
 //! algorithmic differentiation", 2008, section 2.2: for C = A B, A's cotangent is G B^T and B's A^T G.
 
-use autograd::{ByRow, Expressions, Keep, Kept, Op, Tensor, apply_once, body_once};
+use autograd::{ByRow, Expressions, Keep, Kept, Op, Parted, Tensor, apply_once, body_once};
 use tensor_core::{Array, Error, Float, Result, compiled_once, formula, kernels};
 
 /// alpha A^T g, for the cotangent g of a vector, or of each of many
@@ -116,12 +116,7 @@ impl<T: Float> Op<T, 2> for Mv<T> {
             x.map(|x| vector_product(&kept.input(0), &x, alpha)),
         )
     }
-    fn by_row(
-        &self,
-        kept: &Kept<'_, T>,
-        g: Tensor<T>,
-        lead: usize,
-    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; 2]>> {
+    fn by_row(&self, kept: &Kept<'_, T>, g: Tensor<T>, lead: usize) -> Result<Parted<T, 2>> {
         let alpha = self.alpha;
         Ok(Some([
             kept.wrt(0, || each_outer(&g, &kept.input(1), alpha))?.map(|g| ByRow::Own(g, lead)),
@@ -309,12 +304,7 @@ impl<T: Float> Op<T, 2> for Matmul<T> {
         )
     }
     /// Rows of A are those of the product; every row of it depends on all of B.
-    fn by_row(
-        &self,
-        kept: &Kept<'_, T>,
-        g: Tensor<T>,
-        lead: usize,
-    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; 2]>> {
+    fn by_row(&self, kept: &Kept<'_, T>, g: Tensor<T>, lead: usize) -> Result<Parted<T, 2>> {
         let rows = &g.shape()[..lead];
         let apart = |i: usize| match i {
             0 => lead < g.ndim() && kept.shape(0).len() == g.ndim() && kept.shape(0)[..lead] == *rows,

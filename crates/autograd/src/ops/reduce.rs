@@ -2,7 +2,7 @@
 
 use crate::apply_once;
 use crate::body_once;
-use crate::by_row::{self, ByRow};
+use crate::by_row::{self, Parted};
 use crate::loops::Expressions;
 use crate::op::{Keep, Kept, Op, apply};
 use crate::tensor::Tensor;
@@ -81,12 +81,7 @@ impl<T: Number> Op<T, 1> for SumOver {
     fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
         t.map(|t| apply(SumOver(self.0.of_many(kept.many())), [&t])).transpose()
     }
-    fn by_row(
-        &self,
-        kept: &Kept<'_, T>,
-        g: Tensor<T>,
-        lead: usize,
-    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; 1]>> {
+    fn by_row(&self, kept: &Kept<'_, T>, g: Tensor<T>, lead: usize) -> Result<Parted<T, 1>> {
         by_row::as_it_is(self, kept, g, self.0.within(lead).then_some(lead))
     }
 }
@@ -116,12 +111,7 @@ impl<T: Float> Op<T, 1> for MeanOver {
     fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
         t.map(|t| apply(MeanOver(self.0.of_many(kept.many())), [&t])).transpose()
     }
-    fn by_row(
-        &self,
-        kept: &Kept<'_, T>,
-        g: Tensor<T>,
-        lead: usize,
-    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; 1]>> {
+    fn by_row(&self, kept: &Kept<'_, T>, g: Tensor<T>, lead: usize) -> Result<Parted<T, 1>> {
         by_row::as_it_is(self, kept, g, self.0.within(lead).then_some(lead))
     }
 }

@@ -1,7 +1,7 @@
 //! Views: the same elements in another shape. None of these copies, but for a reshape that strides
 //! cannot express.
 
-use crate::by_row::ByRow;
+use crate::by_row::{ByRow, Parted};
 use crate::loops::Expressions;
 use crate::op::{Kept, Op, apply_at};
 use crate::tensor::Tensor;
@@ -33,12 +33,7 @@ impl<T: Element> Op<T, 1> for Reshape {
     fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
         t.map(|t| t.reshaped(kept.tangent_shape())).transpose()
     }
-    fn by_row(
-        &self,
-        kept: &Kept<'_, T>,
-        g: Tensor<T>,
-        lead: usize,
-    ) -> Result<Option<[Option<ByRow<Tensor<T>>>; 1]>> {
+    fn by_row(&self, kept: &Kept<'_, T>, g: Tensor<T>, lead: usize) -> Result<Parted<T, 1>> {
         // The first dimensions that count as many, if any do.
         let (shape, m) = (kept.shape(0), g.shape()[..lead].iter().product::<usize>());
         let lead = (0..=shape.len()).find(|&k| shape[..k].iter().product::<usize>() == m);
