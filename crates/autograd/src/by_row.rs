@@ -277,7 +277,7 @@ mod tests {
         let data = crate::linspace(-1.0, 1.0, 21)?.reshape([7, 3])?;
         let models: [(&str, Model<'_>); 6] = [
             ("columns with parameters of their own", &|[a, b, _]| Ok((&data * b).sin() * a)),
-            ("neighbours", &|[a, _, c]| Ok((c * a).sin().flip(&[0])? * &t)),
+            ("neighbours", &|[a, _, c]| Ok((c * a).sin().flip([0])? * &t)),
             ("a sum over rows", &|[a, ..]| {
                 let z = a * &t;
                 Ok(&z / z.sum() * &z)

@@ -318,7 +318,8 @@ impl<T: Element, U: Element> Kept<'_, T, U> {
         Ok(seeds.iter().map(tangent).collect())
     }
 
-    /// The shape of the tangent of the output: its own, after the number of tangents where there are many; see [`Op::jvp`].
+    /// The shape of the tangent of the output: its own, after the number of tangents where there are many; see
+    /// [`Op::jvp`](crate::Op::jvp).
     pub fn tangent_shape(&self) -> Dims {
         let shape = self.context.outputs.first().and_then(Option::as_ref).map_or(&[][..], Edge::shape);
         self.context.many.iter().chain(shape).copied().collect()

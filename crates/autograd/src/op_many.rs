@@ -38,23 +38,23 @@ pub trait OpMany<T: Element>: Send + Sync + 'static {
         KeepMany::default()
     }
 
-    /// Whether inputs are broadcast to the output's shape; see [`Op::broadcasts`].
+    /// Whether inputs are broadcast to the output's shape; see [`Op::broadcasts`](crate::Op::broadcasts).
     fn broadcasts(&self) -> bool {
         false
     }
 
-    /// Bytes that the operation itself holds for its rule; see [`Op::holds`].
+    /// Bytes that the operation itself holds for its rule; see [`Op::holds`](crate::Op::holds).
     fn holds(&self) -> usize {
         0
     }
 
-    /// Whether the rule also answers many cotangents at once; see [`Op::batches`].
+    /// Whether the rule also answers many cotangents at once; see [`Op::batches`](crate::Op::batches).
     fn batches(&self) -> bool {
         self.elementwise()
     }
 
     /// Whether each element of the only output depends on those of the inputs at its own place alone; see
-    /// [`Op::elementwise`].
+    /// [`Op::elementwise`](crate::Op::elementwise).
     fn elementwise(&self) -> bool {
         false
     }
@@ -71,7 +71,7 @@ pub trait OpMany<T: Element>: Send + Sync + 'static {
     /// Whatever the operations in it return.
     fn vjp(&self, kept: &Kept<'_, T>, g: Vec<Option<Tensor<T>>>) -> Result<Vec<Option<Tensor<T>>>>;
 
-    /// The tangents of the outputs for those of the inputs; see [`Op::jvp`].
+    /// The tangents of the outputs for those of the inputs; see [`Op::jvp`](crate::Op::jvp).
     ///
     /// # Errors
     /// Whatever the operations in it return.

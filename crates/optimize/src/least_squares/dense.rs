@@ -366,7 +366,7 @@ impl Curvature {
                     true => model.columns.clone(),
                     false => {
                         let at: Vec<i64> = free.iter().map(|&j| j as i64).collect();
-                        model.columns.index_select(0, &Tensor::from(at))?
+                        model.columns.index_select(0, Tensor::from(at))?
                     }
                 };
                 let step = Triangle::new(&columns, &model.residuals)?.step(
