@@ -200,6 +200,13 @@ fn planned_blocks(scene: Scene) -> Result<Run> {
     Ok(Box::new(move || drop(black_box(plan.evaluate(Scene::residuals, &scene.parameters()).unwrap()))))
 }
 
+fn behind_copies(scene: Scene) -> Result<Run> {
+    let x = scene.flat()?;
+    let f = move |x: &Tensor| scene.of_flat(x);
+    let plan = linalg::SparseJacobian::detect(&f, &x)?;
+    Ok(Box::new(move || drop(black_box(plan.evaluate(&f, &x).unwrap()))))
+}
+
 fn coloured(scene: Scene) -> Result<Run> {
     let x = scene.flat()?;
     let plan =
@@ -293,7 +300,8 @@ fn main() {
         jacobian_of_rows(),
         of_scene("dense blocks", dense_blocks),
         of_scene("BlockJacobian", planned_blocks),
-        of_scene("SparseJacobian", coloured),
+        of_scene("SparseJacobian", behind_copies),
+        of_scene("SparseJacobian of a pattern", coloured),
         of_scene("detection", detected),
         of_solution("a linear system", |a, b, _| a.solve(b)),
         of_solution("a linear system as an implicit root", implicitly),

@@ -15,6 +15,7 @@ mod checkpoint;
 mod cotangent;
 mod create;
 mod directions;
+mod entries;
 mod files;
 mod forward;
 mod function;
@@ -51,6 +52,8 @@ pub use by_row::{ByRow, Parted};
 pub use check::{CheckReport, Difference, OpCheck, check_op, gradcheck, gradgradcheck};
 pub use checkpoint::checkpoint;
 pub use create::{Nested, TypedConstructors, arange, arange_on, geomspace, linspace, logspace};
+#[doc(hidden)]
+pub use entries::Entries;
 pub use functional::{hessian, hvp, jacobian, jvp, jvp_batched, value_and_grad, vjp, vjp_batched};
 pub use fused::{Condition, Expr, Fused, fused};
 pub use gradient::Hook;

@@ -16,15 +16,15 @@ use std::sync::{Arc, OnceLock};
 use tensor_core::{Array, AtCaller, Error, Float, Result, compiled_once};
 
 /// The graph of an evaluation, kept for products with its Jacobian.
-struct Recording<T: Float> {
-    variables: Vec<Tensor<T>>,
-    ys: Vec<Tensor<T>>,
+pub(crate) struct Recording<T: Float> {
+    pub variables: Vec<Tensor<T>>,
+    pub ys: Vec<Tensor<T>>,
     /// Whether the value depends on what is tracked outside, so that products are differentiable in that, too.
-    nested: bool,
+    pub nested: bool,
     /// Whether the Jacobian is its own transpose.
-    symmetric: bool,
+    pub symmetric: bool,
     /// The graph in the order of a walk forward, found for the first product from the right.
-    forward: OnceLock<Forward>,
+    pub forward: OnceLock<Forward>,
 }
 
 impl<T: Float> Recording<T> {
@@ -33,7 +33,7 @@ impl<T: Float> Recording<T> {
         if of_value { &self.ys } else { &self.variables }
     }
 
-    fn forward(&self) -> Result<&Forward> {
+    pub fn forward(&self) -> Result<&Forward> {
         match self.forward.get() {
             Some(known) => Ok(known),
             None => {
@@ -188,9 +188,9 @@ fn product<T: Float>(
 /// It holds the recorded graph, which is walked once for each product and stays until the last clone is dropped. It is a
 /// `LinearOperator` of linalg over the elements of `x`, so that `cg` and `lsqr` solve with it.
 pub struct Linearized<T: Float, P, Q> {
-    recording: Arc<Recording<T>>,
-    x: Arc<P>,
-    value: Arc<Q>,
+    pub(crate) recording: Arc<Recording<T>>,
+    pub(crate) x: Arc<P>,
+    pub(crate) value: Arc<Q>,
 }
 
 impl<T: Float, P, Q> Clone for Linearized<T, P, Q> {

@@ -94,6 +94,11 @@ pub(crate) trait Rule: Send + Sync {
         None
     }
 
+    /// See [`Op::copied`](crate::op::Op::copied).
+    fn copied(&self, _numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        None
+    }
+
     /// Which of how many outputs of its only parent this is, where it is one of several.
     fn selects(&self) -> Option<(usize, usize)> {
         None

@@ -121,10 +121,16 @@ pub trait Op<T: Element, const N: usize, U: Element = T>: Send + Sync + 'static 
         None
     }
 
+    /// Where each element of the output is one of the only input's as it is, or zero: the same of their numbers, counted from one.
+    #[doc(hidden)]
+    fn copied(&self, _numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        None
+    }
+
     /// The elements of the result as expressions of those of the inputs, for loops that are written down.
     #[doc(hidden)]
-    fn express(&self, _x: &[&Expressions]) -> Option<Expressions> {
-        None
+    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
+        x.first()?.moved(|numbers| self.copied(numbers))
     }
 
     /// The cotangents of the inputs for the cotangent `g` of the output, in differentiable
@@ -355,6 +361,10 @@ impl<O: Op<T, N, U>, T: Element, const N: usize, U: Element> Rule
             1 => self.op.places(shape),
             _ => None,
         }
+    }
+
+    fn copied(&self, numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        self.op.copied(numbers)
     }
 
     fn jvp(&self, context: &Context<'_>, t: Tangents) -> Result<Option<Cotangent>> {

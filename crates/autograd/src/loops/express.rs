@@ -43,20 +43,25 @@ impl Expressions {
         for x in of {
             shape = broadcast("express", &shape, &x.shape).ok()?;
         }
-        let stretched: Vec<Self> =
-            of.iter().map(|x| x.moved(|places| places.expand("express", &shape))).collect::<Option<_>>()?;
+        let stretched: Vec<Self> = of
+            .iter()
+            .map(|x| x.moved(|places| Some(places.expand("express", &shape))))
+            .collect::<Option<_>>()?;
         let count = shape.iter().product();
         let at = |k: usize| f(&stretched.iter().map(|x| x.elements[k]).collect::<Vec<_>>());
         Some(Expressions { elements: (0..count).map(at).collect::<Option<_>>()?, shape })
     }
 
     /// The elements as `f` moves them: it sees their places, counted from one, and may put zeros between them.
-    pub fn moved(&self, f: impl FnOnce(&Array<i64>) -> Result<Array<i64>>) -> Option<Self> {
+    pub fn moved(&self, f: impl FnOnce(&Array<i64>) -> Option<Result<Array<i64>>>) -> Option<Self> {
         Expressions::joined(&[self], |places| f(places[0]))
     }
 
     /// The elements of several tensors as `f` joins them; see [`Expressions::moved`].
-    pub fn joined(of: &[&Self], f: impl FnOnce(&[&Array<i64>]) -> Result<Array<i64>>) -> Option<Self> {
+    pub fn joined(
+        of: &[&Self],
+        f: impl FnOnce(&[&Array<i64>]) -> Option<Result<Array<i64>>>,
+    ) -> Option<Self> {
         let mut from = 1;
         let mut places = Vec::with_capacity(of.len());
         for x in of {
@@ -64,7 +69,7 @@ impl Expressions {
             places.push(Array::from_vec((from..to).collect(), &x.shape).ok()?);
             from = to;
         }
-        let moved = f(&places.iter().collect::<Vec<_>>()).ok()?;
+        let moved = f(&places.iter().collect::<Vec<_>>())?.ok()?;
         let all: Vec<Expr> = of.iter().flat_map(|x| x.elements.iter().copied()).collect();
         let element = |place: i64| if place == 0 { Expr::from(0.0) } else { all[place as usize - 1] };
         let elements = moved.to_vec().into_iter().map(element).collect();

@@ -90,6 +90,9 @@ impl<T: Number> Op<T, 1> for Gather {
     fn name(&self) -> &'static str {
         "gather"
     }
+    fn copied(&self, numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        Some(Op::<i64, 1>::forward(self, [numbers]))
+    }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         kernels::gather("gather", x, self.dim, &self.index)
     }

@@ -1,7 +1,6 @@
 //! Parts of a tensor by position: rows, ranges, and ndarray's `s![]`.
 
 use crate::apply_once;
-use crate::loops::Expressions;
 use crate::op::{Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use ndarray::SliceInfoElem;
@@ -73,8 +72,8 @@ impl<T: Element> Op<T, 1> for Slice {
     fn name(&self) -> &'static str {
         "slice"
     }
-    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
-        x[0].moved(|x| Op::<i64, 1>::forward(self, [x]))
+    fn copied(&self, numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        Some(Op::<i64, 1>::forward(self, [numbers]))
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let cut = |x: Array<T>, (k, r): (usize, &Span)| x.slice("slice", k, r.start, r.step, r.len);
@@ -107,8 +106,8 @@ impl<T: Element> Op<T, 1> for Embed {
     fn name(&self) -> &'static str {
         "embed"
     }
-    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
-        x[0].moved(|x| Op::<i64, 1>::forward(self, [x]))
+    fn copied(&self, numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        Some(Op::<i64, 1>::forward(self, [numbers]))
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let places = self.slice.layout(&Layout::row_major(self.shape.clone()));

@@ -20,7 +20,7 @@ impl<T: Element> OpMany<T> for Cat {
         "cat"
     }
     fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
-        Expressions::joined(x, |x| kernels::cat("cat", x, self.dim))
+        Expressions::joined(x, |x| Some(kernels::cat("cat", x, self.dim)))
     }
     fn forward(&self, x: &[&Array<T>]) -> Result<Vec<Array<T>>> {
         Ok(vec![kernels::cat("cat", x, self.dim)?])

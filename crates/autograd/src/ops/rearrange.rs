@@ -28,6 +28,9 @@ impl<T: Element> Op<T, 1> for Diagonal {
     fn name(&self) -> &'static str {
         "diagonal"
     }
+    fn copied(&self, numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        Some(Op::<i64, 1>::forward(self, [numbers]))
+    }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         x.diagonal("diagonal", self.offset, self.dims)
     }
@@ -53,6 +56,9 @@ struct OnDiagonal {
 impl<T: Element> Op<T, 1> for OnDiagonal {
     fn name(&self) -> &'static str {
         "diag_embed"
+    }
+    fn copied(&self, numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        Some(Op::<i64, 1>::forward(self, [numbers]))
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         let Diagonal { offset, dims } = self.diagonal;

@@ -2,7 +2,6 @@
 //! cannot express.
 
 use crate::by_row::{ByRow, Parted};
-use crate::loops::Expressions;
 use crate::op::{Kept, Op, apply_at};
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
@@ -17,8 +16,8 @@ impl<T: Element> Op<T, 1> for Reshape {
     fn name(&self) -> &'static str {
         "reshape"
     }
-    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
-        x[0].moved(|x| Op::<i64, 1>::forward(self, [x]))
+    fn copied(&self, numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        Some(Op::<i64, 1>::forward(self, [numbers]))
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         x.reshape("reshape", &self.0)
@@ -49,8 +48,8 @@ impl<T: Element> Op<T, 1> for Permute {
     fn name(&self) -> &'static str {
         "permute"
     }
-    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
-        x[0].moved(|x| Op::<i64, 1>::forward(self, [x]))
+    fn copied(&self, numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        Some(Op::<i64, 1>::forward(self, [numbers]))
     }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         x.permute("permute", &self.0)
@@ -83,8 +82,8 @@ impl<T: Element> Op<T, 1> for Expand {
     fn name(&self) -> &'static str {
         "expand"
     }
-    fn express(&self, x: &[&Expressions]) -> Option<Expressions> {
-        x[0].moved(|x| Op::<i64, 1>::forward(self, [x]))
+    fn copied(&self, numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        Some(Op::<i64, 1>::forward(self, [numbers]))
     }
     fn broadcasts(&self) -> bool {
         true

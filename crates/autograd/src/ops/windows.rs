@@ -19,6 +19,9 @@ impl<T: Number> Op<T, 1> for Unfold {
     fn name(&self) -> &'static str {
         "unfold"
     }
+    fn copied(&self, numbers: &Array<i64>) -> Option<Result<Array<i64>>> {
+        Some(Op::<i64, 1>::forward(self, [numbers]))
+    }
     fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
         x.unfold("unfold", self.dim, self.size, self.step)
     }

@@ -6,17 +6,14 @@
 //!
 //! Source: Griewank, Mitev, "Detecting Jacobian sparsity patterns by Bayesian probing", 2002.
 
-use super::jacobian::{FORWARD_COST, colour, spread};
-use autograd::{Linearized, Tensor, linearize, no_grad};
+use super::compression::{FORWARD_COST, Products, colour};
+use super::jacobian::{OP, spread};
+use autograd::Tensor;
 use tensor_core::kernels::sparse::Pattern;
 use tensor_core::{Array, Float, Result, compiled_once, memory};
 
-const OP: &str = "sparse_jacobian";
-
 /// Elements of the products that are asked for together.
 const TOGETHER: usize = 1 << 16;
-
-type Function<T> = Linearized<T, Tensor<T>, Tensor<T>>;
 
 /// What is known when columns, or rows, have been halved some times: the ranges that each row, or column, has elements in.
 struct Search {
@@ -81,28 +78,21 @@ impl Search {
 }
 
 compiled_once! {
-    /// The pattern that the functions show, each linearised at a point: an element that is zero at all of them is taken for zero.
-    pub(super) fn detected<T: Float>(f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<Pattern> {
-        // Numbers of its own: detection is the same at every call, and takes nothing from the program's.
-        let noise = memory::collect(OP, (0..x.numel() as u64).map(|i| T::of(spread(i))))?;
-        let noise = Tensor::from_vec(noise, x.shape())?.to_device(&x.device())?;
-        let near = x.try_add(&noise.try_mul(&(x.abs() + T::ONE))?)?;
-        no_grad(|| {
-            let functions = [linearize(f, x)?, linearize(f, &near)?];
-            let shape = [functions[0].value().numel(), x.numel()];
-            let mut searches = [Search::new(shape, true)?, Search::new(shape, false)?];
-            loop {
-                if let Some(ended) = searches.iter_mut().find(|search| search.size <= 1) {
-                    return found(ended, shape);
-                }
-                let next = usize::from(searches[1].expected() < searches[0].expected());
-                halve(&mut searches[next], &functions)?;
+    /// The pattern that the functions show, one linearised at two points: an element that is zero at both is taken for zero.
+    pub(super) fn detected<T: Float>(functions: [&dyn Products<T>; 2]) -> Result<Pattern> {
+        let shape = functions[0].shape();
+        let mut searches = [Search::new(shape, true)?, Search::new(shape, false)?];
+        loop {
+            if let Some(ended) = searches.iter_mut().find(|search| search.size <= 1) {
+                return found(ended, shape);
             }
-        })
+            let next = usize::from(searches[1].expected() < searches[0].expected());
+            halve(&mut searches[next], functions)?;
+        }
     }
 
     /// One step: half the size of the ranges.
-    fn halve<T: Float>(search: &mut Search, functions: &[Function<T>]) -> Result<()> {
+    fn halve<T: Float>(search: &mut Search, functions: [&dyn Products<T>; 2]) -> Result<()> {
         let halves = search.halves()?;
         let (groups, count) = colour(OP, &halves, 1)?;
         search.spent += count * search.cost();
@@ -119,9 +109,9 @@ compiled_once! {
                     seeds[(group - first) * halved + j] = T::of(1e3 * spread(number));
                 }
             }
-            let seeds = Tensor::from_vec(seeds, [rows, halved])?.to_device(&functions[0].point().device())?;
+            let seeds = Tensor::from_vec(seeds, [rows, halved])?.to_device(&functions[0].device())?;
             for f in functions {
-                let products = if search.by_columns { f.jvp_batched(&seeds)? } else { f.vjp_batched(&seeds)? };
+                let products = f.products(search.by_columns, &seeds)?;
                 let told = &mut told[first * lines..][..rows * lines];
                 told.iter_mut().zip(products.to_vec()).for_each(|(told, x)| *told |= x != T::ZERO);
             }

@@ -1,14 +1,14 @@
-//! Sparse Jacobians from few passes: rows without a common column are computed as one, and so are columns without a
-//! common row.
-//!
-//! Source: Curtis, Powell, Reid, "On the estimation of sparse Jacobian matrices", 1974; Gebremedhin, Manne, Pothen,
-//! "What color is your Jacobian? Graph coloring for computing derivatives", 2005.
+//! Sparse Jacobians from few passes over a function's graph.
 
 use super::SparseTensor;
+use super::compression::{Compression, Products};
 use super::detect::detected;
-use autograd::{Linearized, Tensor, jvp_batched, no_grad, vjp, vjp_batched};
-use tensor_core::kernels::sparse::{Lines, Pattern};
+use autograd::{Entries, Linearized, Tensor, linearize, no_grad};
+use std::sync::OnceLock;
+use tensor_core::kernels::sparse::{Pattern, coalesce};
 use tensor_core::{Array, AtCaller, Error, Float, Result, compiled_once, memory};
+
+pub(super) const OP: &str = "sparse_jacobian";
 
 /// How the Jacobian of a function is computed from few passes, given where it can be other than zero: it serves every
 /// point at which that holds.
@@ -40,18 +40,25 @@ use tensor_core::{Array, AtCaller, Error, Float, Result, compiled_once, memory};
 #[derive(Clone)]
 pub struct SparseJacobian {
     pattern: Pattern,
-    /// Whether columns are computed together, by forward products; else rows, by backward passes.
-    by_columns: bool,
-    /// The group of each row, or column.
-    groups: Array<i64>,
-    count: usize,
-    /// Where each element of the pattern is in the compressed rows, or columns.
-    places: Array<i64>,
+    /// How its elements are found with respect to the argument, made when it is first needed.
+    plain: OnceLock<Compression>,
+    /// How they are found where elements of the argument enter, if that takes less.
+    entered: Option<Entered>,
     checked: bool,
 }
 
-/// Backward passes that a forward product costs at most.
-pub(super) const FORWARD_COST: usize = 2;
+/// The Jacobian with respect to the copies of the argument's elements that the function begins with.
+#[derive(Clone)]
+struct Entered {
+    compression: Compression,
+    /// The element of the argument behind each of these.
+    numbers: Vec<Array<i64>>,
+    /// Which element of the pattern each of theirs is a part of, where several are of one.
+    onto: Option<Array<i64>>,
+}
+
+/// Copies of elements for each element of argument and value, up to which their pattern is looked for.
+const COPIES: usize = 64;
 
 impl SparseJacobian {
     /// For the pattern of a sparse matrix with a row for each element of the value and a column for each element of the
@@ -62,8 +69,10 @@ impl SparseJacobian {
     #[track_caller]
     pub fn new<T: Float>(pattern: &SparseTensor<T>) -> Result<Self> {
         let plan = || {
-            let distinct = pattern.coalesced("sparse_jacobian")?;
-            SparseJacobian::for_pattern(distinct.pattern("sparse_jacobian")?.clone())
+            let distinct = pattern.coalesced(OP)?;
+            let plan = SparseJacobian::of(distinct.pattern(OP)?.clone(), None);
+            plan.plain()?;
+            Ok(plan)
         };
         plan().at_caller()
     }
@@ -72,46 +81,31 @@ impl SparseJacobian {
     /// for zero everywhere. What lies in branches that were not taken, or where a factor was zero at both points, is not
     /// seen: give the pattern where that can happen. Columns or rows are halved until each element has its place, which
     /// takes some log2(n) times as many products as the Jacobian has passes: less than a dense Jacobian, and much more than an
-    /// evaluation. Where residuals come in blocks whose parameters are known,
-    /// [`BlockJacobian`](super::BlockJacobian) needs no detection and fewer passes.
+    /// evaluation.
+    ///
+    /// A function that begins by choosing elements of its argument, as by `index_select`, `narrow` or `expand`, is looked at behind
+    /// that: residuals that know one camera and one point each then take as many passes as a residual has values, as those of a
+    /// [`BlockJacobian`](super::BlockJacobian), which is told its blocks and needs no detection.
     ///
     /// # Errors
     /// What `f` returns; out of memory.
     #[track_caller]
     pub fn detect<T: Float>(f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>, x: &Tensor<T>) -> Result<Self> {
-        detected(&f, &x.detach()).and_then(SparseJacobian::for_pattern).at_caller()
+        detected_plan(&f, &x.detach()).at_caller()
     }
 
-    fn for_pattern(pattern: Pattern) -> Result<Self> {
-        let op = "sparse_jacobian";
-        let cost = |dim: usize, groups: usize| groups.saturating_mul([1, FORWARD_COST][dim]);
-        // The elements of a row are in as many groups of columns, and the other way round: often that tells which are fewer.
-        let least = [cost(0, longest(pattern.lines(op, 1)?)), cost(1, longest(pattern.lines(op, 0)?))];
-        let mut dim = usize::from(least[1] < least[0]);
-        let (mut groups, mut count) = colour(op, &pattern, dim)?;
-        if cost(dim, count) > least[1 - dim] {
-            let other = colour(op, &pattern, 1 - dim)?;
-            if cost(1 - dim, other.1) < cost(dim, count) {
-                (dim, (groups, count)) = (1 - dim, other);
+    fn of(pattern: Pattern, entered: Option<Entered>) -> Self {
+        SparseJacobian { pattern, plain: OnceLock::new(), entered, checked: cfg!(debug_assertions) }
+    }
+
+    fn plain(&self) -> Result<&Compression> {
+        match self.plain.get() {
+            Some(known) => Ok(known),
+            None => {
+                let compression = Compression::new(&self.pattern)?;
+                Ok(self.plain.get_or_init(|| compression))
             }
         }
-        let by_columns = dim == 1;
-        let [i, j] = pattern
-            .coordinates(op)?
-            .map(|x| x.as_slice().expect("a pattern's arrays are row-major, on the host"));
-        let (along, across) = if by_columns { (j, i) } else { (i, j) };
-        let width = pattern.shape()[usize::from(!by_columns)] as i64;
-        let places = along.iter().zip(across).map(|(&a, &b)| groups[a as usize] * width + b);
-        let places = memory::collect(op, places)?;
-        let n = groups.len();
-        Ok(SparseJacobian {
-            by_columns,
-            groups: Array::from_vec(groups, &[n])?,
-            count,
-            places: Array::from_vec(places, &[pattern.count()])?,
-            pattern,
-            checked: cfg!(debug_assertions),
-        })
     }
 
     /// Whether every evaluation compares its result with one product of a random vector and the Jacobian, one more
@@ -135,7 +129,8 @@ impl SparseJacobian {
 
     /// How many passes an evaluation takes, done together: backward passes, or forward products where these are fewer by far.
     pub fn passes(&self) -> usize {
-        self.count
+        let plain = || self.plain.get().map_or(0, |plain| plain.count);
+        self.entered.as_ref().map_or_else(plain, |entered| entered.compression.count)
     }
 
     /// Elements of the pattern.
@@ -154,12 +149,7 @@ impl SparseJacobian {
         f: impl Fn(&Tensor<T>) -> Result<Tensor<T>>,
         x: &Tensor<T>,
     ) -> Result<SparseTensor<T>> {
-        let products = |seeds: &Tensor<T>| match self.by_columns {
-            true => jvp_batched(&f, x, seeds),
-            false => vjp_batched(&f, x, seeds),
-        };
-        let pull = |u: &Tensor<T>| Ok(no_grad(|| vjp(&f, &x.detach(), u))?.1);
-        evaluated(self, x, &products, &pull).at_caller()
+        self.evaluate_linearized(&linearize(f, x)?)
     }
 
     /// [`SparseJacobian::evaluate`] of a function that was linearised at the point: it does not run again.
@@ -177,34 +167,18 @@ impl SparseJacobian {
     /// # Errors
     /// Shape, where value and argument do not have the sizes of the pattern; out of memory.
     #[track_caller]
-    pub fn evaluate_linearized<T: Float>(
-        &self,
-        f: &Linearized<T, Tensor<T>, Tensor<T>>,
-    ) -> Result<SparseTensor<T>> {
-        let products = |seeds: &Tensor<T>| {
-            let y = f.value();
-            if y.numel() != self.pattern.shape()[0] {
-                // Told by what asks for the products.
-                return Ok((y.clone(), y.clone()));
-            }
-            Ok((y.clone(), if self.by_columns { f.jvp_batched(seeds)? } else { f.vjp_batched(seeds)? }))
-        };
-        evaluated(self, f.point(), &products, &|u| f.vjp(u)).at_caller()
+    pub fn evaluate_linearized<T: Float>(&self, f: &Function<T>) -> Result<SparseTensor<T>> {
+        evaluated(self, f).at_caller()
     }
 
     /// An error where u^T J, for a random u, is not that of the sparse matrix: an element outside of the pattern is
     /// missing there, and has come to others.
-    fn compare<T: Float>(
-        &self,
-        pull: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
-        jacobian: &SparseTensor<T>,
-        y: &Tensor<T>,
-    ) -> Result<()> {
-        let m = self.pattern.shape()[0];
+    fn compare<T: Float>(&self, f: &Function<T>, jacobian: &SparseTensor<T>) -> Result<()> {
+        let (m, y) = (self.pattern.shape()[0], f.value());
         // Sizes alike, so that no row is lost in the rounding of another.
         let u: Vec<T> = (0..m as u64).map(|i| T::of(1e3 * spread(i))).collect();
         let u = Tensor::from_vec(u, [m])?.to_device(&y.device())?;
-        let product = pull(&u.reshape(y.shape())?)?.detach();
+        let product = no_grad(|| f.vjp(&u.reshape(y.shape())?))?.detach();
         let (product, transposed) = (product.flatten(), jacobian.t()?);
         let found = transposed.with_values(&transposed.values().detach())?.mv(&u)?;
         let size = transposed.with_values(&transposed.values().detach().abs())?.mv(&u.abs())?;
@@ -217,48 +191,131 @@ impl SparseJacobian {
                     "the Jacobian has elements outside of the pattern, found in column {column}: give a pattern that \
                      holds all of them, or detect() it"
                 );
-                Err(Error::argument("sparse_jacobian", message))
+                Err(Error::argument(OP, message))
             }
         }
     }
 }
 
-/// The value, and the products of the Jacobian with rows of directions.
-type Products<'a, T> = dyn Fn(&Tensor<T>) -> Result<(Tensor<T>, Tensor<T>)> + 'a;
+type Function<T> = Linearized<T, Tensor<T>, Tensor<T>>;
+
+/// Whether each copy is one of the same element.
+fn alike(numbers: &[Array<i64>], others: &[Array<i64>]) -> bool {
+    let same = |(a, b): (&Array<i64>, &Array<i64>)| a.shape() == b.shape() && a.to_vec() == b.to_vec();
+    numbers.len() == others.len() && numbers.iter().zip(others).all(same)
+}
+
+/// The elements of a pattern with respect to copies that are copies of something.
+fn without_constants(of_copies: &Pattern, numbers: &[i64]) -> Result<Pattern> {
+    if !numbers.contains(&0) {
+        return Ok(of_copies.clone());
+    }
+    let [rows, copies] = of_copies.coordinates(OP)?.map(Array::to_vec);
+    let known = rows.into_iter().zip(copies).filter(|&(_, copy)| numbers[copy as usize] > 0);
+    let (rows, copies): (Vec<i64>, Vec<i64>) = known.unzip();
+    let count = rows.len();
+    let [rows, copies] = [Array::from_vec(rows, &[count])?, Array::from_vec(copies, &[count])?];
+    Pattern::from_coordinates(OP, &rows, &copies, of_copies.shape())
+}
+
+/// The pattern with respect to the argument, of one with respect to copies of elements with these numbers; and the number
+/// that each element of the latter has among its own, where that is not the same.
+fn behind(of_copies: &Pattern, numbers: &[i64], n: usize) -> Result<(Pattern, Option<Array<i64>>)> {
+    let [rows, copies] = of_copies.coordinates(OP)?.map(Array::to_vec);
+    let columns = copies.into_iter().map(|copy| numbers[copy as usize] - 1);
+    let indices = memory::collect(OP, rows.into_iter().chain(columns))?;
+    let indices = Array::from_vec(indices, &[2, of_copies.count()])?;
+    let shape = [of_copies.shape()[0], n];
+    let (indices, onto) = match coalesce(OP, &indices, &shape)? {
+        None => (indices, None),
+        Some((distinct, onto)) => (distinct, Some(onto)),
+    };
+    let line = |k: usize| indices.slice(OP, 0, k, 1, 1)?.reshape(OP, &indices.shape()[1..]);
+    Ok((Pattern::from_coordinates(OP, &line(0)?, &line(1)?, shape)?, onto))
+}
 
 compiled_once! {
-    fn evaluated<T: Float>(
-        plan: &SparseJacobian,
+    fn detected_plan<T: Float>(
+        f: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
         x: &Tensor<T>,
-        products: &Products<'_, T>,
-        pull: &dyn Fn(&Tensor<T>) -> Result<Tensor<T>>,
-    ) -> Result<SparseTensor<T>> {
-        let (op, [m, n]) = ("sparse_jacobian", plan.pattern.shape());
-        let device = x.device();
-        if x.numel() != n {
-            let message =
-                format!("x of shape {:?} for a pattern {:?}: it needs {n} elements", x.shape(), [m, n]);
-            return Err(Error::shape(op, message));
+    ) -> Result<SparseJacobian> {
+        no_grad(|| {
+            let functions = [linearize(f, x)?, linearize(f, &near(x)?)?];
+            if let Some((pattern, entered)) = looked_at_behind(&functions)? {
+                return Ok(SparseJacobian::of(pattern, Some(entered)));
+            }
+            let [first, second] = &functions;
+            let plan = SparseJacobian::of(detected([first, second])?, None);
+            plan.plain()?;
+            Ok(plan)
+        })
+    }
+
+    /// The pattern, where elements of the argument are copied several times and the copies take fewer passes.
+    fn looked_at_behind<T: Float>(functions: &[Function<T>; 2]) -> Result<Option<(Pattern, Entered)>> {
+        let [m, n] = functions[0].shape();
+        let [first, second] = [functions[0].entries()?, functions[1].entries()?];
+        let copies = first.numbers.iter().map(Array::numel).sum::<usize>();
+        if copies > COPIES * m.max(n) || !alike(&first.numbers, &second.numbers) {
+            return Ok(None);
         }
-        // Row g of the seeds has a one for each line of group g.
-        let lines = plan.groups.numel();
-        let at = Tensor::from(plan.groups.clone()).unsqueeze(0)?.to_device(&device)?;
-        let one = Tensor::from(Array::repeat_on(device, &[1, lines], T::ONE)?);
-        let seeds = Tensor::from(Array::zeros_on(device, &[plan.count, lines])?).scatter_add(0, &at, &one)?;
-        let (y, compressed) = products(&seeds)?;
-        if y.numel() != m {
-            let message =
-                format!("the value has shape {:?} for a pattern {:?}: {m} elements", y.shape(), [m, n]);
-            return Err(Error::shape(op, message));
+        let numbers = memory::collect(OP, first.numbers.iter().flat_map(Array::to_vec))?;
+        let mut met = memory::vector(OP, n + 1, false)?;
+        if !numbers.iter().any(|&i| std::mem::replace(&mut met[i as usize], true) && i > 0) {
+            return Ok(None);
         }
-        let at = Tensor::from(plan.places.to_device(op, device)?);
-        let values = compressed.flatten().index_select(0, &at)?;
+        let of_copies = without_constants(&detected([&first.function, &second.function])?, &numbers)?;
+        let (pattern, onto) = behind(&of_copies, &numbers, n)?;
+        let compression = Compression::new(&of_copies)?;
+        let entered = compression.is_least_beside(&pattern)?;
+        Ok(entered.then(|| (pattern, Entered { compression, numbers: first.numbers, onto })))
+    }
+
+    fn evaluated<T: Float>(plan: &SparseJacobian, f: &Function<T>) -> Result<SparseTensor<T>> {
+        let [m, n] = plan.pattern.shape();
+        if f.point().numel() != n {
+            let message =
+                format!("x of shape {:?} for a pattern {:?}: it needs {n} elements", f.point().shape(), [m, n]);
+            return Err(Error::shape(OP, message));
+        }
+        if f.value().numel() != m {
+            let message =
+                format!("the value has shape {:?} for a pattern {:?}: {m} elements", f.value().shape(), [m, n]);
+            return Err(Error::shape(OP, message));
+        }
+        let values = match plan.entered.as_ref().map(|entered| entered.elements(f, plan.nnz())).transpose()?.flatten() {
+            Some(values) => values,
+            None => plan.plain()?.elements(f)?,
+        };
         let jacobian = SparseTensor::of(plan.pattern.clone(), values);
         if plan.checked {
-            plan.compare(pull, &jacobian, &y)?;
+            plan.compare(f, &jacobian)?;
         }
         Ok(jacobian)
     }
+}
+
+impl Entered {
+    /// The elements of the Jacobian; None where other elements enter than those that the plan knows.
+    fn elements<T: Float>(&self, f: &Function<T>, count: usize) -> Result<Option<Tensor<T>>> {
+        let Entries { function, numbers } = f.entries()?;
+        if !alike(&self.numbers, &numbers) {
+            return Ok(None);
+        }
+        let parts = self.compression.elements(&function)?;
+        let Some(onto) = &self.onto else { return Ok(Some(parts)) };
+        let onto = Tensor::from(onto.to_device(OP, f.device())?);
+        let zeros = Tensor::from(Array::zeros_on(f.device(), &[count])?);
+        zeros.scatter_add(0, &onto, &parts).map(Some)
+    }
+}
+
+/// A random point close by.
+fn near<T: Float>(x: &Tensor<T>) -> Result<Tensor<T>> {
+    // Numbers of its own: detection is the same at every call, and takes nothing from the program's.
+    let noise = memory::collect(OP, (0..x.numel() as u64).map(|i| T::of(spread(i))))?;
+    let noise = Tensor::from_vec(noise, x.shape())?.to_device(&x.device())?;
+    x.try_add(&noise.try_mul(&(x.abs() + T::ONE))?)
 }
 
 /// Numbers between 1/2000 and 1/1000 of either sign, without a pattern, so that no few of them add up to zero: SplitMix64's
@@ -271,42 +328,4 @@ pub(super) fn spread(i: u64) -> f64 {
     let fraction = (bits >> 11) as f64 / (1u64 << 53) as f64;
     let size = 0.5e-3 * (1.0 + fraction);
     if bits & 1 == 0 { size } else { -size }
-}
-
-/// The elements of the line that has most.
-fn longest(lines: &Lines) -> usize {
-    let starts = lines.starts.as_slice().expect("a pattern's arrays are row-major, on the host");
-    starts.windows(2).map(|w| (w[1] - w[0]) as usize).max().unwrap_or(0)
-}
-
-/// A group for each row of the pattern, for `dim` 0, such that rows of one group have no common column; and the number
-/// of groups. Rows take the first group that is free, those with most elements first.
-pub(super) fn colour(op: &'static str, pattern: &Pattern, dim: usize) -> Result<(Vec<i64>, usize)> {
-    let (along, across) = (pattern.lines(op, dim)?, pattern.lines(op, 1 - dim)?);
-    let [starts, places, next_starts, next_places] =
-        [&along.starts, &along.across, &across.starts, &across.across]
-            .map(|x| x.as_slice().expect("a pattern's arrays are row-major, on the host"));
-    let size = |i: usize| starts[i + 1] - starts[i];
-    let lines = pattern.shape()[dim];
-    let mut order = memory::collect(op, 0..lines)?;
-    order.sort_unstable_by_key(|&i| (std::cmp::Reverse(size(i)), i));
-    let mut groups = memory::vector(op, lines, -1i64)?;
-    // The line that found a group taken last.
-    let mut taken: Vec<usize> = Vec::new();
-    for i in order {
-        for &j in &places[starts[i] as usize..starts[i + 1] as usize] {
-            for &k in &next_places[next_starts[j as usize] as usize..next_starts[j as usize + 1] as usize] {
-                if let Ok(group) = usize::try_from(groups[k as usize]) {
-                    taken[group] = i;
-                }
-            }
-        }
-        let free = (0..taken.len()).find(|&g| taken[g] != i || size(i) == 0);
-        if free.is_none() {
-            memory::grow(op, &mut taken, 1)?;
-            taken.push(usize::MAX);
-        }
-        groups[i] = free.unwrap_or(taken.len() - 1) as i64;
-    }
-    Ok((groups, taken.len()))
 }

@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod blocks;
+mod compression;
 mod convert;
 mod detect;
 mod display;
