@@ -1,12 +1,67 @@
 //! Matrices with a structure, made from fewer numbers.
 
-use autograd::{AsTensor, Listed, Tensor, arange_on, body_once};
+use autograd::{AsTensor, ByRow, Keep, Kept, Listed, Op, Parted, Tensor, apply_once, arange_on, body_once};
 use tensor_core::shape::Integer;
-use tensor_core::{AtCaller, Error, Float, Result, memory};
+use tensor_core::{Array, AtCaller, Error, Float, Result, kernels, memory};
 
-/// Elements from which a Vandermonde matrix is put together of blocks, and about how many blocks these are.
-const BLOCKS_FROM: usize = 1 << 18;
-const BLOCKS: usize = 16;
+/// The powers 0 to n - 1 of each element along a last dimension, or from the highest one on.
+#[derive(Clone, Copy)]
+struct Vander {
+    n: usize,
+    decreasing: bool,
+}
+
+impl Vander {
+    /// Where the powers 1 to n - 1 are, and how many: that of 0 is constant.
+    fn sloping(self) -> (usize, usize) {
+        let count = self.n.saturating_sub(1);
+        (if self.decreasing { 0 } else { self.n - count }, count)
+    }
+
+    /// Their derivatives, k x^(k-1): of powers of x alone, so that they are right at 0, where quotients would not be.
+    fn slopes<T: Float>(self, x: &Tensor<T>) -> Result<Tensor<T>> {
+        let k = arange_on(&x.device(), 1, self.n.max(1) as i64, 1)?.to_type::<T>();
+        let k = if self.decreasing { k.flip([0])? } else { k };
+        vander(x, self.sloping().1, self.decreasing)?.try_mul(&k)
+    }
+}
+
+impl<T: Float> Op<T, 1> for Vander {
+    fn name(&self) -> &'static str {
+        "vander"
+    }
+    fn forward(&self, [x]: [&Array<T>; 1]) -> Result<Array<T>> {
+        kernels::powers("vander", x, self.n, self.decreasing)
+    }
+    fn keep(&self, needs: [bool; 1]) -> Keep<1> {
+        Keep::inputs(needs)
+    }
+    fn batches(&self) -> bool {
+        true
+    }
+    /// the sum over k of grad_k k x^(k-1)
+    fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 1]> {
+        let (first, count) = self.sloping();
+        let cotangent = || {
+            let g = g.narrow(-1, first, count)?;
+            self.slopes(&kept.input(0))?.try_mul(&g)?.sum_dim(-1, false)
+        };
+        Ok([kept.wrt(0, cotangent)?])
+    }
+    /// k x^(k-1) dx
+    fn jvp(&self, kept: &Kept<'_, T>, [t]: [Option<Tensor<T>>; 1]) -> Result<Option<Tensor<T>>> {
+        let Some(t) = t else { return Ok(None) };
+        let constant = (self.n - self.sloping().1) as isize;
+        let pad = if self.decreasing { [0, constant] } else { [constant, 0] };
+        self.slopes(&kept.input(0))?.try_mul(&t.unsqueeze(-1)?)?.pad(pad, T::ZERO).map(Some)
+    }
+    fn by_row(&self, kept: &Kept<'_, T>, g: Tensor<T>, lead: usize) -> Result<Parted<T, 1>> {
+        match lead < g.ndim() {
+            true => Ok(Some(self.vjp(kept, g)?.map(|g| g.map(|g| ByRow::Own(g, lead))))),
+            false => Ok(None),
+        }
+    }
+}
 
 /// The Vandermonde matrix of each vector of a batch: row i holds the powers x_i^0, .., x_i^(n-1), or from the
 /// highest one on where `decreasing`, as NumPy has them.
@@ -22,50 +77,12 @@ const BLOCKS: usize = 16;
 /// Shape, for a scalar; out of memory.
 #[track_caller]
 pub fn vander<T: Float>(x: &Tensor<T>, n: impl Integer, decreasing: bool) -> Result<Tensor<T>> {
-    body_once!(
-        T: Float,
-        [x, n.to_size("vander").at_caller()?, decreasing],
-        |x: &Tensor<T>, n: usize, decreasing: bool| -> Result<Tensor<T>> {
-            if x.ndim() == 0 {
-                let message = "a scalar has no Vandermonde matrix: give a vector".to_string();
-                return Err(Error::shape("vander", message));
-            }
-            if n == 0 {
-                return x.unsqueeze(-1)?.narrow(-1, 0, 0);
-            }
-            let shape: Vec<usize> = x.shape().iter().copied().chain([n]).collect();
-            memory::ask::<T>("vander", &shape)?;
-            // Powers lie one after another in memory. As many again in every step: those that are there times the next one.
-            let first = match x.numel() * n {
-                small if small < BLOCKS_FROM => n,
-                _ => n.div_ceil(BLOCKS).next_power_of_two().min(n),
-            };
-            let mut step = x.unsqueeze(-2)?;
-            let mut powers = step.detach().ones_like();
-            let mut width = 1;
-            while width < first {
-                let more = width.min(first - width);
-                powers = Tensor::cat(&[&powers, &powers.narrow(-2, 0, more)?.try_mul(&step)?], -2)?;
-                width += more;
-                if width < n {
-                    step = step.square();
-                }
-            }
-            // Of many, blocks of one size follow each other, and are put together once.
-            if first < n {
-                let mut blocks = vec![powers];
-                while width < n {
-                    let last = &blocks[blocks.len() - 1];
-                    let more = first.min(n - width);
-                    blocks.push(last.narrow(-2, 0, more)?.try_mul(&step)?);
-                    width += more;
-                }
-                powers = Tensor::cat(&blocks, -2)?;
-            }
-            let powers = powers.mt()?;
-            if decreasing { Ok(powers.flip(-1)?.contiguous()) } else { Ok(powers) }
-        }
-    )
+    let n = n.to_size("vander").at_caller()?;
+    if x.ndim() == 0 {
+        let message = "a scalar has no Vandermonde matrix: give a vector".to_string();
+        return Err(Error::shape("vander", message).at_caller());
+    }
+    apply_once!(T: Float, Vander { n, decreasing } => Vander, [x])
 }
 
 /// The matrix with the given ones along its diagonal, and zeros elsewhere. Vectors count as rows, scalars as
@@ -151,15 +168,52 @@ pub fn toeplitz<T: Float>(c: &Tensor<T>, r: &Tensor<T>) -> Result<Tensor<T>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use autograd::check_op;
+    use crate::mv;
+    use autograd::{arange, check_op, grad, jacobian};
+
+    #[test]
+    fn powers_of_0_and_of_infinity() -> Result<()> {
+        let x = Tensor::from([0.0, -0.0, f64::INFINITY, f64::NAN]).requires_grad();
+        let y = vander(&x, 3, true)?;
+        let row = |i: isize| y.select(0, i).map(|row| row.to_vec());
+        assert_eq!(
+            [row(0)?, row(1)?, row(2)?],
+            [[0.0, 0.0, 1.0], [0.0, 0.0, 1.0], [f64::INFINITY, f64::INFINITY, 1.0]]
+        );
+        assert_eq!(row(3)?[2], 1.0);
+        let slopes = grad(&y.sum(), [&x])?.remove(0).unwrap_or_else(|| x.zeros_like()).to_vec();
+        assert_eq!(slopes[..3], [1.0, 1.0, f64::INFINITY]);
+        assert!(slopes[3].is_nan() && row(3)?[0].is_nan());
+        Ok(())
+    }
+
+    /// The Jacobian of a polynomial at many points, whose rows are told apart.
+    #[test]
+    fn rows_of_powers_do_not_mix() -> Result<()> {
+        let (x, c) = (Tensor::rand([7]), Tensor::rand([4]));
+        for decreasing in [false, true] {
+            let f = |x: &Tensor| mv(&vander(x, 4, decreasing)?, &c);
+            let variable = x.clone().requires_grad();
+            let slopes = grad(&f(&variable)?.sum(), [&variable])?.remove(0).unwrap_or_else(|| x.zeros_like());
+            let expected = Tensor::eye(7).try_mul(&slopes)?;
+            assert!(jacobian(f, &x)?.allclose(&expected, 1e-14, 1e-14)?);
+            // And of all powers: as many rows as there are powers for each point.
+            assert_eq!(jacobian(|x: &Tensor| vander(x, 4, decreasing), &x)?.shape(), [7, 4, 7]);
+        }
+        Ok(())
+    }
 
     #[test]
     fn structures() -> Result<()> {
         for shape in [&[3][..], &[2, 3], &[0]] {
-            for n in [0, 1, 4] {
-                check_op(|x| vander(&x[0], n, false), &[shape]).run()?;
-                let flipped = |x: &[Tensor<f64>]| vander(&x[0], n, true)?.flip([-1]);
-                check_op(flipped, &[shape]).reference(|x| vander(&x[0], n, false)).run()?;
+            for n in [0, 1, 2, 5] {
+                let powers = |x: &[Tensor<f64>]| x[0].unsqueeze(-1)?.pow(&arange(0.0, n as f64, 1.0)?);
+                for decreasing in [false, true] {
+                    check_op(|x| vander(&x[0], n, decreasing), &[shape])
+                        .single(|x| vander(&x[0], n, decreasing))
+                        .reference(|x| if decreasing { powers(x)?.flip([-1]) } else { powers(x) })
+                        .run()?;
+                }
             }
         }
         check_op(|x| block_diag(&[&x[0], &x[1], &x[2]]), &[&[2, 3], &[2], &[]]).run()?;

@@ -15,6 +15,7 @@ pub mod large;
 pub mod least_squares;
 pub mod map;
 pub mod parallel;
+pub mod powers;
 pub mod products;
 pub mod random;
 pub mod reduce;

@@ -20,6 +20,7 @@ mod matrices;
 pub mod nccl;
 mod nest;
 pub(crate) mod operand;
+pub(crate) mod powers;
 mod prepare;
 pub(crate) mod product;
 pub(crate) mod products;

@@ -18,6 +18,7 @@ const FAMILIES: &[&Family] = &[
     &super::index::INDEX,
     &super::index::SCATTER,
     &super::least_squares::LEAST_SQUARES,
+    &super::powers::POWERS,
     &super::product::PRODUCT,
     &super::products::PRODUCTS,
     &super::random::RANDOM,

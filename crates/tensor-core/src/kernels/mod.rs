@@ -69,7 +69,7 @@ pub use matrix::{
     least_squares, lu, lu_factors, matrix_log, matrix_sqrt, over_gaps, qr, schur, solve_triangular, svd,
     sylvester,
 };
-pub use products::{product_slopes, products};
+pub use products::{powers, product_slopes, products};
 pub use reduce::{all, any, arg_extreme, max, min, sum};
 pub use softmax::{
     cross_entropy, cross_entropy_cotangent, logsumexp, logsumexp_cotangent, softmax, softmax_cotangent,

@@ -1,10 +1,10 @@
-//! Products along a dimension, and their derivatives.
+//! Products along a dimension, and their derivatives; powers.
 
 use crate::array::Array;
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
-use crate::element::Number;
+use crate::element::{Float, Number};
 use crate::error::Result;
 
 kernels! {
@@ -29,5 +29,15 @@ kernels! {
         on x, g;
         cpu::products::product_slopes;
         cuda::products::product_slopes
+    }
+
+    /// The powers 0 to n - 1 of each element along a last dimension, or from the highest one on where `decreasing`.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn powers<T: Float>(op, x: &Array<T>, n: usize, decreasing: bool) -> Result<Array<T>> {
+        on x;
+        cpu::powers::powers;
+        cuda::powers::powers
     }
 }
