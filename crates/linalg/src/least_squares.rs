@@ -32,16 +32,15 @@ impl<T: Float> Op<T, 3> for Loss<T> {
     /// A: -2 grad r x^T; x: -2 grad A^T r; y: 2 grad r
     fn vjp(&self, kept: &Kept<'_, T>, g: Tensor<T>) -> Result<[Option<Tensor<T>>; 3]> {
         let (a, x, y) = (kept.input(0), kept.input(1), kept.input(2));
-        let twice = &g * T::of(2.0);
         let r = match kept.needs(0) || kept.needs(2) {
-            true => y.try_sub(&mv(&a, &x)?)?.try_mul(&twice)?,
-            false => twice.clone(),
+            true => y.try_sub(&mv(&a, &x)?)?.try_mul(&(&g * T::of(2.0)))?,
+            false => g.clone(),
         };
         Ok([
             kept.wrt(0, || Ok(-outer(&r, &x)?))?,
             kept.wrt(1, || {
                 let known = TransposedResidual { value: self.atr.get().cloned() };
-                Ok(-apply(known, [&a, &x, &y])?.try_mul(&twice)?)
+                apply(known, [&a, &x, &y])?.try_mul(&(&g * T::of(-2.0)))
             })?,
             kept.wrt(2, || Ok(r.clone()))?,
         ])
