@@ -19,52 +19,66 @@ use tensor_core::{Array, AtCaller, Element, Error, ErrorKind, Float, Result, com
 /// Whatever uses a node has a greater one; see [`Edge::id`].
 pub(crate) type Id = (u64, u64, usize);
 
-/// Nodes with a cotangent, the deepest first. Most graphs are chains, so the deepest stands apart
-/// from the map.
+/// A node with what it has received so far.
+struct Waiting {
+    id: Id,
+    edge: Edge,
+    g: Cotangent,
+}
+
+/// Nodes with a cotangent. The deepest stand in a short list, for most of what a rule gives goes to nodes that come soon.
 #[derive(Default)]
 struct Pending {
-    next: Option<(Id, Edge, Cotangent)>,
+    /// The deepest last, all of them deeper than the rest.
+    next: Vec<Waiting>,
     rest: BTreeMap<Id, (Edge, Cotangent)>,
+    /// The deepest of the rest.
+    below: Option<Id>,
 }
 
 impl Pending {
+    /// Nodes in the list at most.
+    const LIST: usize = 16;
+
     /// Adds a cotangent to what its node has received so far.
     fn add(&mut self, edge: Edge, g: Cotangent) -> Result<()> {
         let id = edge.id();
-        match self.next.take() {
-            Some((next, e, h)) if next == id => self.next = Some((id, e, h.plus(g)?)),
-            Some((next, e, h)) if next < id => {
-                self.rest.insert(next, (e, h));
-                self.next = Some((id, edge, g));
+        let place = self.next.iter().rposition(|waiting| waiting.id <= id);
+        if let Some(waiting) = place.map(|k| &mut self.next[k]).filter(|waiting| waiting.id == id) {
+            return add_to(&mut waiting.g, g);
+        }
+        if place.is_none() && self.below.is_some_and(|below| id <= below) {
+            match self.rest.entry(id) {
+                Entry::Occupied(mut entry) => return add_to(&mut entry.get_mut().1, g),
+                Entry::Vacant(entry) => _ = entry.insert((edge, g)),
             }
-            None if self.rest.last_key_value().is_none_or(|(&last, _)| last < id) => {
-                self.next = Some((id, edge, g));
-            }
-            next => {
-                self.next = next;
-                match self.rest.entry(id) {
-                    Entry::Occupied(mut entry) => {
-                        let (_, sum) = entry.get_mut();
-                        // Taken out, so that it may be added to in place.
-                        *sum = replace(sum, Cotangent::Tuple(Box::default())).plus(g)?;
-                    }
-                    Entry::Vacant(entry) => {
-                        entry.insert((edge, g));
-                    }
-                }
-            }
+            return Ok(());
+        }
+        self.next.insert(place.map_or(0, |k| k + 1), Waiting { id, edge, g });
+        if self.next.len() > Self::LIST {
+            let Waiting { id, edge, g } = self.next.remove(0);
+            self.rest.insert(id, (edge, g));
+            self.below = Some(id);
         }
         Ok(())
     }
 
     /// The deepest node, with all that it receives.
     fn pop(&mut self) -> Result<Option<(Edge, Cotangent)>> {
-        let next = match self.next.take() {
-            Some((_, edge, g)) => Some((edge, g)),
-            None => self.rest.pop_last().map(|(_, pair)| pair),
-        };
-        next.map(|(edge, g)| Ok((edge, g.whole()?))).transpose()
+        if self.next.is_empty() {
+            let deepest = std::iter::from_fn(|| self.rest.pop_last());
+            self.next.extend(deepest.take(Self::LIST / 2).map(|(id, (edge, g))| Waiting { id, edge, g }));
+            self.next.reverse();
+            self.below = self.rest.last_key_value().map(|(&id, _)| id);
+        }
+        self.next.pop().map(|Waiting { edge, g, .. }| Ok((edge, g.whole()?))).transpose()
     }
+}
+
+/// Adds a cotangent to a sum, which is taken out, so that it may be added to in place.
+fn add_to(sum: &mut Cotangent, g: Cotangent) -> Result<()> {
+    *sum = replace(sum, Cotangent::Tuple(Box::default())).plus(g)?;
+    Ok(())
 }
 
 pub(crate) fn consumed() -> Error {
@@ -114,7 +128,9 @@ pub(crate) fn walk(
     let floor = wrt.and_then(|ids| ids.iter().min()).map_or(0, |id| id.0);
     let mut pending = Pending::default();
     for (y, seed) in roots {
-        pending.add(y, seed)?;
+        if y.latest() >= since {
+            pending.add(y, seed)?;
+        }
     }
     while let Some((edge, g)) = pending.pop()? {
         let g = edge.hooked(g, many)?;
@@ -138,9 +154,9 @@ pub(crate) fn walk(
         }
         if graph == GraphUse::Consume {
             let Opened::Node(mut node) = edge.consume() else { return Err(consumed()) };
-            forget_older(&mut node, since);
             let mut grads: SmallVec<[(usize, Cotangent); 2]> = SmallVec::new();
-            let context = Context { parents: &node.parents, own: None, many, only: None, outputs: &[] };
+            let context =
+                Context { parents: &node.parents, own: None, many, only: None, since, outputs: &[] };
             answer(&node, context, g, detecting, &mut |i, g| {
                 grads.push((i, g));
                 Ok(())
@@ -151,14 +167,11 @@ pub(crate) fn walk(
                 }
             }
         } else {
-            let Opened::Node(mut node) = edge.open() else { return Err(consumed()) };
-            if graph == GraphUse::Retain {
-                forget_older(&mut node, since);
-            }
+            let Opened::Node(node) = edge.open() else { return Err(consumed()) };
             let own = (graph == GraphUse::Create).then_some(&edge);
             // What the rule records belongs to the line of its operation.
             mode::set_site(node.site);
-            let context = Context { parents: &node.parents, own, many, only: None, outputs: &[] };
+            let context = Context { parents: &node.parents, own, many, only: None, since, outputs: &[] };
             answer(&node, context, g, detecting, &mut |i, g| match &node.parents[i] {
                 Some(parent) if parent.latest() >= since => pending.add(parent.clone(), g),
                 _ => Ok(()),
@@ -166,18 +179,6 @@ pub(crate) fn walk(
         }
     }
     Ok(found)
-}
-
-/// Takes the parents away that cannot lead to what is asked for, so that the rule computes nothing for them.
-#[inline]
-fn forget_older(node: &mut Node, since: u64) {
-    if since > 0 {
-        for parent in &mut node.parents {
-            if parent.as_ref().is_some_and(|parent| parent.latest() < since) {
-                *parent = None;
-            }
-        }
-    }
 }
 
 /// Runs a node's rule on its cotangent.
@@ -315,7 +316,13 @@ compiled_once! {
         let tracked: Vec<usize> = (0..wrt.len()).filter(|&i| wrt[i].edge().is_some()).collect();
         let edges = || tracked.iter().filter_map(|&i| wrt[i].edge());
         let mut grads = vec![None; wrt.len()];
-        let Some(since) = edges().map(|edge| if edge.is_leaf() { edge.since() } else { 0 }).min() else {
+        // The variables of a transform are its own; what else is asked for may be below anything.
+        let begun = |edge: &Edge| match edge.is_leaf() {
+            true => edge.since(),
+            false if apart => edge.latest(),
+            false => 0,
+        };
+        let Some(since) = edges().map(begun).min() else {
             return Ok(grads);
         };
         let wanted = Wanted { ids: edges().map(Edge::id).collect(), since, apart };

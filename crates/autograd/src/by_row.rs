@@ -151,8 +151,14 @@ impl Forward {
                     continue;
                 }
             };
-            let context =
-                |many| Context { parents: &node.parents, own: None, many, only: None, outputs: &[] };
+            let context = |many| Context {
+                parents: &node.parents,
+                own: None,
+                many,
+                only: None,
+                since: 0,
+                outputs: &[],
+            };
             if let Some((g, lead)) = own {
                 let mut even = true;
                 let apart = node.rule.by_row(&context(None), g.whole()?, lead, &mut |i, g| {

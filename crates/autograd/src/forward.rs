@@ -11,12 +11,12 @@ use crate::directions::{self, Directions};
 use crate::functional::Transform;
 use crate::loops::trace;
 use crate::mode::{self, Mode};
-use crate::node::{Context, Cotangent, Edge, Node, Opened};
+use crate::node::{ByAddress, Context, Cotangent, Edge, Node, Opened};
 use crate::op::Kept;
 use crate::tensor::Tensor;
 use smallvec::SmallVec;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use tensor_core::shape::Dims;
 use tensor_core::{Array, Device, Element, Result};
 
@@ -57,23 +57,6 @@ struct Visit {
 /// Nodes that there is room for at first.
 const NODES: usize = 28;
 
-/// Handles by their addresses, which differ in their upper bits.
-#[derive(Default)]
-struct ByAddress(u64);
-
-impl Hasher for ByAddress {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&b| self.write_usize(b.into()));
-    }
-    fn write_usize(&mut self, address: usize) {
-        // The golden ratio spreads them over all bits.
-        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
-    }
-}
-
 /// What is known of an edge that a walk meets.
 enum Met {
     Known(Option<usize>),
@@ -92,11 +75,10 @@ struct Order {
 
 impl Order {
     fn meet(&mut self, edge: &Edge) -> Result<Met> {
-        let id = edge.id();
-        if let Some(&place) = self.places.get(&id.2) {
+        if let Some(&place) = self.places.get(&edge.address()) {
             return Ok(Met::Known(place));
         }
-        if id.0 <= self.floor || edge.latest() < self.since {
+        if edge.id().0 <= self.floor || edge.latest() < self.since {
             return Ok(Met::Known(None));
         }
         match if self.consume { edge.clone().consume() } else { edge.open() } {
@@ -109,7 +91,7 @@ impl Order {
     /// Puts a node behind its inputs, where it depends on a variable: its place.
     fn leave(&mut self, Visit { edge, node, inputs }: Visit) -> Option<usize> {
         let place = inputs.iter().any(Option::is_some).then_some(self.steps.len());
-        self.places.insert(edge.id().2, place);
+        self.places.insert(edge.address(), place);
         place?;
         for &input in inputs.iter().flatten() {
             self.steps[input].uses += 1;
@@ -156,11 +138,11 @@ impl Forward {
             steps: Vec::new(),
             places: HashMap::with_capacity_and_hasher(NODES, Default::default()),
             floor: variables.iter().map(|v| v.id().0).min().unwrap_or(0),
-            since: variables.iter().map(|v| if v.is_leaf() { v.since() } else { 0 }).min().unwrap_or(0),
+            since: variables.iter().map(|v| v.latest()).min().unwrap_or(0),
             consume,
         };
         for (k, &edge) in variables.iter().enumerate() {
-            order.places.insert(edge.id().2, Some(k));
+            order.places.insert(edge.address(), Some(k));
             let step =
                 Step { edge: None, node: Err(k), inputs: SmallVec::new(), outputs: Vec::new(), uses: 0 };
             order.steps.push(step);
@@ -216,7 +198,7 @@ impl Forward {
                 mode::set_site(node.site);
             }
             let rule = |inputs: Tangents, many: Option<usize>| -> Result<Option<Cotangent>> {
-                let context = Context { parents: &node.parents, own, many, only: None, outputs };
+                let context = Context { parents: &node.parents, own, many, only: None, since: 0, outputs };
                 let finite = !detecting || anomaly::all_finite(&inputs)?;
                 let tangent = node.rule.jvp(&context, inputs)?;
                 if detecting
@@ -286,7 +268,8 @@ impl<T: Element, U: Element> Kept<'_, T, U> {
                 (parents.collect(), Edge::leaf(shape, 0))
             }
         };
-        let single = Context { parents: &parents, own: Some(&own), many: None, only: None, outputs: &[] };
+        let single =
+            Context { parents: &parents, own: Some(&own), many: None, only: None, since: 0, outputs: &[] };
         let kept = Kept { context: &single, inputs: self.inputs, outputs: self.outputs };
         let cotangents = {
             let _mode = Mode::rules(true);

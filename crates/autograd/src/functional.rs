@@ -39,7 +39,10 @@ impl<T: Element> Op<T, 1> for Alias {
 compiled_once! {
     fn variable<T: Float>(transform: &Transform, x: &Tensor<T>) -> Result<Tensor<T>> {
         match x.is_tracked() && transform.recorded {
-            true => apply(Alias, [x]),
+            true => {
+                let (value, edge) = apply(Alias, [x])?.into_parts();
+                Ok(Tensor::from_parts(value, edge.map(|edge| edge.renewed(transform.number))))
+            }
             false => {
                 let edge = Edge::leaf(x.shape(), transform.number);
                 Ok(Tensor::from_parts(x.array().clone(), Some(edge)))
@@ -98,6 +101,11 @@ impl Transform {
     pub(crate) fn nested<T: Float>(&self, y: &Tensor<T>) -> bool {
         self.recorded && y.edge().is_some_and(|edge| edge.since() < self.number)
     }
+
+    /// As it is given out: with its graph only where a derivative further out may ask for it.
+    pub(crate) fn settled<T: Float>(&self, t: Tensor<T>) -> Tensor<T> {
+        if t.is_tracked() && !self.nested(&t) { t.detach() } else { t }
+    }
 }
 
 /// A function's value, as structures of tensors go, and what is needed to differentiate it.
@@ -123,8 +131,9 @@ impl<T: Float, Q: Params<T>> Evaluation<T, Q> {
 }
 
 compiled_once! {
-    /// The gradients of `ys` for their cotangents, zeros where they do not depend on a variable.
+    /// The gradients of `ys` for their cotangents, as they are given out, zeros where they do not depend on a variable.
     pub(crate) fn filled<T: Float>(
+        transform: &Transform,
         ys: &[Tensor<T>],
         cotangents: Vec<Option<Tensor<T>>>,
         variables: &[Tensor<T>],
@@ -132,7 +141,10 @@ compiled_once! {
     ) -> Result<Vec<Tensor<T>>> {
         let graph = if create_graph { GraphUse::Create } else { GraphUse::Consume };
         let grads = grads_of(ys, cotangents, variables, graph)?;
-        Ok(grads.into_iter().zip(variables).map(|(g, v)| g.unwrap_or_else(|| v.zeros_like())).collect())
+        let given = |(g, v): (Option<Tensor<T>>, &Tensor<T>)| {
+            g.map_or_else(|| v.zeros_like(), |g| transform.settled(g))
+        };
+        Ok(grads.into_iter().zip(variables).map(given).collect())
     }
 }
 
@@ -189,7 +201,7 @@ pub fn value_and_grad<T: Float, P: Params<T>>(
         let message = format!("the function's value has shape {:?}: a scalar is needed", y.value.shape());
         return Err(Error::shape("value_and_grad", message).at_caller());
     }
-    let grads = asked(filled(&y.ys, vec![None], &variables, y.nested))?;
+    let grads = asked(filled(&transform, &y.ys, vec![None], &variables, y.nested))?;
     Ok((y.value, x.rebuild(grads)))
 }
 
@@ -220,7 +232,7 @@ pub fn vjp<T: Float, P: Params<T>, Q: Params<T>>(
     same_shapes("vjp", "a cotangent", &cotangents, "the value", &y.ys).at_caller()?;
     let create_graph = y.nested || cotangents.iter().any(|g| transform.nested(g));
     let cotangents = cotangents.into_iter().map(Some).collect();
-    let grads = asked(filled(&y.ys, cotangents, &variables, create_graph))?;
+    let grads = asked(filled(&transform, &y.ys, cotangents, &variables, create_graph))?;
     Ok((y.value, x.rebuild(grads)))
 }
 
@@ -249,7 +261,7 @@ pub fn jvp<T: Float, P: Params<T>, Q: Params<T>>(
     same_shapes("jvp", "a direction", &directions, "x", &variables).at_caller()?;
     let y = Evaluation::new(&transform, &variables, || f(&x.rebuild(variables.clone())))?;
     let create_graph = y.nested || directions.iter().any(|v| transform.nested(v));
-    let products = asked(pushed_once(&y.ys, &variables, &directions, None, create_graph))?;
+    let products = asked(pushed_once(&transform, &y.ys, &variables, &directions, None, create_graph))?;
     let products = y.value.rebuild(products);
     Ok((y.value, products))
 }
@@ -282,15 +294,17 @@ compiled_once! {
         tangents.into_iter().zip(ys).map(whole).collect()
     }
 
-    /// Both, of a graph that is walked once.
-    pub(crate) fn pushed_once<T: Float>(
+    /// Both, of a graph that is walked once, as they are given out.
+    fn pushed_once<T: Float>(
+        transform: &Transform,
         ys: &[Tensor<T>],
         variables: &[Tensor<T>],
         directions: &[Tensor<T>],
         many: Option<usize>,
         create_graph: bool,
     ) -> Result<Vec<Tensor<T>>> {
-        pushed(&between(ys, variables, !create_graph)?, ys, directions, many, create_graph)
+        let products = pushed(&between(ys, variables, !create_graph)?, ys, directions, many, create_graph)?;
+        Ok(products.into_iter().map(|t| transform.settled(t)).collect())
     }
 }
 
@@ -339,7 +353,7 @@ pub fn vjp_batched<T: Float>(
         let create_graph = y.nested || transform.nested(&cotangents);
         batch_of(&y.ys[0], &variable, cotangents, create_graph)
     };
-    let products = asked(products())?;
+    let products = transform.settled(asked(products())?);
     Ok((y.value, products))
 }
 
@@ -387,7 +401,7 @@ pub fn jvp_batched<T: Float>(
     let y = Evaluation::new(&transform, std::slice::from_ref(&variable), || f(&variable))?;
     let create_graph = y.nested || transform.nested(&directions);
     let many = Some(directions.shape()[0]);
-    let mut products = asked(pushed_once(&y.ys, &[variable], &[directions], many, create_graph))?;
+    let mut products = asked(pushed_once(&transform, &y.ys, &[variable], &[directions], many, create_graph))?;
     Ok((y.value, products.swap_remove(0)))
 }
 
@@ -417,14 +431,15 @@ compiled_once! {
     ) -> Result<Vec<Tensor<T>>> {
         let (m, n) = (y.numel(), xs.iter().map(Tensor::numel).sum::<usize>());
         let create_graph = transform.nested(y);
+        let settled = |found: Vec<Tensor<T>>| found.into_iter().map(|t| transform.settled(t)).collect();
         if !are_few(n, m) || !y.is_tracked() {
-            return rows(y, xs, create_graph);
+            return rows(y, xs, create_graph).map(settled);
         }
         let forward = between(std::slice::from_ref(y), xs, last && !create_graph)?;
         if !create_graph && let Some(found) = by_row(&forward, 0, y, xs)? {
             return Ok(found);
         }
-        Ok(columns(&forward, std::slice::from_ref(y), xs, create_graph)?.swap_remove(0))
+        Ok(settled(columns(&forward, std::slice::from_ref(y), xs, create_graph)?.swap_remove(0)))
     }
 
     /// [`derivatives`] of result `k` by one walk back, where its elements are rows that do not mix.

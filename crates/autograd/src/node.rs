@@ -11,6 +11,7 @@ use slotmap::{Key, SlotMap};
 use smallvec::SmallVec;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::hash::Hasher;
 use std::mem::{ManuallyDrop, replace, take};
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -49,6 +50,8 @@ pub(crate) struct Context<'a> {
     pub many: Option<usize>,
     /// The only input that counts, where not all of them do.
     pub only: Option<usize>,
+    /// Inputs that lead to no variable of this transform or a later one do not count; 0 where all do.
+    pub since: u64,
     /// Forward: the outputs, None for those that take no part.
     pub outputs: &'a [Option<Edge>],
 }
@@ -167,7 +170,7 @@ struct NodeRef {
     /// When the oldest leaf below began to ask for a gradient: 0 where the user asked, else the
     /// number of the transform whose variable it is.
     since: u64,
-    /// The same of the youngest leaf below: a node cannot depend on the variables of a later transform.
+    /// The same of the youngest leaf or alias below: a node cannot depend on the variables of a later transform.
     latest: u64,
     shape: Dims,
     /// What the layers above hang on the tensor: most have nothing, so its place is one word.
@@ -192,6 +195,23 @@ impl WeakEdge {
 
 /// What tells a node from others: its tape and its key. A leaf has the address of its handle.
 pub(crate) type Identity = (usize, Option<NodeKey>);
+
+/// Handles by their addresses, which differ in their upper bits.
+#[derive(Default)]
+pub(crate) struct ByAddress(u64);
+
+impl Hasher for ByAddress {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&b| self.write_usize(b.into()));
+    }
+    fn write_usize(&mut self, address: usize) {
+        // The golden ratio spreads them over all bits.
+        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+}
 
 /// What backward finds behind an edge.
 pub(crate) enum Opened {
@@ -290,6 +310,14 @@ impl Edge {
         Edge::new(Place::Leaf, 0, since, since, shape)
     }
 
+    /// The handle of a node that was just made, as a variable of the transform of this number.
+    pub(crate) fn renewed(mut self, transform: u64) -> Self {
+        if let Some(own) = Arc::get_mut(&mut self.0) {
+            own.latest = transform;
+        }
+        self
+    }
+
     /// When the oldest leaf below began to ask for a gradient: 0 where the user asked for it, else
     /// the number of the transform whose variable it is.
     #[inline]
@@ -297,7 +325,7 @@ impl Edge {
         self.0.since
     }
 
-    /// When the youngest leaf below began to ask for a gradient; see [`Edge::since`].
+    /// When the youngest leaf or alias below began to ask for a gradient; see [`Edge::since`].
     #[inline]
     pub(crate) fn latest(&self) -> u64 {
         self.0.latest
@@ -312,7 +340,13 @@ impl Edge {
     /// different threads apart.
     #[inline]
     pub(crate) fn id(&self) -> (u64, u64, usize) {
-        (self.0.rank, self.0.number, Arc::as_ptr(&self.0) as usize)
+        (self.0.rank, self.0.number, self.address())
+    }
+
+    /// Where the handle's own memory is: as long as it lives, no other's.
+    #[inline]
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
     }
 
     /// The shape of the tensor behind the edge.

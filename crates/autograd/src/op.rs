@@ -231,7 +231,9 @@ impl<T: Element, U: Element> Kept<'_, T, U> {
 
     /// Whether input `i` needs a gradient.
     pub fn needs(&self, i: usize) -> bool {
-        self.context.parents[i].is_some() && self.context.only.is_none_or(|only| only == i)
+        let Context { parents, only, since, .. } = *self.context;
+        parents[i].as_ref().is_some_and(|parent| parent.latest() >= since)
+            && only.is_none_or(|only| only == i)
     }
 
     /// The cotangent of input `i`, computed only where it is needed.

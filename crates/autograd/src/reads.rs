@@ -2,9 +2,10 @@
 //! and a gradient of zeros would hide it.
 
 use crate::mode::is_grad_enabled;
-use crate::node::{Edge, Identity, Opened};
+use crate::node::{ByAddress, Edge, Opened};
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::panic::Location;
 use tensor_core::{Error, ErrorKind, Result};
 
@@ -49,9 +50,9 @@ impl Reads {
         if reads.is_empty() {
             return Ok(());
         }
-        let missing = unreached(ys, variables.map(Edge::identity).collect());
+        let missing = unreached(ys, variables.map(Edge::address).collect(), self.number);
         let lost = reads.iter().find(|read| {
-            !missing.is_empty() && unreached([&read.edge], missing.clone()).len() < missing.len()
+            !missing.is_empty() && unreached([&read.edge], missing.clone(), self.number).len() < missing.len()
         });
         lost.map_or(Ok(()), |Read { what, line, .. }| {
             let message = "the value of the function does not depend on a variable that is read here as a number, \
@@ -76,19 +77,23 @@ impl Drop for Reads {
     }
 }
 
-/// Those of `wanted` that edges do not lead to, themselves included.
+/// Those of `wanted`, variables of a transform of this number by their addresses, that edges do not lead to, themselves
+/// included. What stands near is looked at first: most variables are used in many places.
 fn unreached<'a>(
     edges: impl IntoIterator<Item = &'a Edge>,
-    mut wanted: HashSet<Identity>,
-) -> HashSet<Identity> {
-    let mut found = HashSet::new();
-    let mut rest: Vec<Edge> = edges.into_iter().cloned().collect();
-    while let Some(edge) = rest.pop().filter(|_| !wanted.is_empty()) {
-        let identity = edge.identity();
-        wanted.remove(&identity);
-        if found.insert(identity)
-            && let Opened::Node(node) = edge.open()
-        {
+    mut wanted: Vec<usize>,
+    number: u64,
+) -> Vec<usize> {
+    let mut found = HashSet::<usize, BuildHasherDefault<ByAddress>>::default();
+    let mut rest: VecDeque<Edge> = edges.into_iter().cloned().collect();
+    while let Some(edge) = rest.pop_front().filter(|_| !wanted.is_empty()) {
+        let address = edge.address();
+        // What is older than the transform leads to none of its variables.
+        if edge.latest() < number || !found.insert(address) {
+            continue;
+        }
+        wanted.retain(|&wanted| wanted != address);
+        if let Opened::Node(node) = edge.open() {
             rest.extend(node.parents.into_iter().flatten());
         }
     }
@@ -112,9 +117,8 @@ fn keep(read: Read) {
     // A handle that is not kept is dropped when the list is free again: its drop may run a user's code.
     let refused = READS.with_borrow_mut(|reads| {
         let Some(own) = reads.last_mut() else { return Some(read) };
-        let (line, identity) = (read.line, read.edge.identity());
-        let known =
-            own.iter().any(|r| r.line == line && (own.len() >= EACH || r.edge.identity() == identity));
+        let (line, address) = (read.line, read.edge.address());
+        let known = own.iter().any(|r| r.line == line && (own.len() >= EACH || r.edge.address() == address));
         if known {
             return Some(read);
         }

@@ -50,9 +50,9 @@ impl<T: Float> FirstOrder<T> {
         Ok(FirstOrder { transform, variables, value, gradient: gradient.tensors() })
     }
 
-    /// As it is given out: with its graph only where a derivative further out asks for it.
+    /// The value as it is given out; see [`Transform::settled`].
     pub fn settled(&self, t: &Tensor<T>) -> Tensor<T> {
-        if self.transform.nested(t) { t.clone() } else { t.detach() }
+        self.transform.settled(t.clone())
     }
 
     /// The gradient as it is given out, in the structure of `x`.
@@ -114,7 +114,7 @@ pub fn value_grad_hvp<T: Float, P: Params<T>>(
     let nested = first.gradient.iter().chain(&directions).any(|t| first.transform.nested(t));
     // The Hessian is symmetric; a backward pass through the gradient measured faster than a walk forward.
     let directions = directions.into_iter().map(Some).collect();
-    let products = asked(filled(&first.gradient, directions, &first.variables, nested))?;
+    let products = asked(filled(&first.transform, &first.gradient, directions, &first.variables, nested))?;
     Ok((first.settled(&first.value), first.settled_gradient(x), x.rebuild(products)))
 }
 
