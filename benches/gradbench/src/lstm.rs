@@ -11,43 +11,27 @@ struct Text {
     sequence: Tensor,
 }
 
-/// Hidden state and cell after one more input; weight and bias have the gates one after another.
-fn layer(
-    weight: &Tensor,
-    bias: &Tensor,
-    hidden: &Tensor,
-    cell: &Tensor,
-    input: &Tensor,
-) -> Result<(Tensor, Tensor)> {
-    let bits = input.numel();
-    let gates = Tensor::cat([input, hidden, input, hidden], 0)? * weight + bias;
-    let open = gates.narrow(0, 0, 3 * bits)?.sigmoid();
-    let (forget, ingate, outgate) =
-        (open.narrow(0, 0, bits)?, open.narrow(0, bits, bits)?, open.narrow(0, 2 * bits, bits)?);
-    let change = gates.narrow(0, 3 * bits, bits)?.tanh();
-    let cell = cell * forget + ingate * change;
-    Ok((outgate * cell.tanh(), cell))
-}
-
 impl Text {
-    /// main `[2 layers, 4 bits]` has weight and bias of each layer, extra `[3, bits]` the weights of input and output, and the
-    /// output's bias.
+    /// main `[2 layers, 4 bits]` has weight and bias of each layer, their gates one after another, extra `[3, bits]` the weights
+    /// of input and output, and the output's bias.
     fn loss(&self, main: &Tensor, extra: &Tensor) -> Result<Tensor> {
-        let count = self.sequence.shape()[0] - 1;
-        let main = main.unbind(0)?;
-        let (into, out, bias) = (extra.row(0)?, extra.row(1)?, extra.row(2)?);
-        let inputs = (self.sequence.narrow(0, 0, count)? * into).unbind(0)?;
-        let mut state = self.state.unbind(0)?;
-        let mut outputs = Vec::with_capacity(count);
-        for mut x in inputs {
-            for (parameters, state) in main.chunks_exact(2).zip(state.chunks_exact_mut(2)) {
-                let (hidden, cell) = layer(&parameters[0], &parameters[1], &state[0], &state[1], &x)?;
-                x = hidden.clone();
-                state.clone_from_slice(&[hidden, cell]);
-            }
-            outputs.push(x);
+        let (count, bits) = (self.sequence.shape()[0] - 1, self.sequence.shape()[1]);
+        let mut x = self.sequence.narrow(0, 0, count)? * extra.row(0)?;
+        let (main, state) = (main.unbind(0)?, self.state.unbind(0)?);
+        // A layer goes over the whole text before the next one does: what depends on its input alone is known at once.
+        for (parameters, state) in main.chunks_exact(2).zip(state.chunks_exact(2)) {
+            let (w, b) = (parameters[0].split(bits, 0)?, parameters[1].split(bits, 0)?);
+            let open = ((&x * &w[0] + &b[0]).sigmoid(), (&x * &w[2] + &b[2]).sigmoid());
+            let step = |(hidden, cell): &(Tensor, Tensor), (forget, outgate): (Tensor, Tensor)| {
+                let ingate = (hidden * &w[1] + &b[1]).sigmoid();
+                let change = (hidden * &w[3] + &b[3]).tanh();
+                let cell = cell * forget + ingate * change;
+                let hidden = outgate * cell.tanh();
+                Ok(((hidden.clone(), cell), hidden))
+            };
+            (_, x) = scan(step, &(state[0].clone(), state[1].clone()), &open)?;
         }
-        let predicted = Tensor::stack(&outputs, 0)? * out + bias;
+        let predicted = x * extra.row(1)? + extra.row(2)?;
         let wanted = self.sequence.narrow(0, 1, count)?;
         let normalised = &predicted - (predicted.exp().sum_dim(1, true)? + 2.0).log();
         Ok(-(wanted * normalised).mean())
