@@ -8,7 +8,6 @@
 use crate::create::arange_on;
 use crate::forward::Forward;
 use crate::linearize::{Linearized, Recording};
-use crate::node::Edge;
 use crate::params::Params;
 use crate::tensor::Tensor;
 use std::sync::{Arc, OnceLock};
@@ -48,16 +47,16 @@ impl Forward {
 
 compiled_once! {
     /// The tensors through which elements of the only variable enter, and the numbers of these elements.
-    fn entered<T: Float>(recording: &Recording<T>) -> Result<(Vec<Tensor<T>>, Vec<Array<i64>>)> {
+    fn entered<T: Float>(recording: &Recording<T>) -> Result<Vec<(Tensor<T>, Array<i64>)>> {
         let (forward, variable) = (recording.forward()?, &recording.variables[0]);
         let numbers = arange_on(&variable.device(), 1, variable.numel() as i64 + 1, 1)?.reshape(variable.shape())?;
         let tensor = |(place, numbers): (usize, Array<i64>)| {
-            let edge: &Edge = forward.steps[place].edge.as_ref().or(variable.edge())?;
+            let edge = forward.steps[place].edge.as_ref().or(variable.edge()).cloned();
             // Products read where it is in the graph, not its value.
-            let value = Array::repeat_on(variable.device(), edge.shape(), T::ZERO).ok()?;
-            Some((Tensor::from_parts(value, Some(edge.clone())), numbers))
+            let value = Array::repeat_on(variable.device(), numbers.shape(), T::ZERO)?;
+            Ok((Tensor::from_parts(value, edge), numbers))
         };
-        Ok(forward.entries(numbers.array()).into_iter().filter_map(tensor).unzip())
+        forward.entries(numbers.array()).into_iter().map(tensor).collect()
     }
 }
 
@@ -68,7 +67,7 @@ impl<T: Float, Q: Params<T>> Linearized<T, Tensor<T>, Q> {
     /// Out of memory.
     #[doc(hidden)]
     pub fn entries(&self) -> Result<Entries<T, Q>> {
-        let (variables, numbers) = entered(&self.recording)?;
+        let (variables, numbers): (Vec<_>, _) = entered(&self.recording)?.into_iter().unzip();
         let x = Arc::new(variables.iter().map(Tensor::detach).collect());
         let Recording { ys, nested, .. } = &*self.recording;
         let recording = Recording {

@@ -130,7 +130,7 @@ compiled_once! {
         let one = Tensor::from(Array::repeat_on(device, &[1, lines], T::ONE)?);
         let seeds = Tensor::from(Array::zeros_on(device, &[of.count, lines])?).scatter_add(0, &at, &one)?;
         let compressed = f.products(of.by_columns, &seeds)?;
-        compressed.flatten().index_select(0, &Tensor::from(of.places.to_device(OP, device)?))
+        compressed.flatten().index_select(0, Tensor::from(of.places.to_device(OP, device)?))
     }
 }
 

@@ -433,7 +433,7 @@ fn jacobians_behind_copies() -> Result<()> {
                 .sum_dim(1, false)
         }),
         ("gathered", 1, &|x| {
-            let a = x.reshape([3, 4])?.gather(1, &Tensor::from([[0, 0], [3, 1], [2, 2]]))?;
+            let a = x.reshape([3, 4])?.gather(1, Tensor::from([[0, 0], [3, 1], [2, 2]]))?;
             Ok(a.select(1, 0)? * a.select(1, 1)?)
         }),
         ("copies alone", 1, &|x| x.index_select(0, &first)),
