@@ -2,6 +2,7 @@
 //! programs whose course depends on values.
 
 use std::panic::{Location, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tapegrad::prelude::*;
 use tapegrad::shape::Dims;
 use tapegrad::{
@@ -247,6 +248,71 @@ fn what_a_function_captures_is_seen_by_outer_derivatives() -> Result<()> {
     let elsewhere =
         |a: &Tensor| std::thread::scope(|s| s.spawn(|| value_and_grad(inner(a), &x)).join().unwrap());
     close(sum_of(&|a| Ok(elsewhere(a)?.1))?, 5.0);
+    Ok(())
+}
+
+#[test]
+fn a_derivative_that_nothing_outside_can_differentiate_is_a_constant() -> Result<()> {
+    let outer = |a: &Tensor| {
+        // The value depends on the outer variable, the derivatives by the inner one do not.
+        let f = |x: &Tensor| Ok(x.square().sum() + a);
+        let x = Tensor::from([1.0, 2.0]);
+        let ((value, g), (_, slope)) = (value_and_grad(f, &x)?, jvp(f, &x, &x)?);
+        assert!(value.is_tracked() && !g.is_tracked() && !slope.is_tracked());
+        assert_eq!((g.to_vec(), slope.item()?), (vec![2.0, 4.0], 10.0));
+        let others =
+            [vjp(f, &x, &Tensor::scalar(1.0))?.1, jacobian(f, &x)?, hessian(f, &x)?, hvp(f, &x, &x)?];
+        assert!(others.iter().all(|t| !t.is_tracked()));
+        // Steps along them leave nothing on the tape.
+        let (mut y, before) = (x.clone(), tape::nodes());
+        for _ in 0..10 {
+            y -= value_and_grad(f, &y)?.1 * 0.1;
+        }
+        assert!(!y.is_tracked() && tape::nodes() == before);
+        Ok(value)
+    };
+    assert_eq!(value_and_grad(outer, &Tensor::scalar(3.0))?.1.item()?, 1.0);
+    Ok(())
+}
+
+#[test]
+fn rules_of_an_inner_derivative_compute_nothing_for_what_its_function_captures() -> Result<()> {
+    static ASKED: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+    /// a b
+    struct Product;
+    impl Op<f64, 2> for Product {
+        fn name(&self) -> &'static str {
+            "product"
+        }
+        fn forward(&self, [a, b]: [&Array<f64>; 2]) -> Result<Array<f64>> {
+            kernels::zip("product", a, b, &formula!(|a: f64, b: f64| a * b))
+        }
+        fn keep(&self, _: [bool; 2]) -> Keep<2> {
+            Keep::inputs([true; 2])
+        }
+        fn vjp(&self, kept: &Kept<'_, f64>, g: Tensor) -> Result<[Option<Tensor>; 2]> {
+            let by = |i: usize| {
+                kept.wrt(i, || {
+                    ASKED[i].fetch_add(1, Ordering::Relaxed);
+                    Ok(&g * kept.input(1 - i))
+                })
+            };
+            Ok([by(0)?, by(1)?])
+        }
+    }
+    let asked = || [0, 1].map(|i| ASKED[i].swap(0, Ordering::Relaxed));
+    let outer = |a: &Tensor| {
+        let inner = |x: &Tensor| apply(Product, [x, a]);
+        // Of a constant, and of what depends on the outer variable itself.
+        for x in [Tensor::scalar(5.0), a.exp()] {
+            let (_, g) = value_and_grad(inner, &x)?;
+            assert_eq!((g.item()?, g.is_tracked(), asked()), (3.0, true, [1, 0]));
+        }
+        inner(&a.exp())
+    };
+    let (_, g) = value_and_grad(outer, &Tensor::scalar(3.0))?;
+    assert_eq!(asked(), [1, 1]);
+    assert!((g.item()? - 4.0 * 3f64.exp()).abs() < 1e-12);
     Ok(())
 }
 

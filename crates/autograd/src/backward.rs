@@ -457,3 +457,46 @@ impl<T: Float> Tensor<T> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than the list holds, of which each receives what others that left gave it.
+    #[test]
+    fn nodes_leave_deepest_first_with_all_that_they_received() -> Result<()> {
+        for n in [1, 2, 16, 17, 40, 300] {
+            let mut chain = vec![Tensor::scalar(0.5).requires_grad()];
+            for k in 1..n {
+                chain.push(chain[k - 1].sin());
+            }
+            let (mut pending, mut expected) = (Pending::default(), BTreeMap::new());
+            let mut add = |pending: &mut Pending, k: usize, g: f64| {
+                *expected.entry(k).or_insert(0.0) += g;
+                let edge = chain[k].edge().expect("a tracked tensor").clone();
+                pending.add(edge, Cotangent::new(Tensor::scalar(g)))?;
+                Ok::<_, Error>(expected.clone())
+            };
+            // All places in a scattered order, as 7919 is a prime.
+            let mut left = BTreeMap::new();
+            for k in 0..n / 2 + 1 {
+                left = add(&mut pending, k * 7919 % n, k as f64)?;
+            }
+            let mut received = Vec::new();
+            while let Some((edge, g)) = pending.pop()? {
+                let (deepest, sum) = left.pop_last().expect("a node that waits");
+                assert_eq!(edge.id(), chain[deepest].edge().map(Edge::id).expect("a tracked tensor"));
+                received.push((deepest, g.tensor::<f64>().item()?));
+                assert_eq!(received.last(), Some(&(deepest, sum)), "{n}");
+                for below in [deepest / 2, deepest * 2 / 3, deepest.saturating_sub(1)] {
+                    if below < deepest {
+                        let of = add(&mut pending, below, deepest as f64)?[&below];
+                        left.insert(below, of);
+                    }
+                }
+            }
+            assert!(left.is_empty());
+        }
+        Ok(())
+    }
+}
